@@ -1,0 +1,57 @@
+"""What can go wrong with a run, as `done` tells it. Pure: no I/O.
+
+docs/protocol.md, section 7, lists the codes.
+"""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Code(StrEnum):
+    """Codes of our own. A provider's code is passed on as it is and is not listed here."""
+
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    UPSTREAM_DISCONNECTED = "upstream_disconnected"
+    UPSTREAM_TRUNCATED = "upstream_truncated"
+    UPSTREAM_INVALID = "upstream_invalid"
+    UPSTREAM_ERROR = "upstream_error"
+    WORKER_LOST = "worker_lost"
+    WORKER_ERROR = "worker_error"
+    BROKER_UNAVAILABLE = "broker_unavailable"
+    STREAM_LOST = "stream_lost"
+
+
+PROVIDER_ERROR = "provider_error"
+SERVER_ERROR = "server_error"
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a run failed: OpenAI's four fields, whether trying again may help, and the provider's HTTP status, if any."""
+
+    code: str
+    message: str
+    type: str = PROVIDER_ERROR
+    param: str | None = None
+    retryable: bool = False
+    http_status: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class RunFailedError(Exception):
+    """Raised by a generator to end its run as `failed`. What it yielded before stays in the log."""
+
+    def __init__(self, error: RunError) -> None:
+        super().__init__(f"{error.code}: {error.message}")
+        self.error = error
+
+
+class BrokerUnavailableError(Exception):
+    """Redis cannot be reached, or does not answer in time. It may pass."""
+
+
+class BrokerRefusedError(Exception):
+    """Redis answers, and refuses: out of memory, read-only, misconfigured. It may pass."""

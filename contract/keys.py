@@ -1,0 +1,39 @@
+"""The names of everything Manycast keeps in Redis. Pure: no I/O.
+
+The braces are a hash tag: all keys of one stream live in one slot. docs/protocol.md, section 6, lists them.
+"""
+
+import re
+from typing import NamedTuple
+
+JOBS = "mc:jobs"
+WORKERS_GROUP = "workers"
+WORKERS = "mc:workers"
+OFFERS = "mc:offers"
+CONTROL = "mc:control"
+
+_STREAM_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+class StreamKeys(NamedTuple):
+    """The keys of one stream."""
+
+    log: str
+    meta: str
+    live: str
+    viewers: str
+
+    @classmethod
+    def of(cls, stream_id: str) -> "StreamKeys":
+        prefix = f"mc:{{{stream_id}}}:"
+        return cls(f"{prefix}log", f"{prefix}meta", f"{prefix}live", f"{prefix}viewers")
+
+
+def once_key(digest: str) -> str:
+    """Where an idempotency key is remembered. `digest` is its SHA-256 in hex: no caller's text is a key of ours."""
+    return f"mc:once:{{{digest}}}"
+
+
+def is_stream_id(text: str) -> bool:
+    """Whether `text` has the form of a stream id: 128 random bits as 22 characters of base64url."""
+    return _STREAM_ID.fullmatch(text) is not None

@@ -1,0 +1,37 @@
+"""What is published on a stream's live channel, read. Pure: no I/O. docs/protocol.md, section 6, is the source."""
+
+from typing import NamedTuple
+
+
+class LiveEvents(NamedTuple):
+    """A batch as it was appended. Positions stay text: most readers only compare and pass on.
+
+    `before` is the position the log had before; each entry is (position, kind, data).
+    """
+
+    before: bytes
+    entries: list[tuple[bytes, bytes, bytes]]
+
+
+class Notice(NamedTuple):
+    """Something to tell viewers that stands in no log: a count of viewers, a change of state."""
+
+    kind: bytes
+    data: bytes
+
+
+def parse_live(payload: bytes) -> LiveEvents | Notice | None:
+    """None for what this version does not understand: a reader then finds out from the log what it missed."""
+    head, newline, rest = payload.partition(b"\n")
+    if not newline:
+        return None
+    if head == b"!":
+        kind, _, data = rest.partition(b" ")
+        return Notice(kind, data)
+    entries = []
+    for line in rest.split(b"\n"):
+        parts = line.split(b" ", 2)
+        if len(parts) != 3:
+            return None
+        entries.append((parts[0], parts[1], parts[2]))
+    return LiveEvents(head, entries)

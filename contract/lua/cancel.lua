@@ -1,0 +1,21 @@
+-- cancel: ends a run that waits; asks the worker to end one that runs. May be repeated.
+-- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs, 5 control channel
+-- ARGV: 1 stream id, 2 retention in ms, 3 the `done` line for a run that never began
+-- Returns: the final status, cancelling, or gone
+-- Errors: those of Redis itself
+-- Cost: O(1)
+
+local state = redis.call('HMGET', KEYS[2], 'status', 'epoch', 'last', 'job')
+local status = state[1]
+if not status then return 'gone' end
+if is_final(status) then return status end
+if status == 'running' then
+  redis.call('HSET', KEYS[2], 'cancel', '1')
+  redis.call('PUBLISH', KEYS[5], 'cancel ' .. ARGV[1])
+  return 'cancelling'
+end
+local epoch = string.format('%d', tonumber(state[2]) + 1)
+redis.call('HSET', KEYS[2], 'epoch', epoch)
+write_events(KEYS[1], KEYS[2], KEYS[3], state[3], epoch, 1, ARGV, 3, ARGV[2])
+close_run(KEYS[1], KEYS[2], KEYS[4], 'cancelled', state[4], ARGV[3], ARGV[2])
+return 'cancelled'

@@ -1,0 +1,32 @@
+-- count_viewers: one gateway's count of the viewers of one stream; tells all gateways where the sum has changed.
+-- KEYS: 1 viewers, 2 live channel
+-- ARGV: 1 gateway, 2 its count (0: it leaves), 3 lifetime in ms, 4 least time between two tellings in ms
+-- Returns: {sum over the gateways that live, 1 where a change is still to be told}
+-- Errors: those of Redis itself
+-- Cost: O(gateways)
+
+local now = now_ms()
+if ARGV[2] == '0' then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+else
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. string.format('%d', now + ARGV[3]))
+end
+local sum, told, told_ms = 0, -1, 0
+local fields = redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+  if fields[i] == '=told' then
+    local count, at = string.match(fields[i + 1], '^(%d+) (%d+)$')
+    told, told_ms = tonumber(count), tonumber(at)
+  else
+    local count, expiry = string.match(fields[i + 1], '^(%d+) (%d+)$')
+    if tonumber(expiry) > now then sum = sum + count else redis.call('HDEL', KEYS[1], fields[i]) end
+  end
+end
+-- With nobody left the key goes by itself: the telling below would only be heard by nobody.
+redis.call('PEXPIRE', KEYS[1], ARGV[3] * 2)
+if sum == told then return { sum, 0 } end
+if now - told_ms < tonumber(ARGV[4]) then return { sum, 1 } end
+redis.call('HSET', KEYS[1], '=told', string.format('%d %d', sum, now))
+redis.call('PEXPIRE', KEYS[1], ARGV[3] * 2)
+redis.call('PUBLISH', KEYS[2], string.format('!\nviewers {"viewers":%d}', sum))
+return { sum, 0 }

@@ -1,0 +1,23 @@
+-- finish: appends the last events of a run with its `done`, sets its status, starts its expiry and retires its job.
+-- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs
+-- ARGV: 1 epoch, 2 seq of the first line, 3 retention in ms, 4 final status, 5 entry of the job, 6.. lines, `done` last
+-- Returns: {answer, seq}: as append; a run that this epoch has finished already answers ok. A cancel that was asked
+--   does not refuse it: what is finished is finished.
+-- Errors: those of Redis itself
+-- Cost: O(lines)
+
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'last', 'status')
+if not state[1] then
+  retire_job(KEYS[4], ARGV[5])
+  return { 'gone', 0 }
+end
+if state[1] ~= ARGV[1] then return { 'lost', 0 } end
+if is_final(state[3]) then return { 'ok', 0 } end
+if state[3] ~= 'running' then return { 'lost', 0 } end
+local seq = write_events(KEYS[1], KEYS[2], KEYS[3], state[2], ARGV[1], tonumber(ARGV[2]), ARGV, 6, ARGV[3])
+if not seq then
+  local last_epoch, last_seq = string.match(state[2], '^(%d+)-(%d+)$')
+  return { 'hole', last_epoch == ARGV[1] and tonumber(last_seq) or 0 }
+end
+close_run(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[#ARGV], ARGV[3])
+return { 'ok', seq }

@@ -1,0 +1,16 @@
+-- renew: keeps a lease, and the keys of its stream, alive.
+-- KEYS: 1 log, 2 meta, 3 jobs
+-- ARGV: 1 epoch, 2 owner, 3 entry of the job, 4 lifetime in ms
+-- Returns: ok; lost; cancelled (a cancel was asked; the lease is kept); gone
+-- Errors: those of Redis itself
+-- Cost: O(1)
+
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'status', 'cancel')
+if not state[1] then return 'gone' end
+-- The check comes first: a bare XCLAIM of a worker that was frozen would steal the job back.
+if state[1] ~= ARGV[1] or state[2] ~= 'running' then return 'lost' end
+redis.call('XCLAIM', KEYS[3], 'workers', ARGV[2], 0, ARGV[3], 'JUSTID')
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+if state[3] then return 'cancelled' end
+return 'ok'

@@ -1,0 +1,40 @@
+"""Where an event stands in its stream. Pure: no I/O, no clock.
+
+A position is `epoch-seq`. It is the Redis entry id of an event and the `id:` of its SSE event, so that a viewer's
+`Last-Event-ID` is all a gateway needs to go on (WHATWG HTML, section 9.2.4).
+"""
+
+import re
+from typing import NamedTuple
+
+# 15 digits keep a hostile header inside what Redis (unsigned 64 bits) and JavaScript (2**53) both hold exactly.
+_PATTERN = re.compile(r"(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,14})")
+
+
+class MalformedPositionError(ValueError):
+    """The text is not `epoch-seq`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"malformed position {text[:64]!r}: expected EPOCH-SEQ, for example 1-42")
+
+
+class Position(NamedTuple):
+    """`epoch` grows by one with each worker that takes the job; `seq` counts from 1 in each epoch. Ordered as pairs."""
+
+    epoch: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Raises: MalformedPositionError for anything but two decimal integers without leading zeros."""
+        match = _PATTERN.fullmatch(text)
+        if match is None:
+            raise MalformedPositionError(text)
+        return cls(int(match[1]), int(match[2]))
+
+
+START = Position(0, 0)
+"""Stands before every event."""

@@ -1,0 +1,74 @@
+"""The Lua steps by name, run many to a round trip. Not what they mean: that is each caller's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any
+
+from contract.connection import Client, NoScriptError, ResponseError, told_in_our_words
+from contract.errors import BrokerRefusedError
+
+_WRITERS = frozenset({"append", "cancel", "claim", "finish"})
+
+Argument = str | bytes | int
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One atomic step: its text, and the digest Redis knows it by."""
+
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A step with what it works on."""
+
+    name: str
+    keys: Sequence[str]
+    arguments: Sequence[Argument]
+
+
+@cache
+def load_script(name: str) -> Script:
+    """The step of that name from `contract/lua`, with what it shares with others in front of it."""
+    parts = ("now_ms", "write_events", name) if name in _WRITERS else ("now_ms", name)
+    text = "".join((files("contract") / "lua" / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+async def run_calls(client: Client, calls: Sequence[Call]) -> list[Any]:
+    """Runs all calls in one pipeline, in order, each atomic by itself. Returns their replies in the same order.
+
+    A reply that is a refusal of Redis stands in its place as a BrokerRefusedError and leaves the other calls alone.
+
+    Raises: BrokerUnavailableError; which calls were carried out is then unknown, and each may be repeated.
+    """
+    with told_in_our_words():
+        replies = await _send(client, calls)
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            # Redis has been restarted, or it is another one. All are repeated, because what came after a call that
+            # did not run may have been refused for its lack; a call that did run is harmless the second time.
+            for name in {call.name for call in calls}:
+                await client.script_load(load_script(name).text)
+            replies = await _send(client, calls)
+    return [BrokerRefusedError(str(reply)) if isinstance(reply, ResponseError) else reply for reply in replies]
+
+
+async def run_call(client: Client, call: Call) -> Any:
+    """One call. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    (reply,) = await run_calls(client, [call])
+    if isinstance(reply, BrokerRefusedError):
+        raise reply
+    return reply
+
+
+async def _send(client: Client, calls: Sequence[Call]) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for call in calls:
+        pipeline.evalsha(load_script(call.name).digest, len(call.keys), *call.keys, *call.arguments)
+    replies: list[Any] = await pipeline.execute(raise_on_error=False)
+    return replies

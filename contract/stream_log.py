@@ -1,0 +1,104 @@
+"""A stream's log: append to it, end it, read it from a position. One object for all streams of a process."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from contract.connection import Client, call_redis
+from contract.errors import BrokerRefusedError
+from contract.event import Event, Status, parse_entry
+from contract.keys import JOBS, StreamKeys
+from contract.limits import PAGE_LIMIT_EVENTS
+from contract.position import Position
+from contract.scripts import Call, run_calls
+
+
+class Answer(StrEnum):
+    """What Redis says to a write."""
+
+    OK = "ok"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+    GONE = "gone"
+    HOLE = "hole"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Makes a batch the last one of its run: its final status, and the queue entry to retire with it."""
+
+    status: Status
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of one stream to write in one step. `lines` are `kind SP json`; the first one gets `first_seq`.
+
+    With an `ending`, the last line is the `done` event.
+    """
+
+    stream_id: str
+    epoch: int
+    first_seq: int
+    lines: Sequence[bytes]
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The answer to a batch. `seq` is the last one the log has of this epoch, where the answer is OK or HOLE."""
+
+    answer: Answer
+    seq: int
+
+
+class StreamLog:
+    """Writes and reads logs. `retention_ms` is how long a log outlives its last sign of life."""
+
+    def __init__(self, client: Client, retention_ms: int) -> None:
+        self._client = client
+        self._retention_ms = retention_ms
+
+    async def write(self, batches: Sequence[Batch]) -> list[Written | BrokerRefusedError]:
+        """Writes every batch, each in one atomic step, all in one round trip. May be repeated with the same batches.
+
+        Raises: BrokerUnavailableError.
+        """
+        replies = await run_calls(self._client, [self._write_call(batch) for batch in batches])
+        return [
+            reply if isinstance(reply, BrokerRefusedError) else Written(Answer(reply[0].decode()), int(reply[1]))
+            for reply in replies
+        ]
+
+    def _write_call(self, batch: Batch) -> Call:
+        keys = StreamKeys.of(batch.stream_id)
+        if batch.ending is None:
+            head = (batch.epoch, batch.first_seq, self._retention_ms)
+            return Call("append", (keys.log, keys.meta, keys.live), (*head, *batch.lines))
+        ending = (batch.epoch, batch.first_seq, self._retention_ms, batch.ending.status, batch.ending.entry)
+        return Call("finish", (keys.log, keys.meta, keys.live, JOBS), (*ending, *batch.lines))
+
+    async def read_page(self, stream_id: str, after: Position, limit_events: int = PAGE_LIMIT_EVENTS) -> list[Event]:
+        """The events after a position, at most `limit_events` of them; fewer mean that the log ends there just now.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
+        """
+        log = StreamKeys.of(stream_id).log
+        entries = await call_redis(self._client, "XRANGE", log, f"({after}", "+", "COUNT", limit_events)
+        return [_parse(entry) for entry in entries]
+
+    async def read(self, stream_id: str, after: Position) -> AsyncIterator[Event]:
+        """Every event after a position that the log has, page by page. Raises: as `read_page`."""
+        while True:
+            page = await self.read_page(stream_id, after)
+            for event in page:
+                yield event
+            if len(page) < PAGE_LIMIT_EVENTS:
+                return
+            after = page[-1].position
+
+
+def _parse(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+    name, fields = entry
+    return parse_entry(Position.parse(name.decode()), fields.get(b"e", b""))

