@@ -1,0 +1,63 @@
+# `make` alone lists the verbs. Nothing is needed beforehand but Python 3.11 or newer and make; everything is
+# installed into .venv, once, and again only where a requirements file has changed.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+REQUIREMENTS := pyproject.toml constraints.txt $(wildcard */requirements.txt)
+
+# Only what stands on make's own command line counts: some shells export a HOST of their own.
+given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt setup stack clean
+
+help: ## list the verbs
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+run: $(VENV)/.run ## everything on this machine, no Docker, no key needed (PORT=8000 HOST=127.0.0.1)
+	@exec $(PY) -m manycast up $(call given,PORT,--port) $(call given,HOST,--host)
+
+test: check ## lint, types and every suite this machine can run (T="tests/contract -k position" for a part)
+	@$(PY) -m pytest $(T)
+
+check: $(VENV)/.test ## lint, format and types, without changing a file
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+fmt: $(VENV)/.test ## put the code into the house's format
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+setup: $(VENV)/.test ## make .venv with everything that running and testing need
+
+stack: ## the same in containers: three gateways and two workers behind Caddy
+	@docker compose up --build --wait --scale gateway=3 --scale worker=2
+
+clean: ## remove .venv and the caches (answers kept in .manycast stay)
+	@rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
+	@find . -name __pycache__ -type d -not -path './node_modules/*' -prune -exec rm -rf {} +
+
+$(VENV)/.run: $(VENV)/.made $(REQUIREMENTS)
+	@echo "Setting up $(VENV) (the first time takes a minute)"
+	@$(PIP) -e . -c constraints.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@echo "Adding what the tests need"
+	@$(PIP) -r tests/requirements.txt -c constraints.txt
+	@touch $@
+
+# Made anew where it is incomplete: `python -m venv` mends a directory that it did not finish.
+$(VENV)/.made:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  $$python -c 'import venv, ensurepip' 2>/dev/null || { without=$$python; continue; }; \
+	  $$python -m venv $(VENV) && touch $@; exit; \
+	done; \
+	if [ -n "$$without" ]; then \
+	  echo "$$without has no venv module. On Debian and Ubuntu: apt install python3-venv" >&2; \
+	else \
+	  echo "Python 3.11 or newer is needed; here is $$(python3 --version 2>&1). Name another: make PYTHON=/path/to/python3" >&2; \
+	fi; exit 1
