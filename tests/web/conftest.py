@@ -1,0 +1,77 @@
+"""A real browser for the page's tests, and a peer that speaks the wire as a test tells it to."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from playwright.async_api import Browser, Page, async_playwright
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from tests.web.peer import Peer
+
+CHROMIUM = Path("/usr/bin/chromium")
+WEB = Path(__file__).parents[2] / "web"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}")
+    return CHROMIUM
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium: Path) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page in a context of its own; a script error that nothing caught fails the test."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(15_000)
+    page = await context.new_page()
+    crashes: list[str] = []
+    page.on("pageerror", lambda error: crashes.append(str(error)))
+    yield page
+    await context.close()
+    assert crashes == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def peer() -> AsyncIterator[Peer]:
+    peer = Peer()
+    routes = [
+        Route("/v1/streams/{id}/events", peer.events),
+        Route("/v1/streams/{id}", peer.describe),
+        Mount("/", StaticFiles(directory=WEB)),
+    ]
+    server = uvicorn.Server(
+        uvicorn.Config(Starlette(routes=routes), log_level="warning", ws="none", lifespan="off")
+    )
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        peer.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        yield peer
+        peer.close()
+        server.should_exit = True
+        server.force_exit = True
+        await serving

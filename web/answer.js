@@ -1,0 +1,52 @@
+/**
+ * What the chunks of an answer add up to. Pure: no I/O, no DOM. Goes with manycast.js, which works without it.
+ */
+
+/**
+ * What the chunks of one epoch add up to, choice by choice. `clear()` it on `restart` and `gap`.
+ *
+ * `choices[i]` is `{index, content, reasoning, refusal, tool_calls, finish_reason}`.
+ */
+export class Answer {
+  constructor() {
+    this.clear();
+  }
+
+  clear() {
+    this.choices = [];
+    this.usage = null;
+    this.model = null;
+  }
+
+  /** @param {object} chunk  a whole chunk, as `watch` hands it to `callbacks.chunk` */
+  add(chunk) {
+    this.model ??= chunk.model ?? null;
+    this.usage = chunk.usage ?? this.usage;
+    for (const { index = 0, delta = {}, finish_reason } of chunk.choices ?? []) {
+      const choice = (this.choices[index] ??= emptyChoice(index));
+      choice.content += delta?.content ?? "";
+      // Not part of OpenAI's API: DeepSeek and vLLM say reasoning_content, OpenRouter and Ollama say reasoning.
+      choice.reasoning += delta?.reasoning_content ?? (typeof delta?.reasoning === "string" ? delta.reasoning : "");
+      choice.refusal += delta?.refusal ?? "";
+      choice.finish_reason = finish_reason ?? choice.finish_reason;
+      for (const part of delta?.tool_calls ?? []) addToolCall(choice.tool_calls, part);
+    }
+  }
+
+  /** The text of choice 0. */
+  get text() {
+    return this.choices[0]?.content ?? "";
+  }
+}
+
+function emptyChoice(index) {
+  return { index, content: "", reasoning: "", refusal: "", tool_calls: [], finish_reason: null };
+}
+
+function addToolCall(calls, part) {
+  const call = (calls[part.index ?? 0] ??= { id: null, type: "function", function: { name: "", arguments: "" } });
+  call.id ??= part.id ?? null;
+  call.type = part.type ?? call.type;
+  call.function.name += part.function?.name ?? "";
+  call.function.arguments += part.function?.arguments ?? "";
+}

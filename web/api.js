@@ -1,0 +1,43 @@
+/**
+ * The gateway's HTTP surface, as far as the page uses it (docs/protocol.md, section 5). Events come by manycast.js.
+ */
+
+/** The gateway said no, or could not be reached (`status` 0). `message` is fit for people. */
+export class Refusal extends Error {
+  constructor(status, error) {
+    super(error.message);
+    this.status = status;
+    this.code = error.code ?? null;
+  }
+}
+
+async function call(method, url, body) {
+  const options = { method, cache: "no-store" };
+  if (body) Object.assign(options, { headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const answer = await fetch(url, options).catch(() => null);
+  if (answer === null) throw new Refusal(0, { message: "The server cannot be reached.", code: "unreachable" });
+  const data = await answer.json().catch(() => null);
+  if (answer.ok && data !== null) return data;
+  throw new Refusal(answer.status, data?.error ?? { message: `The server answered with status ${answer.status}.` });
+}
+
+/** Start a run. Takes an OpenAI chat-completions body; answers `{id, status, urls}`. */
+export const startStream = (body) => call("POST", "/v1/streams", body);
+
+/** Stop a run; answers when it has ended, or after a short wait. */
+export const cancelStream = (id) => call("POST", `${streamUrl(id)}/cancel`);
+
+export const readStream = (id) => call("GET", streamUrl(id));
+
+/** What the live workers offer: `[{id, owned_by, …}]`. */
+export const readModels = async () => (await call("GET", "/v1/models")).data;
+
+/** `{ready, redis, workers, draining}`, also where it is not ready; null where nobody answers. */
+export async function readReadiness() {
+  const answer = await fetch("/readyz", { cache: "no-store" }).catch(() => null);
+  return (await answer?.json().catch(() => null)) ?? null;
+}
+
+export const streamUrl = (id) => `/v1/streams/${encodeURIComponent(id)}`;
+export const eventsUrl = (id) => `${streamUrl(id)}/events`;
+export const watchUrl = (id) => new URL(`/watch#${encodeURIComponent(id)}`, location.href).href;

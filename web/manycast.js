@@ -1,0 +1,215 @@
+/**
+ * Manycast in a browser: watch one stream, from any page, through reloads, sleep and dead servers.
+ *
+ * An ES module without dependencies on native EventSource. It speaks docs/protocol.md and knows nothing of how an
+ * answer is shown; it never touches the DOM.
+ */
+
+const EVENTS = ["start", "chunk", "restart", "done", "ping", "viewers", "gap"];
+const LOGGED = new Set(["start", "chunk", "restart", "done"]);
+const ENDED = new Set(["completed", "cancelled", "failed"]);
+const BACKOFF_MS = [500, 1000, 2000, 4000, 8000];
+
+/**
+ * Turn the data of a `chunk` event back into the provider's chunk (docs/protocol.md, section 3).
+ *
+ * @param {object} shared  `chunk` of the epoch's `start` event
+ * @param {object} difference  the data of the `chunk` event
+ * @returns {object} the chunk as the provider sent it; shares nested values with its arguments
+ */
+export function merge(shared, difference) {
+  const chunk = new Map(Object.entries(shared));
+  for (const name of difference.$unset ?? []) chunk.delete(name);
+  for (const [name, value] of Object.entries(difference)) {
+    if (name === "$unset") continue;
+    chunk.set(name.startsWith("$$") ? name.slice(1) : name, value);
+  }
+  return Object.fromEntries(chunk); // not by assignment: a field may be called __proto__
+}
+
+/**
+ * Watch a stream until its end. Every event reaches `callbacks` once and in order, whatever happens to the line.
+ *
+ * @param {string} url  the stream's events, for example `/v1/streams/ID/events` (`urls.events` of POST /v1/streams)
+ * @param {object} [callbacks]  see manycast.d.ts; each is optional
+ * @param {object} [options]  `after`: the position to go on from; `stallAfterMs`: silence after which the line counts
+ *   as dead (default 40000: gateways ping more often); `withCredentials`: send cookies to another origin
+ * @returns {Viewer} `close()` ends it; `position`, `state` and `finished` tell where it stands
+ */
+export function watch(url, callbacks = {}, options = {}) {
+  return new Viewer(url, callbacks, options);
+}
+
+class Viewer {
+  #callbacks;
+  #options;
+  #url;
+  #source = null;
+  #shared = {}; // the fields all chunks of this epoch share
+  #heardAt = 0;
+  #attempt = 0;
+  #timer = 0;
+  #pulse = 0;
+  #unhook;
+  #finish;
+
+  constructor(url, callbacks, options) {
+    this.#url = new URL(url, globalThis.location?.href);
+    this.#callbacks = callbacks;
+    this.#options = { after: null, stallAfterMs: 40_000, withCredentials: false, ...options };
+    /** Position of the last event, `epoch-seq`, or null. */
+    this.position = this.#options.after;
+    /** See `State` in manycast.d.ts. */
+    this.state = "connecting";
+    /** Resolves with the data of `done`, or with null where there was none (`ended`, `gone`, `refused`, `closed`). */
+    this.finished = new Promise((resolve) => (this.#finish = resolve));
+    this.#unhook = this.#listenToTheDevice();
+    this.#pulse = setInterval(() => this.#checkSilence(), Math.max(50, this.#options.stallAfterMs / 8));
+    this.#open();
+  }
+
+  /** Stop watching. The run goes on: it belongs to nobody's page. */
+  close() {
+    this.#end("closed", null);
+  }
+
+  get #over() {
+    return this.#finish === null;
+  }
+
+  #open() {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    const url = new URL(this.#url);
+    if (this.position) url.searchParams.set("after", this.position);
+    const source = new EventSource(url, { withCredentials: this.#options.withCredentials });
+    this.#source = source;
+    this.#heardAt = Date.now();
+    for (const name of EVENTS) source.addEventListener(name, (event) => this.#hear(name, event));
+    source.addEventListener("error", () => this.#lose(source));
+  }
+
+  #hear(name, event) {
+    if (this.#over || event.target !== this.#source) return;
+    this.#heardAt = Date.now();
+    this.#attempt = 0;
+    // An event that stands in no log repeats the id of the one before it; a `done` without an id is the gateway's own.
+    const position = LOGGED.has(name) ? event.lastEventId || null : null;
+    if (position !== null && name !== "done" && !isAfter(position, this.position)) return;
+    if (position !== null) this.position = position;
+    const data = JSON.parse(event.data);
+    this.#callbacks.event?.({ name, data, position });
+    this.#take(name, data);
+  }
+
+  #take(name, data) {
+    const { position } = this;
+    switch (name) {
+      case "start":
+        this.#shared = data.chunk ?? {};
+        this.#callbacks.start?.(data, position);
+        break;
+      case "chunk":
+        this.#enter("streaming");
+        this.#callbacks.chunk?.(merge(this.#shared, data), position);
+        break;
+      case "restart":
+        this.#callbacks.restart?.(data, position);
+        break;
+      case "gap":
+        this.position = null; // the log is another one now, and comes from its start
+        this.#callbacks.gap?.(data);
+        break;
+      case "viewers":
+        this.#callbacks.viewers?.(data.viewers);
+        break;
+      case "ping":
+        this.#enter(data.state);
+        break;
+      case "done":
+        this.#callbacks.done?.(data, position);
+        this.#end("ended", data);
+    }
+  }
+
+  /** EventSource reconnects by itself after a broken line; any status but 200 it takes for the end. Ask which it is. */
+  #lose(source) {
+    if (this.#over || source !== this.#source) return;
+    this.#enter(globalThis.navigator?.onLine === false ? "offline" : this.state === "connecting" ? "connecting" : "reconnecting");
+    if (source.readyState === EventSource.CLOSED) this.#inspect(source);
+  }
+
+  async #inspect(source) {
+    const url = new URL(this.#url);
+    url.pathname = url.pathname.replace(/\/events$/, "");
+    const credentials = this.#options.withCredentials ? "include" : "same-origin";
+    const verdict = await fetch(url, { cache: "no-store", credentials }).then(readVerdict, () => null);
+    if (this.#over || source !== this.#source) return;
+    if (verdict?.status === 404) return this.#end("gone", null);
+    if (verdict?.error && verdict.status < 500 && verdict.status !== 429) {
+      this.#callbacks.refused?.(verdict);
+      return this.#end("refused", null);
+    }
+    if (ENDED.has(verdict?.run?.status) && !isAfter(verdict.run.position, this.position)) return this.#end("ended", null);
+    this.#reopenLater();
+  }
+
+  #reopenLater() {
+    const backoff = BACKOFF_MS[Math.min(this.#attempt++, BACKOFF_MS.length - 1)];
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#open(), backoff * (0.5 + Math.random() / 2)); // all viewers lose a gateway at once
+  }
+
+  #checkSilence() {
+    if (Date.now() - this.#heardAt < this.#options.stallAfterMs) return;
+    this.#enter("reconnecting");
+    this.#open();
+  }
+
+  /** A phone that wakes up, or finds its network again, must not wait for a timer that slept as well. */
+  #listenToTheDevice() {
+    const wake = () => {
+      const quiet = Date.now() - this.#heardAt > this.#options.stallAfterMs / 4;
+      if (quiet || this.#source.readyState !== EventSource.OPEN) this.#open();
+    };
+    const listeners = [
+      [globalThis, "online", wake],
+      [globalThis, "offline", () => this.#enter("offline")],
+      [globalThis, "pageshow", (event) => event.persisted && wake()],
+      [globalThis.document, "visibilitychange", () => document.visibilityState === "visible" && wake()],
+    ].filter(([target]) => target?.addEventListener);
+    for (const [target, name, listener] of listeners) target.addEventListener(name, listener);
+    return () => listeners.forEach(([target, name, listener]) => target.removeEventListener(name, listener));
+  }
+
+  #enter(state) {
+    if (this.#over || state === this.state) return;
+    this.state = state;
+    this.#callbacks.state?.(state);
+  }
+
+  #end(state, outcome) {
+    if (this.#over) return;
+    this.#source.close();
+    clearTimeout(this.#timer);
+    clearInterval(this.#pulse);
+    this.#unhook();
+    this.#enter(state);
+    this.#finish(outcome);
+    this.#finish = null;
+  }
+}
+
+/** Whether `position` stands after `other`; null stands before every event. */
+function isAfter(position, other) {
+  const [epoch, seq] = (position ?? "0-0").split("-").map(Number);
+  const [otherEpoch, otherSeq] = (other ?? "0-0").split("-").map(Number);
+  return epoch > otherEpoch || (epoch === otherEpoch && seq > otherSeq);
+}
+
+/** `null` where the answer is not ours (a proxy's error page): that says nothing about the stream. */
+async function readVerdict(answer) {
+  const body = await answer.json().catch(() => null);
+  if (body === null) return null;
+  return answer.ok ? { status: answer.status, run: body } : body.error ? { status: answer.status, error: body.error } : null;
+}

@@ -1,0 +1,64 @@
+/**
+ * What the page says about a run. Pure: one place for every sentence about a state or an end.
+ */
+
+const STATES = {
+  connecting: "Connecting…",
+  queued: "Waiting for a worker…",
+  no_worker: "No worker is running. The question is kept, and answered as soon as one starts.",
+  waiting: "Waiting for the first words…",
+  streaming: "Writing",
+  stopping: "Stopping…",
+  broker_unavailable: "The server has lost its broker for now. The answer goes on when it is back.",
+  reconnecting: "The line broke. Reconnecting; nothing is lost.",
+  offline: "You are offline. The answer goes on without you, and will be here when you are back.",
+  gone: "There is no such answer, or it has expired.",
+  refused: "The server does not show this answer.",
+};
+
+const CUT = {
+  length: "The answer reached the length limit.",
+  content_filter: "The provider's content filter ended the answer.",
+};
+
+const OWN_CODES = {
+  upstream_truncated: "The provider stopped in the middle of the answer.",
+  upstream_disconnected: "The connection to the provider broke.",
+  upstream_timeout: "The provider sent nothing for too long.",
+  upstream_invalid: "The provider sent something that is no answer.",
+  worker_lost: "The worker was lost, and no attempt is left.",
+  stream_lost: "The broker lost this answer.",
+};
+
+/** A state of the viewer (manycast.d.ts), or one of the page's own: `no_worker`, `stopping`. */
+export const describeState = (state) => STATES[state] ?? "";
+
+/** What to say of a `done`; "" where the answer speaks for itself. */
+export function describeEnd({ status, finish_reason, error }) {
+  if (status === "cancelled") return "Stopped.";
+  if (status === "failed") return OWN_CODES[error?.code] ?? "The provider failed.";
+  return CUT[finish_reason] ?? "";
+}
+
+/** The provider's own words about a failure, or "". */
+export function quoteError(error) {
+  if (!error) return "";
+  const source = [error.http_status, error.code].filter(Boolean).join(", ");
+  return [error.message, source && `(${source})`].filter(Boolean).join(" ");
+}
+
+export const describeRestart = () => "The worker was lost on the way, so the answer began again.";
+export const describeGap = () => "The broker lost part of the answer, so it is shown again from its start.";
+
+/** "3 watching"; "" for one viewer, who knows. */
+export const describeViewers = (count) => (count > 1 ? `${count} watching` : "");
+
+/** "first words after 0.8 s · 4.2 s · 212 tokens" */
+export function describeCost({ timing, usage }) {
+  const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
+  const parts = [];
+  if (timing?.first_chunk_ms != null) parts.push(`first words after ${seconds(timing.first_chunk_ms)}`);
+  if (timing?.total_ms != null) parts.push(`${seconds(timing.total_ms)} in all`);
+  if (usage?.completion_tokens != null) parts.push(`${usage.completion_tokens} tokens`);
+  return parts.join(" · ");
+}
