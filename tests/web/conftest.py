@@ -63,9 +63,7 @@ async def peer() -> AsyncIterator[Peer]:
         Route("/v1/streams/{id}", peer.describe),
         Mount("/", StaticFiles(directory=WEB)),
     ]
-    server = uvicorn.Server(
-        uvicorn.Config(Starlette(routes=routes), log_level="warning", ws="none", lifespan="off")
-    )
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="warning", ws="none", lifespan="off"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         peer.url = f"http://127.0.0.1:{listener.getsockname()[1]}"

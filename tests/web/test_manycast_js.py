@@ -39,9 +39,7 @@ WATCH = """async ([options, until]) => {
 }"""
 
 
-async def follow(
-    page: Page, peer: Peer, options: dict[str, Any] | None = None, until: str = ""
-) -> dict[str, Any]:
+async def follow(page: Page, peer: Peer, options: dict[str, Any] | None = None, until: str = "") -> dict[str, Any]:
     """Watch until the end, or until a state; answers what the callbacks were told."""
     await page.goto(f"{peer.url}/manycast.d.ts")  # any page of this origin
     result: dict[str, Any] = await page.evaluate(WATCH, [options or {}, until])
@@ -78,11 +76,7 @@ async def test_a_field_called_proto_stays_a_field(page: Page, peer: Peer) -> Non
 
 async def test_a_finished_stream_is_told_whole_and_in_order(page: Page, peer: Peer) -> None:
     peer.tell(
-        sse("ping", {"state": "waiting"})
-        + START
-        + chunk("a", "1-2")
-        + chunk("b", "1-3")
-        + sse("done", DONE, "1-4")
+        sse("ping", {"state": "waiting"}) + START + chunk("a", "1-2") + chunk("b", "1-3") + sse("done", DONE, "1-4")
     )
     result = await follow(page, peer)
     assert result["log"] == [
@@ -105,9 +99,7 @@ async def test_a_broken_line_resumes_from_its_position(page: Page, peer: Peer) -
 
 
 async def test_an_event_that_comes_twice_is_told_once(page: Page, peer: Peer) -> None:
-    peer.tell(
-        START + chunk("a", "1-2") + chunk("a", "1-2") + START + chunk("b", "1-3") + sse("done", DONE, "1-4")
-    )
+    peer.tell(START + chunk("a", "1-2") + chunk("a", "1-2") + START + chunk("b", "1-3") + sse("done", DONE, "1-4"))
     assert told(await follow(page, peer), "chunk") == ["a", "b"]
 
 
