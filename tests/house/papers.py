@@ -1,0 +1,118 @@
+"""That the papers tell the truth: settings, keys, pins and links. From a tree to a list of breaches."""
+
+import importlib
+import inspect
+import re
+from pathlib import PurePosixPath
+
+from pydantic_settings import BaseSettings
+
+from contract import keys
+from tests.house.tree import Tree
+
+OPERATIONS = "docs/operations.md"
+PROTOCOL = "docs/protocol.md"
+_ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]+)` \| ([^|]*) \|", re.MULTILINE)
+
+
+def our_settings(tree: Tree) -> list[type[BaseSettings]]:
+    """The settings classes of every package that has a settings.py."""
+    found = []
+    for path in tree:
+        if re.fullmatch(r"\w+/settings\.py", path):
+            module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+            found += [
+                value
+                for value in vars(module).values()
+                if inspect.isclass(value) and issubclass(value, BaseSettings) and value.__module__ == module.__name__
+            ]
+    return found
+
+
+def environment_of(settings: type[BaseSettings]) -> dict[str, str]:
+    """Environment name -> default as the papers write it: `-` where there is none, or where it is empty."""
+    prefix = settings.model_config.get("env_prefix", "")
+    names = {}
+    for name, field in settings.model_fields.items():
+        alias = field.validation_alias
+        environment_name = alias if isinstance(alias, str) else f"{prefix}{name}"
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        names[environment_name.upper()] = "-" if default in (None, "") else str(default)
+    return names
+
+
+def untold_settings(tree: Tree, settings: list[type[BaseSettings]]) -> list[str]:
+    """A setting without its row in operations.md, a row with another default, or a row that no setting has."""
+    rows = [(name, default.strip(" `")) for name, default in _ROW.findall(tree.get(OPERATIONS, ""))]
+    names = {name for one in settings for name in environment_of(one)}
+    breaches = [f"{OPERATIONS}: no part reads {name}" for name, _ in rows if name not in names | _compose_names(tree)]
+    for one in settings:
+        for name, default in environment_of(one).items():
+            if (name, default) not in rows:
+                breaches.append(f"{OPERATIONS}: no row `{name}` with the default {default} ({one.__module__})")
+    return breaches
+
+
+def stale_examples(tree: Tree, settings: list[type[BaseSettings]]) -> list[str]:
+    """A name in .env.example that neither a part nor docker-compose.yml reads."""
+    known = {name for one in settings for name in environment_of(one)} | _compose_names(tree)
+    names = re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", tree.get(".env.example", ""), re.MULTILINE)
+    return [f".env.example: nobody reads {name}" for name in names if name not in known]
+
+
+def untold_keys(tree: Tree) -> list[str]:
+    """A Redis key that protocol.md does not list, or a listed one that contract/keys.py does not make."""
+    made = {value for value in vars(keys).values() if isinstance(value, str) and value.startswith("mc:")}
+    made |= set(keys.StreamKeys.of("id"))
+    for value in vars(keys).values():
+        if inspect.isfunction(value) and value.__annotations__.get("return") is str:
+            made.add(value("hash"))
+    told = set(re.findall(r"^\| `(mc:[^`]+)` \|", tree.get(PROTOCOL, ""), re.MULTILINE))
+    untold = [f"{PROTOCOL} does not list {key}" for key in sorted(made - told)]
+    return untold + [f"{PROTOCOL} lists {key}, which nobody makes" for key in sorted(told - made)]
+
+
+def loose_pins(tree: Tree) -> list[str]:
+    """A requirement without `==`, or one for which constraints.txt says something else."""
+    pins = {line.partition(";")[0].strip().lower().replace("_", "-") for line in _entries(tree, "constraints.txt")}
+    breaches = []
+    for path in (path for path in tree if PurePosixPath(path).name == "requirements.txt"):
+        for line in _entries(tree, path):
+            pin = line.partition(";")[0].strip().lower().replace("_", "-")
+            if pin not in pins or "==" not in pin:
+                breaches.append(f"{path}: constraints.txt does not hold {pin}")
+    return breaches
+
+
+def dead_links(tree: Tree) -> list[str]:
+    """A link in a paper to a file that is not there."""
+    breaches = []
+    for path, text in tree.items():
+        if not path.endswith(".md"):
+            continue
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            place = (PurePosixPath(path).parent / target).as_posix()
+            folded = "/".join(_fold(place.split("/")))
+            if not any(name == folded or name.startswith(f"{folded}/") for name in tree):
+                breaches.append(f"{path} links to {target}, which is not there")
+    return breaches
+
+
+def _fold(parts: list[str]) -> list[str]:
+    folded: list[str] = []
+    for part in parts:
+        if part == "..":
+            folded = folded[:-1]
+        elif part not in {"", "."}:
+            folded.append(part)
+    return folded
+
+
+def _compose_names(tree: Tree) -> set[str]:
+    return set(re.findall(r"\$\{([A-Z][A-Z0-9_]+)", tree.get("docker-compose.yml", "")))
+
+
+def _entries(tree: Tree, path: str) -> list[str]:
+    return [line for line in tree.get(path, "").splitlines() if line.strip() and not line.startswith("#")]

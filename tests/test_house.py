@@ -1,0 +1,81 @@
+"""The house stands: floors, doors, circles, sizes, names, and papers that tell the truth.
+
+Each check is shown a small house with one fault as well, so that none of them passes because it looks at nothing.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contract.keys import CONTROL
+from tests.house import imports, papers, shape
+from tests.house.tree import ROOT, Tree, our_tree
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="not a git checkout: nobody says which files are ours"
+)
+
+
+class OneSetting(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="MANYCAST_")
+
+    grace_s: float = 2.5
+
+
+CHECKS_AND_FAULTS: list[tuple[Callable[[Tree], list[str]], Tree]] = [
+    (imports.broken_floors, {"gateway/a.py": "from worker import b", "worker/b.py": ""}),
+    (imports.broken_floors, {"contract/a.py": "def f():\n    import gateway.b", "gateway/b.py": ""}),
+    (imports.broken_floors, {"simulator/a.py": "import contract"}),
+    (imports.broken_floors, {"worker/a.py": "from tests.broker import Broker"}),
+    (imports.second_doors, {"worker/a.py": "import openai", "worker/b.py": "from openai import AsyncOpenAI"}),
+    (imports.unnamed_dependencies, {"gateway/a.py": "import openai", "gateway/requirements.txt": "fastapi==1\n"}),
+    (imports.unnamed_dependencies, {"contract/a.py": "import redis", "gateway/requirements.txt": "redis==1\n"}),
+    (imports.circles, {"gateway/a.py": "from gateway import b", "gateway/b.py": "from .a import c"}),
+    (shape.long_modules, {"web/page.js": "\n" * 251}),
+    (shape.long_functions, {"worker/a.py": "def f():\n" + "    pass\n" * 60}),
+    (shape.unused_words, {"gateway/http_utils.py": ""}),
+    (shape.unused_words, {"gateway/a.py": "class StreamManager: ..."}),
+    (shape.scattered_environment, {"gateway/hub.py": "import os\nx = os.environ['X']"}),
+    (shape.headless_lua, {"contract/lua/a.lua": "-- a: does\n-- KEYS: 1\n-- ARGV: 1\n-- Returns: 1\n-- Cost: O(1)\n"}),
+    (shape.headless_lua, {"contract/lua/a.lua": "-- b: KEYS: ARGV: Returns: Errors: Cost:\n"}),
+    (shape.foreign_places, {"README.md": "see https://" + "pypi" + ".org/x"}),
+    (shape.foreign_places, {"README.md": f"cd {ROOT}"}),
+    (shape.pretended_parts, {"tests/test_a.py": "from unittest." + "mock import patch"}),
+    (papers.untold_keys, {"docs/protocol.md": f"| `{CONTROL}` | channel | x |\n"}),
+    (papers.loose_pins, {"worker/requirements.txt": "redis==1\n", "constraints.txt": "redis==2\n"}),
+    (papers.loose_pins, {"worker/requirements.txt": "redis\n", "constraints.txt": "redis\n"}),
+    (papers.dead_links, {"docs/a.md": "[b](../b.md)"}),
+]
+CHECKS = list(dict.fromkeys(check for check, _ in CHECKS_AND_FAULTS))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_our_house_has_no(check: Callable[[Tree], list[str]]) -> None:
+    assert check(our_tree()) == []
+
+
+@pytest.mark.parametrize(("check", "faulty"), CHECKS_AND_FAULTS, ids=lambda value: getattr(value, "__name__", ""))
+def test_the_check_finds_the_fault_of(check: Callable[[Tree], list[str]], faulty: Tree) -> None:
+    assert len(check(faulty)) >= 1
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    assert papers.untold_settings(our_tree(), papers.our_settings(our_tree())) == []
+
+
+def test_the_example_environment_names_only_what_is_read() -> None:
+    assert papers.stale_examples(our_tree(), papers.our_settings(our_tree())) == []
+
+
+@pytest.mark.parametrize(
+    "operations",
+    ["", "| `MANYCAST_GRACE_S` | 3 | s | how long |", "| `MANYCAST_GRACE_S` | 2.5 | s |\n| `MANYCAST_OLD` | 1 | s |"],
+    ids=["undocumented", "another default", "stale row"],
+)
+def test_the_check_finds_a_setting_that_is(operations: str) -> None:
+    assert len(papers.untold_settings({papers.OPERATIONS: operations}, [OneSetting])) == 1
+
+
+def test_the_check_finds_an_example_that_nobody_reads() -> None:
+    assert papers.stale_examples({".env.example": "# MANYCAST_OLD=1\nMANYCAST_GRACE_S=1\n"}, [OneSetting]) != []
