@@ -1,0 +1,48 @@
+"""Where a stream is watched: every form in which people hand one on, taken apart. Pure: no I/O."""
+
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+DEFAULT_BASE_URL = "http://127.0.0.1:8000"
+
+_API_PATH = re.compile(r"(?P<prefix>.*?)/v1/streams/(?P<id>[A-Za-z0-9_-]{22})(?:/.*)?")
+_ID = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])")
+
+
+class MalformedAddressError(ValueError):
+    """Neither a stream's id nor the address of one."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is neither a stream's id (22 characters) nor the address of one")
+
+
+class Address(NamedTuple):
+    """A server and one of its streams. `base_url` is without a slash at its end."""
+
+    base_url: str
+    stream_id: str
+
+
+def parse_address(text: str, base_url: str = DEFAULT_BASE_URL) -> Address:
+    """Takes an id (of a stream at `base_url`), a URL of the API, or the link of a page that shows the stream.
+
+    Raises: MalformedAddressError.
+    """
+    text = text.strip()
+    if _ID.fullmatch(text):
+        return Address(base_url.rstrip("/"), text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise MalformedAddressError(text) from error
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise MalformedAddressError(text)
+    server = f"{parts.scheme}://{parts.netloc}"
+    if api := _API_PATH.fullmatch(parts.path):
+        return Address(server + api["prefix"], api["id"])
+    places = (parts.fragment, parts.query, parts.path)
+    found = next((ids[-1] for ids in map(_ID.findall, places) if ids), None)
+    if found is None:
+        raise MalformedAddressError(text)
+    return Address(server, found)

@@ -1,0 +1,63 @@
+"""What can go wrong between a client and a server of Manycast, as single sentences for people. Pure: no I/O.
+
+Not how a run fails: that is told by its `done` event and raises nothing.
+"""
+
+
+class ManycastError(Exception):
+    """Any failure of this package that a caller may want to catch."""
+
+
+class UnreachableError(ManycastError):
+    """Nothing answers there, or what answered went away and did not come back in time."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"nothing answers at {url} ({reason})")
+        self.url = url
+        self.reason = reason
+
+
+class ConnectionLostError(ManycastError):
+    """A connection broke, stalled or was turned away for now. Trying again may help.
+
+    `retry_after_s` is the server's own wish, in seconds, None where it had none.
+    """
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class StreamNotFoundError(ManycastError):
+    """This stream never was, or has expired."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(f"no stream {stream_id}: it never was, or it has expired")
+        self.stream_id = stream_id
+
+
+class RefusedError(ManycastError):
+    """The server answered and will not do it. `code` and `detail` are its own words."""
+
+    def __init__(
+        self, status: int, code: str | None, detail: str, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(f"{detail} ({code or f'HTTP {status}'})")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+class NotManycastError(ManycastError):
+    """Something answers there, but not by the protocol."""
+
+    def __init__(self, url: str, detail: str) -> None:
+        super().__init__(f"{url} does not speak Manycast's protocol: {detail}")
+        self.url = url
+        self.detail = detail
+
+
+class NothingMoreError(ManycastError):
+    """The stream was read to its end before; there is nothing to connect for."""
