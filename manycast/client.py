@@ -159,9 +159,7 @@ class Client:
         """The events of one response, from where `reader` stands."""
         last_event_id = None if reader.position is None else str(reader.position)
         try:
-            async with self._transport.open_events(
-                f"/v1/streams/{stream_id}/events", last_event_id
-            ) as pieces:
+            async with self._transport.open_events(f"/v1/streams/{stream_id}/events", last_event_id) as pieces:
                 async for piece in pieces:
                     for frame in frames.feed(piece):
                         if (event := reader.read(frame)) is not None:

@@ -40,9 +40,7 @@ class StreamNotFoundError(ManycastError):
 class RefusedError(ManycastError):
     """The server answered and will not do it. `code` and `detail` are its own words."""
 
-    def __init__(
-        self, status: int, code: str | None, detail: str, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str | None, detail: str, retry_after_s: float | None = None) -> None:
         super().__init__(f"{detail} ({code or f'HTTP {status}'})")
         self.status = status
         self.code = code

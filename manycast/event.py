@@ -116,9 +116,7 @@ class EventReader:
         except MalformedFrameError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise MalformedFrameError(
-                f"event {frame.event!r} at {frame.id} cannot be read: {error!r}"
-            ) from error
+            raise MalformedFrameError(f"event {frame.event!r} at {frame.id} cannot be read: {error!r}") from error
         if isinstance(event, Gap):
             # The positions begin again; a connection lost right now must not resume beyond the log.
             self.position = None

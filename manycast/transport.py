@@ -62,9 +62,7 @@ class Transport:
         if content is not None:
             headers["Content-Type"] = "application/json"
         with _own_words(self.base_url):
-            response = await self._http.request(
-                method, self.base_url + path, content=content, headers=headers
-            )
+            response = await self._http.request(method, self.base_url + path, content=content, headers=headers)
         if not response.is_success:
             raise _refusal(response)
         return _read_object(response)

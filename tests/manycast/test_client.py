@@ -134,9 +134,7 @@ async def test_an_event_that_was_had_before_is_not_given_twice(stage, client):
     assert len(of_log(await follow(client))) == len(LOG)
 
 
-async def test_after_a_gap_the_stream_is_read_from_its_start_even_if_the_line_breaks_right_then(
-    stage, client
-):
+async def test_after_a_gap_the_stream_is_read_from_its_start_even_if_the_line_breaks_right_then(stage, client):
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         match len(stage.requests):
             case 1:

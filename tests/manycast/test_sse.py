@@ -87,9 +87,7 @@ line_ends = st.sampled_from(["\n", "\r\n", "\r"])
     st.lists(st.tuples(texts, st.sampled_from(["data", "event", "id", "", "retry"]), line_ends), max_size=20),
     st.lists(st.integers(min_value=0, max_value=400)),
 )
-def test_the_frames_do_not_depend_on_where_the_bytes_are_cut(
-    lines: list[tuple[str, str, str]], cuts: list[int]
-):
+def test_the_frames_do_not_depend_on_where_the_bytes_are_cut(lines: list[tuple[str, str, str]], cuts: list[int]):
     whole = "".join(f"{name}:{text}{end}" if name else end for text, name, end in lines).encode() + b"\n\n"
     places = sorted({min(cut, len(whole)) for cut in cuts} | {0, len(whole)})
     pieces = [whole[start:stop] for start, stop in pairwise(places)]
