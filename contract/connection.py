@@ -1,15 +1,16 @@
-"""The door to Redis: clients made one way, failures told in our own two words.
+"""The door to Redis: clients made one way, deadlines on everything, failures told in our own two words.
 
 Not a pool of our own, and no retries beyond redis-py's: callers decide what may be repeated.
 """
 
+import asyncio
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import redis.exceptions as refusals
-from redis.asyncio import Connection, Redis
+from redis.asyncio import Connection, ConnectionPool, Redis, UnixDomainSocketConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
@@ -18,49 +19,69 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 
 NoScriptError = refusals.NoScriptError
 ResponseError = refusals.ResponseError
-Client = Redis
-"""A client whose replies are bytes."""
 
 COMMAND_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
 
-_CONNECTION: dict[str, Any] = {
-    # hiredis reads RESP2 a third faster than RESP3, and none of our replies need RESP3's types.
-    "protocol": 2,
-    "socket_connect_timeout": CONNECT_TIMEOUT_S,
-    "socket_keepalive": True,
-    "decode_responses": False,
-}
+
+class Client(Redis):
+    """A client whose replies are bytes. A call beyond its `turns` waits: a crowd of viewers is no failure of Redis."""
+
+    turns: asyncio.Semaphore
 
 
 def command_client(url: str, *, connections: int = 32) -> Client:
     """For calls that may be repeated without harm: a connection that has gone stale is replaced, once, in silence."""
-    return Redis.from_url(
-        url,
-        socket_timeout=COMMAND_TIMEOUT_S,
-        max_connections=connections,
-        retry=Retry(ExponentialBackoff(cap=0.1, base=0.01), 1),
-        **_CONNECTION,
-    )
+    return _client(url, connections, Retry(ExponentialBackoff(cap=0.1, base=0.01), 1))
 
 
 def blocking_client(url: str) -> Client:
     """For blocking reads. It repeats nothing: after a lost reply, entries may stand delivered."""
-    return Redis.from_url(url, socket_timeout=None, retry=Retry(NoBackoff(), 0), **_CONNECTION)
+    return _client(url, 8, Retry(NoBackoff(), 0))
+
+
+def _client(url: str, connections: int, retry: Retry) -> Client:
+    # Its turns bound the connections: a pool of redis-py that is empty would refuse.
+    client = Client.from_pool(ConnectionPool(max_connections=1 << 20, **_arguments(url, retry)))
+    assert isinstance(client, Client)
+    client.turns = asyncio.Semaphore(connections)
+    return client
+
+
+def _arguments(url: str, retry: Retry) -> dict[str, Any]:
+    """What the URL says, and what it cannot overrule. Raises: ValueError for a URL that is none of Redis's."""
+    arguments: dict[str, Any] = {**parse_url(url)}
+    for name in ("max_connections", "timeout"):
+        arguments.pop(name, None)
+    arguments |= {
+        # hiredis reads RESP2 a third faster than RESP3, and none of our replies need RESP3's types.
+        "protocol": 2,
+        "decode_responses": False,
+        "retry": retry,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        # With a number here redis-py sends by asyncio.wait_for, which on Python 3.11 swallows a cancellation that comes
+        # as the send ends: a task that is cancelled then goes on for ever. The deadline is `turn_at`'s instead.
+        "socket_timeout": None,
+    }
+    if arguments.get("connection_class") is not UnixDomainSocketConnection:
+        arguments["socket_keepalive"] = True
+    return arguments
 
 
 class Line:
     """One connection for pub/sub. Unlike redis-py's PubSub it never reconnects by itself, so no gap goes unnoticed."""
 
     def __init__(self, url: str) -> None:
-        arguments: dict[str, Any] = {**parse_url(url)}
+        arguments = _arguments(url, Retry(NoBackoff(), 0))
         kind = arguments.pop("connection_class", Connection)
-        self._connection = kind(**arguments, socket_timeout=None, retry=Retry(NoBackoff(), 0), **_CONNECTION)
+        self._connection = kind(**arguments)
 
     async def open(self) -> None:
         """Raises: BrokerUnavailableError."""
         with told_in_our_words():
-            await self._connection.connect()
+            # redis-py bounds the connecting, not the greeting: what accepts and says nothing would be waited for.
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._connection.connect()
 
     async def send(self, *command: str) -> None:
         """Raises: BrokerUnavailableError."""
@@ -68,7 +89,7 @@ class Line:
             await self._connection.send_command(*command, check_health=False)
 
     async def receive(self) -> Sequence[Any]:
-        """The next push, as Redis sent it. Waits without end. Raises: BrokerUnavailableError."""
+        """The next push, as Redis sent it. Waits without end. Raises: BrokerUnavailableError, BrokerRefusedError."""
         with told_in_our_words():
             reply: Sequence[Any] = await self._connection.read_response(disable_decoding=True, timeout=math.inf)
             return reply
@@ -77,10 +98,24 @@ class Line:
         await self._connection.disconnect(nowait=True)
 
 
-async def call_redis(client: Client, *command: str | int) -> Any:
-    """One command; its reply as redis-py parses it. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    with told_in_our_words():
+async def call_redis(client: Client, *command: str | int, block_ms: int = 0) -> Any:
+    """One command, which may block for `block_ms`; its reply as redis-py parses it.
+
+    Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    async with turn_at(client, COMMAND_TIMEOUT_S + block_ms / 1000):
         return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+@asynccontextmanager
+async def turn_at(client: Client, within_s: float) -> AsyncIterator[None]:
+    """The right to use one connection, for `within_s` with the wait for it. Raises: as `told_in_our_words`.
+
+    What is still under way then, or is cancelled, loses its connection, so that its reply reaches nobody else.
+    """
+    with told_in_our_words():
+        async with asyncio.timeout(within_s), client.turns:
+            yield
 
 
 @contextmanager
@@ -88,7 +123,9 @@ def told_in_our_words() -> Iterator[None]:
     """Raises: BrokerUnavailableError or BrokerRefusedError in place of redis-py's and the system's own."""
     try:
         yield
-    except (refusals.ConnectionError, refusals.TimeoutError, OSError) as error:
+    except TimeoutError as error:
+        raise BrokerUnavailableError("Redis does not answer in time") from error
+    except (refusals.ConnectionError, refusals.TimeoutError, refusals.InvalidResponse, OSError) as error:
         # BusyLoadingError, "Redis is loading its data", is a ConnectionError of redis-py: it passes, too.
         raise BrokerUnavailableError(str(error) or type(error).__name__) from error
     except refusals.ResponseError as error:

@@ -110,8 +110,8 @@ class JobQueue:
         Raises: BrokerUnavailableError; entries may then have been delivered: see `delivered`. BrokerRefusedError, also
         where the group is gone: see `open`.
         """
-        reply = await call_redis(blocking, *_READ, worker, "COUNT", limit, "BLOCK", block_ms, "STREAMS", JOBS, ">")
-        return _jobs(reply)
+        what = ("COUNT", limit, "BLOCK", block_ms, "STREAMS", JOBS, ">")
+        return _jobs(await call_redis(blocking, *_READ, worker, *what, block_ms=block_ms))
 
     async def delivered(self, worker: str) -> list[Job]:
         """Every job that stands delivered to `worker`, whether it knows of it or not. Raises: as `take`."""

@@ -7,7 +7,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from contract.connection import Client, NoScriptError, ResponseError, told_in_our_words
+from contract.connection import COMMAND_TIMEOUT_S, Client, NoScriptError, ResponseError, turn_at
 from contract.errors import BrokerRefusedError
 
 _WRITERS = frozenset({"append", "cancel", "claim", "finish"})
@@ -47,7 +47,7 @@ async def run_calls(client: Client, calls: Sequence[Call]) -> list[Any]:
 
     Raises: BrokerUnavailableError; which calls were carried out is then unknown, and each may be repeated.
     """
-    with told_in_our_words():
+    async with turn_at(client, COMMAND_TIMEOUT_S):
         replies = await _send(client, calls)
         if any(isinstance(reply, NoScriptError) for reply in replies):
             # Redis has been restarted, or it is another one. All are repeated, because what came after a call that

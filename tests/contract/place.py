@@ -1,0 +1,100 @@
+"""What a test of the queue and the log stands on: both, a way to make streams, and a look at everything Redis holds."""
+
+import itertools
+from dataclasses import dataclass, field
+
+from contract.connection import Client, call_redis
+from contract.event import Event
+from contract.job_queue import Claim, Job, JobQueue, Submission, Submitted, Verdict
+from contract.keys import JOBS, StreamKeys
+from contract.position import START
+from contract.stream_log import Batch, StreamLog
+
+LIFETIME_MS = 600_000
+RETENTION_MS = 300_000
+MOST_WAITING = 1000
+MOST_LOST = 3
+MOST_EPOCHS = 50
+
+
+def chunk_lines(*texts: str) -> list[bytes]:
+    return [f'chunk {{"text":"{text}"}}'.encode() for text in texts]
+
+
+def done_line(status: str = "completed") -> bytes:
+    return f'done {{"status":"{status}"}}'.encode()
+
+
+@dataclass
+class Place:
+    """One broker, as a gateway and some workers use it."""
+
+    url: str
+    client: Client
+    blocking: Client
+    queue: JobQueue
+    log: StreamLog
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    @classmethod
+    async def on(cls, url: str, client: Client, blocking: Client) -> "Place":
+        place = cls(url, client, blocking, JobQueue(client, LIFETIME_MS), StreamLog(client, RETENTION_MS))
+        await place.queue.open()
+        return place
+
+    def submission(self, *, on_lost: str = "restart", once: str | None = None, body: str = "b") -> Submission:
+        return Submission(f"{next(self._numbers):022d}", b'{"messages":[]}', "demo", on_lost, body, once)
+
+    async def submit(self, *, on_lost: str = "restart") -> str:
+        answer, stream_id = await self.queue.submit(self.submission(on_lost=on_lost), MOST_WAITING)
+        assert answer is Submitted.OK
+        return stream_id
+
+    async def take(self, worker: str, limit: int = 10) -> list[Job]:
+        return await self.queue.take(self.blocking, worker, limit, 1)
+
+    async def take_over(self, worker: str) -> list[Job]:
+        """Every lease is over for whoever asks so."""
+        return await self.queue.take_over(worker, 0, 100)
+
+    async def claim(self, job: Job, worker: str) -> Claim:
+        return await self.queue.claim(job, worker, MOST_LOST, MOST_EPOCHS)
+
+    async def start(self, worker: str = "w1", *, on_lost: str = "restart") -> tuple[Job, Claim]:
+        """A stream that `worker` holds the lease of, in epoch 1."""
+        await self.submit(on_lost=on_lost)
+        (job,) = await self.take(worker)
+        claim = await self.claim(job, worker)
+        assert claim.verdict is Verdict.RUN
+        return job, claim
+
+    async def hand_over(self, job: Job, worker: str) -> Claim:
+        """The lease of `job` is over, and `worker` takes it."""
+        assert job.entry in [taken.entry for taken in await self.take_over(worker)]
+        return await self.claim(job, worker)
+
+    async def write(self, batch: Batch) -> tuple[str, int]:
+        (written,) = await self.log.write([batch])
+        if isinstance(written, Exception):
+            raise written
+        return str(written.answer), written.seq
+
+    async def events(self, stream_id: str) -> list[Event]:
+        return [event async for event in self.log.read(stream_id, START)]
+
+    async def positions(self, stream_id: str) -> list[str]:
+        return [str(event.position) for event in await self.events(stream_id)]
+
+    async def kinds(self, stream_id: str) -> list[str]:
+        return [str(event.kind) for event in await self.events(stream_id)]
+
+    async def meta(self, stream_id: str) -> dict[str, str]:
+        fields = await call_redis(self.client, "HGETALL", StreamKeys.of(stream_id).meta)
+        return {name.decode(): value.decode() for name, value in fields.items()}
+
+    async def queued_entries(self) -> list[str]:
+        return [name.decode() for name, _ in await call_redis(self.client, "XRANGE", JOBS, "-", "+")]
+
+    async def keys_without_expiry(self) -> list[str]:
+        keys = [key.decode() for key in await call_redis(self.client, "KEYS", "*")]
+        return [key for key in keys if key != JOBS and await call_redis(self.client, "PTTL", key) < 0]

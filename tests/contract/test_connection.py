@@ -1,0 +1,141 @@
+"""Clients as they meet a crowd, a deaf server, odd addresses, a call given up half-way."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from contract import connection
+from contract.connection import Line, blocking_client, call_redis, command_client, told_in_our_words
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from tests.broker import Broker, valkey_binary
+
+DEADLINE_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def own_valkey() -> Iterator[Broker]:
+    """For tests that freeze it, and let it go on."""
+    broker = Broker(valkey_binary())
+    yield broker
+    broker.close()
+
+
+@contextmanager
+def frozen(broker: Broker) -> Iterator[None]:
+    os.kill(broker.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)
+
+
+async def test_a_crowd_waits_for_a_free_connection_and_is_not_refused(broker: Broker) -> None:
+    client = command_client(broker.url, connections=3)
+    echoes = await asyncio.gather(*(call_redis(client, "ECHO", str(number)) for number in range(200)))
+    assert echoes == [str(number).encode() for number in range(200)]
+    await client.aclose()
+
+
+async def test_a_line_to_a_server_that_greets_nobody_is_given_up(
+    deaf_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.05)
+    line = Line(f"redis://127.0.0.1:{deaf_port}/0")
+    async with asyncio.timeout(DEADLINE_S):
+        with pytest.raises(BrokerUnavailableError):
+            await line.open()
+    await line.close()
+
+
+async def test_a_read_from_a_server_that_went_deaf_is_given_up(
+    fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "COMMAND_TIMEOUT_S", 0.05)
+    client = blocking_client(fragile_broker.url)
+    await call_redis(client, "PING")
+    with frozen(fragile_broker):
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(BrokerUnavailableError, match="does not answer in time"):
+                await call_redis(client, "BLPOP", "nothing", 1, block_ms=1)
+    await client.aclose()
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_call_is_given_up_at_once_and_leaves_its_reply_to_nobody_else(own_valkey: Broker, turns: int) -> None:
+    client = command_client(own_valkey.url, connections=1)
+    await call_redis(client, "PING")
+    with frozen(own_valkey):
+        call = asyncio.create_task(call_redis(client, "ECHO", "somebody else's"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        call.cancel()
+        async with asyncio.timeout(connection.COMMAND_TIMEOUT_S / 2):
+            await asyncio.wait([call])
+        assert call.cancelled()
+    assert [await call_redis(client, "ECHO", str(number)) for number in range(3)] == [b"0", b"1", b"2"]
+    await client.aclose()
+
+
+async def test_those_who_wait_for_a_connection_may_give_up_without_harm_to_the_others(broker: Broker) -> None:
+    client = command_client(broker.url, connections=1)
+    calls = [asyncio.create_task(call_redis(client, "ECHO", str(number))) for number in range(100)]
+    for number in range(0, 100, 2):
+        await asyncio.sleep(0)
+        calls[number].cancel()
+    async with asyncio.timeout(DEADLINE_S):
+        await asyncio.wait(calls)
+    assert [await call for call in calls[1::2]] == [str(number).encode() for number in range(1, 100, 2)]
+    await client.aclose()
+
+
+@pytest.mark.parametrize("url", ["unix:///nowhere/redis.sock", "redis://127.0.0.1:1/0?protocol=3&socket_timeout=9"])
+async def test_every_form_of_address_makes_clients_and_lines(url: str) -> None:
+    client = command_client(url)
+    with pytest.raises(BrokerUnavailableError):
+        await call_redis(client, "PING")
+    await client.aclose()
+    line = Line(url)
+    with pytest.raises(BrokerUnavailableError):
+        await line.open()
+
+
+async def test_replies_are_resp2_bytes_whatever_the_address_says(broker: Broker) -> None:
+    client = command_client(f"{broker.url}?protocol=3&decode_responses=yes")
+    assert await call_redis(client, "ECHO", "x") == b"x"
+    assert b"resp=2" in await call_redis(client, "CLIENT", "LIST", "ID", await call_redis(client, "CLIENT", "ID"))
+    await client.aclose()
+
+
+async def test_what_speaks_no_redis_is_a_broker_that_cannot_be_reached() -> None:
+    async def greet(_: asyncio.StreamReader, line: asyncio.StreamWriter) -> None:
+        line.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await line.drain()
+        line.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    client = command_client(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    with pytest.raises(BrokerUnavailableError):
+        await call_redis(client, "PING")
+    await client.aclose()
+    server.close()
+
+
+async def test_a_refusal_and_an_absence_are_told_apart(fragile_broker: Broker) -> None:
+    client = command_client(fragile_broker.url)
+    with pytest.raises(BrokerRefusedError, match="syntax"):
+        await call_redis(client, "SET", "key", "value", "WRONG")
+    fragile_broker.stop()
+    with pytest.raises(BrokerUnavailableError):
+        await call_redis(client, "PING")
+    fragile_broker.start()
+    assert await call_redis(client, "PING")
+    await client.aclose()
+
+
+def test_what_is_no_failure_of_the_broker_passes_as_it_is() -> None:
+    with pytest.raises(KeyError), told_in_our_words():
+        raise KeyError("ours")
