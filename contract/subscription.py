@@ -63,10 +63,13 @@ class Subscription:
             line = Line(self._url)
             try:
                 await line.open()
+                if pause_s:
+                    logger.warning("subscription restored")
                 pause_s = 0.0
                 await self._serve(line)
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                logger.warning("subscription lost: %s", error)
+                if not pause_s:
+                    logger.warning("subscription lost: %s", error)
                 self._listener.on_down(str(error))
             finally:
                 with contextlib.suppress(Exception):

@@ -1,0 +1,42 @@
+"""How many viewers a stream has, over all gateways. Each gateway counts its own; Redis forgets a gateway that died."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from contract.connection import Client
+from contract.errors import BrokerRefusedError
+from contract.keys import StreamKeys
+from contract.scripts import Call, run_call, run_calls
+
+
+class Count(NamedTuple):
+    """What one gateway says of one stream; 0 viewers: it takes its count back."""
+
+    stream_id: str
+    viewers: int
+
+
+class Sum(NamedTuple):
+    """The viewers over all gateways; whether a change of it has still to be told, by counting again."""
+
+    viewers: int
+    untold: bool
+
+
+async def count_viewers(
+    client: Client, gateway: str, counts: Sequence[Count], lifetime_ms: int, telling_ms: int
+) -> list[Sum | None]:
+    """Sets this gateway's counts for `lifetime_ms`; viewers everywhere are told a changed sum, at most once in
+    `telling_ms`. None where Redis refused one. Raises: BrokerUnavailableError."""
+    calls = []
+    for count in counts:
+        keys = StreamKeys.of(count.stream_id)
+        arguments = (gateway, count.viewers, lifetime_ms, telling_ms)
+        calls.append(Call("count_viewers", (keys.viewers, keys.live), arguments))
+    replies = await run_calls(client, calls)
+    return [None if isinstance(reply, BrokerRefusedError) else Sum(int(reply[0]), reply[1] == 1) for reply in replies]
+
+
+async def read_viewers(client: Client, stream_id: str) -> int:
+    """Raises: BrokerUnavailableError, BrokerRefusedError."""
+    return int(await run_call(client, Call("audience", (StreamKeys.of(stream_id).viewers,), ())))

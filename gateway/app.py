@@ -1,0 +1,75 @@
+"""The composition root: a gateway's parts, put together once."""
+
+import asyncio
+import socket
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from contract.connection import command_client
+from contract.job_queue import JobQueue
+from contract.stream_log import StreamLog
+from gateway.api_error import answer_errors
+from gateway.events_route import events_router
+from gateway.hub import Hub, HubLimits
+from gateway.metrics import Metrics
+from gateway.page import mount_page
+from gateway.reception import Reception
+from gateway.service_routes import service_router
+from gateway.settings import Settings
+from gateway.start_route import start_router
+from gateway.streams_routes import streams_router
+
+
+class Gateway:
+    """One process's gateway. `app` is the ASGI application, `drain` sends its viewers away."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        retention_ms = settings.retention_s * 1000
+        client = self._client = command_client(settings.redis_url)
+        log, queue = StreamLog(client, retention_ms), JobQueue(client, retention_ms)
+        limits = HubLimits(
+            tape_bytes=settings.tape_limit_bytes,
+            linger_s=settings.linger_s,
+            opening_s=settings.opening_timeout_s,
+            watchdog_s=settings.watchdog_s,
+        )
+        hub = self._hub = Hub(settings.redis_url, client, log, limits)
+        name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        reception = self._reception = Reception(name, client, hub)
+        metrics = Metrics(viewers=lambda: len(reception), feeds=lambda: sum(1 for _ in hub.feeds()))
+
+        self.app = FastAPI(title="Manycast", version="0.1.0", lifespan=self._lifespan, redoc_url=None, docs_url=None)
+        answer_errors(self.app)
+        self.app.include_router(events_router(hub, reception, settings.send_timeout_s))
+        self.app.include_router(start_router(client, queue, metrics, settings.body_limit_bytes, settings.queue_limit))
+        self.app.include_router(streams_router(client, queue, log))
+        self.app.include_router(service_router(client, reception, metrics))
+        if settings.web_dir is not None:
+            mount_page(self.app, settings.web_dir)
+
+    def drain(self) -> None:
+        """Ends every viewer's response cleanly; from now on the gateway says that it is not ready."""
+        self._reception.drain(self._settings.drain_retry_window_ms)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        duties = [
+            asyncio.create_task(duty)
+            for duty in (
+                self._hub.run(),
+                self._hub.look_after(self._settings.ping_interval_s),
+                self._reception.count(),
+            )
+        ]
+        try:
+            yield
+        finally:
+            for duty in duties:
+                duty.cancel()
+            await asyncio.gather(*duties, return_exceptions=True)
+            await self._reception.retire()
+            await self._client.aclose()

@@ -1,0 +1,86 @@
+"""A chat-completions request as a caller sends it: read, checked as far as we rely on it, and split from our own part.
+
+Pure: no I/O. Whatever else the body holds is the provider's business and passes through.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from contract.event import encode_json
+from contract.limits import IDEMPOTENCY_KEY_LIMIT_CHARS
+from gateway.api_error import ApiError
+
+_IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e]{{1,{IDEMPOTENCY_KEY_LIMIT_CHARS}}}")
+ON_WORKER_LOST = ("restart", "fail")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """`request` is the JSON for the provider, without our own part. `digest` names the body, for idempotency."""
+
+    request: bytes
+    digest: str
+    model: str
+    on_worker_lost: str
+
+
+def parse_chat_request(body: bytes) -> ChatRequest:
+    """Raises: ApiError 400, with the field to blame."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "invalid_json", f"The body is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ApiError(400, "invalid_json", "The body must be a JSON object.")
+    _check_messages(fields.get("messages"))
+    model = fields.get("model", "")
+    if not isinstance(model, str):
+        raise ApiError(400, "invalid_type", "'model' must be a string.", param="model")
+    if not isinstance(fields.get("stream", False), bool):
+        raise ApiError(400, "invalid_type", "'stream' must be a boolean.", param="stream")
+    policy = _policy(fields.pop("manycast", {}))
+    try:
+        request = encode_json(fields)
+    except ValueError as error:
+        raise ApiError(400, "invalid_json", "NaN and Infinity are not JSON.") from error
+    return ChatRequest(request, sha256(body).hexdigest(), model, policy)
+
+
+def _check_messages(messages: Any) -> None:
+    if messages is None:
+        raise ApiError(400, "missing_required_parameter", "Missing required parameter: 'messages'.", param="messages")
+    if not isinstance(messages, list):
+        raise ApiError(400, "invalid_type", "'messages' must be an array.", param="messages")
+    if not messages:
+        raise ApiError(400, "empty_array", "'messages' must not be empty.", param="messages")
+    for at, each in enumerate(messages):
+        if not isinstance(each, dict):
+            raise ApiError(400, "invalid_type", f"'messages[{at}]' must be an object.", param=f"messages[{at}]")
+        if not isinstance(each.get("role"), str):
+            what = f"'messages[{at}].role' must be a string."
+            raise ApiError(400, "invalid_type", what, param=f"messages[{at}].role")
+
+
+def _policy(ours: Any) -> str:
+    if not isinstance(ours, dict):
+        raise ApiError(400, "invalid_type", "'manycast' must be an object.", param="manycast")
+    if unknown := sorted(set(ours) - {"on_worker_lost"}):
+        raise ApiError(400, "unknown_parameter", f"Unknown: 'manycast.{unknown[0]}'.", param=f"manycast.{unknown[0]}")
+    policy = ours.get("on_worker_lost", "restart")
+    if policy not in ON_WORKER_LOST:
+        what = "'manycast.on_worker_lost' must be 'restart' or 'fail'."
+        raise ApiError(400, "invalid_value", what, param="manycast.on_worker_lost")
+    return str(policy)
+
+
+def digest_idempotency_key(key: str | None) -> str | None:
+    """The key's digest in hex; None where there is no key. Raises: ApiError 400."""
+    if key is None:
+        return None
+    if _IDEMPOTENCY_KEY.fullmatch(key) is None:
+        what = f"Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_LIMIT_CHARS} visible ASCII characters."
+        raise ApiError(400, "invalid_value", what, param="Idempotency-Key")
+    return sha256(key.encode()).hexdigest()

@@ -1,0 +1,102 @@
+"""The finished `chat.completion`, folded from a stream's events. Pure: no I/O.
+
+OpenAI's own rule: within `delta`, texts are joined, lists are merged by `index`, everything else is replaced.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from contract.event import Chunk, Event, Kind, merge_chunk
+
+# These say what a part is; a provider that repeats them does not mean them to be joined.
+_NAMES = frozenset({"id", "type", "role", "index", "object", "status"})
+
+
+class CompletionFold:
+    """Takes a stream's events in order; `result` is the completion of its last epoch so far."""
+
+    def __init__(self) -> None:
+        self._shared: Chunk = {}
+        self._top: Chunk = {}
+        self._choices: dict[int, dict[str, Any]] = {}
+        self.done: dict[str, Any] | None = None
+
+    def add_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.add(event)
+
+    def add(self, event: Event) -> None:
+        """One event of the log."""
+        data = json.loads(event.data)
+        match event.kind:
+            case Kind.START:
+                self._shared = data["chunk"]
+            case Kind.RESTART:
+                self._shared, self._top, self._choices = {}, {}, {}
+            case Kind.CHUNK:
+                self._add_chunk(merge_chunk(self._shared, data))
+            case Kind.DONE:
+                self.done = data
+
+    def _add_chunk(self, chunk: Chunk) -> None:
+        for name, value in chunk.items():
+            if name != "choices" and (value is not None or name not in self._top):
+                self._top[name] = value
+        for part in chunk.get("choices") or ():
+            choice = self._choices.setdefault(part.get("index", 0), {"index": part.get("index", 0)})
+            for name, value in part.items():
+                if name == "delta":
+                    _merge(choice.setdefault("message", {}), value or {})
+                elif name == "logprobs" and value:
+                    _merge(choice.setdefault("logprobs", {}), value)
+                elif value is not None or name not in choice:
+                    choice[name] = value
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no chunk has come."""
+        return not self._top
+
+    def result(self) -> dict[str, Any]:
+        """The `chat.completion`; a choice that was cut short has `finish_reason: null`."""
+        choices = [self._finish(self._choices[index]) for index in sorted(self._choices)]
+        return {**self._top, "object": "chat.completion", "choices": choices}
+
+    def _finish(self, choice: dict[str, Any]) -> dict[str, Any]:
+        given = choice.get("message", {})
+        message = {"role": "assistant", "content": None, "refusal": None, **given}
+        calls = message.get("tool_calls")
+        if isinstance(calls, list):
+            message["tool_calls"] = [{k: v for k, v in call.items() if k != "index"} for call in calls]
+        return {"logprobs": None, "finish_reason": None, **choice, "message": message}
+
+
+def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
+    for name, value in part.items():
+        held = whole.get(name)
+        if held is None:
+            # A copy: what is merged into it later must not reach back into the chunk.
+            whole[name] = json.loads(json.dumps(value)) if isinstance(value, dict | list) else value
+        elif name in _NAMES:
+            whole[name] = held if value is None else value
+        elif isinstance(held, str) and isinstance(value, str):
+            whole[name] = held + value
+        elif isinstance(held, dict) and isinstance(value, dict):
+            _merge(held, value)
+        elif isinstance(held, list) and isinstance(value, list):
+            _merge_lists(held, value)
+        elif value is not None:
+            whole[name] = value
+
+
+def _merge_lists(whole: list[Any], part: list[Any]) -> None:
+    for item in part:
+        index = item.get("index") if isinstance(item, dict) else None
+        held = None
+        if isinstance(index, int):
+            held = next((each for each in whole if isinstance(each, dict) and each.get("index") == index), None)
+        if held is None:
+            whole.append(json.loads(json.dumps(item)))
+        else:
+            _merge(held, item)

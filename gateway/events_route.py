@@ -1,0 +1,74 @@
+"""`GET /v1/streams/{id}/events`: a viewer comes in. docs/protocol.md, sections 2 and 4, is the source."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.position import START, MalformedPositionError, Position
+from gateway.addresses import check_stream_id, no_such_stream
+from gateway.api_error import ApiError
+from gateway.dialect import ENCODERS, NATIVE, encode_gap, encode_retry
+from gateway.feed import Feed
+from gateway.hub import Hub, NoSuchStreamError
+from gateway.reception import Reception
+from gateway.sse_response import HEADERS, MEDIA_TYPE, ViewerResponse
+from gateway.viewer import Viewer
+
+RETRY_MS = 1_000
+"""How long a viewer waits before it reconnects after an unforeseen end."""
+
+
+def events_router(hub: Hub, reception: Reception, send_timeout_s: float) -> APIRouter:
+    """The route, over these parts."""
+    router = APIRouter(tags=["streams"])
+
+    @router.api_route("/v1/streams/{stream_id}/events", methods=["GET", "HEAD"], response_class=ViewerResponse)
+    async def watch(stream_id: str, request: Request, after: str | None = None, dialect: str = NATIVE) -> Response:
+        """Every event of the stream after the given position, as server-sent events, until `done`."""
+        check_stream_id(stream_id)
+        position = _parse_position(request.headers.get("last-event-id") or after)
+        if dialect not in ENCODERS:
+            known = ", ".join(ENCODERS)
+            raise ApiError(400, "unknown_dialect", f"'{dialect[:64]}' is none of: {known}.", param="dialect")
+        if reception.draining:
+            return _come_back()
+        try:
+            feed = await hub.open(stream_id, dialect)
+            index = await _find_place(hub, feed, position)
+        except NoSuchStreamError:
+            raise no_such_stream(stream_id) from None
+        except (BrokerUnavailableError, BrokerRefusedError):
+            # EventSource gives up for good on any status but 200; this will pass.
+            return _come_back()
+        if feed.ended and position >= feed.tape.last:
+            return Response(status_code=204)
+        prologue = encode_retry(RETRY_MS)
+        if index is None:
+            prologue, index = prologue + encode_gap(position, feed.tape.last), 0
+        viewer = Viewer(feed, index, prologue, hub.read_page)
+        return ViewerResponse(viewer, reception.attend, send_timeout_s)
+
+    return router
+
+
+async def _find_place(hub: Hub, feed: Feed, position: Position) -> int | None:
+    """The index to go on from; None where the log does not have that position any more."""
+    index = feed.tape.index_after(position)
+    if index is None and not feed.over:
+        # The viewer may come from a gateway that is ahead of this one by a moment.
+        await hub.refresh(feed)
+        index = feed.tape.index_after(position)
+    return index
+
+
+def _parse_position(text: str | None) -> Position:
+    if not text:
+        return START
+    try:
+        return Position.parse(text)
+    except MalformedPositionError as error:
+        raise ApiError(400, "invalid_position", str(error), param="Last-Event-ID") from error
+
+
+def _come_back() -> Response:
+    return Response(encode_retry(RETRY_MS), media_type=MEDIA_TYPE, headers=HEADERS)

@@ -1,0 +1,153 @@
+"""One stream as this process has it: history and live merged by position. No I/O.
+
+History comes in pages of the log, live events in the batches that were published. A batch names the position before it,
+so that a hole shows at once; while a read of the log is under way, batches wait.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from contract.event import Event, Kind
+from contract.live import LiveEvents
+from contract.position import Position
+from gateway.audience import Audience, Watcher
+from gateway.dialect import Encode, encode_state
+from gateway.tape import Tape
+
+BROKER_UNAVAILABLE = "broker_unavailable"
+
+
+class LogHoleError(Exception):
+    """The log lacks events that it once had: the broker lost data."""
+
+    def __init__(self, stream_id: str, last: Position, found: Position) -> None:
+        super().__init__(f"stream {stream_id}: the log goes from {last} to {found}")
+
+
+class Feed:
+    """Shared by all viewers of one stream in one dialect. Over when `ended` (its `done` is on the tape) or `lost`."""
+
+    def __init__(self, stream_id: str, encode: Encode, limit_bytes: int) -> None:
+        self.stream_id = stream_id
+        self.tape = Tape(limit_bytes)
+        self.audience = Audience()
+        self.state = "queued"
+        self.ended = False
+        self.lost = False
+        self.broker_down = False
+        self.news_at = 0.0
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.encode = encode
+        self._reading = False
+        self._waiting: list[LiveEvents] = []
+
+    @property
+    def over(self) -> bool:
+        return self.ended or self.lost
+
+    # Merging: `offer` from the live channel; `begin_read`, `absorb`..., `end_read` around a read of the log.
+
+    def offer(self, live: LiveEvents) -> bool:
+        """A batch that was published. True: something is missing, and the caller must read the log."""
+        if self._reading:
+            self._waiting.append(live)
+            return False
+        if self._accept(live):
+            return False
+        self._waiting.append(live)
+        return True
+
+    def begin_read(self) -> bool:
+        """False where a read is under way already, or nothing more can come."""
+        if self._reading or self.over:
+            return False
+        self._reading = True
+        return True
+
+    def absorb(self, page: Iterable[Event]) -> None:
+        """A page of the log after the tape's last position. Raises: LogHoleError."""
+        for event in page:
+            if self.tape.follows(event.position):
+                self._append(str(event.position).encode(), event.position, event.kind.encode(), event.data)
+            elif event.position > self.tape.last:
+                raise LogHoleError(self.stream_id, self.tape.last, event.position)
+        self._announce()
+
+    def end_read(self) -> bool:
+        """The log has been read to its end. True: what was published meanwhile still shows a hole; read again."""
+        self._reading = False
+        while self._waiting:
+            if not self._accept(self._waiting[0]):
+                return True
+            del self._waiting[0]
+        self._settle()
+        return False
+
+    def _accept(self, live: LiveEvents) -> bool:
+        """False where the batch does not join what the tape has."""
+        last = self.tape.last
+        if live.before != b"%d-%d" % last:
+            if Position.parse(live.entries[-1][0].decode()) <= last:
+                return True
+            if Position.parse(live.before.decode()) > last:
+                return False
+        for text, kind, data in live.entries:
+            position = Position.parse(text.decode())
+            if position > self.tape.last:
+                self._append(text, position, kind, data)
+        self._announce()
+        return True
+
+    def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:
+        self.tape.append(position, self.encode(text, kind, data))
+        match kind.decode():
+            case Kind.DONE:
+                self.ended = True
+            case Kind.RESTART:
+                self.state = "waiting"
+            case Kind.START:
+                self.state = "streaming"
+
+    def _settle(self) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    # Telling
+
+    def join(self, watcher: Watcher) -> None:
+        """From now on `watcher` is told of news and notes; at once, of the state and of what holds."""
+        if not self.over:
+            watcher.on_note(b"ping", encode_state(self.visible_state))
+        self.audience.join(watcher)
+
+    @property
+    def visible_state(self) -> str:
+        """What a `ping` says."""
+        return BROKER_UNAVAILABLE if self.broker_down else self.state
+
+    def set_state(self, state: str) -> None:
+        """What a notice says of the run. A change is told at once."""
+        if state != self.state and not self.over:
+            self.state = state
+            self.ping()
+
+    def set_broker_down(self, down: bool) -> None:
+        """Whether Redis can be reached. A change is told at once."""
+        if down != self.broker_down and not self.over:
+            self.broker_down = down
+            self.ping()
+
+    def ping(self) -> None:
+        """Tells every viewer that the line is alive, and what the run waits for."""
+        self.audience.tell_note(b"ping", encode_state(self.visible_state))
+
+    def lose(self) -> None:
+        """The broker has lost this stream: nothing more can come, and viewers are told so."""
+        self.lost = True
+        self._reading = False
+        self._settle()
+        self._announce()
+
+    def _announce(self) -> None:
+        self.news_at = asyncio.get_running_loop().time()
+        self.audience.tell_news()

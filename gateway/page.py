@@ -1,0 +1,35 @@
+"""Serves the page where no other server does (`manycast up`). In compose this is Caddy's work."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # A page of another version must not run with scripts of this one; the ETag makes asking again cheap.
+    "Cache-Control": "no-cache",
+}
+
+
+class Page(StaticFiles):
+    """The files of a folder; a path without an ending is the page of that name."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if path not in (".", "") and "." not in Path(path).name:
+            path = f"{path}.html"
+        response = await super().get_response(path, scope)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+
+def mount_page(app: FastAPI, folder: Path) -> None:
+    """Everything that is no route of the API is looked for in the folder."""
+    app.mount("/", Page(directory=folder, html=True), name="page")

@@ -1,0 +1,99 @@
+"""The viewers of this process: who is here, how many of each stream, and how they are sent away when it drains."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from contract.attendance import Count, count_viewers
+from contract.connection import Client
+from contract.errors import BrokerUnavailableError
+from gateway.hub import Hub
+from gateway.viewer import Viewer
+
+logger = logging.getLogger(__name__)
+
+LIFETIME_MS = 6_000
+"""How long a gateway's counts stay after its last sign of life."""
+RENEWAL_S = 2.0
+TURN_S = 0.25
+TELLING_MS = 1_000
+
+
+class Reception:
+    """Everyone who watches through this gateway."""
+
+    def __init__(self, gateway: str, client: Client, hub: Hub) -> None:
+        self.draining = False
+        self._gateway = gateway
+        self._client = client
+        self._hub = hub
+        self._viewers: set[Viewer] = set()
+        self._counts: Counter[str] = Counter()
+        self._changed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._viewers)
+
+    @contextmanager
+    def attend(self, viewer: Viewer) -> Iterator[None]:
+        """For as long as the viewer's response is open."""
+        stream_id = viewer.feed.stream_id
+        self._viewers.add(viewer)
+        self._counts[stream_id] += 1
+        self._changed.add(stream_id)
+        viewer.feed.join(viewer)
+        try:
+            yield
+        finally:
+            viewer.feed.audience.leave(viewer)
+            self._viewers.discard(viewer)
+            self._counts[stream_id] -= 1
+            self._changed.add(stream_id)
+            if not len(viewer.feed.audience):
+                self._hub.let_go_later(viewer.feed)
+
+    def drain(self, retry_window_ms: int) -> None:
+        """Sends everyone away, each to return elsewhere within the window, and lets nobody in any more."""
+        self.draining = True
+        for viewer in self._viewers:
+            viewer.dismiss(retry_window_ms)
+
+    async def count(self) -> None:
+        """Tells Redis how many are here: changes at once, the rest often enough to stay. Until cancelled."""
+        clock = asyncio.get_running_loop().time
+        renewed_at = clock()
+        while True:
+            await asyncio.sleep(TURN_S)
+            if clock() - renewed_at >= RENEWAL_S:
+                renewed_at = clock()
+                self._changed.update(self._counts)
+            await self._report()
+
+    async def _report(self) -> None:
+        due, self._changed = sorted(self._changed), set()
+        if not due:
+            return
+        counts = [Count(stream_id, self._counts[stream_id]) for stream_id in due]
+        for stream_id, viewers in counts:
+            if viewers == 0:
+                del self._counts[stream_id]
+        try:
+            sums = await count_viewers(self._client, self._gateway, counts, LIFETIME_MS, TELLING_MS)
+        except BrokerUnavailableError as error:
+            logger.debug("viewers not counted: %s", error)
+            self._changed.update(due)
+            return
+        self._changed.update(
+            stream_id for stream_id, total in zip(due, sums, strict=True) if total is None or total.untold
+        )
+
+    async def retire(self) -> None:
+        """Takes this gateway's counts back, so that the others need not wait until they expire."""
+        leaving = [Count(stream_id, 0) for stream_id in self._counts]
+        if leaving:
+            try:
+                await count_viewers(self._client, self._gateway, leaving, LIFETIME_MS, TELLING_MS)
+            except BrokerUnavailableError as error:
+                logger.debug("viewers not taken back: %s", error)

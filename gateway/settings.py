@@ -1,0 +1,46 @@
+"""The gateway's settings, from the environment. docs/operations.md lists them."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Units last in the names. An empty variable counts as one that is not set."""
+
+    model_config = SettingsConfigDict(env_prefix="MANYCAST_", env_ignore_empty=True, extra="ignore")
+
+    redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    web_dir: Path | None = None
+    body_limit_bytes: int = Field(1 << 20, gt=0)
+    queue_limit: int = Field(1000, gt=0)
+    ping_interval_s: float = Field(15.0, gt=0)
+    send_timeout_s: float = Field(30.0, gt=0)
+    tape_limit_bytes: int = Field(16 << 20, gt=0)
+    linger_s: float = Field(5.0, ge=0)
+    opening_timeout_s: float = Field(3.0, gt=0)
+    watchdog_s: float = Field(2.0, gt=0)
+    drain_retry_window_ms: int = Field(3000, gt=0)
+    drain_timeout_s: int = Field(10, gt=0)
+    send_buffer_bytes: int = Field(1 << 16, gt=0)
+    retention_s: int = Field(86400, gt=0)
+    log_level: str = "info"
+
+
+class MalformedSettingError(Exception):
+    """Names the variable to blame, and what is wrong with it."""
+
+
+def read_settings() -> Settings:
+    """Raises: MalformedSettingError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        # pydantic names a field by its alias where it has one, else by itself.
+        name = str(first["loc"][0]).upper()
+        name = name if name == "REDIS_URL" or name.startswith("MANYCAST_") else f"MANYCAST_{name}"
+        raise MalformedSettingError(f"{name}={first['input']}: {first['msg']}") from None

@@ -1,0 +1,91 @@
+"""A run's status, its completion, its cancellation. docs/protocol.md, section 5, is the source."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from contract.attendance import read_viewers
+from contract.connection import Client
+from contract.job_queue import JobQueue
+from contract.position import START
+from contract.run_record import RunRecord, read_run
+from contract.stream_log import StreamLog
+from gateway.addresses import check_stream_id, no_such_stream, urls_of
+from gateway.api_error import ApiError
+from gateway.completion import CompletionFold
+
+CANCEL_WAIT_S = 2.0
+CANCEL_LOOK_S = 0.05
+
+
+def streams_router(client: Client, queue: JobQueue, log: StreamLog) -> APIRouter:
+    """The routes, over these parts."""
+    router = APIRouter(tags=["streams"])
+
+    @router.get("/v1/streams/{stream_id}")
+    async def status(stream_id: str) -> dict[str, Any]:
+        """What is known of the run."""
+        record = await _find(client, stream_id)
+        return {**describe(stream_id, record), "viewers": await read_viewers(client, stream_id)}
+
+    @router.get("/v1/streams/{stream_id}/completion")
+    async def completion(stream_id: str, request: Request) -> Response:
+        """The finished `chat.completion`."""
+        record = await _find(client, stream_id)
+        if not record.status.is_final:
+            raise ApiError(409, "not_finished", f"The run is {record.status}.", headers={"Retry-After": "1"})
+        headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": "private, max-age=31536000, immutable"}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        fold = CompletionFold()
+        async for event in log.read(stream_id, START):
+            fold.add(event)
+        done = fold.done or {}
+        if fold.is_empty:
+            error = done.get("error") or {"message": f"The run was {record.status}.", "code": str(record.status)}
+            raise ApiError(409, str(error["code"]), str(error["message"]), type_=str(error.get("type", "server_error")))
+        how = {"stream": stream_id, "status": record.status, "error": done.get("error"), "timing": done.get("timing")}
+        return JSONResponse({**fold.result(), "manycast": how}, headers=headers)
+
+    @router.post("/v1/streams/{stream_id}/cancel")
+    async def cancel(stream_id: str) -> dict[str, str]:
+        """Stops the run, wherever it is. Answers when it has ended, or after a short wait."""
+        answer = await queue.cancel(check_stream_id(stream_id))
+        for _ in range(round(CANCEL_WAIT_S / CANCEL_LOOK_S)):
+            if answer != "cancelling":
+                break
+            await asyncio.sleep(CANCEL_LOOK_S)
+            record = await read_run(client, stream_id)
+            if record is None or record.status.is_final:
+                answer = record.status if record else None
+        if answer is None:
+            raise no_such_stream(stream_id)
+        return {"id": stream_id, "status": str(answer)}
+
+    return router
+
+
+async def _find(client: Client, stream_id: str) -> RunRecord:
+    record = await read_run(client, check_stream_id(stream_id))
+    if record is None:
+        raise no_such_stream(stream_id)
+    return record
+
+
+def describe(stream_id: str, record: RunRecord) -> dict[str, Any]:
+    """A run as the API shows it; times in Unix seconds."""
+    done = record.done or {}
+    return {
+        "id": stream_id,
+        "status": record.status,
+        "epoch": record.epoch,
+        "position": str(record.last),
+        "model": record.model,
+        "created_at": record.created_ms / 1000,
+        "started_at": record.claimed_ms and record.claimed_ms / 1000,
+        "ended_at": record.ended_ms and record.ended_ms / 1000,
+        **{name: done.get(name) for name in ("finish_reason", "usage", "error", "timing")},
+        "urls": urls_of(stream_id),
+    }
