@@ -6,6 +6,7 @@ import pytest
 
 from contract.connection import Client, command_client
 from tests.broker import Broker, redis_binary, valkey_binary
+from tests.demands import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 -- hooks: found by their names
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])

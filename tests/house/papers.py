@@ -111,7 +111,11 @@ def _fold(parts: list[str]) -> list[str]:
 
 
 def _compose_names(tree: Tree) -> set[str]:
-    return set(re.findall(r"\$\{([A-Z][A-Z0-9_]+)", tree.get("docker-compose.yml", "")))
+    """What docker-compose.yml takes from the caller's environment: `${NAME…}`, or `NAME:` without a value."""
+    found = re.findall(
+        r"\$\{([A-Z][A-Z0-9_]+)|^ +([A-Z][A-Z0-9_]+):$", tree.get("docker-compose.yml", ""), re.MULTILINE
+    )
+    return {name for pair in found for name in pair if name}
 
 
 def _entries(tree: Tree, path: str) -> list[str]:

@@ -18,11 +18,12 @@ ANY_MACHINE = re.compile(r"/[h]ome/[a-z]|/[U]sers/[A-Za-z]|/[r]oot/")
 
 
 def long_modules(tree: Tree) -> list[str]:
-    """A source file that nobody reads in one go."""
+    """A source file that nobody reads in one go. (A list of tests may be longer.)"""
     breaches = []
     for path, text in tree.items():
         lines = text.count("\n")
-        if PurePosixPath(path).suffix in {".py", ".js", ".lua"} and lines > MODULE_LIMIT_LINES:
+        source = PurePosixPath(path).suffix in {".py", ".js", ".lua"} and not path.startswith("tests/")
+        if source and lines > MODULE_LIMIT_LINES:
             breaches.append(f"{path} has {lines} lines, {MODULE_LIMIT_LINES} are allowed")
     return breaches
 
