@@ -1,0 +1,25 @@
+"""`python -m simulator`: reads the settings, listens, serves. Exit code 1 and one line where it cannot."""
+
+import sys
+
+from simulator.app import create_app
+from simulator.exchange import Stage
+from simulator.pace import Pace
+from simulator.server import listen, serve
+from simulator.settings import read_settings
+
+
+def main() -> None:
+    try:
+        settings = read_settings()
+        listener = listen(settings.host, settings.port)
+    except (ValueError, OSError) as error:
+        sys.exit(f"simulator: {error}")
+    pace = Pace(settings.first_chunk_ms, settings.chunks_per_s, settings.jitter)
+    stage = Stage()
+    with listener:
+        serve(create_app(pace, stage), listener, stage)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""A chat-completions body, checked as OpenAI checks it. Pure: no I/O.
+
+Fields it does not know are let through unread: a provider's clients send more than a simulator needs.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.errors import UNREADABLE_BODY, ApiError, Refused, missing, wrong_type, wrong_value
+from simulator.knobs import Knobs, read_knobs
+from simulator.pieces import split
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What a model may look at. `prompt` is the text of the last user turn, "" where there is none."""
+
+    model: str
+    prompt: str
+    prompt_tokens: int
+    tools: tuple[dict[str, Any], ...]
+    tool_results: tuple[str, ...]
+    stream: bool
+    include_usage: bool
+    choices: int | None
+    max_tokens: int | None
+    knobs: Knobs
+
+
+def read_chat_request(body: bytes) -> ChatRequest:
+    """Raises: Refused 400, with the parameter at fault."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refused(UNREADABLE_BODY) from None
+    if not isinstance(fields, dict):
+        raise Refused(UNREADABLE_BODY)
+    if not isinstance(fields.get("model"), str) or not fields["model"]:
+        raise Refused(ApiError(400, "you must provide a model parameter"))
+    turns = read_turns(fields)
+    stream = read_flag(fields, "stream")
+    limit = "max_completion_tokens" if fields.get("max_completion_tokens") is not None else "max_tokens"
+    return ChatRequest(
+        model=fields["model"],
+        prompt=last_prompt(turns),
+        prompt_tokens=sum(4 + count_pieces(text_of(turn)) for turn in turns) + 3,
+        tools=read_tools(fields),
+        tool_results=trailing_tool_results(turns),
+        stream=stream,
+        include_usage=read_include_usage(fields, stream),
+        choices=read_count(fields, "n", 128),
+        max_tokens=read_count(fields, limit, 1_000_000),
+        knobs=read_knobs(fields.get("simulator")),
+    )
+
+
+def read_turns(fields: dict[str, Any]) -> list[dict[str, Any]]:
+    turns = fields.get("messages")
+    if turns is None:
+        raise missing("messages")
+    if not isinstance(turns, list):
+        raise wrong_type("messages", "an array of objects")
+    if not turns:
+        text = "Invalid 'messages': empty array. Expected an array with minimum length 1."
+        raise Refused(ApiError(400, text, param="messages", code="empty_array"))
+    for index, turn in enumerate(turns):
+        if not isinstance(turn, dict):
+            raise wrong_type(f"messages[{index}]", "an object")
+        if turn.get("role") not in ("system", "assistant", "user", "function", "tool", "developer"):
+            wanted = "one of 'system', 'assistant', 'user', 'function', 'tool' and 'developer'"
+            raise wrong_value(f"messages[{index}].role", wanted)
+        if not isinstance(turn.get("content"), str | list | None):
+            raise wrong_type(f"messages[{index}].content", "a string or an array of content parts")
+    return turns
+
+
+def read_tools(fields: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    tools = fields.get("tools")
+    if tools is None or fields.get("tool_choice") == "none":
+        return ()
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise wrong_type("tools", "an array of objects")
+    return tuple(tools)
+
+
+def read_flag(fields: dict[str, Any], name: str) -> bool:
+    value = fields.get(name)
+    if not isinstance(value, bool | None):
+        raise wrong_type(name, "a boolean")
+    return bool(value)
+
+
+def read_include_usage(fields: dict[str, Any], stream: bool) -> bool:
+    options = fields.get("stream_options")
+    if options is None:
+        return False
+    if not isinstance(options, dict):
+        raise wrong_type("stream_options", "an object")
+    if not stream:
+        text = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise Refused(ApiError(400, text, param="stream_options"))
+    return options.get("include_usage") is True
+
+
+def read_count(fields: dict[str, Any], name: str, most: int) -> int | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong_type(name, "an integer")
+    if not 1 <= value <= most:
+        raise wrong_value(name, f"an integer from 1 to {most}")
+    return value
+
+
+def text_of(turn: dict[str, Any]) -> str:
+    content = turn.get("content")
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        return " ".join(part for part in parts if isinstance(part, str))
+    return content or ""
+
+
+def last_prompt(turns: list[dict[str, Any]]) -> str:
+    return next((text_of(turn) for turn in reversed(turns) if turn["role"] == "user"), "")
+
+
+def trailing_tool_results(turns: list[dict[str, Any]]) -> tuple[str, ...]:
+    results = []
+    for turn in reversed(turns):
+        if turn["role"] != "tool":
+            break
+        results.append(text_of(turn))
+    return tuple(reversed(results))
+
+
+def count_pieces(text: str) -> int:
+    return sum(1 for _ in split(text))

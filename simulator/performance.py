@@ -1,0 +1,115 @@
+"""A script, played into one HTTP response at its pace. I/O through ASGI's `send` only; knows no framework.
+
+A coroutine here returns True when the response is complete, and False when the connection is to be cut.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from simulator.assembly import Assembly
+from simulator.envelope import DONE_FRAME, Envelope, encode, frame
+from simulator.errors import ApiError
+from simulator.pace import Pace
+from simulator.script import Breakdown, Delta, Fate, Garbage, Script
+
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+# Frames that are due together go out together, until they are this long; then others get their turn.
+LONGEST_WRITE_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    script: Script
+    envelope: Envelope
+    pace: Pace
+    seed: int | None
+    headers: dict[str, str]
+
+    async def stream(self, send: Send) -> bool:
+        """Plays each delta as a chunk when it is due."""
+        await self._open(send, 200, {"content-type": "text/event-stream; charset=utf-8"})
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        due = self.pace.due_seconds(self.seed)
+        frames = bytearray()
+        for step in self.script:
+            if isinstance(step, Delta):
+                wait_s = began + next(due) - loop.time()
+                if wait_s > 0 or len(frames) >= LONGEST_WRITE_BYTES:
+                    await write(send, frames)
+                    await asyncio.sleep(wait_s if wait_s > 0 else 0)
+                frames += self.envelope.chunk_frame(step)
+            elif isinstance(step, Garbage):
+                frames += frame(step.text)
+            elif isinstance(step, Breakdown):
+                frames += frame(encode(step.error.body()))
+                return await finish(send, frames)
+            else:
+                return await meet(step, send, frames)
+        if self.envelope.include_usage:
+            frames += self.envelope.usage_frame()
+        frames += DONE_FRAME
+        return await finish(send, frames)
+
+    async def answer_whole(self, send: Send) -> bool:
+        """Takes the time of the streamed answer, and then answers all at once."""
+        due = self.pace.due_seconds(self.seed)
+        last_due_s = 0.0
+        assembly = Assembly()
+        for step in self.script:
+            if isinstance(step, Delta):
+                last_due_s = next(due)
+                self.envelope.usage.count(step)
+                assembly.add(step)
+            elif isinstance(step, Garbage):
+                return await self._answer(send, 200, step.text)
+            elif isinstance(step, Breakdown):
+                return await self._refuse(send, step.error)
+            elif step is Fate.CUT:
+                await self._open(send, 200, {"content-type": "application/json", "content-length": "100000"})
+                return await meet(step, send, bytearray(b'{"id":"' + self.envelope.id.encode()))
+            elif step is Fate.STALL:
+                return await meet(step, send, bytearray())
+            else:
+                break
+        await asyncio.sleep(last_due_s)
+        return await self._answer(send, 200, self.envelope.completion(assembly.as_objects()))
+
+    async def _refuse(self, send: Send, error: ApiError) -> bool:
+        return await self._answer(send, error.status, encode(error.body()))
+
+    async def _answer(self, send: Send, status: int, body: bytes) -> bool:
+        headers = {"content-type": "application/json", "content-length": str(len(body))}
+        await self._open(send, status, headers)
+        return await finish(send, body)
+
+    async def _open(self, send: Send, status: int, headers: dict[str, str]) -> None:
+        pairs = [(name.encode(), value.encode()) for name, value in {**self.headers, **headers}.items()]
+        await send({"type": "http.response.start", "status": status, "headers": pairs})
+
+
+async def write(send: Send, frames: bytearray) -> None:
+    """Sends the frames as one write and forgets them."""
+    if frames:
+        body = bytes(frames)
+        frames.clear()
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def finish(send: Send, body: bytes | bytearray) -> bool:
+    # In one write with the end of the body, so that a client that leaves at [DONE] has not left early.
+    await send({"type": "http.response.body", "body": bytes(body), "more_body": False})
+    return True
+
+
+async def meet(fate: Fate, send: Send, frames: bytearray) -> bool:
+    if fate is Fate.TRUNCATE:
+        return await finish(send, frames)
+    await write(send, frames)
+    if fate is Fate.STALL:
+        # Until the client leaves, which cancels this.
+        await asyncio.get_running_loop().create_future()
+    return False

@@ -1,0 +1,68 @@
+"""From a body to an answer: finds the model, refuses what is to be refused, and counts. No sockets here."""
+
+import secrets
+import time
+from collections.abc import Callable
+
+from simulator.catalogue import CATALOGUE, Model
+from simulator.chat_request import ChatRequest, read_chat_request
+from simulator.envelope import Envelope, Usage
+from simulator.errors import Refused, unknown_model
+from simulator.exchange import Exchange, Stage
+from simulator.pace import Pace
+from simulator.performance import Performance
+from simulator.refusals import Refusals
+from simulator.tally import Ending, Tally
+
+
+class Provider:
+    """One provider per process: its counts and its memory of refusals live as long as it does."""
+
+    def __init__(self, pace: Pace, stage: Stage) -> None:
+        self.tally = Tally()
+        self._pace = pace
+        self._stage = stage
+        self._refusals = Refusals()
+
+    def answer(self, body: bytes) -> Exchange:
+        """Raises: Refused where the request is refused; it is counted already."""
+        known: str | None = None
+        try:
+            request = read_chat_request(body)
+            model = find_model(request.model)
+            known = model.name
+            self._refuse_if_due(model, request, body)
+        except Refused:
+            self.tally.begin(known)
+            self.tally.end(known, Ending.REFUSED)
+            raise
+        performance = self._prepare(model, request)
+        play = performance.stream if request.stream else performance.answer_whole
+        self.tally.begin(known)
+        return Exchange(play, self._stage, self._count_ending(known))
+
+    def _refuse_if_due(self, model: Model, request: ChatRequest, body: bytes) -> None:
+        if model.refusal is None:
+            return
+        failures = model.failures if request.knobs.failures is None else request.knobs.failures
+        if failures is None or self._refusals.refuse(body, failures):
+            raise Refused(model.refusal)
+
+    def _prepare(self, model: Model, request: ChatRequest) -> Performance:
+        usage = Usage(request.prompt_tokens)
+        name = f"chatcmpl-{secrets.token_urlsafe(22)[:29]}"
+        envelope = Envelope(name, int(time.time()), model.name, request.include_usage, usage)
+        pace = request.knobs.turn(model.pace or self._pace)
+        headers = {"openai-version": "2020-10-01", "x-request-id": f"req_{secrets.token_hex(16)}"}
+        return Performance(model.play(request), envelope, pace, request.knobs.seed, headers)
+
+    def _count_ending(self, known: str | None) -> Callable[[bool], None]:
+        return lambda played: self.tally.end(known, Ending.COMPLETED if played else Ending.ABORTED)
+
+
+def find_model(name: str) -> Model:
+    """Raises: Refused 404."""
+    model = CATALOGUE.get(name)
+    if model is None:
+        raise unknown_model(name)
+    return model

@@ -1,0 +1,80 @@
+"""The listening socket and the server on it. The only module that imports uvicorn."""
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from simulator.exchange import Stage
+
+# What uvicorn says when a connection is cut on purpose, by a fault or by the end of the server.
+EXPECTED = "ASGI callable returned without "
+FLUSH_S = 0.3
+KEEP_ALIVE_S = 75
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Port 0 takes a free one.
+
+    Raises: OSError with a sentence for people, where the address cannot be had.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        reason = "the port is taken; choose another with SIMULATOR_PORT" if taken else error.strerror or str(error)
+        raise OSError(f"cannot listen on {host}:{port}: {reason}") from None
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """Stops at once: a provider that is told to stop does not finish its answers first."""
+
+    def __init__(self, config: uvicorn.Config, stage: Stage) -> None:
+        super().__init__(config)
+        self._stage = stage
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            sys.stdout.write(f"simulator listens on {address_of(listener)}\n")
+            sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stage.close()
+        # A client that reads nothing would keep its connection, and with it the server, for ever.
+        asyncio.get_running_loop().call_later(FLUSH_S, self._abort_connections)
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, _: FrameType | None) -> None:
+        # Uvicorn's own raises the signal again at the end; a stop that was asked for and done is no failure.
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+    def _abort_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+def serve(app: Any, listener: socket.socket, stage: Stage) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not str(record.msg).startswith(EXPECTED))
+    Server(config, stage).run([listener])
