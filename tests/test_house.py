@@ -3,12 +3,15 @@
 Each check is shown a small house with one fault as well, so that none of them passes because it looks at nothing.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.keys import CONTROL
+from gateway.page import SECURITY_HEADERS
 from tests.house import imports, papers, shape
 from tests.house.tree import ROOT, Tree, our_tree
 
@@ -66,6 +69,18 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 def test_the_example_environment_names_only_what_is_read() -> None:
     assert papers.stale_examples(our_tree(), papers.our_settings(our_tree())) == []
+
+
+def test_the_page_has_the_same_policies_behind_caddy_and_behind_a_gateway() -> None:
+    caddyfile = our_tree()["web/Caddyfile"]
+    for name, value in SECURITY_HEADERS.items():
+        assert f'{name} "{value}"' in caddyfile or f"{name} {value}\n" in caddyfile
+
+
+def test_a_gateway_starts_without_the_providers_library() -> None:
+    """`import openai` costs most of a second: neither the gateway nor anything it pulls in may do it."""
+    probe = "import sys, gateway.__main__; sys.exit('openai' in sys.modules or 'worker' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
