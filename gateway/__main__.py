@@ -8,6 +8,7 @@ import sys
 import uvicorn
 
 from gateway.app import Gateway
+from gateway.direct_protocol import DirectProtocol
 from gateway.settings import MalformedSettingError, read_settings
 
 
@@ -57,7 +58,7 @@ def main() -> None:
     gateway = Gateway(settings)
     config = uvicorn.Config(
         gateway.app,
-        http="httptools",
+        http=DirectProtocol if settings.http_protocol == "direct" else settings.http_protocol,
         loop="uvloop",
         ws="none",
         log_config=None,

@@ -17,8 +17,10 @@ from gateway.hub import Hub, HubLimits
 from gateway.metrics import Metrics
 from gateway.page import mount_page
 from gateway.reception import Reception
+from gateway.respond import choose_response
 from gateway.service_routes import service_router
 from gateway.settings import Settings
+from gateway.stalled import Stalled
 from gateway.start_route import start_router
 from gateway.streams_routes import streams_router
 
@@ -44,7 +46,9 @@ class Gateway:
 
         self.app = FastAPI(title="Manycast", version="0.1.0", lifespan=self._lifespan, redoc_url=None, docs_url=None)
         answer_errors(self.app)
-        self.app.include_router(events_router(hub, reception, settings.send_timeout_s))
+        stalled = self._stalled = Stalled(settings.send_timeout_s)
+        respond = choose_response(reception, stalled, settings.send_timeout_s)
+        self.app.include_router(events_router(hub, reception, respond))
         self.app.include_router(start_router(client, queue, metrics, settings.body_limit_bytes, settings.queue_limit))
         self.app.include_router(streams_router(client, queue, log))
         self.app.include_router(service_router(client, reception, metrics))
@@ -63,6 +67,7 @@ class Gateway:
                 self._hub.run(),
                 self._hub.look_after(self._settings.ping_interval_s),
                 self._reception.count(),
+                self._stalled.run(),
             )
         ]
         try:

@@ -11,18 +11,18 @@ from gateway.dialect import ENCODERS, NATIVE, encode_gap, encode_retry
 from gateway.feed import Feed
 from gateway.hub import Hub, NoSuchStreamError
 from gateway.reception import Reception
-from gateway.sse_response import HEADERS, MEDIA_TYPE, ViewerResponse
+from gateway.respond import HEADERS, MEDIA_TYPE, Respond
 from gateway.viewer import Viewer
 
 RETRY_MS = 1_000
 """How long a viewer waits before it reconnects after an unforeseen end."""
 
 
-def events_router(hub: Hub, reception: Reception, send_timeout_s: float) -> APIRouter:
+def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter:
     """The route, over these parts."""
     router = APIRouter(tags=["streams"])
 
-    @router.api_route("/v1/streams/{stream_id}/events", methods=["GET", "HEAD"], response_class=ViewerResponse)
+    @router.api_route("/v1/streams/{stream_id}/events", methods=["GET", "HEAD"])
     async def watch(stream_id: str, request: Request, after: str | None = None, dialect: str = NATIVE) -> Response:
         """Every event of the stream after the given position, as server-sent events, until `done`."""
         check_stream_id(stream_id)
@@ -45,8 +45,7 @@ def events_router(hub: Hub, reception: Reception, send_timeout_s: float) -> APIR
         prologue = encode_retry(RETRY_MS)
         if index is None:
             prologue, index = prologue + encode_gap(position, feed.tape.last), 0
-        viewer = Viewer(feed, index, prologue, hub.read_page)
-        return ViewerResponse(viewer, reception.attend, send_timeout_s)
+        return respond(request, Viewer(feed, index, prologue, hub.read_page))
 
     return router
 

@@ -22,6 +22,7 @@ from contract.stream_log import StreamLog
 from contract.subscription import Subscription
 from gateway.dialect import ENCODERS
 from gateway.feed import Feed, LogHoleError
+from gateway.tape import Slice
 
 logger = logging.getLogger(__name__)
 
@@ -195,14 +196,14 @@ class Hub:
             if read := self._reads.get(feed):
                 await asyncio.wait([read], timeout=self._limits.opening_s)
 
-    async def read_page(self, feed: Feed, index: int) -> tuple[bytes, int]:
-        """Events from `index` on that memory no longer holds, encoded, and the index after them.
+    async def read_page(self, feed: Feed, index: int) -> Slice:
+        """Events from `index` on that memory no longer holds.
 
         Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
         page = await self._log.read_page(feed.stream_id, feed.tape.position_before(index))
         encoded = [feed.encode(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
-        return b"".join(encoded), index + len(page)
+        return Slice(b"".join(encoded), index + len(page))
 
     async def look_after(self, ping_interval_s: float) -> None:
         """Pings the viewers of feeds on which nothing happens, and looks whether Redis still has their streams: that

@@ -3,8 +3,6 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from contract.attendance import Count, count_viewers
 from contract.connection import Client
@@ -36,28 +34,28 @@ class Reception:
     def __len__(self) -> int:
         return len(self._viewers)
 
-    @contextmanager
-    def attend(self, viewer: Viewer) -> Iterator[None]:
-        """For as long as the viewer's response is open."""
+    def enter(self, viewer: Viewer) -> None:
+        """The viewer's response begins."""
         stream_id = viewer.feed.stream_id
         self._viewers.add(viewer)
         self._counts[stream_id] += 1
         self._changed.add(stream_id)
         viewer.feed.join(viewer)
-        try:
-            yield
-        finally:
-            viewer.feed.audience.leave(viewer)
-            self._viewers.discard(viewer)
-            self._counts[stream_id] -= 1
-            self._changed.add(stream_id)
-            if not len(viewer.feed.audience):
-                self._hub.let_go_later(viewer.feed)
+
+    def leave(self, viewer: Viewer) -> None:
+        """The viewer's response is over, in whatever way."""
+        stream_id = viewer.feed.stream_id
+        viewer.feed.audience.leave(viewer)
+        self._viewers.discard(viewer)
+        self._counts[stream_id] -= 1
+        self._changed.add(stream_id)
+        if not len(viewer.feed.audience):
+            self._hub.let_go_later(viewer.feed)
 
     def drain(self, retry_window_ms: int) -> None:
         """Sends everyone away, each to return elsewhere within the window, and lets nobody in any more."""
         self.draining = True
-        for viewer in self._viewers:
+        for viewer in list(self._viewers):
             viewer.dismiss(retry_window_ms)
 
     async def count(self) -> None:

@@ -1,6 +1,7 @@
 """The gateway's settings, from the environment. docs/operations.md lists them."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +19,7 @@ class Settings(BaseSettings):
     body_limit_bytes: int = Field(1 << 20, gt=0)
     queue_limit: int = Field(1000, gt=0)
     ping_interval_s: float = Field(15.0, gt=0)
+    http_protocol: Literal["direct", "httptools", "h11"] = "direct"
     send_timeout_s: float = Field(30.0, gt=0)
     tape_limit_bytes: int = Field(16 << 20, gt=0)
     linger_s: float = Field(5.0, ge=0)

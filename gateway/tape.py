@@ -9,6 +9,24 @@ from bisect import bisect_right
 from contract.position import START, Position
 
 
+class Slice:
+    """Some events in one piece, and the index after them."""
+
+    __slots__ = ("_framed", "body", "end")
+
+    def __init__(self, body: bytes, end: int) -> None:
+        self.body = body
+        self.end = end
+        self._framed: bytes | None = None
+
+    @property
+    def framed(self) -> bytes:
+        """The same as one chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1); made once, for all viewers."""
+        if self._framed is None:
+            self._framed = b"%x\r\n%b\r\n" % (len(self.body), self.body)
+        return self._framed
+
+
 class Tape:
     """Append-only, in order. Knows where every position stands without keeping one per event.
 
@@ -23,7 +41,7 @@ class Tape:
         self._join_limit_bytes = join_limit_bytes
         self._epochs: list[int] = []
         self._begins: list[int] = []
-        self._joined: dict[int, tuple[bytes, int]] = {}
+        self._joined: dict[int, Slice] = {}
         self.last = START
 
     @property
@@ -73,28 +91,28 @@ class Tape:
         at = bisect_right(self._begins, index - 1) - 1
         return Position(self._epochs[at], index - self._begins[at])
 
-    def take(self, index: int) -> tuple[bytes, int]:
-        """Events from `index` on, joined, and the index after them; nothing (and `index`) at the end.
+    def take(self, index: int) -> Slice | None:
+        """Events from `index` on, joined; None where there is none yet. `index` must not be before `begin`.
 
         What is joined is shared: viewers that stand at the same place get the same object. One take is bounded, so
         that a late viewer does not hold up the others.
         """
-        if index >= self.end:
-            return b"", index
+        if index >= self._dropped + len(self._events):
+            return None
         known = self._joined.get(index)
         if known is None:
             known = self._joined[index] = self._join(index - self._dropped)
         return known
 
-    def _join(self, offset: int) -> tuple[bytes, int]:
+    def _join(self, offset: int) -> Slice:
         events = self._events
         if offset == len(events) - 1:
-            return events[offset], self.end
+            return Slice(events[offset], self.end)
         size, stop = 0, offset
         while stop < len(events) and (size == 0 or size + len(events[stop]) <= self._join_limit_bytes):
             size += len(events[stop])
             stop += 1
-        return b"".join(events[offset:stop]), self._dropped + stop
+        return Slice(b"".join(events[offset:stop]), self._dropped + stop)
 
     def _drop(self) -> None:
         # A quarter at once: dropping one by one would move the list for every event.

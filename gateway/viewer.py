@@ -1,67 +1,88 @@
-"""A viewer: a cursor on a tape, and what it is owed beside it. Not how the bytes reach it: see sse_response.
+"""A viewer: a cursor on a tape, and what it is owed beside it. No I/O: a response asks it what to send.
 
 Bounded: however slow it is, it costs one integer and the newest note of each kind.
 """
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
 from gateway.dialect import encode_lost, encode_retry
 from gateway.feed import Feed
+from gateway.tape import Slice
 
-ReadPage = Callable[[Feed, int], Awaitable[tuple[bytes, int]]]
-"""(feed, index) -> events from there on, encoded, and the index after them: for what memory no longer holds."""
+ReadPage = Callable[[Feed, int], Awaitable[Slice]]
+"""(feed, index) -> events from there on, for what memory no longer holds."""
 
 
 class Viewer:
-    """Watches one feed from an index on. `take` until it returns None, `wait` where it returns nothing."""
+    """Watches one feed from an index on. Its response sets `wake`, and sends what `take` gives until `finished`."""
+
+    __slots__ = ("_dismissed_ms", "_index", "_notes", "_read_page", "_told_lost", "feed", "finished", "wake")
 
     def __init__(self, feed: Feed, index: int, prologue: bytes, read_page: ReadPage) -> None:
         self.feed = feed
+        self.finished = False
+        self.wake: Callable[[], None] = _nobody_listens_yet
         self._index = index
         self._notes: dict[bytes, bytes] = {b"": prologue}
         self._read_page = read_page
-        self._news = asyncio.Event()
-        self._retry_window_ms: int | None = None
+        self._dismissed_ms = 0
         self._told_lost = False
 
     def on_news(self) -> None:
-        self._news.set()
+        self.wake()
 
     def on_note(self, kind: bytes, encoded: bytes) -> None:
         self._notes[kind] = encoded
-        self._news.set()
+        self.wake()
 
     def dismiss(self, retry_window_ms: int) -> None:
         """The gateway drains: the response ends after what it is sending now. The viewer is to come back, to another
         gateway, after a delay of its own, so that a thousand do not come at once."""
-        self._retry_window_ms = retry_window_ms
-        self._news.set()
+        self._dismissed_ms = retry_window_ms
+        self.wake()
 
-    async def wait(self) -> None:
-        """Until there may be something to take."""
-        await self._news.wait()
+    @property
+    def is_behind(self) -> bool:
+        """Whether memory no longer holds what comes next: `take_page` then, not `take`."""
+        return self._index < self.feed.tape.begin and not self._dismissed_ms
 
-    async def take(self) -> bytes | None:
-        """What is to be sent now; nothing while there is nothing; None when the response is to end.
+    def take(self) -> Slice | None:
+        """What is to be sent now; None while there is nothing, and for good once `finished`."""
+        if self._dismissed_ms:
+            return self._take_leave()
+        events = self.feed.tape.take(self._index)
+        if events is not None:
+            self._index = events.end
+        if self._notes:
+            notes = b"".join(self._notes.values())
+            self._notes.clear()
+            return Slice(notes + events.body, events.end) if events else Slice(notes, self._index)
+        if events is None and self.feed.over:
+            return self._take_end()
+        return events
 
-        Raises: BrokerUnavailableError, BrokerRefusedError where old events must be read from the log and cannot.
-        """
-        self._news.clear()
-        if self._retry_window_ms is not None:
-            window, self._retry_window_ms = self._retry_window_ms, -1
-            # A wish, not a secret: any spread will do.
-            return None if window < 0 else encode_retry(random.randint(window // 10, window))  # noqa: S311
-        notes = b"".join(self._notes.values())
-        self._notes.clear()
-        if self._index < self.feed.tape.begin:
-            events, self._index = await self._read_page(self.feed, self._index)
-        else:
-            events, self._index = self.feed.tape.take(self._index)
-        if notes or events:
-            return notes + events if notes else events
+    async def take_page(self) -> Slice:
+        """Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError."""
+        page = await self._read_page(self.feed, self._index)
+        self._index = page.end
+        return page
+
+    def _take_leave(self) -> Slice | None:
+        if self.finished:
+            return None
+        self.finished = True
+        # A wish, not a secret: any spread will do.
+        retry_ms = random.randint(self._dismissed_ms // 10, self._dismissed_ms)  # noqa: S311
+        return Slice(encode_retry(retry_ms), self._index)
+
+    def _take_end(self) -> Slice | None:
         if self.feed.lost and not self._told_lost:
             self._told_lost = True
-            return encode_lost()
-        return None if self.feed.over else b""
+            return Slice(encode_lost(), self._index)
+        self.finished = True
+        return None
+
+
+def _nobody_listens_yet() -> None:
+    """Until its response begins to send, a viewer keeps its notes."""

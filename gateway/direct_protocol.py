@@ -1,0 +1,84 @@
+"""The door to uvicorn's HTTP protocol: a connection that can be handed to a viewer.
+
+An ASGI application may use what its server offers under `scope["extensions"]` (ASGI specification, "Extensions"). Ours
+offers the connection: whoever takes it writes to it without a task of its own. On any other server the key is missing.
+"""
+
+from typing import Protocol
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+EXTENSION = "manycast.connection"
+
+
+class Holder(Protocol):
+    """What holds a connection. None of these calls may wait."""
+
+    def on_full(self) -> None:
+        """The transport has more than enough to send; write nothing until `on_free`."""
+
+    def on_free(self) -> None:
+        """The transport takes more."""
+
+    def on_lost(self) -> None:
+        """The connection is gone."""
+
+
+class DirectProtocol(HttpToolsProtocol):
+    """uvicorn's, until a response takes the connection over."""
+
+    _holder: Holder | None = None
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
+
+    def take_over(self, holder: Holder) -> None:
+        """From now on `holder` writes the body, in chunked coding, and ends it. Only after `http.response.start`.
+
+        The request is let go: that is most of what an open response costs in memory.
+        """
+        self._holder = holder
+        # So that uvicorn does not miss the end of a response which is no longer its own.
+        self.cycle.disconnected = True
+        self.cycle = None  # type: ignore[assignment]
+        self.scope = None  # type: ignore[assignment]
+        self.headers = []
+        self.parser = None  # type: ignore[assignment]
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the transport holds for a client that does not take it."""
+        return self.transport.get_write_buffer_size()
+
+    def finish(self) -> None:
+        """Ends the body; what is still unsent goes first."""
+        self.transport.write(b"0\r\n\r\n")
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Drops the connection with all that is unsent."""
+        self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        # The response says `Connection: close`: whatever follows the request is not for us (RFC 9112, section 9.6).
+        if self._holder is None:
+            super().data_received(data)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._holder is not None:
+            self._holder.on_full()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._holder is not None:
+            self._holder.on_free()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._holder is not None:
+            self._holder.on_lost()

@@ -1,0 +1,110 @@
+"""A viewer's response on a connection of its own: the hub's news are written where they are told, without a task.
+
+Sends exactly what sse_response sends, with the same back-pressure: a viewer whose transport is full is left alone until
+it is free again, and then gets what it lacks in one piece.
+"""
+
+import asyncio
+import logging
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.event import MalformedEventError
+from gateway.direct_protocol import EXTENSION, DirectProtocol
+from gateway.reception import Reception
+from gateway.stalled import Stalled
+from gateway.viewer import Viewer
+
+logger = logging.getLogger(__name__)
+
+
+class DirectResponse(Response):
+    """Sends the head, then hands the connection to the viewer and is done."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, viewer: Viewer, reception: Reception, stalled: Stalled, headers: dict[str, str]) -> None:
+        super().__init__(headers={**headers, "Connection": "close"})
+        del self.headers["content-length"]
+        self._viewer = viewer
+        self._reception = reception
+        self._stalled = stalled
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the shape of ASGI
+        connection: DirectProtocol = scope["extensions"][EXTENSION]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        DirectViewer(self._viewer, connection, self._reception, self._stalled).begin()
+
+
+class DirectViewer:
+    """Writes what a viewer is due whenever there is something and the connection takes it."""
+
+    __slots__ = ("_connection", "_full", "_page", "_reception", "_stalled", "_viewer")
+
+    def __init__(self, viewer: Viewer, connection: DirectProtocol, reception: Reception, stalled: Stalled) -> None:
+        self._viewer = viewer
+        self._connection = connection
+        self._reception = reception
+        self._stalled = stalled
+        self._full = False
+        self._page: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        self._connection.take_over(self)
+        if self._connection.transport.is_closing():
+            # It was lost before it was taken: nobody will tell us again.
+            return
+        self._viewer.wake = self._send
+        self._reception.enter(self._viewer)
+        self._send()
+
+    def on_full(self) -> None:
+        self._full = True
+        self._stalled.watch(self._connection)
+
+    def on_free(self) -> None:
+        self._full = False
+        self._stalled.forget(self._connection)
+        self._send()
+
+    def on_lost(self) -> None:
+        self._full = True
+        self._stalled.forget(self._connection)
+        if self._page is not None:
+            self._page.cancel()
+        self._reception.leave(self._viewer)
+
+    def _send(self) -> None:
+        viewer = self._viewer
+        while not self._full and self._page is None:
+            if viewer.is_behind:
+                self._page = asyncio.get_running_loop().create_task(self._send_page())
+                return
+            due = viewer.take()
+            if due is not None:
+                self._connection.write(due.framed)
+            elif viewer.finished:
+                self._finish()
+                return
+            else:
+                return
+
+    async def _send_page(self) -> None:
+        try:
+            page = await self._viewer.take_page()
+            self._page = None
+            self._connection.write(page.framed)
+            self._send()
+        except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError) as error:
+            # Old events are in Redis alone. The end of the response makes the viewer come back for them.
+            logger.warning("stream %s: %s", self._viewer.feed.stream_id, error)
+            self._page = None
+            self._finish()
+
+    def _finish(self) -> None:
+        self._full = True
+        # A client that takes nothing would keep a closing connection open for ever.
+        self._stalled.watch(self._connection)
+        self._connection.finish()
