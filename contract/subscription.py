@@ -44,42 +44,50 @@ class Subscription:
         self._listener = listener
         self._watchdog_s = watchdog_s
         self._wanted: set[str] = set()
+        self._new: set[str] = set()
         self._asked: set[str] = set()
         self._changed = asyncio.Event()
         self._heard_at = 0.0
+        self._troubled = False
 
     def want(self, channel: str) -> None:
+        """Each call is answered by a confirmation, also where the channel has been unwanted in the same breath."""
         self._wanted.add(channel)
+        self._new.add(channel)
         self._changed.set()
 
     def unwant(self, channel: str) -> None:
+        """What is told of the channel until Redis has heard of this is not held back."""
         self._wanted.discard(channel)
         self._changed.set()
 
     async def run(self) -> None:
         """Until cancelled."""
+        clock = asyncio.get_running_loop().time
         pause_s = 0.0
         while True:
-            line = Line(self._url)
+            line, began_at = Line(self._url), clock()
             try:
                 await line.open()
-                if pause_s:
-                    logger.warning("subscription restored")
-                pause_s = 0.0
                 await self._serve(line)
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                if not pause_s:
+                if not self._troubled:
                     logger.warning("subscription lost: %s", error)
+                self._troubled = True
                 self._listener.on_down(str(error))
             finally:
                 with contextlib.suppress(Exception):
                     await line.close()
+            if clock() - began_at > LONGEST_PAUSE_S:
+                # It was a good one. One that Redis took and then refused was not: it must not be made in a hot loop.
+                pause_s = 0.0
             # Many gateways lose Redis at the same moment: the pause is random so that they do not return as one.
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2 or 0.02)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - a pause needs no secret
 
     async def _serve(self, line: Line) -> None:
         self._asked.clear()
+        self._new |= self._wanted
         self._changed.set()
         self._heard_at = asyncio.get_running_loop().time()
         duties = [asyncio.create_task(duty) for duty in (self._read(line), self._ask(line), self._watch(line))]
@@ -103,6 +111,9 @@ class Subscription:
         if push[0] == b"message":
             self._listener.on_payload(push[1].decode(), push[2])
         elif push[0] == b"subscribe":
+            if self._troubled:
+                logger.warning("subscription restored")
+                self._troubled = False
             channel = push[1].decode()
             if channel in self._wanted:
                 self._listener.on_confirmed(channel)
@@ -111,8 +122,10 @@ class Subscription:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            new, old = self._wanted - self._asked, self._asked - self._wanted
+            # What is asked for once more, although it is subscribed, is confirmed once more.
+            new, old = self._new & self._wanted, self._asked - self._wanted
             self._asked = set(self._wanted)
+            self._new.clear()
             if new:
                 await line.send("SUBSCRIBE", *new)
             if old:

@@ -1,6 +1,10 @@
 """What a test of the queue and the log stands on: both, a way to make streams, and a look at everything Redis holds."""
 
 import itertools
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from contract.connection import Client, call_redis
@@ -9,6 +13,7 @@ from contract.job_queue import Claim, Job, JobQueue, Submission, Submitted, Verd
 from contract.keys import JOBS, StreamKeys
 from contract.position import START
 from contract.stream_log import Batch, StreamLog
+from tests.broker import Broker
 
 LIFETIME_MS = 600_000
 RETENTION_MS = 300_000
@@ -23,6 +28,16 @@ def chunk_lines(*texts: str) -> list[bytes]:
 
 def done_line(status: str = "completed") -> bytes:
     return f'done {{"status":"{status}"}}'.encode()
+
+
+@contextmanager
+def frozen(broker: Broker) -> Iterator[None]:
+    """The server stands still: it takes connections and answers nobody."""
+    os.kill(broker.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)
 
 
 @dataclass

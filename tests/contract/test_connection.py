@@ -1,10 +1,7 @@
 """Clients as they meet a crowd, a deaf server, odd addresses, a call given up half-way."""
 
 import asyncio
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -12,6 +9,7 @@ from contract import connection
 from contract.connection import Line, blocking_client, call_redis, command_client, told_in_our_words
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from tests.broker import Broker, valkey_binary
+from tests.contract.place import frozen
 
 DEADLINE_S = 10.0
 
@@ -22,15 +20,6 @@ def own_valkey() -> Iterator[Broker]:
     broker = Broker(valkey_binary())
     yield broker
     broker.close()
-
-
-@contextmanager
-def frozen(broker: Broker) -> Iterator[None]:
-    os.kill(broker.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(broker.pid, signal.SIGCONT)
 
 
 async def test_a_crowd_waits_for_a_free_connection_and_is_not_refused(broker: Broker) -> None:

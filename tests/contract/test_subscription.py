@@ -1,0 +1,194 @@
+"""The subscription through every trouble of its connection: what it is told, it tells."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from contract import connection, subscription
+from contract.connection import Client, call_redis, command_client
+from contract.subscription import Subscription
+from tests.broker import Broker
+from tests.contract.place import frozen
+
+DEADLINE_S = 15.0
+QUIET_S = 60.0
+"""A watchdog that does not bark within a test."""
+
+Told = tuple[str, str]
+
+
+class Diary:
+    """A listener that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+        self._news = asyncio.Event()
+
+    def on_payload(self, channel: str, payload: bytes) -> None:
+        self._write("payload", f"{channel} {payload.decode()}")
+
+    def on_confirmed(self, channel: str) -> None:
+        self._write("confirmed", channel)
+
+    def on_down(self, reason: str) -> None:
+        self._write("down", reason)
+
+    def _write(self, what: str, about: str) -> None:
+        self.told.append((what, about))
+        self._news.set()
+
+    def count(self, what: str) -> int:
+        return sum(1 for kind, _ in self.told if kind == what)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not holds():
+                self._news.clear()
+                await self._news.wait()
+
+
+@asynccontextmanager
+async def subscribed(
+    url: str, *channels: str, watchdog_s: float = QUIET_S
+) -> AsyncIterator[tuple[Subscription, Diary]]:
+    diary = Diary()
+    kept = Subscription(url, diary, watchdog_s)
+    for channel in channels:
+        kept.want(channel)
+    running = asyncio.create_task(kept.run())
+    try:
+        await diary.until(lambda: diary.count("confirmed") >= len(channels))
+        yield kept, diary
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+    assert running.cancelled()
+
+
+async def listeners(client: Client, channel: str) -> int:
+    _, count = await call_redis(client, "PUBSUB", "NUMSUB", channel)
+    assert isinstance(count, int)
+    return count
+
+
+async def test_what_is_published_after_the_confirmation_is_told_in_order(any_broker: Broker) -> None:
+    client = command_client(any_broker.url)
+    async with subscribed(any_broker.url, "a") as (_, diary):
+        for number in range(50):
+            await call_redis(client, "PUBLISH", "a", str(number))
+        await diary.until(lambda: diary.count("payload") == 50)
+        assert diary.told == [("confirmed", "a"), *(("payload", f"a {number}") for number in range(50))]
+    await client.aclose()
+
+
+async def test_a_channel_that_is_wanted_again_in_the_same_breath_is_confirmed_again(broker: Broker) -> None:
+    async with subscribed(broker.url, "a") as (kept, diary):
+        kept.unwant("a")
+        kept.want("a")
+        await diary.until(lambda: diary.told == [("confirmed", "a")] * 2)
+
+
+async def test_a_channel_is_left_however_often_it_was_wanted(broker: Broker, client: Client) -> None:
+    async with subscribed(broker.url, "a", "b") as (kept, diary):
+        kept.want("a")
+        kept.unwant("a")
+        kept.want("c")
+        await diary.until(lambda: ("confirmed", "c") in diary.told)
+        async with asyncio.timeout(DEADLINE_S):
+            while await listeners(client, "a"):
+                pass
+        await call_redis(client, "PUBLISH", "a", "unheard")
+        await call_redis(client, "PUBLISH", "b", "heard")
+        await diary.until(lambda: diary.count("payload") == 1)
+        assert diary.told[-1] == ("payload", "b heard")
+
+
+async def test_a_channel_nobody_got_to_want_is_not_subscribed(broker: Broker, client: Client) -> None:
+    async with subscribed(broker.url, "b") as (kept, diary):
+        kept.want("a")
+        kept.unwant("a")
+        kept.want("c")
+        await diary.until(lambda: ("confirmed", "c") in diary.told)
+        assert ("confirmed", "a") not in diary.told
+        assert await listeners(client, "a") == 0
+
+
+async def test_a_connection_that_redis_cuts_is_told_and_every_channel_confirmed_anew(any_broker: Broker) -> None:
+    client = command_client(any_broker.url)
+    async with subscribed(any_broker.url, "a", "b") as (_, diary):
+        for cut in range(1, 4):
+            diary.told.clear()
+            assert await call_redis(client, "CLIENT", "KILL", "TYPE", "pubsub") == 1
+            await diary.until(lambda: diary.count("confirmed") == 2)
+            assert diary.told[0][0] == "down", cut
+            assert sorted(diary.told[-2:]) == [("confirmed", "a"), ("confirmed", "b")]
+    await client.aclose()
+
+
+async def test_thousands_of_channels_come_back_after_a_cut(broker: Broker, client: Client) -> None:
+    channels = [f"channel-{number}" for number in range(5000)]
+    async with subscribed(broker.url, *channels) as (_, diary):
+        await call_redis(client, "CLIENT", "KILL", "TYPE", "pubsub")
+        await diary.until(lambda: diary.count("confirmed") == 2 * len(channels))
+
+
+async def test_a_server_that_stops_and_starts_is_subscribed_again(fragile_broker: Broker) -> None:
+    async with subscribed(fragile_broker.url, "a") as (_, diary):
+        fragile_broker.kill()
+        await diary.until(lambda: diary.count("down") >= 2)
+        assert diary.count("confirmed") == 1
+        fragile_broker.start()
+        await diary.until(lambda: diary.count("confirmed") == 2)
+
+
+async def test_a_half_open_connection_is_noticed(fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.1)
+    async with subscribed(fragile_broker.url, "a", watchdog_s=0.1) as (_, diary):
+        with frozen(fragile_broker):
+            # Twice: the new connection is taken by the system, and greeted by nobody.
+            await diary.until(lambda: diary.count("down") >= 2)
+        await diary.until(lambda: diary.count("confirmed") >= 2)
+
+
+async def test_a_quiet_connection_is_kept(broker: Broker, client: Client) -> None:
+    async with subscribed(broker.url, "a", watchdog_s=0.01) as (kept, diary):
+        kept.unwant("a")
+        pings = 0
+        async with asyncio.timeout(DEADLINE_S):
+            while pings < 20:
+                listing = (await call_redis(client, "INFO", "commandstats"))["cmdstat_ping"]
+                pings = listing["calls"]
+        assert diary.count("down") == 0
+
+
+async def test_a_refused_subscription_is_not_asked_for_in_a_hot_loop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked_at: list[float] = []
+
+    async def refuse(reader: asyncio.StreamReader, line: asyncio.StreamWriter) -> None:
+        while b"SUBSCRIBE" not in await reader.read(4096):
+            # redis-py says its name and version.
+            line.write(b"+OK\r\n+OK\r\n")
+        asked_at.append(asyncio.get_running_loop().time())
+        line.write(b"-NOPERM no such channel for you\r\n")
+        await line.drain()
+        line.close()
+
+    monkeypatch.setattr(subscription, "LONGEST_PAUSE_S", QUIET_S)
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    diary = Diary()
+    kept = Subscription(url, diary, QUIET_S)
+    kept.want("a")
+    running = asyncio.create_task(kept.run())
+    await diary.until(lambda: diary.count("down") == 6)
+    running.cancel()
+    await asyncio.wait([running])
+    server.close()
+    assert diary.told == [("down", "no such channel for you")] * 6
+    assert [record.message for record in caplog.records] == ["subscription lost: no such channel for you"]
+    # A pause is never shorter than half of what it is meant to be, whatever else the machine does.
+    assert asked_at[-1] - asked_at[-2] >= 0.1
