@@ -4,6 +4,7 @@ docs/protocol.md, sections 2, 3 and 6, is the source of every rule here.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ Chunk = dict[str, Any]
 """An OpenAI `chat.completion.chunk`, or a part of one, as parsed JSON."""
 
 UNSET = "$unset"
+
+_ONLY_ESCAPED = re.compile("[\ud800-\udfff\u0085\u2028\u2029]")
 
 
 class Kind(StrEnum):
@@ -55,14 +58,15 @@ def encode_json(value: object) -> bytes:
     """Compact JSON in one line of UTF-8.
 
     Half a surrogate pair is legal in JSON text and cannot be encoded as UTF-8: such a value is written with escapes, so
-    that one bad character of a provider never cuts a viewer and is not lost either.
+    that one bad character of a provider never cuts a viewer and is not lost either. So are the three characters at
+    which Unicode ends a line, too: clients that split a stream as str.splitlines does would see half an event.
 
     Raises: ValueError for NaN and infinities, which JSON does not have (RFC 8259, section 6).
     """
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    except UnicodeEncodeError:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if not text.isascii() and _ONLY_ESCAPED.search(text):
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    return text.encode()
 
 
 def entry_line(kind: Kind, data: bytes) -> bytes:
@@ -109,9 +113,7 @@ def merge_chunk(shared: Mapping[str, Any], difference: Mapping[str, Any]) -> Chu
 
 
 def _same(one: object, other: object) -> bool:
-    """Equal as JSON. Python holds 1, 1.0 and True to be equal; a reader of JSON does not."""
-    if type(one) is not type(other):
+    """Equal as JSON. Python holds 1, 1.0 and True to be equal, and 0.0 and -0.0; a reader of JSON does not."""
+    if type(one) is not type(other) or one != other:
         return False
-    if isinstance(one, dict | list):
-        return one == other and encode_json(one) == encode_json(other)
-    return one == other
+    return not isinstance(one, dict | list | float) or encode_json(one) == encode_json(other)
