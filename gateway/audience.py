@@ -3,8 +3,6 @@
 import asyncio
 from typing import Protocol
 
-from gateway.dialect import encode_note
-
 VIEWERS_PER_TURN = 500
 """How many viewers are told in one turn of the event loop, so that new requests still get in."""
 
@@ -45,9 +43,9 @@ class Audience:
         for watcher in self._watchers:
             watcher.on_note(kind, encoded)
 
-    def keep_note(self, kind: bytes, data: bytes) -> None:
+    def keep_note(self, kind: bytes, encoded: bytes) -> None:
         """Something that holds until it changes: those who join later are told, too."""
-        self._kept[kind] = encoded = encode_note(kind, data)
+        self._kept[kind] = encoded
         self.tell_note(kind, encoded)
 
     def tell_news(self) -> None:

@@ -1,50 +1,38 @@
-"""How an event is written for a viewer. Pure: no I/O. Each event is encoded once per dialect and gateway.
+"""What a dialect is: the wire form of a stream for those who asked for it. Pure: no I/O.
 
-The line rules are those of the WHATWG HTML standard, section 9.2.6; data is JSON in one line, so `data:` is one field.
+Each event is written once per dialect and gateway, not per viewer. Which dialects there are: gateway/dialects.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from contract.errors import SERVER_ERROR, Code, RunError
-from contract.event import encode_json
-from contract.position import Position
-
-Encode = Callable[[bytes, bytes, bytes], bytes]
-"""(position, kind, data) -> the bytes a viewer gets."""
-
-NATIVE = "native"
+SSE_HEADERS: Mapping[str, str] = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
 
 
-def encode_native(position: bytes, kind: bytes, data: bytes) -> bytes:
-    """An entry of the log as a server-sent event that moves the viewer's cursor."""
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (position, kind, data)
+class Dialect(Protocol):
+    """Writes one stream. It is given every event in order and may remember what it needs for the next ones.
+
+    Whatever a dialect has no words for is `b""`: nothing is sent then.
+    """
+
+    headers: Mapping[str, str]
+    """Of the response, its media type among them."""
+
+    def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:
+        """An entry of the log."""
+
+    def write_note(self, kind: bytes, data: bytes) -> bytes:
+        """What stands in no log: `ping`, `viewers`, `gap`. It must not disturb the events around it."""
+
+    def write_retry(self, retry_ms: int) -> bytes:
+        """How long the viewer waits before it comes back, should this response end without the stream's end."""
+
+    def write_lost(self) -> bytes:
+        """The end of a stream whose log is gone."""
 
 
-def encode_note(kind: bytes, data: bytes) -> bytes:
-    """What stands in no log, as an event without an id: the viewer's cursor stays where it is."""
-    return b"event: %b\ndata: %b\n\n" % (kind, data)
-
-
-def encode_state(state: str) -> bytes:
-    """Tells JavaScript what a comment could not: that the line is alive, and what the run is waiting for."""
-    return encode_note(b"ping", encode_json({"state": state}))
-
-
-def encode_gap(asked: Position, last: Position) -> bytes:
-    """The viewer has had events that the broker has lost."""
-    return encode_note(b"gap", encode_json({"asked": str(asked), "last": str(last)}))
-
-
-def encode_lost() -> bytes:
-    """The end of a stream whose log is gone: the gateway's own word, so it carries no id."""
-    error = RunError(Code.STREAM_LOST, "The broker has lost this stream.", SERVER_ERROR, retryable=True)
-    done = {"status": "failed", "finish_reason": None, "usage": None, "error": error.as_json(), "timing": None}
-    return encode_note(b"done", encode_json(done))
-
-
-def encode_retry(retry_ms: int) -> bytes:
-    """How long the viewer waits before it reconnects."""
-    return b"retry: %d\n\n" % retry_ms
-
-
-ENCODERS: dict[str, Encode] = {NATIVE: encode_native}
+NewDialect = Callable[[], Dialect]

@@ -6,6 +6,7 @@ it is free again, and then gets what it lacks in one piece.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -23,9 +24,7 @@ logger = logging.getLogger(__name__)
 class DirectResponse(Response):
     """Sends the head, then hands the connection to the viewer and is done."""
 
-    media_type = "text/event-stream"
-
-    def __init__(self, viewer: Viewer, reception: Reception, stalled: Stalled, headers: dict[str, str]) -> None:
+    def __init__(self, viewer: Viewer, reception: Reception, stalled: Stalled, headers: Mapping[str, str]) -> None:
         super().__init__(headers={**headers, "Connection": "close"})
         del self.headers["content-length"]
         self._viewer = viewer

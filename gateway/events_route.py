@@ -4,14 +4,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.event import encode_json
 from contract.position import START, MalformedPositionError, Position
 from gateway.addresses import check_stream_id, no_such_stream
 from gateway.api_error import ApiError
-from gateway.dialect import ENCODERS, NATIVE, encode_gap, encode_retry
+from gateway.dialects import DIALECTS, NATIVE
 from gateway.feed import Feed
 from gateway.hub import Hub, NoSuchStreamError
 from gateway.reception import Reception
-from gateway.respond import HEADERS, MEDIA_TYPE, Respond
+from gateway.respond import Respond
 from gateway.viewer import Viewer
 
 RETRY_MS = 1_000
@@ -27,11 +28,11 @@ def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter
         """Every event of the stream after the given position, as server-sent events, until `done`."""
         check_stream_id(stream_id)
         position = _parse_position(request.headers.get("last-event-id") or after)
-        if dialect not in ENCODERS:
-            known = ", ".join(ENCODERS)
+        if dialect not in DIALECTS:
+            known = ", ".join(DIALECTS)
             raise ApiError(400, "unknown_dialect", f"'{dialect[:64]}' is none of: {known}.", param="dialect")
         if reception.draining:
-            return _come_back()
+            return _come_back(dialect)
         try:
             feed = await hub.open(stream_id, dialect)
             index = await _find_place(hub, feed, position)
@@ -39,13 +40,14 @@ def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter
             raise no_such_stream(stream_id) from None
         except (BrokerUnavailableError, BrokerRefusedError):
             # EventSource gives up for good on any status but 200; this will pass.
-            return _come_back()
+            return _come_back(dialect)
         if feed.ended and position >= feed.tape.last:
             return Response(status_code=204)
-        prologue = encode_retry(RETRY_MS)
+        prologue = feed.dialect.write_retry(RETRY_MS)
         if index is None:
-            prologue, index = prologue + encode_gap(position, feed.tape.last), 0
-        return respond(request, Viewer(feed, index, prologue, hub.read_page))
+            gap = encode_json({"asked": str(position), "last": str(feed.tape.last)})
+            prologue, index = prologue + feed.dialect.write_note(b"gap", gap), 0
+        return respond(request, Viewer(feed, index, prologue, hub.read_page), feed.dialect.headers)
 
     return router
 
@@ -69,5 +71,6 @@ def _parse_position(text: str | None) -> Position:
         raise ApiError(400, "invalid_position", str(error), param="Last-Event-ID") from error
 
 
-def _come_back() -> Response:
-    return Response(encode_retry(RETRY_MS), media_type=MEDIA_TYPE, headers=HEADERS)
+def _come_back(dialect: str) -> Response:
+    written = DIALECTS[dialect]()
+    return Response(written.write_retry(RETRY_MS), headers=dict(written.headers))

@@ -7,11 +7,11 @@ so that a hole shows at once; while a read of the log is under way, batches wait
 import asyncio
 from collections.abc import Iterable
 
-from contract.event import Event, Kind
+from contract.event import Event, Kind, encode_json
 from contract.live import LiveEvents
 from contract.position import Position
 from gateway.audience import Audience, Watcher
-from gateway.dialect import Encode, encode_state
+from gateway.dialect import Dialect
 from gateway.tape import Tape
 
 BROKER_UNAVAILABLE = "broker_unavailable"
@@ -27,7 +27,7 @@ class LogHoleError(Exception):
 class Feed:
     """Shared by all viewers of one stream in one dialect. Over when `ended` (its `done` is on the tape) or `lost`."""
 
-    def __init__(self, stream_id: str, encode: Encode, limit_bytes: int) -> None:
+    def __init__(self, stream_id: str, dialect: Dialect, limit_bytes: int) -> None:
         self.stream_id = stream_id
         self.tape = Tape(limit_bytes)
         self.audience = Audience()
@@ -37,7 +37,7 @@ class Feed:
         self.broker_down = False
         self.news_at = 0.0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.encode = encode
+        self.dialect = dialect
         self._reading = False
         self._waiting: list[LiveEvents] = []
 
@@ -99,7 +99,7 @@ class Feed:
         return True
 
     def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:
-        self.tape.append(position, self.encode(text, kind, data))
+        self.tape.append(position, self.dialect.write_event(text, kind, data))
         match kind.decode():
             case Kind.DONE:
                 self.ended = True
@@ -117,7 +117,7 @@ class Feed:
     def join(self, watcher: Watcher) -> None:
         """From now on `watcher` is told of news and notes; at once, of the state and of what holds."""
         if not self.over:
-            watcher.on_note(b"ping", encode_state(self.visible_state))
+            watcher.on_note(b"ping", self._ping())
         self.audience.join(watcher)
 
     @property
@@ -139,7 +139,14 @@ class Feed:
 
     def ping(self) -> None:
         """Tells every viewer that the line is alive, and what the run waits for."""
-        self.audience.tell_note(b"ping", encode_state(self.visible_state))
+        self.audience.tell_note(b"ping", self._ping())
+
+    def keep_note(self, kind: bytes, data: bytes) -> None:
+        """Tells every viewer what a notice says, those who join later too."""
+        self.audience.keep_note(kind, self.dialect.write_note(kind, data))
+
+    def _ping(self) -> bytes:
+        return self.dialect.write_note(b"ping", encode_json({"state": self.visible_state}))
 
     def lose(self) -> None:
         """The broker has lost this stream: nothing more can come, and viewers are told so."""

@@ -20,7 +20,7 @@ from contract.position import START
 from contract.run_record import RunRecord, read_run
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
-from gateway.dialect import ENCODERS
+from gateway.dialects import DIALECTS
 from gateway.feed import Feed, LogHoleError
 from gateway.tape import Slice
 
@@ -95,7 +95,7 @@ class Hub:
         return None if feed is None or feed.lost else feed
 
     def _add(self, stream_id: str, dialect: str, record: RunRecord) -> Feed:
-        feed = Feed(stream_id, ENCODERS[dialect], self._limits.tape_bytes)
+        feed = Feed(stream_id, DIALECTS[dialect](), self._limits.tape_bytes)
         feed.state = "queued" if record.status is Status.QUEUED else "waiting"
         channel = StreamKeys.of(stream_id).live
         self._feeds.setdefault(stream_id, {})[dialect] = feed
@@ -137,7 +137,7 @@ class Hub:
             elif live.kind == b"ping":
                 feed.set_state(json.loads(live.data)["state"])
             else:
-                feed.audience.keep_note(live.kind, live.data)
+                feed.keep_note(live.kind, live.data)
 
     def on_confirmed(self, channel: str) -> None:
         self._confirmed.add(channel)
@@ -202,8 +202,9 @@ class Hub:
         Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
         page = await self._log.read_page(feed.stream_id, feed.tape.position_before(index))
-        encoded = [feed.encode(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
-        return Slice(b"".join(encoded), index + len(page))
+        write = feed.dialect.write_event
+        written = [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
+        return Slice(b"".join(written), index + len(page))
 
     async def look_after(self, ping_interval_s: float) -> None:
         """Pings the viewers of feeds on which nothing happens, and looks whether Redis still has their streams: that

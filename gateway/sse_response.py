@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from sse_starlette.sse import AppStatus, EventSourceResponse, SendTimeoutError
 from starlette.types import Receive, Scope, Send
@@ -21,7 +21,7 @@ AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 class ViewerResponse(EventSourceResponse):
     """Sends what the viewer takes, until it has taken all or is gone."""
 
-    def __init__(self, viewer: Viewer, reception: Reception, send_timeout_s: float, headers: dict[str, str]) -> None:
+    def __init__(self, viewer: Viewer, reception: Reception, send_timeout_s: float, headers: Mapping[str, str]) -> None:
         # Ready bytes, pings of our own, and one end of line: the library adds nothing to what is sent.
         super().__init__(self._body(viewer), headers=headers, ping=0, sep="\n", send_timeout=send_timeout_s)
         self._viewer = viewer

@@ -21,7 +21,12 @@ class Slice:
 
     @property
     def framed(self) -> bytes:
-        """The same as one chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1); made once, for all viewers."""
+        """The same as one chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1); made once, for all viewers.
+
+        Nothing is framed as nothing: a chunk without a byte would end the body.
+        """
+        if not self.body:
+            return b""
         if self._framed is None:
             self._framed = b"%x\r\n%b\r\n" % (len(self.body), self.body)
         return self._framed

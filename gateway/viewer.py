@@ -6,7 +6,6 @@ Bounded: however slow it is, it costs one integer and the newest note of each ki
 import random
 from collections.abc import Awaitable, Callable
 
-from gateway.dialect import encode_lost, encode_retry
 from gateway.feed import Feed
 from gateway.tape import Slice
 
@@ -74,12 +73,12 @@ class Viewer:
         self.finished = True
         # A wish, not a secret: any spread will do.
         retry_ms = random.randint(self._dismissed_ms // 10, self._dismissed_ms)  # noqa: S311
-        return Slice(encode_retry(retry_ms), self._index)
+        return Slice(self.feed.dialect.write_retry(retry_ms), self._index)
 
     def _take_end(self) -> Slice | None:
         if self.feed.lost and not self._told_lost:
             self._told_lost = True
-            return Slice(encode_lost(), self._index)
+            return Slice(self.feed.dialect.write_lost(), self._index)
         self.finished = True
         return None
 

@@ -1,0 +1,31 @@
+"""The native dialect: each event as a server-sent event of its kind. docs/protocol.md, sections 2 to 4. Pure: no I/O.
+
+The line rules are those of the WHATWG HTML standard, section 9.2.6; data is JSON in one line, so `data:` is one field.
+"""
+
+from contract.errors import SERVER_ERROR, Code, RunError
+from contract.event import encode_json
+from gateway.dialect import SSE_HEADERS
+
+
+class NativeDialect:
+    """Remembers nothing: an event is written the same wherever it stands."""
+
+    headers = SSE_HEADERS
+
+    def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:
+        """With an id, which moves the viewer's cursor."""
+        return b"id: %b\nevent: %b\ndata: %b\n\n" % (position, kind, data)
+
+    def write_note(self, kind: bytes, data: bytes) -> bytes:
+        """Without an id: the viewer's cursor stays where it is. An event and not a comment: JavaScript sees it."""
+        return b"event: %b\ndata: %b\n\n" % (kind, data)
+
+    def write_retry(self, retry_ms: int) -> bytes:
+        return b"retry: %d\n\n" % retry_ms
+
+    def write_lost(self) -> bytes:
+        """The gateway's own word, so it carries no id."""
+        error = RunError(Code.STREAM_LOST, "The broker has lost this stream.", SERVER_ERROR, retryable=True)
+        done = {"status": "failed", "finish_reason": None, "usage": None, "error": error.as_json(), "timing": None}
+        return self.write_note(b"done", encode_json(done))
