@@ -15,6 +15,7 @@ from contract.keys import CONTROL, JOBS, WORKERS_GROUP, StreamKeys, once_key
 from contract.scripts import Call, run_call, run_calls
 from contract.stream_log import Answer
 
+_FORGOTTEN_AFTER_MS = 3_600_000
 _READ = ("XREADGROUP", "GROUP", WORKERS_GROUP)
 
 
@@ -114,15 +115,21 @@ class JobQueue:
         return _jobs(await call_redis(blocking, *_READ, worker, *what, block_ms=block_ms))
 
     async def delivered(self, worker: str) -> list[Job]:
-        """Every job that stands delivered to `worker`, whether it knows of it or not. Raises: as `take`."""
+        """Every job that stands delivered to `worker`, whether it knows of it or not. Raises: as `take`.
+
+        To ask is a sign of life: it renews these leases, and takes back what was released and not claimed yet.
+        """
         return _jobs(await call_redis(self._client, *_READ, worker, "STREAMS", JOBS, "0"))
 
     async def take_over(self, worker: str, idle_ms: int, limit: int) -> list[Job]:
-        """Has jobs whose lease was not renewed for `idle_ms` delivered to `worker`. Raises: as `take`."""
-        reply = await call_redis(
-            self._client, "XAUTOCLAIM", JOBS, WORKERS_GROUP, worker, idle_ms, "0-0", "COUNT", limit
-        )
-        return [_job(entry) for entry in reply[1]]
+        """Has up to `limit` jobs whose lease was not renewed for `idle_ms` delivered to `worker`.
+
+        A job of its own may be among them. Raises: as `take`.
+        """
+        reply = await run_call(self._client, Call("take_over", (JOBS,), (worker, idle_ms, limit)))
+        return [
+            Job(entry.decode(), stream_id.decode()) for entry, stream_id in zip(reply[::2], reply[1::2], strict=True)
+        ]
 
     async def claim(self, job: Job, worker: str, most_lost: int, most_epochs: int) -> Claim:
         """Raises: BrokerUnavailableError, BrokerRefusedError."""
@@ -172,9 +179,11 @@ class JobQueue:
         return None if answer == Answer.GONE else answer
 
     async def forget_worker(self, worker: str) -> None:
-        """Removes a worker that leaves from the group. Only for one to which nothing stands delivered: what does
-        would be lost with it. Raises: BrokerUnavailableError, BrokerRefusedError."""
-        await call_redis(self._client, "XGROUP", "DELCONSUMER", JOBS, WORKERS_GROUP, worker)
+        """Removes a worker that leaves from the group, unless a job stands delivered to it: that would be lost with it.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError.
+        """
+        await run_call(self._client, Call("forget_worker", (JOBS,), (worker, _FORGOTTEN_AFTER_MS)))
 
 
 def _jobs(reply: Any) -> list[Job]:

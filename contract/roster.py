@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
-from contract.connection import Client
+from contract.connection import Client, call_redis
 from contract.event import encode_json
 from contract.keys import OFFERS, WORKERS
 from contract.scripts import Call, run_call
@@ -41,6 +41,14 @@ async def read_roster(client: Client) -> list[Offer]:
     """The offers of the workers that live, one each. Raises: BrokerUnavailableError, BrokerRefusedError."""
     replies: list[bytes] = await run_call(client, Call("roster", (WORKERS, OFFERS), ()))
     return [_parse(reply) for reply in replies]
+
+
+async def read_workers(client: Client) -> list[str]:
+    """The names of the workers that live, or did until a moment ago.
+
+    Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    return [name.decode() for name in await call_redis(client, "ZRANGE", WORKERS, 0, -1)]
 
 
 def _parse(reply: bytes) -> Offer:

@@ -1,0 +1,39 @@
+"""A provider for all tests, and for each test a broker with a worker on it."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from contract.connection import Client, command_client
+from tests.broker import Broker
+from tests.stack import Simulator, Worker
+from tests.worker.stage import Desk
+
+# Short leases make quick tests; one this short is still twenty times what a busy machine needs to renew it.
+QUICK = {"MANYCAST_LEASE_S": "1", "MANYCAST_LOG_LEVEL": "info"}
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[Simulator]:
+    provider = Simulator(SIMULATOR_FIRST_CHUNK_MS="10", SIMULATOR_CHUNKS_PER_S="500")
+    yield provider
+    provider.close()
+
+
+@pytest.fixture
+async def fragile_client(fragile_broker: Broker) -> AsyncIterator[Client]:
+    client = command_client(fragile_broker.url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def desk(fragile_client: Client) -> Desk:
+    return Desk(fragile_client)
+
+
+@pytest.fixture
+def worker(fragile_broker: Broker, provider: Simulator) -> Iterator[Worker]:
+    worker = Worker(fragile_broker.url, provider.url, **QUICK)
+    yield worker
+    worker.close()

@@ -1,0 +1,54 @@
+"""A whole worker, `python -m worker`, beside a real provider and a real broker."""
+
+import asyncio
+import signal
+
+from contract.event import Kind
+from tests.broker import Broker
+from tests.stack import Simulator, Worker, closing_all
+from tests.worker.stage import Desk, chunks, counts, done, has_chunks, text, until
+
+
+async def test_a_run_is_published_whole(desk: Desk, worker: Worker) -> None:
+    events = await desk.run("demo-fast")
+    assert [event.kind for event in events[:2]] == [Kind.START, Kind.CHUNK]
+    end = done(events)
+    assert (end["status"], end["finish_reason"], end["error"]) == ("completed", "stop", None)
+    assert end["usage"]["completion_tokens"] > 0
+    assert end["timing"]["first_chunk_ms"] <= end["timing"]["total_ms"]
+    assert len(text(events)) > 100
+
+
+async def test_a_request_without_a_model_gets_the_default_one(desk: Desk, worker: Worker) -> None:
+    assert chunks(await desk.run(""))[0]["model"] == "demo"
+
+
+async def test_a_cancel_reaches_the_provider_and_ends_the_stream(
+    desk: Desk, worker: Worker, provider: Simulator
+) -> None:
+    stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20})
+    await desk.events_until(stream_id, has_chunks(3))
+    aborted = counts(provider.url, "demo-long").get("aborted", 0)
+    assert await desk.queue.cancel(stream_id) == "cancelling"
+    assert done(await desk.finished(stream_id))["status"] == "cancelled"
+    await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
+
+
+async def test_sigterm_gives_back_at_once_what_outlasts_the_grace(
+    desk: Desk, fragile_broker: Broker, provider: Simulator
+) -> None:
+    # Nothing can be taken over within the deadline of this test but what was given back.
+    patient = {"MANYCAST_LEASE_S": "600", "MANYCAST_GRACE_S": "0.2"}
+    first, second = (Worker(fragile_broker.url, provider.url, **patient) for _ in range(2))
+    with closing_all(first, second):
+        stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20, "chunks": 60})
+        await desk.events_until(stream_id, has_chunks(3))
+        (owner, other) = (first, second) if stream_id in first.output else (second, first)
+        owner.signal(signal.SIGTERM)
+        assert await asyncio.to_thread(owner.wait) == 0
+        assert "Traceback" not in owner.output, owner.output
+        events = await desk.finished(stream_id)
+        assert stream_id in other.output
+    assert done(events)["status"] == "completed"
+    (restart,) = [event for event in events if event.kind is Kind.RESTART]
+    assert b"worker_stopped" in restart.data

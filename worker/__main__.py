@@ -1,0 +1,32 @@
+"""`python -m worker`: runs a worker until SIGTERM. `python -m worker --healthy`: 0 where one of this host lives."""
+
+import argparse
+import logging
+import sys
+
+import uvloop
+
+from worker.app import host_prefix, run_worker
+from worker.health import is_announced
+from worker.settings import MalformedSettingError, read_settings
+from worker.source import SourceNotFoundError, load_source
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="worker", description="Runs completions and publishes their chunks.")
+    parser.add_argument("--healthy", action="store_true", help="exit 0 if a worker of this host is announced")
+    options = parser.parse_args()
+    try:
+        settings = read_settings()
+        if options.healthy:
+            sys.exit(0 if uvloop.run(is_announced(settings.redis_url, host_prefix())) else 1)
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        # It tells of every request: the line of each run says as much.
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
+        uvloop.run(run_worker(settings, load_source(settings)))
+    except (MalformedSettingError, SourceNotFoundError) as error:
+        sys.exit(f"worker: {error}")
+
+
+if __name__ == "__main__":
+    main()

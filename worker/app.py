@@ -1,0 +1,134 @@
+"""The composition root: what a worker is made of, how it begins and how it ends."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from contract.connection import blocking_client, command_client
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.job_queue import Job, JobQueue
+from contract.keys import CONTROL
+from contract.stream_log import StreamLog
+from contract.subscription import Subscription
+from worker.announcer import Announcer
+from worker.doorbell import Doorbell
+from worker.generation import Generation, Terms
+from worker.job_reader import JobReader
+from worker.lease_keeper import LeaseKeeper
+from worker.publisher import Publisher
+from worker.settings import Settings
+from worker.source import Source
+from worker.workshop import Workshop
+
+logger = logging.getLogger(__name__)
+
+WATCHDOG_S = 2.0
+FAREWELL_TIMEOUT_S = 2.0
+
+
+def worker_name() -> str:
+    """Never used again: a name of the dead would be taken for their return."""
+    return f"{host_prefix()}{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def host_prefix() -> str:
+    """What the names of all workers of this host, or container, begin with."""
+    return f"{socket.gethostname()}:"
+
+
+class Worker:
+    """Everything alive in one process. Made inside the running loop."""
+
+    def __init__(self, settings: Settings, source: Source) -> None:
+        self.name = worker_name()
+        self._grace_s = settings.grace_s
+        self._source = source
+        self._commands = command_client(settings.redis_url)
+        self._blocking = blocking_client(settings.redis_url)
+        self._queue = JobQueue(self._commands, settings.retention_s * 1000)
+        self._publisher = Publisher(StreamLog(self._commands, settings.retention_s * 1000), settings.unsent_limit_bytes)
+        self._terms = Terms(
+            worker=self.name,
+            attempts=settings.attempts,
+            most_epochs=settings.most_epochs,
+            chunk_timeout_s=settings.chunk_timeout_s,
+            broker_patience_s=settings.broker_patience_s,
+            default_model=settings.default_model,
+        )
+        self._workshop = Workshop(settings.worker_streams, self._make_generation)
+        self._keeper = LeaseKeeper(self._queue, self._workshop, self.name, settings.lease_s)
+        self._reader = JobReader(self._queue, self._blocking, self._workshop, self.name, settings.lease_s)
+        doorbell = Doorbell(self._workshop, self._reader, self._keeper)
+        self._subscription = Subscription(settings.redis_url, doorbell, WATCHDOG_S)
+        self._subscription.want(CONTROL)
+        self._announcer = Announcer(self._commands, source, self.name, settings.default_model)
+
+    def _make_generation(self, job: Job) -> Generation:
+        return Generation(job, self._queue, self._publisher, self._source, self._terms)
+
+    async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
+        """Works until `stop` is set, then ends in order; `hurry` cuts the grace short.
+
+        Raises: what a part of it died of, if one did: the process is to be started anew then.
+        """
+        logger.info("worker %s begins", self.name)
+        lasting = [_start(part.run) for part in (self._publisher, self._keeper, self._subscription)]
+        taking = [_start(part.run) for part in (self._reader, self._announcer)]
+        stopping = _start(stop.wait)
+        await asyncio.wait([stopping, *lasting, *taking], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        fallen = [task for task in (*lasting, *taking) if task.done()]
+        await self._end(lasting, taking, hurry)
+        for task in fallen:
+            task.result()
+
+    async def _end(
+        self, lasting: list[asyncio.Task[Any]], taking: list[asyncio.Task[Any]], hurry: asyncio.Event
+    ) -> None:
+        logger.info("worker %s takes no more jobs; %d runs go on", self.name, len(self._workshop.generations))
+        await _cancel(taking)
+        await self._announcer.leave()
+        await self._workshop.finish(self._grace_s, hurry)
+        await self._workshop.give_back(self._queue, self.name)
+        await _cancel(lasting)
+        await self._forget_me()
+        await self._source.close()
+        await self._commands.aclose()
+        await self._blocking.aclose()
+        logger.info("worker %s has ended", self.name)
+
+    async def _forget_me(self) -> None:
+        """Jobs that were given back stand under our name until another worker takes them: then it stays a while."""
+        try:
+            async with asyncio.timeout(FAREWELL_TIMEOUT_S):
+                await self._queue.forget_worker(self.name)
+        except (BrokerUnavailableError, BrokerRefusedError, TimeoutError):
+            logger.debug("Redis is away: the name of this worker stays in its group")
+
+
+def _start(duty: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+    return asyncio.create_task(duty(), name=duty.__qualname__)
+
+
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run_worker(settings: Settings, source: Source) -> None:
+    """Until SIGTERM or SIGINT; a second one cuts the grace short. Raises: as Worker.run."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def heed_signal() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, heed_signal)
+    await Worker(settings, source).run(stop, hurry)

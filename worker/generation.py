@@ -1,0 +1,232 @@
+"""One worker's attempt at a job, from the claim to the `done`.
+
+Two tasks: one lives through it all; the other asks the source, and is cancelled the moment the run is to stop, so that
+the provider is told at once. Not a writer: lines go to the outlet, and the publisher writes them.
+"""
+
+import asyncio
+import json
+import logging
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+
+from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, RunError, RunFailedError
+from contract.event import Chunk, Kind, Status, chunk_difference, encode_json, entry_line, shared_fields
+from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
+from contract.stream_log import Answer
+from worker.outcome import Outcome, broker_unavailable, done_line, worker_failed, worker_lost
+from worker.outlet import Outlet
+from worker.provider_error import own_error
+from worker.publisher import Publisher
+from worker.source import Source
+
+logger = logging.getLogger(__name__)
+
+LONGEST_CLAIM_PAUSE_S = 1.0
+LINGER_S = 5.0
+"""How long a whole answer waits for its usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for every generation of a worker."""
+
+    worker: str
+    attempts: int
+    most_epochs: int
+    chunk_timeout_s: float
+    broker_patience_s: float
+    default_model: str
+
+
+class Stop(StrEnum):
+    """Why a run is stopped before its source ends."""
+
+    CANCELLED = "cancelled"
+    STALLED = "stalled"
+    UNSTORED = "unstored"
+    LEFT = "left"
+    """It is not ours any more: nothing more is written."""
+
+
+class Generation:
+    """Runs once. Until it ends it may be stopped from outside, at any time and more than once."""
+
+    def __init__(self, job: Job, queue: JobQueue, publisher: Publisher, source: Source, terms: Terms) -> None:
+        self.job = job
+        self.lease: Lease | None = None
+        self._queue = queue
+        self._publisher = publisher
+        self._source = source
+        self._terms = terms
+        self._clock = asyncio.get_running_loop().time
+        self._stop: Stop | None = None
+        self._asking: asyncio.Task[RunError | None] | None = None
+        self._outlet: Outlet | None = None
+        self._outcome = Outcome(1)
+        self._claim = Claim(Verdict.GONE)
+        self._claimed_at = 0.0
+        self._first_chunk_at: float | None = None
+        self._heard_at = 0.0
+        self._is_held_back = False
+
+    async def run(self) -> None:
+        """Until the run has its `done`, or is not ours any more."""
+        claim = await self._claim_job()
+        if claim.verdict is Verdict.GONE or self._has_left:
+            return
+        self._claim = claim
+        self._claimed_at = self._clock()
+        self.lease = Lease(self.job, claim.epoch)
+        stream_id = self.job.stream_id
+        outlet = Outlet(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.heed)
+        self._outlet = outlet
+        logger.info("run %s epoch %d: %s", stream_id, claim.epoch, claim.verdict)
+        try:
+            status, error = await self._live(claim, outlet)
+            if not self._has_left:
+                outlet.end(status, done_line(status, self._outcome, error, self._timing()))
+                self._publisher.send(outlet)
+            await self._publisher.settled(outlet)
+            left = "" if outlet.has_ended else " (left)"
+            logger.info("run %s epoch %d: %s%s %s", stream_id, claim.epoch, status, left, error.code if error else "")
+        finally:
+            outlet.close()
+            self._publisher.forget(outlet)
+
+    @property
+    def _has_left(self) -> bool:
+        return self._stop is Stop.LEFT
+
+    def heed(self, answer: Answer) -> None:
+        """What Redis said to a write or a renewal."""
+        if answer is Answer.CANCELLED:
+            self.stop(Stop.CANCELLED)
+        elif answer is Answer.HOLE:
+            # The outlet has put its own `done` in place of what the log can no longer take.
+            self._stop = Stop.LEFT
+            self._cut_off()
+        elif answer is not Answer.OK:
+            self.stop(Stop.LEFT)
+
+    def stop(self, reason: Stop) -> None:
+        """Ends the call of the provider at once. The first reason counts, but that the run is lost outweighs all."""
+        if self._stop is None or reason is Stop.LEFT:
+            self._stop = reason
+        self._cut_off()
+        if reason is Stop.LEFT and self._outlet is not None:
+            self._outlet.close()
+            self._publisher.forget(self._outlet)
+
+    def _cut_off(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _claim_job(self) -> Claim:
+        terms, pause_s = self._terms, 0.05
+        while not self._has_left:
+            try:
+                return await self._queue.claim(self.job, terms.worker, terms.attempts, terms.most_epochs)
+            except (BrokerUnavailableError, BrokerRefusedError) as error:
+                logger.warning("job of %s cannot be claimed yet: %s", self.job.stream_id, error)
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_CLAIM_PAUSE_S, pause_s * 2)
+        return Claim(Verdict.GONE)
+
+    async def _live(self, claim: Claim, outlet: Outlet) -> tuple[Status, RunError | None]:
+        if claim.verdict is Verdict.CANCELLED or self._stop is Stop.CANCELLED:
+            return Status.CANCELLED, None
+        if claim.verdict is Verdict.LOST:
+            return Status.FAILED, worker_lost()
+        self._asking = asyncio.create_task(self._ask(claim.request, outlet))
+        watch = asyncio.create_task(self._watch(outlet))
+        try:
+            await asyncio.wait([self._asking])
+        finally:
+            self._asking.cancel()
+            watch.cancel()
+        error = None if self._asking.cancelled() else self._asking.result()
+        return self._judge(error)
+
+    def _judge(self, error: RunError | None) -> tuple[Status, RunError | None]:
+        if self._stop is Stop.CANCELLED:
+            return Status.CANCELLED, None
+        if self._stop is Stop.UNSTORED:
+            return Status.FAILED, broker_unavailable()
+        if self._outcome.is_whole:
+            if error is not None:
+                logger.info("run %s was whole when its provider failed: %s", self.job.stream_id, error.message)
+            return Status.COMPLETED, None
+        if self._stop is Stop.STALLED:
+            text = f"The provider sent nothing for {self._terms.chunk_timeout_s:g} seconds."
+            return Status.FAILED, own_error(Code.UPSTREAM_TIMEOUT, text)
+        if error is None and not self._outcome.is_finished:
+            error = own_error(Code.UPSTREAM_TRUNCATED, "The provider ended without a finish_reason.")
+        return (Status.COMPLETED, None) if error is None else (Status.FAILED, error)
+
+    async def _ask(self, body: bytes, outlet: Outlet) -> RunError | None:
+        """Puts the source's chunks into the outlet; why it failed, if it did."""
+        try:
+            request = json.loads(body)
+            request.setdefault("model", self._terms.default_model)
+            self._outcome = Outcome(request.get("n"))
+            shared: Chunk | None = None
+            async with aclosing(self._source.generate(request)) as chunks:
+                async for chunk in chunks:
+                    if shared is None:
+                        shared = self._begin(chunk, outlet)
+                    outlet.put(entry_line(Kind.CHUNK, _encode(chunk_difference(shared, chunk))))
+                    self._publisher.send(outlet)
+                    self._outcome.note(chunk)
+                    if self._publisher.is_full:
+                        self._is_held_back = True
+                        await self._publisher.room()
+                        self._is_held_back = False
+                    self._heard_at = self._clock()
+        except RunFailedError as failure:
+            return failure.error
+        except Exception:
+            logger.exception("run %s: the generator failed", self.job.stream_id)
+            return worker_failed()
+        return None
+
+    def _begin(self, first: Chunk, outlet: Outlet) -> Chunk:
+        shared = shared_fields(first)
+        self._first_chunk_at = self._heard_at = self._clock()
+        start = {"stream": self.job.stream_id, "epoch": self._claim.epoch, "chunk": shared}
+        outlet.put(entry_line(Kind.START, _encode(start)))
+        return shared
+
+    async def _watch(self, outlet: Outlet) -> None:
+        """Stops a run whose provider has gone quiet, or whose lines Redis refuses for too long."""
+        look_s = min(1.0, self._terms.chunk_timeout_s / 4, self._terms.broker_patience_s / 4 + 0.01)
+        while True:
+            await asyncio.sleep(look_s)
+            now = self._clock()
+            refused_since = outlet.refused_since
+            if refused_since is not None and now - refused_since > self._terms.broker_patience_s:
+                self.stop(Stop.UNSTORED)
+            if self._first_chunk_at is None or self._is_held_back:
+                continue
+            patience_s = self._terms.chunk_timeout_s
+            if self._outcome.is_whole:
+                patience_s = min(patience_s, LINGER_S)
+            if now - self._heard_at > patience_s:
+                self.stop(Stop.STALLED)
+
+    def _timing(self) -> dict[str, int | None]:
+        first = self._first_chunk_at
+        return {
+            "queued_ms": self._claim.queued_ms,
+            "first_chunk_ms": None if first is None else round((first - self._claimed_at) * 1000),
+            "total_ms": round((self._clock() - self._claimed_at) * 1000),
+        }
+
+
+def _encode(value: Chunk) -> bytes:
+    try:
+        return encode_json(value)
+    except (ValueError, RecursionError) as error:
+        text = "The provider sent a number that JSON does not have."
+        raise RunFailedError(own_error(Code.UPSTREAM_INVALID, text)) from error

@@ -1,0 +1,21 @@
+"""Whether a worker of this host is announced: the question of a container's health check. Not its metrics."""
+
+import asyncio
+
+from contract.connection import command_client
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.roster import read_workers
+
+TIMEOUT_S = 4.0
+
+
+async def is_announced(redis_url: str, prefix: str) -> bool:
+    """False, too, where Redis cannot be asked: a worker without it does no work."""
+    client = command_client(redis_url)
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return any(name.startswith(prefix) for name in await read_workers(client))
+    except (BrokerUnavailableError, BrokerRefusedError, TimeoutError):
+        return False
+    finally:
+        await client.aclose()

@@ -1,0 +1,78 @@
+"""What is known of a run's end, gathered from its chunks, and the `done` event made of it. Pure: no I/O, no clock."""
+
+from typing import Any
+
+from contract.errors import SERVER_ERROR, Code, RunError
+from contract.event import Chunk, Kind, Status, encode_json, entry_line
+
+
+class Outcome:
+    """Finish reasons and usage as the chunks bring them. Chunks are a provider's: nothing in them is taken on trust."""
+
+    def __init__(self, choices_asked: object) -> None:
+        self._choices_asked = choices_asked if isinstance(choices_asked, int) else 1
+        self._reasons: dict[object, str | None] = {}
+        self.usage: dict[str, Any] | None = None
+
+    def note(self, chunk: Chunk) -> None:
+        choices = chunk.get("choices")
+        if isinstance(choices, list):
+            for choice in choices:
+                if isinstance(choice, dict):
+                    self._note_choice(choice)
+        usage = chunk.get("usage")
+        if isinstance(usage, dict):
+            self.usage = usage
+
+    def _note_choice(self, choice: dict[str, Any]) -> None:
+        index, reason = choice.get("index", 0), choice.get("finish_reason")
+        if not isinstance(index, int):
+            return
+        if isinstance(reason, str) and reason:
+            self._reasons[index] = reason
+        else:
+            self._reasons.setdefault(index, None)
+
+    @property
+    def finish_reason(self) -> str | None:
+        return self._reasons.get(0)
+
+    @property
+    def is_finished(self) -> bool:
+        """Every choice that was seen has its reason: a clean end is an end."""
+        return bool(self._reasons) and None not in self._reasons.values()
+
+    @property
+    def is_whole(self) -> bool:
+        """Every choice that was asked for has its reason: whatever comes or breaks now, the answer is complete."""
+        return self.is_finished and len(self._reasons) >= self._choices_asked
+
+
+def done_line(status: Status, outcome: Outcome, error: RunError | None, timing: dict[str, int | None] | None) -> bytes:
+    """The last entry of a log."""
+    data = {
+        "status": status,
+        "finish_reason": outcome.finish_reason,
+        "usage": outcome.usage,
+        "error": None if error is None else error.as_json(),
+        "timing": timing,
+    }
+    return entry_line(Kind.DONE, encode_json(data))
+
+
+def stream_lost() -> RunError:
+    return RunError(Code.STREAM_LOST.value, "The broker lost a part of this answer.", SERVER_ERROR, retryable=True)
+
+
+def worker_lost() -> RunError:
+    text = "The worker was lost, and no attempt is left."
+    return RunError(Code.WORKER_LOST.value, text, SERVER_ERROR, retryable=True)
+
+
+def worker_failed() -> RunError:
+    return RunError(Code.WORKER_ERROR.value, "The worker failed at this run; its log has the reason.", SERVER_ERROR)
+
+
+def broker_unavailable() -> RunError:
+    text = "The broker refused to store the answer for too long."
+    return RunError(Code.BROKER_UNAVAILABLE.value, text, SERVER_ERROR, retryable=True)

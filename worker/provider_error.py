@@ -1,0 +1,90 @@
+"""What a provider says when it fails, put into the words of `done`. Pure: no I/O; the clock is a parameter.
+
+docs/protocol.md, section 7, lists our own codes; a provider's code is passed on as it is.
+"""
+
+import email.utils
+from collections.abc import Mapping
+from typing import Any
+
+from contract.errors import PROVIDER_ERROR, Code, RunError
+
+MESSAGE_LIMIT_CHARS = 2000
+_PASSING_STATUSES = frozenset({408, 409, 429})
+# The status is 429, but no waiting brings the money back.
+_LASTING_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+
+
+def answered_error(status: int, body: object) -> RunError:
+    """From an HTTP status other than 2xx. `body` is the parsed JSON, the error object out of it, or text."""
+    fields = _error_fields(body)
+    code = _text(fields.get("code")) or _text(fields.get("type")) or Code.UPSTREAM_ERROR.value
+    passing = status in _PASSING_STATUSES or status >= 500
+    lasting = _LASTING_CODES & {_text(fields.get("code")), _text(fields.get("type"))}
+    return RunError(
+        code=code,
+        message=_message(fields, body) or f"The provider answered with status {status}.",
+        type=_text(fields.get("type")) or PROVIDER_ERROR,
+        param=_text(fields.get("param")),
+        retryable=passing and not lasting,
+        http_status=status,
+    )
+
+
+def streamed_error(value: object) -> RunError:
+    """From an error frame in the middle of a stream, where there is no status to go by."""
+    fields = _error_fields(value)
+    code = _text(fields.get("code")) or _text(fields.get("type")) or Code.UPSTREAM_ERROR.value
+    return RunError(
+        code=code,
+        message=_message(fields, value) or "The provider broke off with an error.",
+        type=_text(fields.get("type")) or PROVIDER_ERROR,
+        param=_text(fields.get("param")),
+        retryable=code not in _LASTING_CODES and fields.get("type") != "invalid_request_error",
+    )
+
+
+def own_error(code: Code, message: str) -> RunError:
+    """A failure of the provider that it has no words for itself."""
+    return RunError(code=code.value, message=message, type=PROVIDER_ERROR, retryable=True)
+
+
+def retry_after_s(headers: Mapping[str, str], now_unix_s: float) -> float | None:
+    """How long the provider asks us to wait; None where it does not say.
+
+    RFC 9110, section 10.2.3, and OpenAI's own `retry-after-ms`.
+    """
+    try:
+        if (milliseconds := headers.get("retry-after-ms")) is not None:
+            return max(0.0, float(milliseconds) / 1000)
+    except ValueError:
+        pass
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    date = email.utils.parsedate_tz(text)
+    return None if date is None else max(0.0, email.utils.mktime_tz(date) - now_unix_s)
+
+
+def _error_fields(value: object) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        inner = value.get("error", value)
+        if isinstance(inner, Mapping):
+            return inner
+        return {"message": inner} if isinstance(inner, str) else value
+    return {}
+
+
+def _message(fields: Mapping[str, Any], body: object) -> str:
+    text = _text(fields.get("message"))
+    if text is None and isinstance(body, str):
+        text = body.strip()
+    return (text or "")[:MESSAGE_LIMIT_CHARS]
+
+
+def _text(value: object) -> str | None:
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None

@@ -1,0 +1,49 @@
+"""The worker's settings, from the environment. docs/operations.md lists them."""
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Times end in `_s` (seconds), sizes in `_bytes`. An empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(env_prefix="MANYCAST_", env_ignore_empty=True, extra="ignore")
+
+    redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", pattern="^(redis|rediss|unix)://")
+    openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY")
+    openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL")
+
+    default_model: str = "gpt-4o-mini"
+    generator: str = "worker.openai_source:open_source"
+    worker_streams: int = Field(100, ge=1)
+
+    lease_s: float = Field(10.0, gt=0)
+    attempts: int = Field(2, ge=1)
+    most_epochs: int = Field(10, ge=1)
+    retention_s: int = Field(86400, ge=1)
+
+    connect_timeout_s: float = Field(5.0, gt=0)
+    first_chunk_timeout_s: float = Field(120.0, gt=0)
+    chunk_timeout_s: float = Field(60.0, gt=0)
+    provider_retries: int = Field(2, ge=0)
+
+    unsent_limit_bytes: int = Field(64 << 20, ge=1 << 16)
+    broker_patience_s: float = Field(60.0, ge=0)
+    grace_s: float = Field(20.0, ge=0)
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+
+class MalformedSettingError(Exception):
+    """Names the variable to blame, and what is wrong with it."""
+
+
+def read_settings() -> Settings:
+    """Raises: MalformedSettingError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        # pydantic names a field by its alias where it has one, else by itself.
+        name = str(first["loc"][0])
+        name = name if name.isupper() else f"MANYCAST_{name.upper()}"
+        raise MalformedSettingError(f"{name}={first['input']}: {first['msg']}") from None
