@@ -12,7 +12,7 @@ WORKERS = "mc:workers"
 OFFERS = "mc:offers"
 CONTROL = "mc:control"
 
-_STREAM_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+_STREAM_ID = re.compile(r"[A-Za-z0-9_-]{20,64}")
 
 
 class StreamKeys(NamedTuple):
@@ -35,5 +35,5 @@ def once_key(digest: str) -> str:
 
 
 def is_stream_id(text: str) -> bool:
-    """Whether `text` has the form of a stream id: 128 random bits as 22 characters of base64url."""
+    """Whether `text` has the form of a stream id: base64url. We make 22 characters, 128 random bits; more may come."""
     return _STREAM_ID.fullmatch(text) is not None
