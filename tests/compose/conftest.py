@@ -1,0 +1,63 @@
+"""The real stack, once for this folder: three gateways and two workers. It leaves nothing behind."""
+
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha1
+
+import httpx2
+import pytest
+from pytest_docker.plugin import Services
+
+from tests.compose.stack import COMPOSE_FILE, Stack, lacking_engine
+from tests.house.tree import ROOT
+
+GATEWAYS = 3
+WORKERS = 2
+
+
+@pytest.fixture(scope="session")
+def docker_compose_file() -> str:
+    return str(COMPOSE_FILE)
+
+
+@pytest.fixture(scope="session")
+def docker_compose_project_name() -> str:
+    """The same for every run in this clone: what a killed run left is cleared away by the next."""
+    return f"manycast-test-{sha1(str(ROOT).encode(), usedforsecurity=False).hexdigest()[:8]}"
+
+
+@pytest.fixture(scope="session")
+def docker_setup() -> list[str]:
+    """Nothing: pytest-docker does not clean up after a set-up that fails, so `stack` starts it in its own body."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def docker_cleanup() -> list[str]:
+    return ["down --volumes --remove-orphans --rmi local --timeout 5"]
+
+
+@pytest.fixture(scope="session")
+def empty_project(docker_compose_project_name: str) -> Iterator[Stack]:
+    """The project before anything runs in it; fails if, at the very end, something is left of it."""
+    if reason := lacking_engine():
+        pytest.skip(reason)
+    stack = Stack(docker_compose_project_name)
+    stack.clear()
+    yield stack
+    assert stack.leftovers() == []
+
+
+@pytest.fixture(scope="session")
+def stack(empty_project: Stack, docker_services: Services) -> Stack:
+    """The stack, up and healthy. `docker_services` takes it down."""
+    empty_project.build()
+    empty_project.up(GATEWAYS, WORKERS)
+    return empty_project
+
+
+@pytest.fixture
+async def web(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the published address; every request on a connection of its own, so that each is balanced."""
+    limits = httpx2.Limits(max_connections=100, max_keepalive_connections=0)
+    async with httpx2.AsyncClient(base_url=stack.address(), limits=limits, timeout=30) as client:
+        yield client

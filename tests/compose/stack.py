@@ -1,0 +1,104 @@
+"""The stack of the top-level docker-compose.yml, under a project name of its own. Runs `docker compose`, and waits."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tests.house.tree import ROOT
+
+COMPOSE_FILE = ROOT / "docker-compose.yml"
+UP_DEADLINE_S = 600
+# Empty, so that neither the caller's environment nor a .env beside the file has a test ask a real provider.
+# Port 0: the engine takes a free one.
+ENVIRONMENT = {
+    **os.environ,
+    "OPENAI_API_KEY": "",
+    "OPENAI_BASE_URL": "",
+    "MANYCAST_DEFAULT_MODEL": "",
+    "MANYCAST_BIND": "127.0.0.1",
+    "MANYCAST_PORT": "0",
+}
+
+
+@cache
+def lacking_engine() -> str | None:
+    """Why the stack cannot run on this machine, in one line, or None."""
+    try:
+        for command in (["docker", "compose", "version"], ["docker", "info"]):
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+            if done.returncode != 0:
+                return f"no Docker engine: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"no Docker engine: {error}"
+    return None
+
+
+def docker(*arguments: str) -> str:
+    """What `docker …` printed. Raises: AssertionError with what it said, where it fails."""
+    done = subprocess.run(
+        ["docker", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=UP_DEADLINE_S,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, f"docker {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One project of the compose file."""
+
+    project: str
+
+    def compose(self, *arguments: str) -> str:
+        return docker("compose", "-f", str(COMPOSE_FILE), "-p", self.project, *arguments)
+
+    def build(self) -> None:
+        """Makes the images of our services."""
+        self.compose("build")
+
+    def up(self, gateways: int, workers: int) -> None:
+        """Starts what does not run, and scales; returns when every service is healthy."""
+        scale = ["--scale", f"gateway={gateways}", "--scale", f"worker={workers}"]
+        try:
+            self.compose("up", "--no-build", "--wait", "--wait-timeout", "180", *scale)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.compose('logs', '--tail', '40')}") from None
+
+    def address(self) -> str:
+        """Where the web service is published."""
+        return f"http://{self.compose('port', 'web', '8080').strip()}"
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of the running containers of a service."""
+        return self.compose("ps", "--quiet", service).split()
+
+    def clear(self) -> None:
+        """Removes what a run before this one left, if it was killed."""
+        self.compose("down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5")
+        docker("image", "prune", "--force", "--filter", self._label)
+
+    def leftovers(self) -> list[str]:
+        """What the engine still keeps of this project: containers, networks, volumes, images."""
+        kept = docker("ps", "--all", "--quiet", "--filter", self._label).split()
+        for kind in ("network", "volume", "image"):
+            kept += docker(kind, "ls", "--quiet", "--filter", self._label).split()
+        return kept
+
+    @property
+    def _label(self) -> str:
+        return f"label=com.docker.compose.project={self.project}"
+
+
+def inspected(container: str) -> dict[str, Any]:
+    """What the engine says of a container."""
+    answer: dict[str, Any]
+    (answer,) = json.loads(docker("inspect", container))
+    return answer

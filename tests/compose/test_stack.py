@@ -1,0 +1,112 @@
+"""The stack of docker-compose.yml as users run it: three gateways behind Caddy, and one of them goes."""
+
+import asyncio
+import json
+
+import httpx2
+import pytest
+
+from tests.compose.conftest import GATEWAYS, WORKERS
+from tests.compose.stack import Stack, docker, inspected
+from tests.compose.viewer import Viewer
+
+VIEWERS = 30
+# Some six seconds: long enough that a gateway goes in the middle of it.
+QUESTION = {
+    "model": "demo-long",
+    "messages": [{"role": "user", "content": "Count the ways"}],
+    "simulator": {"chunks": 300, "chunks_per_s": 50, "first_chunk_ms": 100},
+}
+
+
+async def begin_stream(web: httpx2.AsyncClient) -> str:
+    """Asks, and gives the path of the events."""
+    response = await web.post("/v1/streams", json=QUESTION)
+    assert response.status_code == 201, response.text
+    path: str = response.json()["urls"]["events"]
+    return path
+
+
+@pytest.mark.parametrize("signal", ["KILL", "TERM"])
+async def test_thirty_viewers_see_the_same_while_a_gateway_goes(
+    stack: Stack, web: httpx2.AsyncClient, signal: str
+) -> None:
+    gone = stack.containers("gateway")[0]
+    path = await begin_stream(web)
+    viewers = [Viewer() for _ in range(VIEWERS)]
+    async with asyncio.TaskGroup() as watching:
+        for viewer in viewers:
+            watching.create_task(viewer.watch(web, path))
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(viewer.under_way.wait() for viewer in viewers))
+        await asyncio.to_thread(docker, "kill", "--signal", signal, gone)
+
+    whole = viewers[0].events
+    assert [viewer.events for viewer in viewers] == [whole] * VIEWERS
+    assert [event for _, event, _ in whole] == ["start"] + ["chunk"] * (len(whole) - 2) + ["done"]
+    assert [position for position, _, _ in whole] == [f"1-{seq}" for seq in range(1, len(whole) + 1)]
+    assert json.loads(whole[-1][2])["status"] == "completed"
+    assert len(whole) > 300
+    assert any(viewer.connections > 1 for viewer in viewers), "nobody watched at the gateway that went"
+    assert any(viewer.connections == 1 for viewer in viewers), "everybody watched at the gateway that went"
+    await asyncio.to_thread(stack.up, GATEWAYS, WORKERS)
+
+
+async def test_the_page_comes_with_a_policy_and_its_files(web: httpx2.AsyncClient) -> None:
+    for path in ("/", "/watch"):
+        page = await web.get(path)
+        assert page.status_code == 200
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert page.headers["x-content-type-options"] == "nosniff"
+    for hidden in ("/Dockerfile", "/Caddyfile", "/metrics"):
+        assert (await web.get(hidden)).status_code == 404
+
+
+async def test_it_is_ready_and_names_the_models(web: httpx2.AsyncClient) -> None:
+    ready = (await web.get("/readyz")).json()
+    assert (ready["ready"], ready["workers"]) == (True, WORKERS)
+    models = (await web.get("/v1/models")).json()["data"]
+    assert "demo" in [model["id"] for model in models]
+
+
+async def test_an_answer_needs_no_model_name(web: httpx2.AsyncClient) -> None:
+    body = {"messages": [{"role": "user", "content": "Hello"}], "simulator": {"chunks_per_s": 0}}
+    path = (await web.post("/v1/streams", json=body)).json()["urls"]["events"]
+    viewer = Viewer()
+    await viewer.watch(web, path)
+    assert json.loads(viewer.events[-1][2])["status"] == "completed"
+
+
+@pytest.mark.parametrize("service", ["redis", "simulator", "worker", "gateway", "web"])
+def test_a_container_has_no_right_it_does_not_need(stack: Stack, service: str) -> None:
+    container = stack.containers(service)[0]
+    facts = inspected(container)
+    host = facts["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert host["Memory"] > 0
+    assert any(limit["Name"] == "nofile" for limit in host["Ulimits"])
+    assert bool(host["PortBindings"]) == (service == "web")
+    status = docker("exec", container, "cat", "/proc/1/status")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert "0" not in fields["Uid"].split(), "its process is root"
+    assert int(fields["CapEff"], 16) == 0
+
+
+def test_only_loopback_reaches_the_published_port(stack: Stack) -> None:
+    assert stack.address().startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(("service", "foreign"), [("gateway", "openai"), ("gateway", "worker"), ("worker", "fastapi")])
+def test_an_image_carries_only_what_its_service_needs(stack: Stack, service: str, foreign: str) -> None:
+    probe = f"import importlib.util; print(importlib.util.find_spec({foreign!r}))"
+    assert docker("exec", stack.containers(service)[0], "python", "-c", probe).strip() == "None"
+
+
+def test_every_service_ends_with_status_0_when_told_to(stack: Stack) -> None:
+    """The last one here: the stack stays stopped."""
+    containers = stack.compose("ps", "--quiet").split()
+    stack.compose("stop")
+    ends = {facts["Name"]: facts["State"]["ExitCode"] for facts in map(inspected, containers)}
+    assert ends == dict.fromkeys(ends, 0)

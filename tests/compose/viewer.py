@@ -1,0 +1,56 @@
+"""A viewer as EventSource is one: it reads events, and when its response ends it comes back with the last id."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import httpx2
+
+DEADLINE_S = 90.0
+UNDER_WAY_EVENTS = 50
+
+
+@dataclass
+class Viewer:
+    """What one viewer has seen of one stream: (id, event, data) of everything that stands in the log."""
+
+    events: list[tuple[str, str, str]] = field(default_factory=list)
+    connections: int = 0
+    under_way: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and self.events[-1][1] == "done"
+
+    async def watch(self, client: httpx2.AsyncClient, url: str) -> None:
+        """Follows the stream to its end.
+
+        Raises: TimeoutError after the deadline; AssertionError on any status but 200.
+        """
+        async with asyncio.timeout(DEADLINE_S):
+            while not self.ended:
+                self.connections += 1
+                try:
+                    await self._read_response(client, url)
+                except httpx2.TransportError:
+                    continue
+
+    async def _read_response(self, client: httpx2.AsyncClient, url: str) -> None:
+        headers = {"Accept": "text/event-stream"}
+        if self.events:
+            headers["Last-Event-ID"] = self.events[-1][0]
+        async with client.stream("GET", url, headers=headers) as response:
+            assert response.status_code == 200, "EventSource gives up for good on any other"
+            fields: dict[str, str] = {}
+            async for line in response.aiter_lines():
+                if line:
+                    name, _, value = line.partition(":")
+                    fields[name] = value.removeprefix(" ")
+                else:
+                    self._dispatch(fields)
+                    fields = {}
+
+    def _dispatch(self, fields: dict[str, str]) -> None:
+        if "id" in fields and "data" in fields:
+            self.events.append((fields["id"], fields["event"], fields["data"]))
+        if len(self.events) >= UNDER_WAY_EVENTS:
+            self.under_way.set()
