@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import httpx2
 import pytest
@@ -92,6 +93,31 @@ def test_a_container_has_no_right_it_does_not_need(stack: Stack, service: str) -
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert "0" not in fields["Uid"].split(), "its process is root"
     assert int(fields["CapEff"], 16) == 0
+
+
+PROVIDERS = {
+    "nothing is given": ({}, {"OPENAI_BASE_URL=http://simulator:8100/v1", "MANYCAST_DEFAULT_MODEL=demo"}),
+    "a key is given": ({"OPENAI_API_KEY": "sk-test"}, {"OPENAI_API_KEY=sk-test"}),
+    "an address is given": ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, {"OPENAI_BASE_URL=http://127.0.0.1:1/v1"}),
+}
+
+
+@pytest.mark.parametrize("given", PROVIDERS)
+def test_the_worker_asks_the_right_provider_where(stack: Stack, given: str) -> None:
+    environment, expected = PROVIDERS[given]
+    options = [word for name, value in environment.items() for word in ("--env", f"{name}={value}")]
+    # Where Redis is not, so that it takes no job of another test.
+    away = ["--env", "REDIS_URL=redis://127.0.0.1:1/0"]
+    worker = stack.compose("run", "--detach", "--no-deps", *options, *away, "worker").strip()
+    try:
+        deadline = time.monotonic() + 20
+        while not docker("exec", worker, "cat", "/proc/1/cmdline").startswith("python"):
+            assert time.monotonic() < deadline
+        found = set(docker("exec", worker, "cat", "/proc/1/environ").split("\0"))
+    finally:
+        docker("rm", "--force", worker)
+    assert expected <= found
+    assert "http://simulator:8100/v1" not in " ".join(found) or not environment
 
 
 def test_only_loopback_reaches_the_published_port(stack: Stack) -> None:
