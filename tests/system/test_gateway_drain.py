@@ -1,0 +1,69 @@
+"""A gateway that is told to stop sends its viewers to the others, and cuts nobody."""
+
+import signal
+import time
+
+import httpx2
+import pytest
+
+from tests.author import Author
+from tests.broker import Broker
+from tests.crowd import Crowd
+from tests.stack import Gateway, closing_all
+
+VIEWERS = 1000
+
+
+@pytest.mark.parametrize("protocol", ["direct", "httptools"])
+async def test_a_thousand_viewers_are_sent_away_and_miss_nothing(broker: Broker, protocol: str) -> None:
+    settings = {"MANYCAST_HTTP_PROTOCOL": protocol, "MANYCAST_DRAIN_RETRY_WINDOW_MS": "2000"}
+    leaving, staying = Gateway(broker.url, **settings), Gateway(broker.url)
+    async with Author(broker.url) as author:
+        with closing_all(leaving, staying):
+            path = f"/v1/streams/{author.stream_id}/events"
+            crowd = Crowd(leaving.url + path, VIEWERS)
+            await author.begin()
+            await author.say("before")
+            crowd.read_until(lambda: crowd.everyone_has(b"before"))
+            leaving.signal(signal.SIGTERM)
+            told_at = time.monotonic()
+            await author.say("while it drains")
+            crowd.read_until(lambda: crowd.everyone_closed)
+            assert leaving.wait() == 0
+            assert time.monotonic() - told_at < 10, "longer than its grace"
+
+            assert all(member.is_whole for member in crowd.members), "a response was cut"
+            farewells = [member.retries_ms[-1] for member in crowd.members]
+            assert max(farewells) <= 2000
+            assert len({retry // 100 for retry in farewells}) > 10, "the returns are not spread"
+            assert "ERROR" not in leaving.output
+            assert "Traceback" not in leaving.output
+
+            await author.end()
+            lasts = {member.ids[-1] for member in crowd.members}
+            for last in lasts:
+                rest = Crowd(staying.url + path, 1, after=last)
+                rest.read_until(lambda rest=rest: rest.everyone_closed)
+                seen = next(member for member in crowd.members if member.ids[-1] == last).ids + rest.members[0].ids
+                assert seen == [f"1-{seq}" for seq in range(1, len(author.lines) + 1)]
+                rest.close()
+            crowd.close()
+
+
+async def test_while_it_drains_nobody_new_comes_in(broker: Broker) -> None:
+    """The viewer here reads nothing, so that the gateway cannot be done before the test has looked."""
+    gateway = Gateway(broker.url)
+    with closing_all(gateway):
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            assert (await http.get("/healthz")).status_code == 200
+            gateway.signal(signal.SIGTERM)
+            deadline = time.monotonic() + 5
+            refused = False
+            while not refused and time.monotonic() < deadline:
+                try:
+                    async with httpx2.AsyncClient(base_url=gateway.url) as newcomer:
+                        refused = (await newcomer.get("/readyz")).status_code == 503
+                except httpx2.ConnectError:
+                    refused = True
+            assert refused
+        assert gateway.wait() == 0

@@ -1,0 +1,76 @@
+"""Viewers that read nothing harm nobody, cost little, are closed in time, and lose nothing."""
+
+import asyncio
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.author import Author
+from tests.broker import Broker
+from tests.crowd import Crowd
+from tests.stack import Gateway, closing_all
+
+STALLED = 50
+HEALTHY = 50
+EVENT_BYTES = 20_000
+EVENTS = 500
+TAPE_LIMIT_BYTES = 2 << 20
+
+
+def resident_bytes(pid: int) -> int:
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.parametrize("protocol", ["direct", "httptools"])
+async def test_those_who_read_nothing_are_closed_and_lose_nothing(broker: Broker, protocol: str) -> None:
+    gateway = Gateway(
+        broker.url,
+        MANYCAST_HTTP_PROTOCOL=protocol,
+        MANYCAST_SEND_TIMEOUT_S="1",
+        MANYCAST_TAPE_LIMIT_BYTES=str(TAPE_LIMIT_BYTES),
+    )
+    async with Author(broker.url) as author:
+        with closing_all(gateway):
+            url = f"{gateway.url}/v1/streams/{author.stream_id}/events"
+            healthy = Crowd(url, HEALTHY)
+            stalled = Crowd(url, STALLED, stalled=True, receive_buffer_bytes=1 << 15)
+            await author.begin()
+            healthy.read_until(lambda: healthy.everyone_has(b"event: start"))
+            before = resident_bytes(gateway.process.pid)
+            for at in range(EVENTS):
+                await author.say(f"{at:06d}" + "x" * EVENT_BYTES)
+                healthy.read(0)
+            await author.end()
+            healthy.read_until(lambda: healthy.everyone_closed)
+            whole = [f"1-{seq}" for seq in range(1, EVENTS + 3)]
+            assert all(member.ids == whole for member in healthy.members)
+            grown = resident_bytes(gateway.process.pid) - before
+            # Ten megabytes went by: each stalled viewer may hold what its transport holds, not what it has missed.
+            assert grown < (STALLED + HEALTHY) * (400 << 10) + 4 * TAPE_LIMIT_BYTES, f"grew by {grown >> 20} MiB"
+
+            await until_given_up(gateway)
+            stalled.read_on()
+            stalled.read_until(lambda: stalled.everyone_closed)
+            comebacks = []
+            for member in stalled.members[:5]:
+                had = member.ids
+                back = Crowd(url, 1, after=had[-1] if had else None)
+                back.read_until(lambda back=back: back.everyone_closed)
+                comebacks.append(had + back.members[0].ids)
+                back.close()
+            assert comebacks == [whole] * 5
+            # Where uvicorn owns the connection, it has its own word for a response that is given up; we cannot take it back.
+            theirs = "ASGI callable returned without completing response"
+            assert not [line for line in gateway.output.splitlines() if "ERROR" in line and theirs not in line]
+            assert "Traceback" not in gateway.output
+            healthy.close()
+            stalled.close()
+
+
+async def until_given_up(gateway: Gateway) -> None:
+    """Nobody is connected any more, although those who are stalled have not read a byte."""
+    async with httpx2.AsyncClient(base_url=gateway.url) as http, asyncio.timeout(20):
+        while "manycast_viewers 0.0" not in (await http.get("/metrics")).text:
+            await asyncio.sleep(0.05)
