@@ -15,7 +15,7 @@ given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 help: ## list the verbs
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
-run: $(VENV)/.run ## everything on this machine, no Docker, no key needed (PORT=8000 HOST=127.0.0.1)
+run: $(VENV)/.run $(VENV)/.page ## everything on this machine, no Docker, no key needed (PORT=8000 HOST=127.0.0.1)
 	@exec $(PY) -m manycast up $(call given,PORT,--port) $(call given,HOST,--host)
 
 test: check ## lint, types and every suite this machine can run (T="tests/contract -k position" for a part)
@@ -36,7 +36,7 @@ stack: ## the same in containers: three gateways and two workers behind Caddy
 	@docker compose up --build --wait --scale gateway=3 --scale worker=2
 
 clean: ## remove .venv and the caches (answers kept in .manycast stay)
-	@rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
+	@rm -rf $(VENV) web/vendor web/node_modules build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
 	@find . -name __pycache__ -type d -not -path './node_modules/*' -prune -exec rm -rf {} +
 
 $(VENV)/.run: $(VENV)/.made $(REQUIREMENTS)
@@ -44,7 +44,13 @@ $(VENV)/.run: $(VENV)/.made $(REQUIREMENTS)
 	@$(PIP) -e . -c constraints.txt
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run
+# The page's packages come by npm, its own or the one on PyPI; without them the page shows plain text.
+$(VENV)/.page: $(VENV)/.made web/package-lock.json web/install.py web/requirements.txt
+	@command -v npm >/dev/null || $(PIP) -r web/requirements.txt -c constraints.txt
+	@$(PY) web/install.py
+	@if [ -d web/vendor ]; then touch $@; fi
+
+$(VENV)/.test: $(VENV)/.run $(VENV)/.page
 	@echo "Adding what the tests need"
 	@$(PIP) -r tests/requirements.txt -c constraints.txt
 	@touch $@
