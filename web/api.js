@@ -11,9 +11,9 @@ export class Refusal extends Error {
   }
 }
 
-async function call(method, url, body) {
-  const options = { method, cache: "no-store" };
-  if (body) Object.assign(options, { headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+async function call(method, url, body, headers = {}) {
+  const options = { method, cache: "no-store", headers };
+  if (body) Object.assign(options, { headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
   const answer = await fetch(url, options).catch(() => null);
   if (answer === null) throw new Refusal(0, { message: "The server cannot be reached.", code: "unreachable" });
   const data = await answer.json().catch(() => null);
@@ -21,8 +21,14 @@ async function call(method, url, body) {
   throw new Refusal(answer.status, data?.error ?? { message: `The server answered with status ${answer.status}.` });
 }
 
-/** Start a run. Takes an OpenAI chat-completions body; answers `{id, status, urls}`. */
-export const startStream = (body) => call("POST", "/v1/streams", body);
+/**
+ * Start a run. Takes an OpenAI chat-completions body; answers `{id, status, urls}`. `key` names this one question: where
+ * the line broke before the answer came, it is asked once more and does not run twice.
+ */
+export async function startStream(body, key) {
+  const once = () => call("POST", "/v1/streams", body, { "idempotency-key": key });
+  return once().catch((refusal) => (refusal.status === 0 ? once() : Promise.reject(refusal)));
+}
 
 /** Stop a run; answers when it has ended, or after a short wait. */
 export const cancelStream = (id) => call("POST", `${streamUrl(id)}/cancel`);

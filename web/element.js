@@ -2,6 +2,8 @@
  * Making elements. Text is always set as text: nothing in the page goes through an HTML parser.
  */
 
+import { icon } from "./icons.js";
+
 /** `make("a", {href, class, onclick, "aria-label", …}, ...children)`; children are nodes, texts, or null. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -15,6 +17,34 @@ export function make(tag, properties = {}, ...children) {
 }
 
 export const find = (selector, root = document) => root.querySelector(selector);
+
+/** A button that shows only an icon; `label` is what it says to those who do not see it. */
+export function iconButton(name, label, onclick) {
+  return make("button", { type: "button", class: "quiet", "aria-label": label, title: label, onclick }, icon(name));
+}
+
+/** A button that puts `text()` on the clipboard and says that it did. */
+export function copyButton(label, text) {
+  const button = iconButton("copy", label, async () => {
+    const copied = await copy(text());
+    button.replaceChildren(icon(copied ? "check" : "close"));
+    announce(copied ? "Copied" : "The browser did not allow copying.");
+    setTimeout(() => button.replaceChildren(icon("copy")), 1500);
+  });
+  return button;
+}
+
+/** Whether it worked: outside a secure context (http on another machine) there is no clipboard API. */
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const area = make("textarea", { class: "unseen", readonly: true });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  return copied;
+}
 
 /** Say something to screen readers, once, when they are done with what they read. */
 export function announce(text) {

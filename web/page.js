@@ -1,85 +1,176 @@
 /**
- * The chat page: questions, answers, Stop and the link to share. The composition root of index.html.
+ * The chat page: conversations of questions and answers. The composition root of index.html.
  */
 
-import { startStream, watchUrl } from "./api.js";
-import { announce, find, make } from "./element.js";
+import { startStream } from "./api.js";
+import { Composer } from "./composer.js";
+import { Conversations, newConversation, openStorage, randomId, toMessages } from "./conversations.js";
+import { copyButton, find, iconButton, make } from "./element.js";
+import { drawIcons, icon } from "./icons.js";
+import { loadMarkdown } from "./markdown.js";
+import { Question } from "./question.js";
 import { Reply } from "./reply.js";
+import { Follower } from "./scroll.js";
+import { Settings } from "./settings.js";
+import { share } from "./share.js";
+import { closeSidebar, showConversations } from "./sidebar.js";
 import { describeSurroundings } from "./surroundings.js";
 import { describeViewers } from "./words.js";
 
-const turns = [];
-const form = find("#composer");
-const question = find("#question");
-const stop = find("#stop");
-const send = find("#send");
-let current = null;
+const TITLE_LENGTH = 60;
 
-async function ask(text) {
-  turns.push({ role: "user", content: text });
-  find("#welcome").hidden = true;
-  const article = make("article", { class: "question" }, text);
-  find("#turns").append(article);
-  const model = find("#model").value || undefined;
-  try {
-    const { id } = await startStream({ model, messages: turns.map(({ role, content }) => ({ role, content })) });
-    follow(id);
-  } catch (refusal) {
+class Chat {
+  /** @param {Promise} ready  what must be there before an answer can be shown */
+  constructor(storage, ready) {
+    this.ready = ready;
+    this.conversations = new Conversations(storage);
+    this.settings = new Settings(storage);
+    this.turns = find("#turns");
+    this.follower = new Follower(find("main"), this.turns, find("#below"));
+    this.composer = new Composer({
+      ask: (text) => this.ask(text),
+      stop: () => this.reply?.stop(),
+      editLast: () => this.question?.edit(),
+    });
+    this.reply = null; // the last answer
+    this.question = null; // the last question
+  }
+
+  /** Show the conversation that the address names, or an empty one. */
+  open() {
+    this.reply?.leave();
+    this.reply = this.question = null;
+    this.conversation = this.conversations.load(location.hash.slice(1)) ?? newConversation();
+    this.turns.replaceChildren();
+    for (const turn of this.conversation.turns) {
+      if (turn.role === "user") this.#showQuestion(turn.content);
+      else this.#showReply(turn);
+    }
+    this.refresh();
+    this.follower.follow();
+    closeSidebar();
+    if (matchMedia("(hover: hover)").matches) find("#question").focus(); // on a phone the keyboard would open
+  }
+
+  async ask(text) {
+    this.composer.setBusy(true);
+    await this.ready; // whoever types quickly has asked before all is loaded
+    const { conversation } = this;
+    conversation.title ||= text.replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
+    conversation.turns.push({ role: "user", content: text });
+    this.#showQuestion(text);
+    return this.#answer();
+  }
+
+  /** Ask for an answer to the conversation as it stands. */
+  async #answer() {
+    const { conversation } = this;
+    const messages = toMessages(conversation, this.settings.values.system);
+    const turn = { role: "assistant", stream: null, choices: [], done: null };
+    this.composer.setBusy(true);
+    try {
+      const { id } = await startStream({ ...this.settings.request, messages }, randomId());
+      turn.stream = id;
+    } catch (refusal) {
+      turn.done = { status: "failed", error: { message: refusal.message, code: refusal.code } };
+    }
+    conversation.turns.push(turn);
+    this.conversations.save(conversation);
+    if (this.conversation !== conversation) return; // the reader went elsewhere; the answer waits there
+    history.replaceState(null, "", `/#${conversation.id}`);
+    this.#showReply(turn);
+    this.refresh();
+    this.follower.follow();
+  }
+
+  /** Take back everything from the last question, or from its answer, and ask again. */
+  #again(text) {
+    const { turns } = this.conversation;
+    while (turns.length && turns.at(-1).role !== "user") turns.pop();
+    if (this.reply && !this.reply.over) this.reply.stop(); // nobody will read it
+    this.reply?.leave();
+    this.reply?.element.remove();
+    if (text === undefined) return this.#answer();
     turns.pop();
-    article.append(make("p", { class: "fault" }, refusal.message));
-    announce(refusal.message);
-    question.value = text;
+    this.question.element.remove();
+    return this.ask(text);
+  }
+
+  #showQuestion(text) {
+    this.question = new Question(text, { edited: (words) => this.#again(words) });
+    this.turns.append(this.question.element);
+    this.refresh();
+    this.follower.follow();
+  }
+
+  #showReply(turn) {
+    const { conversation } = this;
+    const viewers = make("span", { class: "viewers" });
+    const reply = new Reply(turn.stream, {
+      viewers: (count) => (viewers.textContent = describeViewers(count)),
+      retry: () => this.#again(),
+      settled: (state) => {
+        Object.assign(turn, { choices: reply.answer.choices, done: reply.done ?? { status: state } });
+        this.conversations.save(conversation);
+        this.refresh();
+      },
+    });
+    reply.foot.append(
+      copyButton("Copy answer", () => reply.answer.text),
+      iconButton("again", "Answer again", () => this.#again()),
+    );
+    if (turn.stream) reply.foot.append(this.#shareButton(turn.stream), viewers);
+    this.reply = reply;
+    this.turns.append(reply.element);
+    if (turn.done) reply.recall(turn);
+    else reply.follow();
+  }
+
+  #shareButton(id) {
+    const title = "A link to watch this answer";
+    return make("button", { type: "button", class: "quiet share-button", title, onclick: () => share(id) }, icon("share"), "Share");
+  }
+
+  /** Make everything around the turns agree with the conversation. */
+  refresh() {
+    const { conversation, reply } = this;
+    this.composer.setBusy(Boolean(reply && !reply.over));
+    document.body.classList.toggle("empty", conversation.turns.length === 0);
+    document.title = conversation.title ? `${conversation.title} · Manycast` : "Manycast";
+    showConversations(this.conversations.list(), conversation.id, {
+      removed: (id) => {
+        this.conversations.remove(id);
+        if (id === conversation.id) location.hash = "";
+        else this.refresh();
+      },
+    });
   }
 }
 
-function follow(id) {
-  const share = shareLine(id);
-  const reply = new Reply(id, {
-    viewers: (count) => (find(".viewers", share).textContent = describeViewers(count)),
-    drawn: () => reply.element.scrollIntoView({ block: "end" }),
-    settled: () => {
-      if (reply.answer.text) turns.push({ role: "assistant", content: reply.answer.text });
-      setCurrent(null);
-    },
-  });
-  reply.element.append(share);
-  find("#turns").append(reply.element);
-  setCurrent(reply);
+function offerModels(settings, ids) {
+  const select = find("#model");
+  select.replaceChildren(...ids.map((id) => new Option(id, id)));
+  select.hidden = ids.length === 0;
+  select.value = ids.includes(settings.values.model) ? settings.values.model : (ids[0] ?? "");
+  settings.values.model = select.value;
 }
 
-function shareLine(id) {
-  const url = watchUrl(id);
-  const copy = async (event) => {
-    await navigator.clipboard?.writeText(url);
-    event.target.textContent = "Copied";
-  };
-  return make(
-    "p",
-    { class: "share" },
-    make("a", { href: url, class: "watch-link" }, "Watch link"),
-    make("button", { type: "button", onclick: copy }, "Copy link"),
-    make("span", { class: "viewers" }),
-  );
-}
-
-function setCurrent(reply) {
-  current = reply;
-  stop.hidden = current === null;
-  send.hidden = current !== null;
-}
-
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const text = question.value.trim();
-  if (!text || current) return;
-  question.value = "";
-  ask(text);
-});
-question.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-    event.preventDefault();
-    form.requestSubmit();
+async function main() {
+  drawIcons();
+  const ready = loadMarkdown();
+  const chat = new Chat(openStorage(), ready);
+  find("#new").addEventListener("click", () => (location.hash ? (location.hash = "") : chat.open()));
+  find("#open-settings").addEventListener("click", () => chat.settings.open());
+  find("#model").addEventListener("change", (event) => chat.settings.keep({ model: event.target.value }));
+  for (const suggestion of document.querySelectorAll(".suggestion")) {
+    suggestion.addEventListener("click", () => chat.ask(suggestion.textContent));
   }
-});
-stop.addEventListener("click", () => current?.stop().catch((refusal) => announce(refusal.message)));
-describeSurroundings();
+  const plain = !(await ready);
+  chat.open();
+  addEventListener("hashchange", () => chat.open());
+  addEventListener("storage", () => chat.refresh()); // another tab kept something
+  describeSurroundings({ plain, models: (ids) => offerModels(chat.settings, ids) });
+  document.documentElement.dataset.ready = "";
+}
+
+main();

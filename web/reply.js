@@ -4,71 +4,133 @@
 
 import { Answer } from "./answer.js";
 import { cancelStream, eventsUrl, readReadiness } from "./api.js";
+import { ChoiceView } from "./choice.js";
 import { announce, make } from "./element.js";
+import { icon } from "./icons.js";
 import { watch } from "./manycast.js";
 import { describeCost, describeEnd, describeGap, describeRestart, describeState, quoteError } from "./words.js";
 
-const LINE_STATES = new Set(["connecting", "reconnecting", "offline", "broker_unavailable"]);
-const NO_WORKER_CHECK_MS = 3000;
+const FINAL = new Set(["ended", "gone", "refused"]);
+const NO_WORKER_CHECK_MS = 2000;
 
 export class Reply {
   /**
-   * @param {object} hooks  `viewers(count)`, `settled(reply)`: once, when nothing more will come
+   * @param {string|null} id  of the stream; null where none could be started
+   * @param {object} hooks  all optional: `viewers(count)`, `drawn()`, `chunk(chunk)`, `settled(state)` once, when nothing
+   *   more will come, `retry()` which a failed answer then offers
    */
   constructor(id, hooks = {}) {
     this.id = id;
     this.hooks = hooks;
     this.answer = new Answer();
+    this.views = [];
     this.done = null;
-    this.settled = false;
-    this.text = make("div", { class: "text" });
+    this.over = false;
     this.note = make("p", { class: "note", hidden: true });
+    this.choices = make("div", { class: "choices" });
     this.state = make("p", { class: "state" });
-    this.element = make("article", { class: "reply", "aria-busy": "true", "data-stream": id }, this.note, this.text, this.state);
-    this.viewer = watch(eventsUrl(id), {
+    this.foot = make("div", { class: "foot" });
+    this.element = make("article", { class: "reply", "aria-label": "Answer" }, this.note, this.choices, this.state, this.foot);
+    if (id) this.element.dataset.stream = id;
+  }
+
+  /** Show a stream from its start, or wherever it stands, until its end. */
+  follow() {
+    this.element.ariaBusy = "true";
+    this.viewer = watch(eventsUrl(this.id), {
       chunk: (chunk) => this.#add(chunk),
       restart: () => this.#startOver(describeRestart()),
       gap: () => this.#startOver(describeGap()),
       done: (done) => (this.done = done),
-      viewers: (count) => hooks.viewers?.(count),
+      viewers: (count) => this.hooks.viewers?.(count),
       state: (state) => this.#enter(state),
     });
     this.#enter("connecting");
+    return this;
+  }
+
+  /** Show an answer that was kept: `{choices, done}`. */
+  recall({ choices, done }) {
+    this.answer.choices = choices;
+    this.done = done;
+    this.#settle("ended");
+    return this;
   }
 
   /** Ask the server to end the run; the end itself comes by the stream, as everyone sees it. */
   async stop() {
     this.#enter("stopping");
-    await cancelStream(this.id);
+    await cancelStream(this.id).catch((refusal) => {
+      this.state.textContent = refusal.message;
+      announce(refusal.message);
+    });
+  }
+
+  leave() {
+    this.hooks = {};
+    this.viewer?.close();
+    clearTimeout(this.check);
+  }
+
+  /** Show the answer from nothing again; the caller then adds chunks. For replays. */
+  rewind() {
+    this.answer.clear();
+    this.views.forEach((view) => view.clear());
+  }
+
+  add(chunk) {
+    this.answer.add(chunk);
+    this.drawSoon();
   }
 
   #add(chunk) {
-    this.answer.add(chunk);
+    this.add(chunk);
+    this.hooks.chunk?.(chunk);
+  }
+
+  /** Draw in the next frame, however many chunks come until then. */
+  drawSoon() {
     this.frame ??= requestAnimationFrame(() => this.#draw());
   }
 
   #draw() {
     this.frame = null;
-    this.text.textContent = this.answer.text;
+    let complete = true;
+    this.answer.choices.forEach((choice, index) => {
+      this.views[index] ??= this.#addView(index);
+      complete = this.views[index].draw(choice, this.over) && complete;
+    });
+    if (!complete) this.drawSoon();
     this.hooks.drawn?.();
   }
 
+  #addView(index) {
+    const view = new ChoiceView(index);
+    this.choices.append(view.element);
+    this.choices.classList.toggle("several", this.choices.children.length > 1);
+    return view;
+  }
+
   #startOver(why) {
-    this.answer.clear();
-    this.#draw();
+    this.rewind();
     this.note.textContent = why;
     this.note.hidden = false;
     announce(why);
+    this.hooks.startedOver?.();
   }
 
   #enter(state) {
     clearTimeout(this.check);
+    if (state === "closed") return;
     this.element.dataset.state = state;
-    if (["ended", "gone", "refused", "closed"].includes(state)) return this.#settle(state);
-    this.state.textContent = describeState(state);
-    this.state.classList.toggle("of-the-line", LINE_STATES.has(state));
+    if (FINAL.has(state)) return this.#settle(state);
+    this.#say(describeState(state));
     if (state === "queued") this.#checkWorkers();
     if (state !== "connecting") announce(describeState(state));
+  }
+
+  #say(text) {
+    this.state.replaceChildren(make("span", { class: "dots", "aria-hidden": "true" }), text);
   }
 
   /** A queue without a worker looks like a slow one: ask, and say so. */
@@ -76,21 +138,30 @@ export class Reply {
     this.check = setTimeout(async () => {
       const readiness = await readReadiness();
       if (this.element.dataset.state !== "queued") return;
-      if (readiness) this.state.textContent = describeState(readiness.workers === 0 ? "no_worker" : "queued");
+      if (readiness) this.#say(describeState(readiness.workers === 0 ? "no_worker" : "queued"));
       this.#checkWorkers();
     }, NO_WORKER_CHECK_MS);
   }
 
   #settle(state) {
-    if (this.frame) cancelAnimationFrame(this.frame);
-    this.#draw();
-    this.settled = true;
+    this.over = true;
     this.element.ariaBusy = "false";
-    const end = this.done ? describeEnd(this.done) : describeState(state);
+    this.element.dataset.state = state;
     this.element.dataset.status = this.done?.status ?? state;
-    this.state.textContent = end || describeCost(this.done ?? {});
-    if (this.done?.error) this.element.append(make("blockquote", { class: "fault" }, quoteError(this.done.error)));
+    this.drawSoon();
+    const end = this.done ? describeEnd(this.done) : describeState(state);
+    const failed = this.done?.status === "failed";
+    this.state.textContent = end;
+    this.state.hidden = end === "" || failed;
+    if (failed) this.state.after(this.#describeFault(end, this.done.error));
+    if (this.done) this.foot.append(make("span", { class: "cost" }, describeCost(this.done)));
     announce(end || "The answer is complete.");
-    this.hooks.settled?.(this);
+    this.hooks.settled?.(state);
+  }
+
+  #describeFault(what, error) {
+    const retry = this.hooks.retry && make("button", { type: "button", onclick: this.hooks.retry }, icon("again"), "Try again");
+    const words = make("p", { class: "words" }, quoteError(error));
+    return make("div", { class: "fault" }, make("div", {}, make("strong", {}, what), words), retry);
   }
 }

@@ -1,35 +1,53 @@
 /**
- * What the page runs on: which models are offered, whether a simulator answers, whether anyone works. Said once, on top.
+ * What the page runs on: which models are offered, whether a simulator answers, whether anyone works. Watched for as
+ * long as the page is open: often while something is wrong, rarely while all is well.
  */
 
 import { readModels, readReadiness } from "./api.js";
 import { find } from "./element.js";
 
 const SIMULATOR = "manycast-simulator";
+const CHECK_MS = { well: 30_000, trouble: 3000 };
 
-/** Fills `#notice`, and `#model` where the page has one. Answers whether any model is offered. */
-export async function describeSurroundings() {
-  const [models, readiness] = await Promise.all([readModels().catch(() => []), readReadiness()]);
-  const select = find("#model");
-  if (select) fillModels(select, models);
-  const notice = find("#notice");
-  notice.textContent = describeTrouble(readiness) || (simulated(models) ? "A simulator answers here: no real model is connected." : "");
-  notice.hidden = notice.textContent === "";
-  return models.length > 0;
+/**
+ * Fills `#hint` and `#trouble`, and keeps them true.
+ *
+ * @param {object} options  `plain`: markdown is not installed; `models(ids)`: called when what is offered changes
+ */
+export function describeSurroundings({ plain = false, models: onModels = () => {} } = {}) {
+  let offered = "";
+  const check = async () => {
+    const [models, readiness] = await Promise.all([readModels().catch(() => null), readReadiness()]);
+    const ids = (models ?? []).map((model) => model.id);
+    if (models && offered !== ids.join()) onModels(ids);
+    offered = ids.join();
+    const trouble = describeTrouble(readiness);
+    show("#trouble", trouble);
+    if (models) show("#hint", [simulated(models) && SIMULATED, plain && PLAIN].filter(Boolean).join(" "));
+    setTimeout(look, trouble || ids.length === 0 ? CHECK_MS.trouble : CHECK_MS.well);
+  };
+  const look = () => {
+    if (document.visibilityState === "visible") return check();
+    document.addEventListener("visibilitychange", look, { once: true });
+  };
+  check();
 }
 
+const SIMULATED = "A simulator answers here: no real model is connected.";
+const PLAIN = "The parts that show formatted text are not installed, so answers are plain.";
+
 const simulated = (models) => models.some((model) => model.owned_by === SIMULATOR);
+
+function show(selector, text) {
+  const element = find(selector);
+  if (element.textContent === text) return; // said again, a screen reader would read it again
+  element.textContent = text;
+  element.hidden = text === "";
+}
 
 function describeTrouble(readiness) {
   if (readiness === null) return "The server cannot be reached.";
   if (readiness.redis === false) return "The server has lost its broker. Questions cannot be taken just now.";
   if (readiness.workers === 0) return "No worker is running. Questions wait until one starts.";
   return "";
-}
-
-function fillModels(select, models) {
-  const chosen = select.value;
-  select.replaceChildren(...models.map((model) => new Option(model.id, model.id)));
-  if (models.some((model) => model.id === chosen)) select.value = chosen;
-  select.hidden = models.length === 0;
 }

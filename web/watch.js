@@ -2,24 +2,70 @@
  * The viewer's page: `/watch#STREAM_ID` shows one stream to anyone who has the link. The composition root of watch.html.
  */
 
-import { find } from "./element.js";
+import { openStorage } from "./conversations.js";
+import { copyButton, find, make } from "./element.js";
+import { drawIcons, icon } from "./icons.js";
+import { loadMarkdown } from "./markdown.js";
+import { Replay } from "./replay.js";
 import { Reply } from "./reply.js";
+import { Follower } from "./scroll.js";
+import { applyKeptTheme } from "./settings.js";
+import { share } from "./share.js";
 import { describeSurroundings } from "./surroundings.js";
 import { describeViewers } from "./words.js";
 
-let reply = null;
-
-function show() {
-  const id = decodeURIComponent(location.hash.slice(1));
-  reply?.viewer.close();
-  if (!id) {
-    find("#turns").textContent = "This link names no stream: it should look like /watch#ID.";
-    return;
+class Watching {
+  constructor() {
+    this.turns = find("#turns");
+    this.follower = new Follower(find("main"), this.turns, find("#below"));
+    this.reply = null;
   }
-  reply = new Reply(id, { viewers: (count) => (find("#viewers").textContent = describeViewers(count)) });
-  find("#turns").replaceChildren(reply.element);
+
+  open() {
+    const id = decodeURIComponent(location.hash.slice(1));
+    this.reply?.leave();
+    find("#share").hidden = !id;
+    if (!id) return this.turns.replaceChildren(make("p", { class: "state" }, "This link names no answer: it should end in #ID."));
+    const replay = new Replay();
+    const reply = new Reply(id, {
+      viewers: (count) => (find("#viewers").textContent = describeViewers(count)),
+      chunk: (chunk) => replay.record(chunk),
+      startedOver: () => replay.forget(),
+      settled: () => this.#settle(replay),
+    });
+    this.reply = reply;
+    find("#live").hidden = false;
+    this.turns.replaceChildren(reply.element);
+    reply.follow();
+    this.follower.follow();
+  }
+
+  #settle(replay) {
+    const { reply } = this;
+    find("#live").hidden = true;
+    find("#viewers").textContent = "";
+    if (!reply.answer.text) return;
+    const button = make("button", { type: "button", class: "text-button replay" }, icon("play"), "Replay");
+    button.addEventListener("click", () => {
+      if (replay.running) return replay.finish();
+      button.lastChild.data = "Show all";
+      this.follower.follow();
+      replay.run(reply, reply.done?.timing).then(() => (button.lastChild.data = "Replay"));
+    });
+    reply.foot.prepend(copyButton("Copy answer", () => reply.answer.text), button);
+  }
 }
 
-addEventListener("hashchange", show);
-show();
-describeSurroundings();
+async function main() {
+  drawIcons();
+  applyKeptTheme(openStorage());
+  const plain = !(await loadMarkdown());
+  const watching = new Watching();
+  watching.open();
+  addEventListener("hashchange", () => watching.open());
+  find("#share").addEventListener("click", () => share(watching.reply.id));
+  describeSurroundings({ plain });
+  document.documentElement.dataset.ready = "";
+}
+
+main();

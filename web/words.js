@@ -35,8 +35,9 @@ export const describeState = (state) => STATES[state] ?? "";
 
 /** What to say of a `done`; "" where the answer speaks for itself. */
 export function describeEnd({ status, finish_reason, error }) {
+  if (STATES[status]) return STATES[status]; // kept from a stream that was gone or refused
   if (status === "cancelled") return "Stopped.";
-  if (status === "failed") return OWN_CODES[error?.code] ?? "The provider failed.";
+  if (status === "failed") return OWN_CODES[error?.code] ?? (error?.http_status ? "The provider refused." : "The answer failed.");
   return CUT[finish_reason] ?? "";
 }
 

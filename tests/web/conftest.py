@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import uvicorn
+from fastapi import FastAPI
 from playwright.async_api import Browser, Page, async_playwright
-from starlette.applications import Starlette
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
+from gateway.page import mount_page
 from tests.web.peer import Peer
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -32,6 +31,14 @@ def chromium() -> Path:
     if not CHROMIUM.exists():
         pytest.skip(f"no Chromium at {CHROMIUM}")
     return CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """Where npm put the page's packages."""
+    if not (WEB / "vendor").exists():
+        pytest.skip("the page's packages are not installed: python web/install.py")
+    return WEB / "node_modules"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -58,18 +65,15 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def peer() -> AsyncIterator[Peer]:
     peer = Peer()
-    routes = [
-        Route("/v1/streams/{id}/events", peer.events),
-        Route("/v1/streams/{id}", peer.describe),
-        Mount("/", StaticFiles(directory=WEB)),
-    ]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="warning", ws="none", lifespan="off"))
+    app = FastAPI(routes=peer.routes)
+    mount_page(app, WEB)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", lifespan="off"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         peer.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         yield peer
-        peer.close()
+        peer.say("")
         server.should_exit = True
         server.force_exit = True
         await serving

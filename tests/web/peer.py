@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 
 
 def sse(name: str, data: Any, position: str | None = None) -> str:
@@ -17,36 +18,73 @@ def sse(name: str, data: Any, position: str | None = None) -> str:
 class Peer:
     """Answers each request for events with the next of `answers`: a status, or the text of a 200.
 
-    A text that ends in `…` is left open, as a quiet line is. The last answer is repeated. `asked` holds the
-    positions viewers resumed from.
+    A text that ends in `…` is left open; `say` goes on there. The last answer is repeated. `asked` holds the positions
+    viewers resumed from, `bodies` what was asked of the model.
     """
 
     def __init__(self) -> None:
-        self.answers: list[int | str] = []
+        self.answers: list[int | str] = [404]
         self.status: tuple[int, dict[str, Any]] = (200, {"status": "running", "position": "0-0"})
+        self.refusal: tuple[int, dict[str, Any]] | None = None
+        self.models = [{"id": "m", "object": "model", "created": 0, "owned_by": "somebody"}]
+        self.readiness = {"ready": True, "redis": True, "workers": 1, "draining": False}
         self.asked: list[str | None] = []
+        self.bodies: list[dict[str, Any]] = []
+        self.cancelled: list[str] = []
         self.url = ""
-        self._closing = asyncio.Event()
+        self._open: list[asyncio.Queue[str]] = []
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/v1/streams", self.start, methods=["POST"]),
+            Route("/v1/streams/{id}/events", self.events),
+            Route("/v1/streams/{id}/cancel", self.cancel, methods=["POST"]),
+            Route("/v1/streams/{id}", self.describe),
+            Route("/v1/models", self.offer),
+            Route("/readyz", self.ready),
+        ]
 
     def tell(self, *answers: int | str) -> None:
         self.answers = list(answers)
+
+    def say(self, text: str) -> None:
+        """More of every open answer; an empty text ends it."""
+        for line in self._open:
+            line.put_nowait(text)
 
     async def events(self, request: Request) -> Response:
         self.asked.append(request.headers.get("last-event-id") or request.query_params.get("after"))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, int):
             return Response(status_code=answer)
+        return StreamingResponse(self._body(answer), media_type="text/event-stream")
 
-        async def body() -> AsyncIterator[str]:
-            yield "retry: 50\n\n" + answer.removesuffix("…")
-            if answer.endswith("…"):
-                await self._closing.wait()
+    async def _body(self, text: str) -> AsyncIterator[str]:
+        line: asyncio.Queue[str] = asyncio.Queue()
+        self._open.append(line)
+        try:
+            yield "retry: 50\n\n" + text.removesuffix("…")
+            while text.endswith("…") and (more := await line.get()):
+                yield more
+        finally:
+            self._open.remove(line)
 
-        return StreamingResponse(body(), media_type="text/event-stream")
+    async def start(self, request: Request) -> Response:
+        self.bodies.append(await request.json())
+        if self.refusal:
+            return JSONResponse(self.refusal[1], self.refusal[0])
+        return JSONResponse({"id": f"s{len(self.bodies)}", "status": "queued", "urls": {}}, 201)
+
+    async def cancel(self, request: Request) -> Response:
+        self.cancelled.append(request.path_params["id"])
+        return JSONResponse({"id": self.cancelled[-1], "status": "cancelling"})
 
     async def describe(self, request: Request) -> Response:
-        status, body = self.status
-        return JSONResponse(body, status)
+        return JSONResponse(self.status[1], self.status[0])
 
-    def close(self) -> None:
-        self._closing.set()
+    async def offer(self, request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": self.models})
+
+    async def ready(self, request: Request) -> Response:
+        return JSONResponse(self.readiness)

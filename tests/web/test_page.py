@@ -1,0 +1,335 @@
+"""The chat page and the watch page in a real browser, each state brought about by a peer that says what it is told."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.web.peer import Peer, sse
+from tests.web.visit import visit
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
+
+START = sse("start", {"stream": "s", "epoch": 1, "chunk": {"id": "c", "model": "m"}}, "1-1")
+HEAVIEST = 150_000  # bytes
+HOSTILE = """<script>window.pwned = 1</script><img src=x onerror="window.pwned = 1">
+[a](javascript:window.pwned=1) [b](data:text/html,<script>window.pwned=1</script>) [c](/v1/streams) [d](https://good.test/x)
+<javascript:window.pwned=1> ![picture](https://evil.test/x.png) ![picture](javascript:window.pwned=1)
+
+<iframe src="javascript:parent.pwned=1"></iframe> <b onclick="window.pwned=1">bold</b>
+
+```html
+<script>window.pwned = 1</script>
+```
+"""
+
+
+# The renderer keeps the last character back until it knows what follows: what is looked at in the middle ends a line.
+def chunk(seq: int, epoch: int = 1, **delta: Any) -> str:
+    choices = [{"index": 0, "delta": delta, "finish_reason": None}]
+    return sse("chunk", {"choices": choices}, f"{epoch}-{seq}")
+
+
+def done(position: str, status: str = "completed", error: dict[str, Any] | None = None) -> str:
+    timing = {"queued_ms": 3, "first_chunk_ms": 812, "total_ms": 4000}
+    data = {"status": status, "finish_reason": "stop", "usage": None, "error": error, "timing": timing}
+    return sse("done", data, position)
+
+
+async def ask(page: Page, peer: Peer, text: str = "A question") -> None:
+    if not page.url.startswith(peer.url):
+        await visit(page, peer.url)
+    await page.fill("#question", text)
+    await page.keyboard.press("Enter")
+
+
+async def test_an_answer_grows_as_markdown_and_ends_with_its_cost(page: Page, peer: Peer) -> None:
+    peer.tell(sse("ping", {"state": "waiting"}) + "…")
+    await ask(page, peer)
+    await expect(page.locator(".state")).to_contain_text("Waiting for the first words")
+    peer.say(START + chunk(2, content="One **bo") + chunk(3, content="ld** word"))
+    await expect(page.locator(".text strong")).to_have_text("bold")
+    await expect(page.locator("#stop")).to_be_visible()
+    peer.say(done("1-4"))
+    await expect(page.locator(".cost")).to_have_text("first words after 0.8 s · 4.0 s in all")
+    await expect(page.locator("#send")).to_be_visible()
+
+
+async def test_markdown_that_means_harm_stays_harmless(page: Page, peer: Peer) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    peer.tell(START + "".join(chunk(2 + i, content=c) for i, c in enumerate(HOSTILE)) + done("1-9999"))
+    await ask(page, peer)
+    await expect(page.locator(".cost")).to_be_visible()
+    assert await page.evaluate("window.pwned") is None
+    links = page.locator(".text a[href]")
+    assert await links.evaluate_all("links => links.map(link => link.href)") == [
+        "https://good.test/x",
+        "https://evil.test/x.png",
+    ]
+    assert await page.locator(".text :is(script, img, iframe, b)").count() == 0
+    await expect(page.locator(".text pre")).to_contain_text("<script>")
+    assert [url for url in asked if urlparse(url).netloc not in peer.url] == []
+
+
+async def test_half_a_character_waits_for_its_other_half(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="\ud83d") + "…")
+    await ask(page, peer)
+    await expect(page.locator('[data-state="streaming"]')).to_be_visible()
+    peer.say(chunk(3, content="\ude80 up") + done("1-4"))
+    await expect(page.locator(".text")).to_have_text("🚀 up")
+
+
+async def test_a_restart_says_why_the_text_began_again(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="first try\n") + "…")
+    await ask(page, peer)
+    await expect(page.locator(".text")).to_have_text("first try")
+    peer.say(sse("restart", {"epoch": 2, "reason": "worker_lost"}, "2-1"))
+    await expect(page.locator(".note")).to_contain_text("The worker was lost")
+    peer.say(sse("start", {"stream": "s", "epoch": 2, "chunk": {}}, "2-2") + chunk(3, epoch=2, content="second\n"))
+    await expect(page.locator(".text")).to_have_text("second")
+
+
+async def test_a_failure_is_told_in_the_providers_words_and_may_be_tried_again(page: Page, peer: Peer) -> None:
+    error = {"code": "rate_limit_exceeded", "message": "Slow down.", "http_status": 429}
+    peer.tell(
+        START + chunk(2, content="half") + done("1-3", "failed", error), START + chunk(2, content="whole") + done("1-3")
+    )
+    await ask(page, peer)
+    await expect(page.locator(".fault")).to_contain_text("Slow down. (429, rate_limit_exceeded)")
+    await expect(page.locator(".text")).to_have_text("half")
+    await page.click("text=Try again")
+    await expect(page.locator(".text")).to_have_text("whole")
+    assert peer.bodies[0]["messages"] == peer.bodies[1]["messages"]
+
+
+async def test_a_question_that_is_refused_says_why(page: Page, peer: Peer) -> None:
+    peer.refusal = (503, {"error": {"message": "The queue is full.", "code": "queue_full"}})
+    await ask(page, peer)
+    await expect(page.locator(".fault")).to_contain_text("The queue is full.")
+    await expect(page.locator("#send")).to_be_visible()
+
+
+async def test_reasoning_is_folded_and_tool_calls_show_as_they_form(page: Page, peer: Peer) -> None:
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": '{"word":'}}
+    rest = {"index": 0, "function": {"arguments": '"x"}'}}
+    peer.tell(START + chunk(2, reasoning_content="Let me see.") + "…")
+    await ask(page, peer)
+    await expect(page.locator(".reasoning summary")).to_have_text("Thinking…")
+    await expect(page.locator(".reasoning .plain")).to_be_hidden()
+    peer.say(chunk(3, tool_calls=[call]))
+    await expect(page.locator(".tool pre")).to_have_text('{"word":')
+    peer.say(chunk(4, tool_calls=[rest]) + done("1-5"))
+    await expect(page.locator(".tool pre")).to_have_text('{\n  "word": "x"\n}')
+    await expect(page.locator(".reasoning summary")).to_have_text("Thoughts")
+
+
+async def test_escape_stops_and_shift_enter_breaks_the_line(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="some\n") + "…")
+    await visit(page, peer.url)
+    await page.locator("#question").blur()
+    await page.keyboard.press("/")
+    await page.keyboard.type("one")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.type("two")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".bubble")).to_have_text("one\ntwo")
+    await expect(page.locator(".text")).to_have_text("some")
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".reply")).to_have_attribute("data-state", "stopping")
+    peer.say(done("1-3", "cancelled"))
+    await expect(page.locator(".state")).to_have_text("Stopped.")
+    assert peer.cancelled == ["s1"]
+
+
+async def test_a_conversation_is_kept_and_goes_along_as_context(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="An answer") + done("1-3"))
+    await ask(page, peer, "First")
+    await expect(page.locator(".cost")).to_be_visible()
+    await page.reload()
+    await expect(page.locator(".text")).to_have_text("An answer")
+    assert len(peer.asked) == 1  # kept here, not asked again
+    await ask(page, peer, "Second")
+    await expect(page.locator(".cost")).to_have_count(2)
+    assert peer.bodies[1]["messages"] == [
+        {"role": "user", "content": "First"},
+        {"role": "assistant", "content": "An answer"},
+        {"role": "user", "content": "Second"},
+    ]
+
+
+async def test_a_reload_in_the_middle_shows_the_whole_answer(page: Page, peer: Peer) -> None:
+    peer.tell(
+        START + chunk(2, content="begun\n") + "…",
+        START + chunk(2, content="begun\n") + chunk(3, content="\nmore\n") + "…",
+    )
+    await ask(page, peer)
+    await expect(page.locator(".text")).to_have_text("begun")
+    await page.reload()
+    await expect(page.locator(".text")).to_have_text("begunmore")
+    await expect(page.locator("#stop")).to_be_visible()
+
+
+async def test_the_last_question_may_be_asked_in_other_words(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="An answer") + done("1-3"))
+    await ask(page, peer, "Frist")
+    await expect(page.locator(".cost")).to_be_visible()
+    await page.keyboard.press("ArrowUp")
+    await page.fill(".editing textarea", "First")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".bubble")).to_have_text("First")
+    await expect(page.locator(".reply")).to_have_count(1)
+    assert peer.bodies[1]["messages"] == [{"role": "user", "content": "First"}]
+
+
+async def test_another_answer_takes_the_place_of_the_last(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="one") + done("1-3"), START + chunk(2, content="two") + done("1-3"))
+    await ask(page, peer)
+    await expect(page.locator(".text")).to_have_text("one")
+    await page.click('[aria-label="Answer again"]')
+    await expect(page.locator(".text")).to_have_text("two")
+    assert peer.bodies[1]["messages"] == peer.bodies[0]["messages"]
+
+
+async def test_system_prompt_temperature_and_model_go_along(page: Page, peer: Peer) -> None:
+    peer.models = [{"id": name, "object": "model", "created": 0, "owned_by": "x"} for name in ("a", "b")]
+    peer.tell(START + done("1-2"))
+    await visit(page, peer.url)
+    await page.select_option("#model", "b")
+    await page.click("#open-settings")
+    await page.fill("#system", "Be brief.")
+    await page.locator("#temperature").fill("0.3")
+    await page.keyboard.press("Escape")
+    await ask(page, peer, "Hi")
+    await expect(page.locator(".cost")).to_be_visible()
+    assert peer.bodies[0]["model"] == "b"
+    assert peer.bodies[0]["temperature"] == 0.3
+    assert peer.bodies[0]["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+async def test_scrolling_up_lets_go_and_the_button_comes_back(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="line\n\n" * 80) + "…")
+    await ask(page, peer)
+    at_end = (
+        "() => { const m = document.querySelector('main'); return m.scrollHeight - m.scrollTop - m.clientHeight < 5; }"
+    )
+    await expect(page.locator(".text p")).to_have_count(80)
+    await page.wait_for_function(at_end)
+    await page.hover("main")
+    await page.mouse.wheel(0, -600)
+    await page.wait_for_function(f"() => !({at_end})()")
+    peer.say(chunk(3, content="line\n\n" * 20))
+    await expect(page.locator("#below")).to_be_visible()
+    assert not await page.evaluate(at_end)
+    await page.click("#below")
+    await page.wait_for_function(at_end)
+    peer.say(chunk(4, content="line\n\n" * 20))
+    await expect(page.locator(".text p")).to_have_count(120)
+    await page.wait_for_function(at_end)
+
+
+async def test_it_says_that_a_simulator_answers_and_that_nobody_works(page: Page, peer: Peer) -> None:
+    peer.models[0]["owned_by"] = "manycast-simulator"
+    peer.readiness["workers"] = 0
+    peer.tell(sse("ping", {"state": "queued"}) + "…")
+    await visit(page, peer.url)
+    await expect(page.locator("#hint")).to_contain_text("A simulator answers here")
+    await expect(page.locator("#trouble")).to_contain_text("No worker is running")
+    await ask(page, peer)
+    await expect(page.locator(".state")).to_contain_text("No worker is running")
+
+
+async def test_without_its_packages_the_page_says_so_and_shows_plain_text(page: Page, peer: Peer) -> None:
+    await page.route("**/vendor/**", lambda route: route.fulfill(status=404))
+    peer.tell(START + chunk(2, content="**bold**\n<b>") + done("1-3"))
+    await ask(page, peer)
+    await expect(page.locator(".text")).to_have_text("**bold**\n<b>")
+    await expect(page.locator("#hint")).to_contain_text("answers are plain")
+
+
+async def test_the_watch_page_shows_a_late_viewer_everything_and_replays_it(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="all ") + chunk(3, content="of it\n") + sse("viewers", {"viewers": 3}) + "…")
+    await visit(page, f"{peer.url}/watch#s")
+    await expect(page.locator(".text")).to_have_text("all of it")
+    await expect(page.locator("#viewers")).to_have_text("3 watching")
+    await expect(page.locator("#live")).to_be_visible()
+    peer.say(done("1-4"))
+    await expect(page.locator("#live")).to_be_hidden()
+    await page.click("text=Replay")
+    await expect(page.locator(".text")).to_have_text("all ")
+    await page.click("text=Show all")
+    await expect(page.locator(".text")).to_have_text("all of it")
+
+
+async def test_the_watch_page_says_that_a_stream_is_gone(page: Page, peer: Peer) -> None:
+    peer.tell(404)
+    peer.status = (404, {"error": {"message": "No such stream.", "code": "not_found"}})
+    await visit(page, f"{peer.url}/watch#s")
+    await expect(page.locator(".state")).to_have_text("There is no such answer, or it has expired.")
+
+
+async def test_the_link_is_offered_with_its_picture(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="x") + "…")
+    await ask(page, peer)
+    await page.click(".share-button")
+    await expect(page.locator("dialog.share input")).to_have_value(f"{peer.url}/watch#s1")
+    await expect(page.locator("dialog.share svg[role=img]")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("dialog.share")).to_have_count(0)
+    assert peer.cancelled == []  # Esc closed the dialog, and stopped nothing
+
+
+async def test_a_page_weighs_little_and_breaks_no_rule_of_its_own(page: Page, peer: Peer) -> None:
+    weights: list[int] = []
+    complaints: list[str] = []
+
+    async def weigh(response: Any) -> None:
+        if "/v1/" not in response.url and response.status == 200:
+            weights.append(len(await response.body()))
+
+    weighing: list[asyncio.Task[None]] = []
+    page.on("response", lambda response: weighing.append(asyncio.create_task(weigh(response))))
+    page.on("console", lambda entry: complaints.append(entry.text))
+    peer.tell(START + chunk(2, content="```python\nx = 1\n```\n") + done("1-3"))
+    await ask(page, peer)
+    await expect(page.locator(".cost")).to_be_visible()
+    await page.click(".share-button")
+    await expect(page.locator("dialog.share svg[role=img]")).to_be_visible()
+    await asyncio.gather(*weighing)
+    assert 50_000 < sum(weights) < HEAVIEST
+    assert complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_no_serious_violation(page: Page, peer: Peer, packages: Path, scheme: Any) -> None:
+    axe = packages / "axe-core/axe.min.js"
+    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    everything = (
+        "# Head\n\n- a `b`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nx = 1\n```\n\n> [link](https://a.test/)\n"
+    )
+    error = {"code": "x", "message": "Broken.", "http_status": 500}
+    peer.tell(START + chunk(2, reasoning="hm", content=everything) + done("1-3", "failed", error))
+    await visit(page, peer.url)
+    await page.evaluate(axe.read_text())
+    assert await serious_violations(page) == []
+    await ask(page, peer)
+    await expect(page.locator(".fault")).to_be_visible()
+    assert await serious_violations(page) == []
+    await page.click("#open-settings")
+    assert await serious_violations(page) == []
+    await visit(page, f"{peer.url}/watch#s")
+    await page.evaluate(axe.read_text())
+    await expect(page.locator(".fault")).to_be_visible()
+    assert await serious_violations(page) == []
+
+
+async def serious_violations(page: Page) -> list[str]:
+    found: list[str] = await page.evaluate(
+        """async () => (await axe.run()).violations
+             .filter(({ impact }) => impact === "serious" || impact === "critical")
+             .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))"""
+    )
+    return found

@@ -1,0 +1,96 @@
+/**
+ * One choice of an answer, drawn as it grows: reasoning (folded), text, refusal, tool calls. Only adds what is new.
+ */
+
+import { make } from "./element.js";
+import { icon } from "./icons.js";
+import { growingText } from "./markdown.js";
+
+const MOST_PER_FRAME = 6000; // characters: a whole answer that comes at once must not hold up the page
+
+export class ChoiceView {
+  constructor(index) {
+    this.written = 0; // characters of the content
+    this.ended = false;
+    this.body = make("div", { class: "text" });
+    this.text = growingText(this.body);
+    this.reasoning = null;
+    this.refusal = null;
+    this.calls = [];
+    this.element = make("section", { class: "choice", "aria-label": `Choice ${index + 1}` }, this.body);
+  }
+
+  /** Show what `choice` has now. Answers whether all of it is shown; if not, draw again in the next frame. */
+  draw(choice, over) {
+    if (choice.reasoning) this.#drawReasoning(choice, over);
+    if (choice.refusal) this.#drawRefusal(choice.refusal);
+    choice.tool_calls.forEach((call, index) => call && this.#drawCall(call, index, over || choice.finish_reason !== null));
+    const words = nextPiece(choice.content, this.written, over);
+    if (words) this.text.write(words);
+    this.written += words.length;
+    const complete = nextPiece(choice.content, this.written, over) === "";
+    if (complete && over && !this.ended) this.text.end();
+    this.ended = complete && over;
+    return complete;
+  }
+
+  clear() {
+    this.text.clear();
+    this.written = 0;
+    this.ended = false;
+    for (const extra of [this.reasoning?.fold, this.refusal, ...this.calls.map((call) => call.fold)]) extra?.remove();
+    this.reasoning = this.refusal = null;
+    this.calls = [];
+  }
+
+  #drawReasoning(choice, over) {
+    if (!this.reasoning) {
+      const words = make("div", { class: "plain" });
+      const summary = make("summary");
+      const fold = make("details", { class: "reasoning" }, summary, words);
+      this.reasoning = { fold, summary, words };
+      this.element.prepend(fold);
+    }
+    const thinking = !choice.content && !over;
+    this.reasoning.summary.textContent = thinking ? "Thinking…" : "Thoughts";
+    this.reasoning.fold.classList.toggle("thinking", thinking);
+    this.reasoning.words.textContent = choice.reasoning;
+  }
+
+  #drawRefusal(words) {
+    this.refusal ??= this.element.appendChild(make("blockquote", { class: "refusal" }));
+    this.refusal.textContent = words;
+  }
+
+  #drawCall(call, index, complete) {
+    const shown = (this.calls[index] ??= this.#beginCall());
+    shown.name.textContent = call.function.name || "…";
+    shown.words.textContent = complete ? tidyJson(call.function.arguments) : call.function.arguments;
+    shown.fold.classList.toggle("forming", !complete);
+  }
+
+  #beginCall() {
+    const name = make("code");
+    const words = make("code");
+    const fold = make("details", { class: "tool", open: true }, make("summary", {}, icon("tool"), "Calls ", name));
+    fold.append(make("pre", { tabindex: "0" }, words));
+    this.element.append(fold);
+    return { fold, name, words };
+  }
+}
+
+/** The next piece of `text` from `start`. Never half a character: a provider may cut a surrogate pair in two. */
+function nextPiece(text, start, over) {
+  let end = Math.min(text.length, start + MOST_PER_FRAME);
+  const last = text.charCodeAt(end - 1);
+  if (end > start && last >= 0xd800 && last < 0xdc00 && !(over && end === text.length)) end -= 1;
+  return text.slice(start, end);
+}
+
+function tidyJson(text) {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}

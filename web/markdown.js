@@ -1,0 +1,183 @@
+/**
+ * Streamed text on the page: markdown where the renderer is installed, else plain. The one door to streaming-markdown.
+ *
+ * It only ever adds to what is shown, so that a reader can select and copy while the answer grows. The renderer takes
+ * no HTML, and every element and attribute is made here: what is not in these tables does not exist.
+ */
+
+import { copyButton, make } from "./element.js";
+import { CodePaint } from "./highlight.js";
+
+const SAFE_PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
+
+let renderer = null;
+let tags = null;
+
+/** Load the renderer. Answers whether it is there. */
+export async function loadMarkdown() {
+  renderer ??= await import("/vendor/streaming-markdown.js").catch(() => null);
+  if (renderer) tags = nameTags(renderer);
+  return renderer !== null;
+}
+
+/** A text that grows inside `element`: `write(text)` as it comes, `end()` once, `clear()` to begin again. */
+export function growingText(element) {
+  return renderer ? new MarkdownText(element) : new PlainText(element);
+}
+
+class PlainText {
+  constructor(element) {
+    this.element = element;
+    element.classList.add("plain");
+  }
+  write(text) {
+    appendText(this.element, text);
+  }
+  end() {}
+  clear() {
+    this.element.replaceChildren();
+  }
+}
+
+class MarkdownText {
+  constructor(element) {
+    this.element = element;
+    this.clear();
+  }
+
+  write(text) {
+    renderer.parser_write(this.parser, text);
+    for (const paint of this.paints) paint.refresh();
+  }
+
+  end() {
+    renderer.parser_end(this.parser);
+    for (const paint of this.paints) paint.finish();
+    this.paints.clear();
+  }
+
+  clear() {
+    for (const paint of this.paints ?? []) paint.clear();
+    this.paints = new Set();
+    this.element.replaceChildren();
+    this.nodes = [this.element];
+    this.parser = renderer.parser({
+      data: this,
+      add_token: (text, token) => text.#begin(token),
+      end_token: (text) => text.#finish(),
+      add_text: (text, words) => appendText(text.nodes.at(-1), words),
+      set_attr: (text, attribute, value) => text.#describe(attribute, value),
+    });
+  }
+
+  #begin(token) {
+    const [tag, build = append] = tags.get(token) ?? [];
+    if (tag) this.nodes.push(build(this.nodes.at(-1), tag, this));
+  }
+
+  #finish() {
+    if (this.nodes.length === 1) return; // the document itself
+    const paint = this.nodes.pop().paint;
+    if (paint) {
+      paint.finish();
+      this.paints.delete(paint);
+    }
+  }
+
+  #describe(attribute, value) {
+    const node = this.nodes.at(-1);
+    switch (attribute) {
+      case renderer.HREF:
+      case renderer.SRC:
+        return linkSafely(node, value);
+      case renderer.LANG:
+        return node.paint?.speak(value);
+      case renderer.START:
+        return node.setAttribute("start", Number.parseInt(value, 10) || 1);
+      case renderer.CHECKED:
+        node.checked = true;
+    }
+  }
+}
+
+function nameTags(names) {
+  return new Map([
+    [names.PARAGRAPH, ["p"]],
+    // The page has its own h1: an answer's headings stand one step below.
+    [names.HEADING_1, ["h2"]],
+    [names.HEADING_2, ["h3"]],
+    [names.HEADING_3, ["h4"]],
+    [names.HEADING_4, ["h5"]],
+    [names.HEADING_5, ["h6"]],
+    [names.HEADING_6, ["h6"]],
+    [names.BLOCKQUOTE, ["blockquote"]],
+    [names.LINE_BREAK, ["br"]],
+    [names.RULE, ["hr"]],
+    [names.ITALIC_AST, ["em"]],
+    [names.ITALIC_UND, ["em"]],
+    [names.STRONG_AST, ["strong"]],
+    [names.STRONG_UND, ["strong"]],
+    [names.STRIKE, ["s"]],
+    [names.CODE_INLINE, ["code"]],
+    [names.LINK, ["a"]],
+    [names.RAW_URL, ["a"]],
+    [names.IMAGE, ["a", appendImageLink]], // shown as a link: loading it would tell its host who reads
+    [names.LIST_UNORDERED, ["ul"]],
+    [names.LIST_ORDERED, ["ol"]],
+    [names.LIST_ITEM, ["li"]],
+    [names.CHECKBOX, ["input", appendCheckbox]],
+    [names.CODE_BLOCK, ["pre", appendCodeBlock]],
+    [names.CODE_FENCE, ["pre", appendCodeBlock]],
+    [names.TABLE, ["table", appendTable]],
+    [names.TABLE_ROW, ["tr", appendRow]],
+    [names.TABLE_CELL, ["td", appendCell]],
+    [names.EQUATION_BLOCK, ["code"]],
+    [names.EQUATION_INLINE, ["code"]],
+  ]);
+}
+
+const append = (parent, tag) => parent.appendChild(make(tag));
+
+const appendImageLink = (parent, tag) => parent.appendChild(make(tag, { class: "image" }));
+
+const appendCheckbox = (parent, tag) =>
+  parent.appendChild(make(tag, { type: "checkbox", disabled: true, "aria-label": "Task" }));
+
+function appendCodeBlock(parent, _tag, text) {
+  const code = make("code");
+  const language = make("span", { class: "language" });
+  const head = make("div", { class: "code-head" }, language, copyButton("Copy code", () => code.textContent));
+  const scroller = make("pre", { tabindex: "0" }, code);
+  parent.append(make("div", { class: "code" }, head, scroller));
+  code.paint = new CodePaint(code, language);
+  text.paints.add(code.paint);
+  return code;
+}
+
+function appendTable(parent, tag) {
+  const table = make(tag);
+  parent.append(make("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, table));
+  return table;
+}
+
+function appendRow(table, tag) {
+  const part = table.tHead ? (table.tBodies[0] ?? table.createTBody()) : table.createTHead();
+  return part.appendChild(make(tag));
+}
+
+const appendCell = (row, tag) => row.appendChild(make(row.parentElement.tagName === "THEAD" ? "th" : tag));
+
+/** Only absolute addresses of known kinds; anything else stays as words without a link. */
+function linkSafely(anchor, address) {
+  const url = URL.canParse(address) ? new URL(address) : null;
+  if (!url || !SAFE_PROTOCOLS.has(url.protocol)) return;
+  anchor.href = url.href;
+  anchor.target = "_blank";
+  anchor.rel = "noopener noreferrer nofollow";
+}
+
+/** One text node per run of text, however many chunks it came in. */
+function appendText(node, words) {
+  if (node.lastChild?.nodeType === Node.TEXT_NODE) node.lastChild.appendData(words);
+  else node.append(words);
+}

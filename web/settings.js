@@ -1,0 +1,68 @@
+/**
+ * The drawer: system prompt, temperature and theme. Kept in this browser; they hold for the next question.
+ */
+
+import { find } from "./element.js";
+
+const KEY = "manycast:settings";
+
+export class Settings {
+  constructor(storage) {
+    this.storage = storage;
+    this.values = { model: "", system: "", temperature: null, theme: "", ...readKept(storage) };
+    this.dialog = find("#settings");
+    this.temperature = find("#temperature");
+    this.#fill();
+    find("#system").addEventListener("input", (event) => this.keep({ system: event.target.value }));
+    this.temperature.addEventListener("input", () => this.keep({ temperature: Number(this.temperature.value) }));
+    find("#temperature-default").addEventListener("click", () => this.keep({ temperature: null }));
+    find("#theme").addEventListener("change", (event) => this.keep({ theme: event.target.value }));
+    this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
+  }
+
+  open() {
+    this.dialog.showModal();
+  }
+
+  keep(values) {
+    Object.assign(this.values, values);
+    this.#fill();
+    try {
+      this.storage?.setItem(KEY, JSON.stringify(this.values));
+    } catch {
+      // Full: then they hold until the page is closed.
+    }
+  }
+
+  /** The fields of a request; what is not set is left to the provider. */
+  get request() {
+    const { model, temperature } = this.values;
+    return { ...(model && { model }), ...(temperature !== null && { temperature }) };
+  }
+
+  #fill() {
+    const { system, temperature, theme } = this.values;
+    if (find("#system").value !== system) find("#system").value = system;
+    this.temperature.value = temperature ?? 1;
+    this.temperature.classList.toggle("unset", temperature === null);
+    find("#temperature-value").textContent = temperature === null ? "the model's default" : temperature.toFixed(1);
+    find("#temperature-default").hidden = temperature === null;
+    find("#theme").value = theme;
+    applyTheme(theme);
+  }
+}
+
+/** Where there is no drawer: the theme that was chosen on the chat page. */
+export const applyKeptTheme = (storage) => applyTheme(readKept(storage).theme ?? "");
+
+function applyTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+}
+
+function readKept(storage) {
+  try {
+    return JSON.parse(storage?.getItem(KEY) ?? "{}");
+  } catch {
+    return {};
+  }
+}
