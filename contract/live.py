@@ -1,6 +1,9 @@
 """What is published on a stream's live channel, read. Pure: no I/O. docs/protocol.md, section 6, is the source."""
 
+import re
 from typing import NamedTuple
+
+_is_position = re.compile(rb"(?:0|[1-9][0-9]{0,14})-(?:0|[1-9][0-9]{0,14})").fullmatch
 
 
 class LiveEvents(NamedTuple):
@@ -21,7 +24,10 @@ class Notice(NamedTuple):
 
 
 def parse_live(payload: bytes) -> LiveEvents | Notice | None:
-    """None for what this version does not understand: a reader then finds out from the log what it missed."""
+    """None for what this version does not understand: a reader then finds out from the log what it missed.
+
+    Anybody who reaches Redis may publish anything: what comes out of here has positions that can be parsed.
+    """
     head, newline, rest = payload.partition(b"\n")
     if not newline:
         return None
@@ -31,7 +37,7 @@ def parse_live(payload: bytes) -> LiveEvents | Notice | None:
     entries = []
     for line in rest.split(b"\n"):
         parts = line.split(b" ", 2)
-        if len(parts) != 3:
+        if len(parts) != 3 or not _is_position(parts[0]):
             return None
         entries.append((parts[0], parts[1], parts[2]))
-    return LiveEvents(head, entries)
+    return LiveEvents(head, entries) if _is_position(head) else None

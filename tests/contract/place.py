@@ -3,11 +3,11 @@
 import itertools
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-from contract.connection import Client, call_redis
+from contract.connection import Client, Line, call_redis
 from contract.event import Event
 from contract.job_queue import Claim, Job, JobQueue, Submission, Submitted, Verdict
 from contract.keys import JOBS, StreamKeys
@@ -28,6 +28,31 @@ def chunk_lines(*texts: str) -> list[bytes]:
 
 def done_line(status: str = "completed") -> bytes:
     return f'done {{"status":"{status}"}}'.encode()
+
+
+class Ear:
+    """Hears one channel, and knows when it has heard all that was published so far."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    @classmethod
+    @asynccontextmanager
+    async def on(cls, url: str, channel: str) -> "AsyncIterator[Ear]":
+        line = Line(url)
+        await line.open()
+        await line.send("SUBSCRIBE", channel)
+        assert (await line.receive())[0] == b"subscribe"
+        yield cls(line)
+        await line.close()
+
+    async def heard(self) -> list[bytes]:
+        """The payloads since the last time. The answer to a ping comes after all that was published before it."""
+        await self._line.send("PING")
+        payloads = []
+        while (push := await self._line.receive())[0] != b"pong":
+            payloads.append(bytes(push[2]))
+        return payloads
 
 
 @contextmanager
@@ -112,4 +137,4 @@ class Place:
 
     async def keys_without_expiry(self) -> list[str]:
         keys = [key.decode() for key in await call_redis(self.client, "KEYS", "*")]
-        return [key for key in keys if key != JOBS and await call_redis(self.client, "PTTL", key) < 0]
+        return [key for key in keys if key != JOBS and await call_redis(self.client, "PTTL", key) == -1]

@@ -1,0 +1,119 @@
+"""What is published: it joins the log without a hole, and whatever else comes on the channel does no harm."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from contract.connection import call_redis
+from contract.event import Status
+from contract.job_queue import Lease
+from contract.keys import StreamKeys
+from contract.live import LiveEvents, Notice, parse_live
+from contract.position import MalformedPositionError, Position
+from contract.stream_log import Batch, Ending
+from tests.contract.place import Ear, Place, chunk_lines, done_line
+
+NUMBERS = st.integers(0, 10**6)
+POSITIONS = st.builds(lambda epoch, seq: b"%d-%d" % (epoch, seq), NUMBERS, NUMBERS)
+KINDS = st.sampled_from([b"start", b"chunk", b"restart", b"done", b"later"])
+DATA = st.binary(max_size=20).filter(lambda data: b"\n" not in data)
+ENTRIES = st.lists(st.tuples(POSITIONS, KINDS, DATA), min_size=1, max_size=5)
+
+
+@given(POSITIONS, ENTRIES)
+def test_a_batch_is_read_as_it_was_published(before: bytes, entries: list[tuple[bytes, bytes, bytes]]) -> None:
+    payload = b"\n".join([before, *(b" ".join(entry) for entry in entries)])
+    assert parse_live(payload) == LiveEvents(before, entries)
+
+
+@given(st.sampled_from([b"ping", b"viewers", b"later"]), DATA)
+def test_a_notice_is_read_as_it_was_published(kind: bytes, data: bytes) -> None:
+    assert parse_live(b"!\n" + kind + b" " + data) == Notice(kind, data)
+
+
+@given(st.binary(max_size=40) | st.text(alphabet="0123456789-! \nchunk{}", max_size=40).map(str.encode))
+@example(b"garbage\n1-1 chunk {}")
+@example(b"1-1\ngarbage chunk {}")
+@example(b"1-1\n1-2 chunk {}\n")
+@example(b"\n1-1 chunk {}")
+@example(b"1-1\n01-2 chunk {}")
+@example(b"1-1\n\xd9\xa1-1 chunk {}")
+def test_whatever_is_published_is_understood_or_is_none(payload: bytes) -> None:
+    live = parse_live(payload)
+    if isinstance(live, LiveEvents):
+        assert live.entries
+        for text in (live.before, *(entry[0] for entry in live.entries)):
+            # Whoever merges them parses positions, and must not fall over one.
+            Position.parse(text.decode())
+
+
+@pytest.mark.parametrize("payload", [b"", b"1-1", b"!", b"!!\nping {}", b"1-1\n", b"1-1\n1-2", b"1-1\n1-2 chunk"])
+def test_what_is_not_understood_is_none(payload: bytes) -> None:
+    assert parse_live(payload) is None
+
+
+def test_a_position_that_cannot_be_is_no_position() -> None:
+    with pytest.raises(MalformedPositionError):
+        Position.parse("garbage")
+
+
+async def test_every_batch_names_the_position_before_it(place: Place) -> None:
+    job, claim = await place.start("w1")
+    stream_id = job.stream_id
+    async with Ear.on(place.url, StreamKeys.of(stream_id).live) as ear:
+        await place.write(Batch(stream_id, claim.epoch, 1, chunk_lines("a", "b")))
+        await place.write(Batch(stream_id, claim.epoch, 2, chunk_lines("b", "c")))
+        again = await place.hand_over(job, "w2")
+        ending = Ending(Status.COMPLETED, job.entry)
+        await place.write(Batch(stream_id, again.epoch, 2, [*chunk_lines("d"), done_line()], ending))
+        assert [payload.split(b"\n") for payload in await ear.heard()] == [
+            [b"0-0", b'1-1 chunk {"text":"a"}', b'1-2 chunk {"text":"b"}'],
+            [b"1-2", b'1-3 chunk {"text":"c"}'],
+            [b"1-3", b'2-1 restart {"epoch":2,"reason":"worker_lost"}'],
+            [b"!", b'ping {"state":"waiting"}'],
+            [b"2-1", b'2-2 chunk {"text":"d"}', b'2-3 done {"status":"completed"}'],
+        ]
+
+
+async def test_a_repeated_batch_and_a_refused_one_are_not_published(place: Place) -> None:
+    job, claim = await place.start("w1")
+    batch = Batch(job.stream_id, claim.epoch, 1, chunk_lines("a"))
+    await place.write(batch)
+    async with Ear.on(place.url, StreamKeys.of(job.stream_id).live) as ear:
+        await place.write(batch)
+        await place.write(Batch(job.stream_id, claim.epoch, 5, chunk_lines("hole")))
+        await place.write(Batch(job.stream_id, claim.epoch + 1, 1, chunk_lines("nobody's")))
+        await place.queue.cancel(job.stream_id)
+        await place.write(Batch(job.stream_id, claim.epoch, 2, chunk_lines("cancelled")))
+        assert await ear.heard() == []
+
+
+async def test_viewers_hear_what_a_run_waits_for(place: Place) -> None:
+    stream_id = await place.submit()
+    async with Ear.on(place.url, StreamKeys.of(stream_id).live) as ear:
+        (job,) = await place.take("w1")
+        claim = await place.claim(job, "w1")
+        await place.queue.release("w1", [Lease(job, claim.epoch)])
+        states = [b'!\nping {"state":"waiting"}', b'!\nping {"state":"queued"}']
+        assert await ear.heard() == states
+        assert [type(parse_live(payload)) for payload in states] == [Notice] * 2
+
+
+async def test_doorbells_ring_for_a_cancel_and_for_a_job_given_back(place: Place) -> None:
+    first, first_claim = await place.start("w1")
+    second, _ = await place.start("w1")
+    async with Ear.on(place.url, "mc:control") as ear:
+        await place.queue.release("w1", [Lease(first, first_claim.epoch)])
+        await place.queue.cancel(second.stream_id)
+        assert await ear.heard() == [b"jobs", b"cancel " + second.stream_id.encode()]
+
+
+async def test_the_end_of_a_run_that_waited_is_published(place: Place) -> None:
+    stream_id = await place.submit()
+    async with Ear.on(place.url, StreamKeys.of(stream_id).live) as ear:
+        await place.queue.cancel(stream_id)
+        (payload,) = await ear.heard()
+    live = parse_live(payload)
+    assert isinstance(live, LiveEvents)
+    assert (live.before, live.entries[0][:2]) == (b"0-0", (b"1-1", b"done"))
+    assert await call_redis(place.client, "EXISTS", StreamKeys.of(stream_id).log) == 1
