@@ -6,6 +6,7 @@ Time is Redis's alone: a lease is over when Redis has seen no renewal for the le
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from secrets import token_hex
 from typing import Any
 
 from contract.connection import Client, call_redis
@@ -92,7 +93,9 @@ class JobQueue:
         keys = [StreamKeys.of(submission.stream_id).meta, JOBS]
         if submission.once is not None:
             keys.append(once_key(submission.once))
-        what = (submission.stream_id, submission.request, submission.model, submission.on_worker_lost)
+        # A caller's text may hold half a surrogate pair, which is no UTF-8.
+        model = submission.model.encode(errors="replace")
+        what = (submission.stream_id, submission.request, model, submission.on_worker_lost)
         how = (self._lifetime_ms, most_waiting, submission.body)
         answer, stream_id = await run_call(self._client, Call("submit", keys, (*what, *how)))
         return Submitted(answer.decode()), stream_id.decode()
@@ -132,9 +135,10 @@ class JobQueue:
         ]
 
     async def claim(self, job: Job, worker: str, most_lost: int, most_epochs: int) -> Claim:
-        """Raises: BrokerUnavailableError, BrokerRefusedError."""
+        """Another lease with each call. Raises: BrokerUnavailableError, BrokerRefusedError."""
         keys = StreamKeys.of(job.stream_id)
-        arguments = (worker, job.entry, most_lost, most_epochs, self._lifetime_ms)
+        # redis-py repeats a call whose reply was lost: the name makes it the same call to the script.
+        arguments = (worker, job.entry, most_lost, most_epochs, self._lifetime_ms, token_hex(8))
         call = Call("claim", (keys.log, keys.meta, keys.live, JOBS), arguments)
         verdict, *lease = await run_call(self._client, call)
         if Verdict(verdict.decode()) is Verdict.GONE:

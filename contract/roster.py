@@ -53,5 +53,6 @@ async def read_workers(client: Client) -> list[str]:
 
 def _parse(reply: bytes) -> Offer:
     value = json.loads(reply)
-    models = tuple(Model(**model) for model in value.get("models", ()))
+    # Only what is known here: a worker of a newer version may say more.
+    models = tuple(Model(model["id"], model["owned_by"], model["created"]) for model in value.get("models", ()))
     return Offer(models, value.get("default_model", ""))

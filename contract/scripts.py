@@ -52,8 +52,7 @@ async def run_calls(client: Client, calls: Sequence[Call]) -> list[Any]:
         if any(isinstance(reply, NoScriptError) for reply in replies):
             # Redis has been restarted, or it is another one. All are repeated, because what came after a call that
             # did not run may have been refused for its lack; a call that did run is harmless the second time.
-            for name in {call.name for call in calls}:
-                await client.script_load(load_script(name).text)
+            await _load(client, {call.name for call in calls})
             replies = await _send(client, calls)
     return [BrokerRefusedError(str(reply)) if isinstance(reply, ResponseError) else reply for reply in replies]
 
@@ -64,6 +63,14 @@ async def run_call(client: Client, call: Call) -> Any:
     if isinstance(reply, BrokerRefusedError):
         raise reply
     return reply
+
+
+async def _load(client: Client, names: set[str]) -> None:
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        pipeline.script_load(load_script(name).text)
+    # What Redis does not take is missing still when it is called, and is refused there.
+    await pipeline.execute(raise_on_error=False)
 
 
 async def _send(client: Client, calls: Sequence[Call]) -> list[Any]:

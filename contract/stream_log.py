@@ -6,10 +6,10 @@ from enum import StrEnum
 
 from contract.connection import Client, call_redis
 from contract.errors import BrokerRefusedError
-from contract.event import Event, Status, parse_entry
+from contract.event import Event, MalformedEventError, Status, parse_entry
 from contract.keys import JOBS, StreamKeys
 from contract.limits import PAGE_LIMIT_EVENTS
-from contract.position import Position
+from contract.position import MalformedPositionError, Position
 from contract.scripts import Call, run_calls
 
 
@@ -47,7 +47,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The answer to a batch. `seq` is the last one the log has of this epoch, where the answer is OK or HOLE."""
+    """The answer to a batch. `seq` is the last one the log has of this epoch, where that is OK, HOLE or CANCELLED."""
 
     answer: Answer
     seq: int
@@ -101,4 +101,8 @@ class StreamLog:
 
 def _parse(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
     name, fields = entry
-    return parse_entry(Position.parse(name.decode()), fields.get(b"e", b""))
+    try:
+        position = Position.parse(name.decode())
+    except MalformedPositionError as error:
+        raise MalformedEventError(str(error)) from error
+    return parse_entry(position, fields.get(b"e", b""))

@@ -34,7 +34,7 @@ class ApiError(Exception):
 
 def broker_unavailable() -> ApiError:
     """Redis is away or refuses: nothing was started, and trying again is right."""
-    message = "The broker cannot be reached just now. Nothing was started."
+    message = "The broker cannot be reached just now."
     headers = {"Retry-After": str(BROKER_RETRY_AFTER_S)}
     return ApiError(503, "broker_unavailable", message, type_="server_error", headers=headers)
 

@@ -7,7 +7,7 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import encode_json
 from contract.position import START, MalformedPositionError, Position
 from gateway.addresses import check_stream_id, no_such_stream
-from gateway.api_error import ApiError
+from gateway.api_error import ApiError, broker_unavailable
 from gateway.dialects import DIALECTS, NATIVE
 from gateway.feed import Feed
 from gateway.hub import Hub, NoSuchStreamError
@@ -39,7 +39,6 @@ def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter
         except NoSuchStreamError:
             raise no_such_stream(stream_id) from None
         except (BrokerUnavailableError, BrokerRefusedError):
-            # EventSource gives up for good on any status but 200; this will pass.
             return _come_back(dialect)
         if feed.ended and position >= feed.tape.last:
             return Response(status_code=204)
@@ -47,7 +46,7 @@ def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter
         if index is None:
             gap = encode_json({"asked": str(position), "last": str(feed.tape.last)})
             prologue, index = prologue + feed.dialect.write_note(b"gap", gap), 0
-        return respond(request, Viewer(feed, index, prologue, hub.read_page), feed.dialect.headers)
+        return respond(request, Viewer(feed, max(index, feed.entry), prologue, hub.read_page), feed.dialect.headers)
 
     return router
 
@@ -72,5 +71,8 @@ def _parse_position(text: str | None) -> Position:
 
 
 def _come_back(dialect: str) -> Response:
+    """To a viewer that gives up for good on any status but 200; the others are told what is wrong."""
     written = DIALECTS[dialect]()
+    if not written.resumes:
+        raise broker_unavailable()
     return Response(written.write_retry(RETRY_MS), headers=dict(written.headers))

@@ -5,15 +5,19 @@ so that a hole shows at once; while a read of the log is under way, batches wait
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from contract.event import Event, Kind, encode_json
+from contract.limits import PAGE_LIMIT_EVENTS
 from contract.live import LiveEvents
 from contract.position import Position
 from gateway.audience import Audience, Watcher
 from gateway.dialect import Dialect
 from gateway.tape import Tape
 
+CHECKPOINT_EVENTS = PAGE_LIMIT_EVENTS
+"""A page of the log that begins at a checkpoint reaches beyond the next one."""
 BROKER_UNAVAILABLE = "broker_unavailable"
 
 
@@ -25,7 +29,11 @@ class LogHoleError(Exception):
 
 
 class Feed:
-    """Shared by all viewers of one stream in one dialect. Over when `ended` (its `done` is on the tape) or `lost`."""
+    """Shared by all viewers of one stream in one dialect.
+
+    Over when `ended` (its `done` is on the tape), `lost` (the broker has lost the log), or `broken_off`: its dialect
+    cannot tell of a restart, so who comes later needs a feed that begins with the new epoch.
+    """
 
     def __init__(self, stream_id: str, dialect: Dialect, limit_bytes: int) -> None:
         self.stream_id = stream_id
@@ -34,21 +42,26 @@ class Feed:
         self.state = "queued"
         self.ended = False
         self.lost = False
+        self.broken_off = False
+        self.entry = 0
         self.broker_down = False
         self.news_at = 0.0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.dialect = dialect
+        self._checkpoints: list[tuple[int, Dialect]] = []
         self._reading = False
         self._waiting: list[LiveEvents] = []
 
     @property
     def over(self) -> bool:
-        return self.ended or self.lost
+        return self.ended or self.lost or self.broken_off
 
     # Merging: `offer` from the live channel; `begin_read`, `absorb`..., `end_read` around a read of the log.
 
     def offer(self, live: LiveEvents) -> bool:
         """A batch that was published. True: something is missing, and the caller must read the log."""
+        if self.over:
+            return False
         if self._reading:
             self._waiting.append(live)
             return False
@@ -99,6 +112,11 @@ class Feed:
         return True
 
     def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:
+        index = self.tape.end
+        if kind == b"restart":
+            self._restart(index)
+        elif index % CHECKPOINT_EVENTS == 0:
+            self._checkpoints.append((index, self.dialect.copy()))
         self.tape.append(position, self.dialect.write_event(text, kind, data))
         match kind.decode():
             case Kind.DONE:
@@ -107,6 +125,18 @@ class Feed:
                 self.state = "waiting"
             case Kind.START:
                 self.state = "streaming"
+        self.broken_off = self.dialect.closed and not self.ended
+
+    def _restart(self, index: int) -> None:
+        if not self.ready.done():
+            self.dialect.forget()
+            self.entry = index if not self.dialect.resumes else 0
+        self._checkpoints.append((index, self.dialect.copy()))
+
+    def rewrite(self, index: int) -> tuple[int, Dialect]:
+        """For what memory no longer holds: a place at or shortly before `index`, and a dialect that goes on there."""
+        place, dialect = self._checkpoints[bisect_right(self._checkpoints, index, key=lambda held: held[0]) - 1]
+        return place, dialect.copy()
 
     def _settle(self) -> None:
         if not self.ready.done():

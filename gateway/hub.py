@@ -92,7 +92,7 @@ class Hub:
 
     def _find(self, stream_id: str, dialect: str) -> Feed | None:
         feed = self._feeds.get(stream_id, {}).get(dialect)
-        return None if feed is None or feed.lost else feed
+        return None if feed is None or feed.lost or feed.broken_off else feed
 
     def _add(self, stream_id: str, dialect: str, record: RunRecord) -> Feed:
         feed = Feed(stream_id, DIALECTS[dialect](), self._limits.tape_bytes)
@@ -201,10 +201,14 @@ class Hub:
 
         Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
-        page = await self._log.read_page(feed.stream_id, feed.tape.position_before(index))
-        write = feed.dialect.write_event
+        place, dialect = feed.rewrite(index)
+        page = await self._log.read_page(feed.stream_id, feed.tape.position_before(place))
+        if len(page) <= index - place:
+            feed.lose()
+            raise MalformedEventError(f"the log of {feed.stream_id} lacks what it had")
+        write = dialect.write_event
         written = [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
-        return Slice(b"".join(written), index + len(page))
+        return Slice(b"".join(written[index - place :]), place + len(page))
 
     async def look_after(self, ping_interval_s: float) -> None:
         """Pings the viewers of feeds on which nothing happens, and looks whether Redis still has their streams: that

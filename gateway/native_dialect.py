@@ -3,15 +3,25 @@
 The line rules are those of the WHATWG HTML standard, section 9.2.6; data is JSON in one line, so `data:` is one field.
 """
 
-from contract.errors import SERVER_ERROR, Code, RunError
+from typing import Self
+
 from contract.event import encode_json
 from gateway.dialect import SSE_HEADERS
+from gateway.refusal import STREAM_LOST
 
 
 class NativeDialect:
     """Remembers nothing: an event is written the same wherever it stands."""
 
     headers = SSE_HEADERS
+    resumes = True
+    closed = False
+
+    def copy(self) -> Self:
+        return self
+
+    def forget(self) -> None:
+        """There is nothing to forget: a restart is an event like any other."""
 
     def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:
         """With an id, which moves the viewer's cursor."""
@@ -24,8 +34,10 @@ class NativeDialect:
     def write_retry(self, retry_ms: int) -> bytes:
         return b"retry: %d\n\n" % retry_ms
 
+    def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - whoever comes back need not know why
+        return b""
+
     def write_lost(self) -> bytes:
         """The gateway's own word, so it carries no id."""
-        error = RunError(Code.STREAM_LOST, "The broker has lost this stream.", SERVER_ERROR, retryable=True)
-        done = {"status": "failed", "finish_reason": None, "usage": None, "error": error.as_json(), "timing": None}
+        done = {"status": "failed", "finish_reason": None, "usage": None, "error": STREAM_LOST, "timing": None}
         return self.write_note(b"done", encode_json(done))

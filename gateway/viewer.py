@@ -6,8 +6,14 @@ Bounded: however slow it is, it costs one integer and the newest note of each ki
 import random
 from collections.abc import Awaitable, Callable
 
+from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code
+from contract.event import MalformedEventError
 from gateway.feed import Feed
 from gateway.tape import Slice
+
+STOPPING_CODE = "gateway_stopping"
+STOPPING = "This gateway is being stopped. The run goes on and can be watched from another one."
+UNREADABLE = "The rest of the answer cannot be read just now. The run is not affected."
 
 ReadPage = Callable[[Feed, int], Awaitable[Slice]]
 """(feed, index) -> events from there on, for what memory no longer holds."""
@@ -44,10 +50,12 @@ class Viewer:
     @property
     def is_behind(self) -> bool:
         """Whether memory no longer holds what comes next: `take_page` then, not `take`."""
-        return self._index < self.feed.tape.begin and not self._dismissed_ms
+        return self._index < self.feed.tape.begin and not self._dismissed_ms and not self.finished
 
     def take(self) -> Slice | None:
         """What is to be sent now; None while there is nothing, and for good once `finished`."""
+        if self.finished:
+            return None
         if self._dismissed_ms:
             return self._take_leave()
         events = self.feed.tape.take(self._index)
@@ -62,18 +70,26 @@ class Viewer:
         return events
 
     async def take_page(self) -> Slice:
-        """Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError."""
-        page = await self._read_page(self.feed, self._index)
+        """Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError. The viewer then comes back."""
+        try:
+            page = await self._read_page(self.feed, self._index)
+        except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError):
+            dialect = self.feed.dialect
+            if dialect.resumes:
+                raise
+            self.finished = True
+            return Slice(dialect.write_break(Code.BROKER_UNAVAILABLE, UNREADABLE), self._index)
         self._index = page.end
         return page
 
     def _take_leave(self) -> Slice | None:
-        if self.finished:
-            return None
         self.finished = True
+        dialect = self.feed.dialect
+        if not dialect.resumes:
+            return Slice(dialect.write_break(STOPPING_CODE, STOPPING), self._index)
         # A wish, not a secret: any spread will do.
         retry_ms = random.randint(self._dismissed_ms // 10, self._dismissed_ms)  # noqa: S311
-        return Slice(self.feed.dialect.write_retry(retry_ms), self._index)
+        return Slice(dialect.write_retry(retry_ms), self._index)
 
     def _take_end(self) -> Slice | None:
         if self.feed.lost and not self._told_lost:

@@ -3,7 +3,6 @@
 import sys
 
 from simulator.app import create_app
-from simulator.exchange import Stage
 from simulator.pace import Pace
 from simulator.server import listen, serve
 from simulator.settings import read_settings
@@ -16,9 +15,8 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"simulator: {error}")
     pace = Pace(settings.first_chunk_ms, settings.chunks_per_s, settings.jitter)
-    stage = Stage()
     with listener:
-        serve(create_app(pace, stage), listener, stage)
+        serve(create_app(pace), listener)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,16 @@ from fastapi.responses import JSONResponse, Response
 
 from simulator.catalogue import CATALOGUE, OWNER
 from simulator.errors import ApiError, Refused
-from simulator.exchange import ClientLeft, FrameworkError, Stage
+from simulator.exchange import ClientLeft, FrameworkError
 from simulator.pace import Pace
 from simulator.provider import Provider, find_model
 
 MOST_BODY_BYTES = 16 * 1024 * 1024
 
 
-def create_app(pace: Pace, stage: Stage) -> FastAPI:
-    """`pace` is for models that have none of their own. Whoever stops the server closes the `stage` first."""
-    provider = Provider(pace, stage)
+def create_app(pace: Pace) -> FastAPI:
+    """`pace` is for models that have none of their own."""
+    provider = Provider(pace)
     app = FastAPI(title="Manycast simulator", openapi_url=None)
 
     @app.post("/v1/chat/completions")

@@ -8,7 +8,7 @@ from simulator.catalogue import CATALOGUE, Model
 from simulator.chat_request import ChatRequest, read_chat_request
 from simulator.envelope import Envelope, Usage
 from simulator.errors import Refused, unknown_model
-from simulator.exchange import Exchange, Stage
+from simulator.exchange import Exchange
 from simulator.pace import Pace
 from simulator.performance import Performance
 from simulator.refusals import Refusals
@@ -18,10 +18,9 @@ from simulator.tally import Ending, Tally
 class Provider:
     """One provider per process: its counts and its memory of refusals live as long as it does."""
 
-    def __init__(self, pace: Pace, stage: Stage) -> None:
+    def __init__(self, pace: Pace) -> None:
         self.tally = Tally()
         self._pace = pace
-        self._stage = stage
         self._refusals = Refusals()
 
     def answer(self, body: bytes) -> Exchange:
@@ -39,7 +38,7 @@ class Provider:
         performance = self._prepare(model, request)
         play = performance.stream if request.stream else performance.answer_whole
         self.tally.begin(known)
-        return Exchange(play, self._stage, self._count_ending(known))
+        return Exchange(play, self._count_ending(known))
 
     def _refuse_if_due(self, model: Model, request: ChatRequest, body: bytes) -> None:
         if model.refusal is None:

@@ -11,11 +11,9 @@ from typing import Any
 
 import uvicorn
 
-from simulator.exchange import Stage
-
-# What uvicorn says when a connection is cut on purpose, by a fault or by the end of the server.
-EXPECTED = "ASGI callable returned without "
-FLUSH_S = 0.3
+# What uvicorn says when a fault cuts the connection on purpose.
+EXPECTED = "ASGI callable returned without completing response."
+GRACE_S = 0.2
 KEEP_ALIVE_S = 75
 
 
@@ -41,10 +39,6 @@ def address_of(listener: socket.socket) -> str:
 class Server(uvicorn.Server):
     """Stops at once: a provider that is told to stop does not finish its answers first."""
 
-    def __init__(self, config: uvicorn.Config, stage: Stage) -> None:
-        super().__init__(config)
-        self._stage = stage
-
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or []:
@@ -52,9 +46,8 @@ class Server(uvicorn.Server):
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._stage.close()
-        # A client that reads nothing would keep its connection, and with it the server, for ever.
-        asyncio.get_running_loop().call_later(FLUSH_S, self._abort_connections)
+        # Uvicorn waits for each answer to end, but a stalled one never does, nor one that its client does not read.
+        asyncio.get_running_loop().call_later(GRACE_S, self._abort_connections)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, _: FrameType | None) -> None:
@@ -67,7 +60,7 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def serve(app: Any, listener: socket.socket, stage: Stage) -> None:
+def serve(app: Any, listener: socket.socket) -> None:
     """Serves until SIGTERM or SIGINT."""
     config = uvicorn.Config(
         app,
@@ -76,5 +69,5 @@ def serve(app: Any, listener: socket.socket, stage: Stage) -> None:
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not str(record.msg).startswith(EXPECTED))
-    Server(config, stage).run([listener])
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != EXPECTED)
+    Server(config).run([listener])

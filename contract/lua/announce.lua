@@ -16,7 +16,11 @@ if ARGV[2] == '0' then
 else
   redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+end
+-- Workers may have different lifetimes: the keys outlive the last of them.
+local longest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
+if longest then
+  redis.call('PEXPIREAT', KEYS[1], longest)
+  redis.call('PEXPIREAT', KEYS[2], longest)
 end
 return redis.call('ZCARD', KEYS[1])

@@ -1,6 +1,7 @@
 -- claim: gives a job that was delivered to this worker a new epoch; from here on older epochs write nothing.
 -- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs
--- ARGV: 1 owner, 2 entry of the job, 3 most workers that may be lost, 4 most epochs, 5 lifetime of a new log in ms
+-- ARGV: 1 owner, 2 entry of the job, 3 most workers that may be lost, 4 most epochs, 5 lifetime in ms, 6 name of this
+--   call: repeated under the same name, because its reply was lost, it gets the same lease again
 -- Returns: {answer, epoch, next seq, request, queued ms}: run; cancelled (a cancel was asked: finish it so); lost (no
 --   attempt is left, or the run wants none: finish it as failed); or {gone}: nothing to do, the job is retired or is
 --   another worker's
@@ -8,7 +9,7 @@
 -- Cost: O(1)
 
 local state = redis.call('HMGET', KEYS[2], 'status', 'epoch', 'last', 'cancel', 'owner', 'released', 'lost',
-  'on_lost', 'request', 'created_ms', 'job')
+  'on_lost', 'request', 'created_ms', 'job', 'claim')
 if not state[1] or is_final(state[1]) or state[11] ~= ARGV[2] then
   retire_job(KEYS[4], ARGV[2])
   return { 'gone' }
@@ -17,26 +18,31 @@ end
 local pending = redis.call('XPENDING', KEYS[4], 'workers', ARGV[2], ARGV[2], 1)
 if not pending[1] or pending[1][2] ~= ARGV[1] then return { 'gone' } end
 
-local last = state[3]
-local lost = tonumber(state[7])
-local taken_over = state[5] and state[5] ~= ARGV[1] and not state[6]
-if taken_over then lost = lost + 1 end
-local epoch = string.format('%d', tonumber(state[2]) + 1)
-local now = now_ms()
-redis.call('HSET', KEYS[2], 'status', 'running', 'epoch', epoch, 'owner', ARGV[1], 'lost', string.format('%d', lost),
-  'claimed_ms', string.format('%d', now))
-redis.call('HDEL', KEYS[2], 'released')
-
-if state[4] then return { 'cancelled', epoch, 1, '', now - state[10] } end
-local again = tonumber(epoch) > 1
-if lost >= tonumber(ARGV[3]) or tonumber(epoch) > tonumber(ARGV[4]) or (again and state[8] == 'fail') then
-  return { 'lost', epoch, 1, '', now - state[10] }
+local last, epoch, lost = state[3], state[2], tonumber(state[7])
+local is_repeated = state[12] == ARGV[6] and state[1] == 'running'
+if not is_repeated then
+  if state[5] and state[5] ~= ARGV[1] and not state[6] then lost = lost + 1 end
+  epoch = string.format('%d', tonumber(epoch) + 1)
+  redis.call('HSET', KEYS[2], 'status', 'running', 'epoch', epoch, 'owner', ARGV[1], 'claim', ARGV[6],
+    'lost', string.format('%d', lost))
+  redis.call('HSETNX', KEYS[2], 'claimed_ms', string.format('%d', now_ms()))
+  redis.call('HDEL', KEYS[2], 'released')
+  redis.call('PEXPIRE', KEYS[2], ARGV[5])
+  redis.call('PEXPIRE', KEYS[1], ARGV[5])
 end
-local next_seq = 1
-if last ~= '0-0' then
+local queued_ms = redis.call('HGET', KEYS[2], 'claimed_ms') - state[10]
+
+if state[4] then return { 'cancelled', epoch, 1, '', queued_ms } end
+-- Where nothing was lost and nothing shown, nobody can tell this attempt from the first.
+local is_second = lost > 0 or last ~= '0-0'
+if lost >= tonumber(ARGV[3]) or tonumber(epoch) > tonumber(ARGV[4]) or (is_second and state[8] == 'fail') then
+  return { 'lost', epoch, 1, '', queued_ms }
+end
+local next_seq = last_seq_of(epoch, last) + 1
+if last ~= '0-0' and not is_repeated then
   local reason = state[6] and 'worker_stopped' or 'worker_lost'
   local line = 'restart {"epoch":' .. epoch .. ',"reason":"' .. reason .. '"}'
   next_seq = write_events(KEYS[1], KEYS[2], KEYS[3], last, epoch, 1, { line }, 1, ARGV[5]) + 1
 end
 redis.call('PUBLISH', KEYS[3], '!\nping {"state":"waiting"}')
-return { 'run', epoch, next_seq, state[9], now - state[10] }
+return { 'run', epoch, next_seq, state[9], queued_ms }

@@ -11,7 +11,7 @@ if ARGV[2] == '0' then
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. string.format('%d', now + ARGV[3]))
 end
-local sum, told, told_ms = 0, -1, 0
+local sum, told, told_ms, longest = 0, -1, 0, now
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   if fields[i] == '=told' then
@@ -19,14 +19,19 @@ for i = 1, #fields, 2 do
     told, told_ms = tonumber(count), tonumber(at)
   else
     local count, expiry = string.match(fields[i + 1], '^(%d+) (%d+)$')
-    if tonumber(expiry) > now then sum = sum + count else redis.call('HDEL', KEYS[1], fields[i]) end
+    if tonumber(expiry) > now then
+      sum, longest = sum + count, math.max(longest, tonumber(expiry))
+    else
+      redis.call('HDEL', KEYS[1], fields[i])
+    end
   end
 end
 -- With nobody left the key goes by itself: the telling below would only be heard by nobody.
-redis.call('PEXPIRE', KEYS[1], ARGV[3] * 2)
+local ends_at = string.format('%d', longest + ARGV[3])
+redis.call('PEXPIREAT', KEYS[1], ends_at)
 if sum == told then return { sum, 0 } end
 if now - told_ms < tonumber(ARGV[4]) then return { sum, 1 } end
 redis.call('HSET', KEYS[1], '=told', string.format('%d %d', sum, now))
-redis.call('PEXPIRE', KEYS[1], ARGV[3] * 2)
+redis.call('PEXPIREAT', KEYS[1], ends_at)
 redis.call('PUBLISH', KEYS[2], string.format('!\nviewers {"viewers":%d}', sum))
 return { sum, 0 }

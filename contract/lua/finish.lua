@@ -12,12 +12,13 @@ if not state[1] then
   return { 'gone', 0 }
 end
 if state[1] ~= ARGV[1] then return { 'lost', 0 } end
-if is_final(state[3]) then return { 'ok', 0 } end
+local had = last_seq_of(ARGV[1], state[2])
+if is_final(state[3]) then return { 'ok', had } end
 if state[3] ~= 'running' then return { 'lost', 0 } end
-local seq = write_events(KEYS[1], KEYS[2], KEYS[3], state[2], ARGV[1], tonumber(ARGV[2]), ARGV, 6, ARGV[3])
-if not seq then
-  local last_epoch, last_seq = string.match(state[2], '^(%d+)-(%d+)$')
-  return { 'hole', last_epoch == ARGV[1] and tonumber(last_seq) or 0 }
-end
+local first, from = tonumber(ARGV[2]), 6
+-- The run goes on, so the log has no `done`: it must not be passed over with lines that the log has under its seq.
+if first + #ARGV - from <= had then first, from = had + 1, #ARGV end
+local seq = write_events(KEYS[1], KEYS[2], KEYS[3], state[2], ARGV[1], first, ARGV, from, ARGV[3])
+if not seq then return { 'hole', had } end
 close_run(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[#ARGV], ARGV[3])
 return { 'ok', seq }

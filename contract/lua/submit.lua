@@ -15,8 +15,13 @@ if KEYS[3] then
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then return { 'ok', ARGV[1] } end
-redis.pcall('XGROUP', 'CREATE', KEYS[2], 'workers', '0', 'MKSTREAM')
-local waiting = redis.call('XLEN', KEYS[2]) - redis.call('XPENDING', KEYS[2], 'workers')[1]
+local pending = redis.pcall('XPENDING', KEYS[2], 'workers')
+if pending.err then
+  -- The group comes before the job, so that no worker can miss it.
+  redis.call('XGROUP', 'CREATE', KEYS[2], 'workers', '0', 'MKSTREAM')
+  pending = { 0 }
+end
+local waiting = redis.call('XLEN', KEYS[2]) - pending[1]
 if waiting >= tonumber(ARGV[6]) then return { 'full', '' } end
 local entry = redis.call('XADD', KEYS[2], '*', 'id', ARGV[1])
 redis.call('HSET', KEYS[1], 'status', 'queued', 'epoch', '0', 'last', '0-0', 'request', ARGV[2], 'model', ARGV[3],

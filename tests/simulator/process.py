@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 WITHOUT_PAUSES = {"SIMULATOR_FIRST_CHUNK_MS": "0", "SIMULATOR_CHUNKS_PER_S": "0"}
 
 

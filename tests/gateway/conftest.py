@@ -1,0 +1,33 @@
+"""A gateway of its own process on the shared broker, and somebody who writes runs by hand."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx2
+import pytest
+
+from contract.connection import Client, call_redis
+from tests.broker import Broker
+from tests.gateway.author import Author
+from tests.stack import Gateway
+
+
+@pytest.fixture(scope="session")
+def gateway(broker: Broker) -> Iterator[Gateway]:
+    """It keeps little in memory, so that whoever comes late reads pages of the log."""
+    settings = {"MANYCAST_TAPE_LIMIT_BYTES": "20000", "MANYCAST_PING_INTERVAL_S": "0.4", "MANYCAST_HEAD_WAIT_S": "1"}
+    gateway = Gateway(broker.url, **settings)
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture
+async def http(gateway: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+async def author(client: Client) -> Author:
+    """Takes every job there is: nobody else works on this broker."""
+    await call_redis(client, "FLUSHALL")
+    return Author(client)
