@@ -6,7 +6,9 @@ import { make } from "./element.js";
 import { icon } from "./icons.js";
 import { growingText } from "./markdown.js";
 
-const MOST_PER_FRAME = 6000; // characters: a whole answer that comes at once must not hold up the page
+// A whole answer that comes at once must not hold up the page: it is written in pieces, some milliseconds a frame.
+const PIECE = 2000; // characters
+const FRAME_MS = 12;
 
 export class ChoiceView {
   constructor(index) {
@@ -25,13 +27,21 @@ export class ChoiceView {
     if (choice.reasoning) this.#drawReasoning(choice, over);
     if (choice.refusal) this.#drawRefusal(choice.refusal);
     choice.tool_calls.forEach((call, index) => call && this.#drawCall(call, index, over || choice.finish_reason !== null));
-    const words = nextPiece(choice.content, this.written, over);
-    if (words) this.text.write(words);
-    this.written += words.length;
-    const complete = nextPiece(choice.content, this.written, over) === "";
+    const complete = this.#write(choice.content, over);
     if (complete && over && !this.ended) this.text.end();
     this.ended = complete && over;
     return complete;
+  }
+
+  #write(content, over) {
+    const begun = performance.now();
+    let piece = nextPiece(content, this.written, over);
+    while (piece && performance.now() - begun < FRAME_MS) {
+      this.text.write(piece);
+      this.written += piece.length;
+      piece = nextPiece(content, this.written, over);
+    }
+    return piece === "";
   }
 
   clear() {
@@ -81,7 +91,7 @@ export class ChoiceView {
 
 /** The next piece of `text` from `start`. Never half a character: a provider may cut a surrogate pair in two. */
 function nextPiece(text, start, over) {
-  let end = Math.min(text.length, start + MOST_PER_FRAME);
+  let end = Math.min(text.length, start + PIECE);
   const last = text.charCodeAt(end - 1);
   if (end > start && last >= 0xd800 && last < 0xdc00 && !(over && end === text.length)) end -= 1;
   return text.slice(start, end);

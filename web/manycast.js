@@ -173,7 +173,7 @@ class Viewer {
       if (quiet || this.#source.readyState !== EventSource.OPEN) this.#open();
     };
     const listeners = [
-      [globalThis, "online", wake],
+      [globalThis, "online", () => this.#open()], // on another network, perhaps: the line of before is dead
       [globalThis, "offline", () => this.#enter("offline")],
       [globalThis, "pageshow", (event) => event.persisted && wake()],
       [globalThis.document, "visibilitychange", () => document.visibilityState === "visible" && wake()],

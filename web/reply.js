@@ -101,6 +101,7 @@ export class Reply {
       complete = this.views[index].draw(choice, this.over) && complete;
     });
     if (!complete) this.drawSoon();
+    else if (this.over) this.element.ariaBusy = "false";
     this.hooks.drawn?.();
   }
 
@@ -145,7 +146,6 @@ export class Reply {
 
   #settle(state) {
     this.over = true;
-    this.element.ariaBusy = "false";
     this.element.dataset.state = state;
     this.element.dataset.status = this.done?.status ?? state;
     this.drawSoon();

@@ -231,6 +231,17 @@ async def test_scrolling_up_lets_go_and_the_button_comes_back(page: Page, peer: 
     await page.wait_for_function(at_end)
 
 
+async def test_being_offline_is_said_and_the_line_is_made_anew_after_it(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="begun\n") + "…", chunk(3, content="\nand ended") + done("1-4"))
+    await ask(page, peer)
+    await expect(page.locator(".text")).to_have_text("begun")
+    await page.context.set_offline(True)
+    await expect(page.locator(".state")).to_contain_text("You are offline")
+    await page.context.set_offline(False)
+    await expect(page.locator(".text")).to_have_text("begunand ended")
+    assert peer.asked == [None, "1-2"]
+
+
 async def test_it_says_that_a_simulator_answers_and_that_nobody_works(page: Page, peer: Peer) -> None:
     peer.models[0]["owned_by"] = "manycast-simulator"
     peer.readiness["workers"] = 0
