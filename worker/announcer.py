@@ -6,6 +6,7 @@ import logging
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.roster import Model, Offer, announce, leave
+from worker.outage import Outage
 from worker.source import Source
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class Announcer:
         self._worker = worker
         self._default_model = default_model
         self._models: tuple[Model, ...] = ()
+        self._outage = Outage(logger, "this worker is not announced")
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -37,8 +39,9 @@ class Announcer:
                 try:
                     offer = Offer(self._models, self._default_model)
                     await announce(self._client, self._worker, round(LIFETIME_S * 1000), offer)
+                    self._outage.end()
                 except (BrokerUnavailableError, BrokerRefusedError) as error:
-                    logger.warning("not announced: %s", error)
+                    self._outage.note(error)
                 await asyncio.wait([listing], timeout=ANNOUNCE_EVERY_S)
                 if listing.done():
                     listing.result()

@@ -83,6 +83,8 @@ class Worker:
         await asyncio.wait([stopping, *lasting, *taking], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         fallen = [task for task in (*lasting, *taking) if task.done()]
+        for task in fallen:
+            logger.critical("%s has fallen: this worker must end", task.get_name())
         await self._end(lasting, taking, hurry)
         for task in fallen:
             task.result()
@@ -92,6 +94,7 @@ class Worker:
     ) -> None:
         logger.info("worker %s takes no more jobs; %d runs go on", self.name, len(self._workshop.generations))
         await _cancel(taking)
+        await self._reader.collect()
         await self._announcer.leave()
         await self._workshop.finish(self._grace_s, hurry)
         await self._workshop.give_back(self._queue, self.name)

@@ -15,6 +15,7 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, Ru
 from contract.event import Chunk, Kind, Status, chunk_difference, encode_json, entry_line, shared_fields
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
 from contract.stream_log import Answer
+from worker.outage import Outage
 from worker.outcome import Outcome, broker_unavailable, done_line, worker_failed, worker_lost
 from worker.outlet import Outlet
 from worker.provider_error import own_error
@@ -74,11 +75,13 @@ class Generation:
     async def run(self) -> None:
         """Until the run has its `done`, or is not ours any more."""
         claim = await self._claim_job()
-        if claim.verdict is Verdict.GONE or self._has_left:
+        if claim.verdict is Verdict.GONE:
+            return
+        self.lease = Lease(self.job, claim.epoch)
+        if self._has_left:
             return
         self._claim = claim
         self._claimed_at = self._clock()
-        self.lease = Lease(self.job, claim.epoch)
         stream_id = self.job.stream_id
         outlet = Outlet(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.heed)
         self._outlet = outlet
@@ -124,12 +127,12 @@ class Generation:
             self._asking.cancel()
 
     async def _claim_job(self) -> Claim:
-        terms, pause_s = self._terms, 0.05
+        terms, pause_s, outage = self._terms, 0.05, Outage(logger, f"run {self.job.stream_id} cannot be claimed")
         while not self._has_left:
             try:
                 return await self._queue.claim(self.job, terms.worker, terms.attempts, terms.most_epochs)
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                logger.warning("job of %s cannot be claimed yet: %s", self.job.stream_id, error)
+                outage.note(error)
             await asyncio.sleep(pause_s)
             pause_s = min(LONGEST_CLAIM_PAUSE_S, pause_s * 2)
         return Claim(Verdict.GONE)

@@ -9,6 +9,7 @@ import logging
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import Job, JobQueue
+from worker.outage import Outage
 from worker.workshop import Workshop
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class JobReader:
         self._overdue_ms = max(1, round(lease_s * 1000 * OVERDUE_SHARE))
         self._block_s = min(LONGEST_BLOCK_S, lease_s / POLLS_PER_LEASE)
         self._rung = asyncio.Event()
+        self._outage = Outage(logger, "no jobs can be read")
 
     def look_now(self) -> None:
         """A job may have been given back."""
@@ -50,11 +52,19 @@ class JobReader:
                     is_sure = True
                 await self._look()
                 pause_s = 0.0
+                self._outage.end()
             except (BrokerUnavailableError, BrokerRefusedError, TimeoutError) as error:
-                logger.warning("no jobs can be read: %s", error or "no answer in time")
+                self._outage.note(error)
                 is_sure = False
                 pause_s = min(LONGEST_PAUSE_S, pause_s * 2 or 0.05)
                 await asyncio.sleep(pause_s)
+
+    async def collect(self) -> None:
+        """After `run` was cancelled: starts what it left delivered, so that it ends or is given back like the rest."""
+        try:
+            await self._recover()
+        except (BrokerUnavailableError, BrokerRefusedError, TimeoutError) as error:
+            self._outage.note(error)
 
     async def _recover(self) -> None:
         """After any trouble: the group may be gone, and replies with jobs in them may have been lost."""

@@ -9,6 +9,7 @@ import logging
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
 from worker.generation import Generation
+from worker.outage import Outage
 from worker.workshop import Workshop
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class LeaseKeeper:
         self._worker = worker
         self._period_s = lease_s / 3
         self._asked = asyncio.Event()
+        self._outage = Outage(logger, "leases are not renewed")
 
     def renew_now(self) -> None:
         """Something may have been missed: a renewal tells of cancels, too."""
@@ -41,8 +43,9 @@ class LeaseKeeper:
                 # A half-open connection must not cost the lease: the next call gets another one.
                 async with asyncio.timeout(max(self._period_s, 0.5)):
                     await self._renew_all()
+                self._outage.end()
             except (BrokerUnavailableError, TimeoutError) as error:
-                logger.warning("leases not renewed: %s", error or "no answer in time")
+                self._outage.note(error)
             try:
                 async with asyncio.timeout(max(0.0, begun + self._period_s - clock())):
                     await self._asked.wait()

@@ -107,10 +107,13 @@ class OpenAISource:
     async def _open(self, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
         """One call of the provider. Raises: _RefusedError before the first chunk, RunFailedError."""
         try:
-            async with self._client.chat.completions.with_streaming_response.create(
-                model=str(body.get("model", "")), messages=[], stream=True, extra_body=body
-            ) as response:
-                async for chunk in _chunks(response.http_response):
+            async with (
+                self._client.chat.completions.with_streaming_response.create(
+                    model=str(body.get("model", "")), messages=[], stream=True, extra_body=body
+                ) as response,
+                aclosing(_chunks(response.http_response)) as chunks,
+            ):
+                async for chunk in chunks:
                     yield chunk
         except openai.APIStatusError as error:
             asked_s = retry_after_s(error.response.headers, time.time())

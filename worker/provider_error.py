@@ -4,6 +4,7 @@ docs/protocol.md, section 7, lists our own codes; a provider's code is passed on
 """
 
 import email.utils
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,20 +55,22 @@ def retry_after_s(headers: Mapping[str, str], now_unix_s: float) -> float | None
 
     RFC 9110, section 10.2.3, and OpenAI's own `retry-after-ms`.
     """
-    try:
-        if (milliseconds := headers.get("retry-after-ms")) is not None:
-            return max(0.0, float(milliseconds) / 1000)
-    except ValueError:
-        pass
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return max(0.0, milliseconds / 1000)
     text = headers.get("retry-after")
-    if text is None:
-        return None
+    seconds = _number(text)
+    if seconds is None and text is not None and (date := email.utils.parsedate_tz(text)) is not None:
+        seconds = email.utils.mktime_tz(date) - now_unix_s
+    return None if seconds is None else max(0.0, seconds)
+
+
+def _number(text: str | None) -> float | None:
     try:
-        return max(0.0, float(text))
+        number = float(text or "")
     except ValueError:
-        pass
-    date = email.utils.parsedate_tz(text)
-    return None if date is None else max(0.0, email.utils.mktime_tz(date) - now_unix_s)
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _error_fields(value: object) -> Mapping[str, Any]:

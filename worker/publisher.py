@@ -10,6 +10,7 @@ import logging
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.limits import BATCH_LIMIT_BYTES
 from contract.stream_log import Batch, StreamLog
+from worker.outage import Outage
 from worker.outlet import Outlet
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Publisher:
         self._unsent_bytes = 0
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
+        self._outage = Outage(logger, "events wait in memory")
 
     @property
     def is_full(self) -> bool:
@@ -81,7 +83,7 @@ class Publisher:
         try:
             answers = await self._log.write([batch for _, batch in round_trip])
         except BrokerUnavailableError as error:
-            logger.warning("Redis cannot be reached, %d bytes wait: %s", self._unsent_bytes, error)
+            self._outage.note(error)
             for outlet, _ in round_trip:
                 self.send(outlet)
             return False
@@ -89,7 +91,7 @@ class Publisher:
         for (outlet, batch), answer in zip(round_trip, answers, strict=True):
             if isinstance(answer, BrokerRefusedError):
                 is_taken = False
-                logger.warning("Redis refuses to store, %d bytes wait: %s", self._unsent_bytes, answer)
+                self._outage.note(answer)
                 outlet.refuse(asyncio.get_running_loop().time())
             else:
                 outlet.settle(batch, answer)
@@ -97,6 +99,8 @@ class Publisher:
                 self.send(outlet)
             elif outlet in self._unsent:
                 self._account(outlet)
+        if is_taken:
+            self._outage.end()
         self._turn()
         return is_taken
 

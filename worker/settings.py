@@ -1,7 +1,20 @@
 """The worker's settings, from the environment. docs/operations.md lists them."""
 
-from pydantic import Field, ValidationError
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _redis_address(url: str) -> str:
+    """Raises: ValueError, where redis-py would only do so much later."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
+    # To ask for the port is to have it read.
+    _ = parts.port
+    return url
 
 
 class Settings(BaseSettings):
@@ -9,7 +22,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MANYCAST_", env_ignore_empty=True, extra="ignore")
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", pattern="^(redis|rediss|unix)://")
+    redis_url: Annotated[str, AfterValidator(_redis_address)] = Field(
+        "redis://127.0.0.1:6379/0", validation_alias="REDIS_URL"
+    )
     openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY")
     openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL")
 
@@ -46,4 +61,6 @@ def read_settings() -> Settings:
         # pydantic names a field by its alias where it has one, else by itself.
         name = str(first["loc"][0])
         name = name if name.isupper() else f"MANYCAST_{name.upper()}"
-        raise MalformedSettingError(f"{name}={first['input']}: {first['msg']}") from None
+        # An address may hold a password.
+        value = "" if name == "REDIS_URL" else f"={first['input']}"
+        raise MalformedSettingError(f"{name}{value}: {first['msg']}") from None

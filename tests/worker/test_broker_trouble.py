@@ -1,0 +1,196 @@
+"""Redis goes, comes back, forgets, or refuses: nothing is lost or told twice, or viewers are told what is."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from contract.connection import Client, call_redis
+from contract.event import Event
+from contract.keys import StreamKeys
+from tests.broker import Broker
+from tests.stack import Simulator, Worker, closing_all
+from tests.worker.conftest import QUICK
+from tests.worker.stage import Desk, chunks, counts, done, has_chunks, until
+
+STEADY = {"chunks_per_s": 50, "chunks": 150, "seed": 7}
+
+
+def restart(broker: Broker) -> None:
+    broker.stop()
+    broker.start()
+
+
+def crash(broker: Broker) -> None:
+    """It loses what it has not synced: up to a second of what it confirmed."""
+    broker.kill()
+    broker.start()
+
+
+def freeze(broker: Broker) -> None:
+    os.kill(broker.pid, signal.SIGSTOP)
+    asyncio.get_running_loop().call_later(1.0, os.kill, broker.pid, signal.SIGCONT)
+
+
+async def whole_run(desk: Desk) -> list[Event]:
+    """What the same request leaves where nothing happens."""
+    return await desk.run("demo-long", simulator={**STEADY, "chunks_per_s": 0})
+
+
+@pytest.mark.parametrize("trouble", [restart, crash, freeze], ids=lambda trouble: trouble.__name__)
+async def test_a_run_goes_on_where_it_was_when_redis_is_back(
+    desk: Desk, worker: Worker, fragile_broker: Broker, trouble: Callable[[Broker], None]
+) -> None:
+    stream_id = await desk.submit("demo-long", simulator=STEADY)
+    await desk.events_until(stream_id, has_chunks(20))
+    trouble(fragile_broker)
+    events = await desk.finished(stream_id)
+    assert done(events)["status"] == "completed"
+    contents = [chunk["choices"] for chunk in chunks(events)]
+    assert contents == [chunk["choices"] for chunk in chunks(await whole_run(desk))]
+    assert "Traceback" not in worker.output
+
+
+async def test_cut_connections_cost_nothing(desk: Desk, worker: Worker, fragile_client: Client) -> None:
+    stream_id = await desk.submit("demo-long", simulator=STEADY)
+    for count in (10, 40, 70, 100):
+        await desk.events_until(stream_id, has_chunks(count))
+        await call_redis(fragile_client, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await call_redis(fragile_client, "CLIENT", "KILL", "TYPE", "pubsub")
+    events = await desk.finished(stream_id)
+    assert done(events)["status"] == "completed"
+    assert len(chunks(events)) == len(chunks(await whole_run(desk)))
+
+
+async def test_a_wiped_redis_stops_the_provider(
+    desk: Desk, worker: Worker, fragile_broker: Broker, provider: Simulator
+) -> None:
+    aborted = counts(provider.url, "demo-long").get("aborted", 0)
+    stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20})
+    await desk.events_until(stream_id, has_chunks(3))
+    fragile_broker.stop()
+    fragile_broker.wipe()
+    fragile_broker.start()
+    await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
+    assert await desk.events(stream_id) == []
+    assert done(await desk.run("demo-fast"))["status"] == "completed"
+
+
+async def test_lost_writes_of_a_failover_are_written_again(desk: Desk, worker: Worker, fragile_client: Client) -> None:
+    stream_id = await desk.submit("demo-long", simulator=STEADY)
+    await desk.events_until(stream_id, has_chunks(20))
+    keys = StreamKeys.of(stream_id)
+    then = {key: await call_redis(fragile_client, "DUMP", key) for key in (keys.log, keys.meta)}
+    await desk.events_until(stream_id, has_chunks(40))
+    pipeline = fragile_client.pipeline(transaction=True)
+    for key, dump in then.items():
+        pipeline.restore(key, 60_000, dump, replace=True)
+    await pipeline.execute()
+    events = await desk.finished(stream_id)
+    assert done(events)["status"] == "completed"
+    assert len(chunks(events)) == len(chunks(await whole_run(desk)))
+
+
+async def test_a_hole_that_cannot_be_filled_ends_the_stream_as_lost(
+    desk: Desk, worker: Worker, fragile_client: Client, provider: Simulator
+) -> None:
+    aborted = counts(provider.url, "fault-huge").get("aborted", 0)
+    # Megabytes push the first chunks out of the worker's memory.
+    stream_id = await desk.submit("fault-huge", simulator={"chunks_per_s": 5, "chunks": 100})
+    await desk.events_until(stream_id, has_chunks(1))
+    keys = StreamKeys.of(stream_id)
+    pipeline = fragile_client.pipeline(transaction=True)
+    pipeline.dump(keys.log).dump(keys.meta)
+    log, meta = await pipeline.execute()
+    kept = await desk.events(stream_id)
+    await desk.events_until(stream_id, has_chunks(len(kept) + 4))
+    pipeline.restore(keys.log, 60_000, log, replace=True).restore(keys.meta, 60_000, meta, replace=True)
+    await pipeline.execute()
+    end = done(await desk.finished(stream_id))
+    assert (end["status"], end["error"]["code"]) == ("failed", "stream_lost")
+    await until(lambda: counts(provider.url, "fault-huge").get("aborted", 0) == aborted + 1)
+
+
+async def test_a_full_redis_that_gets_room_again_loses_nothing(
+    desk: Desk, worker: Worker, fragile_client: Client
+) -> None:
+    stream_id = await desk.submit("demo-long", simulator=STEADY)
+    await desk.events_until(stream_id, has_chunks(10))
+    await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "1")
+    await until(lambda: "events wait in memory" in worker.output, lambda: worker.output)
+    await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "0")
+    events = await desk.finished(stream_id)
+    assert done(events)["status"] == "completed"
+    assert len(chunks(events)) == len(chunks(await whole_run(desk)))
+
+
+async def test_a_redis_that_refuses_for_too_long_ends_the_run_and_keeps_what_came(
+    desk: Desk, fragile_broker: Broker, fragile_client: Client, provider: Simulator
+) -> None:
+    worker = Worker(fragile_broker.url, provider.url, **QUICK, MANYCAST_BROKER_PATIENCE_S="0.5")
+    with closing_all(worker):
+        aborted = counts(provider.url, "demo-long").get("aborted", 0)
+        stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20})
+        await desk.events_until(stream_id, has_chunks(3))
+        await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "1")
+        await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
+        await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "0")
+        events = await desk.finished(stream_id)
+        end = done(events)
+        assert (end["status"], end["error"]["code"]) == ("failed", "broker_unavailable")
+        assert len(chunks(events)) > 10
+
+
+async def test_a_generator_is_held_back_while_too_much_waits_for_redis(
+    desk: Desk, fragile_broker: Broker, fragile_client: Client, provider: Simulator
+) -> None:
+    tight = {"MANYCAST_UNSENT_LIMIT_BYTES": str(1 << 20), "MANYCAST_CHUNK_TIMEOUT_S": "0.5"}
+    worker = Worker(fragile_broker.url, provider.url, **{**QUICK, **tight, "MANYCAST_LEASE_S": "60"})
+    with closing_all(worker):
+        await desk.run("demo-fast")
+        await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "100mb")
+        stream_id = await desk.submit("fault-huge", simulator={"chunks_per_s": 0, "chunks": 60})
+        await desk.events_until(stream_id, has_chunks(5))
+        await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "1")
+        await until(lambda: "events wait in memory" in worker.output)
+        # Its next word to Redis comes after longer than a provider's silence is suffered.
+        await until(lambda: "not announced" in worker.output)
+        assert memory_bytes(worker) < 200 << 20
+        await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "0")
+        events = await desk.finished(stream_id)
+        assert done(events)["status"] == "completed"
+        assert len(chunks(events)) >= 60
+
+
+def memory_bytes(part: Worker) -> int:
+    status = Path(f"/proc/{part.process.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1]) * 1024
+
+
+async def test_a_worker_stops_cleanly_while_redis_is_away(
+    desk: Desk, fragile_broker: Broker, provider: Simulator
+) -> None:
+    worker = Worker(fragile_broker.url, provider.url, **QUICK, MANYCAST_GRACE_S="0.5")
+    with closing_all(worker):
+        stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20})
+        await desk.events_until(stream_id, has_chunks(3))
+        fragile_broker.stop()
+        worker.signal(signal.SIGTERM)
+        assert await asyncio.to_thread(worker.wait) == 0
+        assert "Traceback" not in worker.output, worker.output
+
+
+async def test_a_worker_waits_for_a_redis_that_is_not_there_yet(
+    desk: Desk, fragile_broker: Broker, provider: Simulator
+) -> None:
+    fragile_broker.stop()
+    worker = Worker(fragile_broker.url, provider.url, **QUICK)
+    with closing_all(worker):
+        await until(lambda: "no jobs can be read" in worker.output, lambda: worker.output)
+        fragile_broker.start()
+        assert done(await desk.run("demo-fast"))["status"] == "completed"
+        assert "Traceback" not in worker.output

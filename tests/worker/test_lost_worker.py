@@ -1,0 +1,131 @@
+"""A worker dies, freezes, or is told to stop: another one takes its runs, or viewers are told why not."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from contract.event import Event, Kind
+from tests.broker import Broker
+from tests.stack import Simulator, Worker, closing_all
+from tests.worker.conftest import QUICK
+from tests.worker.stage import Desk, counts, done, has_chunks, text, until
+
+SLOW = {"chunks_per_s": 20, "chunks": 40, "seed": 7}
+
+
+class Pair:
+    """Two workers on one broker."""
+
+    def __init__(self, broker: Broker, provider: Simulator, **settings: str) -> None:
+        self.parts = [Worker(broker.url, provider.url, **{**QUICK, **settings}) for _ in range(2)]
+
+    async def owner_of(self, stream_id: str) -> tuple[Worker, Worker]:
+        """The one that runs it, and the other."""
+        await until(lambda: any(stream_id in part.output for part in self.parts))
+        one, other = self.parts
+        return (one, other) if stream_id in one.output else (other, one)
+
+
+@pytest.fixture
+def pair(fragile_broker: Broker, provider: Simulator) -> Iterator[Pair]:
+    pair = Pair(fragile_broker, provider)
+    with closing_all(*pair.parts):
+        yield pair
+
+
+def restarts(events: list[Event]) -> list[bytes]:
+    return [event.data for event in events if event.kind is Kind.RESTART]
+
+
+async def test_a_killed_workers_run_begins_again_elsewhere(desk: Desk, pair: Pair) -> None:
+    stream_id = await desk.submit("demo-long", simulator=SLOW)
+    await desk.events_until(stream_id, has_chunks(3))
+    owner, _ = await pair.owner_of(stream_id)
+    owner.signal(signal.SIGKILL)
+    events = await desk.finished(stream_id)
+    assert done(events)["status"] == "completed"
+    assert restarts(events) == [b'{"epoch":2,"reason":"worker_lost"}']
+    assert len(text(events)) > 100
+
+
+async def test_a_run_that_wants_no_restart_fails_with_its_worker(desk: Desk, pair: Pair) -> None:
+    stream_id = await desk.submit("demo-long", simulator=SLOW, on_lost="fail")
+    before = await desk.events_until(stream_id, has_chunks(3))
+    owner, _ = await pair.owner_of(stream_id)
+    owner.signal(signal.SIGKILL)
+    events = await desk.finished(stream_id)
+    assert done(events)["error"]["code"] == "worker_lost"
+    assert events[: len(before)] == before
+    assert restarts(events) == []
+
+
+async def test_a_run_whose_workers_keep_dying_ends(desk: Desk, fragile_broker: Broker, provider: Simulator) -> None:
+    stream_id = await desk.submit("demo-long", simulator=SLOW)
+    for epoch in (1, 2, 3):
+        worker = Worker(fragile_broker.url, provider.url, **QUICK)
+        with closing_all(worker):
+            if epoch == 3:
+                break_off = await desk.finished(stream_id)
+            else:
+                begun = f'"epoch":{epoch}'.encode()
+                await desk.events_until(
+                    stream_id, lambda events, mark=begun: any(e.kind is Kind.START and mark in e.data for e in events)
+                )
+                worker.signal(signal.SIGKILL)
+                await asyncio.to_thread(worker.wait)
+    assert done(break_off)["error"]["code"] == "worker_lost"
+    assert len(restarts(break_off)) == 1
+
+
+async def test_a_frozen_worker_writes_nothing_more_and_stops_its_provider(
+    desk: Desk, pair: Pair, provider: Simulator
+) -> None:
+    aborted = counts(provider.url, "demo-long").get("aborted", 0)
+    stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20, "chunks": 100, "seed": 7})
+    await desk.events_until(stream_id, has_chunks(3))
+    owner, other = await pair.owner_of(stream_id)
+    owner.signal(signal.SIGSTOP)
+    await until(lambda: stream_id in other.output)
+    owner.signal(signal.SIGCONT)
+    await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
+    await until(lambda: "(left)" in owner.output, lambda: owner.output)
+    events = await desk.finished(stream_id)
+    assert done(events)["status"] == "completed"
+    assert len(restarts(events)) == 1
+    (at,) = [index for index, event in enumerate(events) if event.kind is Kind.RESTART]
+    assert {event.position.epoch for event in events[:at]} == {1}
+    assert {event.position.epoch for event in events[at:]} == {2}
+
+
+async def test_a_run_that_ends_within_the_grace_is_not_given_back(desk: Desk, worker: Worker) -> None:
+    stream_id = await desk.submit("demo-long", simulator=SLOW)
+    await desk.events_until(stream_id, has_chunks(3))
+    worker.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(worker.wait) == 0
+    events = await desk.events(stream_id)
+    assert done(events)["status"] == "completed"
+    assert restarts(events) == []
+
+
+async def test_a_worker_that_drains_takes_no_new_job(desk: Desk, worker: Worker) -> None:
+    first = await desk.submit("demo-long", simulator=SLOW)
+    await desk.events_until(first, has_chunks(3))
+    worker.signal(signal.SIGTERM)
+    await until(lambda: "takes no more jobs" in worker.output)
+    second = await desk.submit("demo-fast")
+    assert await asyncio.to_thread(worker.wait) == 0
+    assert await desk.events(second) == []
+    assert (await desk.meta(second))["status"] == "queued"
+
+
+async def test_a_second_signal_gives_everything_back_at_once(desk: Desk, worker: Worker) -> None:
+    stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 1})
+    await desk.events_until(stream_id, has_chunks(2))
+    worker.signal(signal.SIGINT)
+    await until(lambda: "takes no more jobs" in worker.output)
+    worker.signal(signal.SIGINT)
+    assert await asyncio.to_thread(worker.wait) == 0
+    assert (await desk.meta(stream_id))["released"] == "1"
+    assert "Traceback" not in worker.output

@@ -1,0 +1,56 @@
+"""A generator of one's own: a whole worker runs it, and every way it may end is told."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from contract.connection import command_client
+from tests.broker import Broker, valkey_binary
+from tests.stack import Worker
+from tests.worker.stage import Desk, chunks, done, text
+
+SETTINGS = {"MANYCAST_GENERATOR": "tests.worker.plug_ins:count", "MANYCAST_CHUNK_TIMEOUT_S": "0.5"}
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[tuple[Broker, Worker]]:
+    broker = Broker(valkey_binary())
+    worker = Worker(broker.url, "http://127.0.0.1:1", **SETTINGS)
+    yield broker, worker
+    worker.close()
+    broker.close()
+
+
+@pytest.fixture
+async def desk(place: tuple[Broker, Worker]) -> AsyncIterator[Desk]:
+    client = command_client(place[0].url)
+    yield Desk(client)
+    await client.aclose()
+
+
+async def test_its_chunks_are_published_and_the_default_model_stands_in_the_request(desk: Desk) -> None:
+    events = await desk.run("")
+    assert (done(events)["status"], text(events)) == ("completed", "012")
+    assert chunks(events)[0]["id"] == "own"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"),
+    [("fail", "own_code"), ("crash", "worker_error"), ("hang", "upstream_timeout"), ("infinity", "upstream_invalid")],
+)
+async def test_its_failure_is_told_and_its_text_kept(desk: Desk, prompt: str, code: str) -> None:
+    events = await desk.run("", prompt=prompt)
+    end = done(events)
+    assert (end["status"], end["error"]["code"], text(events)) == ("failed", code, "012")
+    assert "secret" not in end["error"]["message"]
+
+
+async def test_the_reason_of_an_unforeseen_failure_is_in_the_log(desk: Desk, place: tuple[Broker, Worker]) -> None:
+    await desk.run("", prompt="crash")
+    assert "ZeroDivisionError: a secret of the plug-in" in place[1].output
+
+
+@pytest.mark.parametrize("prompt", ["finish, then break", "finish, then hang"])
+async def test_what_breaks_after_the_answer_is_whole_does_no_harm(desk: Desk, prompt: str) -> None:
+    end = done(await desk.run("", prompt=prompt))
+    assert (end["status"], end["finish_reason"], end["error"]) == ("completed", "stop", None)
