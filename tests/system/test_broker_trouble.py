@@ -1,0 +1,180 @@
+"""Redis is cut off, frozen, restarted or emptied under a gateway: viewers stay, and see all of it or the truth."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from contract.connection import command_client
+from contract.event import Kind
+from tests.author import Author
+from tests.broker import Broker
+from tests.stack import Gateway, closing_all
+from tests.viewers import Response, read_events, until
+
+
+@pytest.fixture
+def gateways(fragile_broker: Broker) -> Iterator[list[Gateway]]:
+    settings = {"MANYCAST_WATCHDOG_S": "0.3", "MANYCAST_PING_INTERVAL_S": "0.5", "MANYCAST_OPENING_TIMEOUT_S": "0.5"}
+    gateways = [Gateway(fragile_broker.url, **settings) for _ in range(2)]
+    with closing_all(*gateways):
+        yield gateways
+
+
+class Watching:
+    """Two viewers, one a gateway, that must see the same whole stream."""
+
+    def __init__(self, http: httpx2.AsyncClient, gateways: list[Gateway], stream_id: str) -> None:
+        self.urls = [f"{gateway.url}/v1/streams/{stream_id}/events" for gateway in gateways]
+        self.seen = [Response() for _ in self.urls]
+        self._tasks = [
+            asyncio.create_task(read_events(http, url, response=response))
+            for url, response in zip(self.urls, self.seen, strict=True)
+        ]
+
+    async def until_all_have(self, events: int) -> None:
+        await until(lambda: all(len(response.logged) >= events for response in self.seen))
+
+    async def until_all_are_told(self, state: str) -> None:
+        await until(lambda: all(response.states[-1:] == [state] for response in self.seen))
+
+    async def end(self) -> None:
+        await asyncio.gather(*self._tasks)
+
+
+def check_whole(watching: Watching, author: Author) -> None:
+    whole = [line.partition(b" ")[2].decode() for line in author.lines]
+    for response in watching.seen:
+        assert [frame.id for frame in response.logged] == [f"1-{seq}" for seq in range(1, len(whole) + 1)]
+        assert [frame.data for frame in response.logged] == whole
+
+
+async def test_a_subscription_that_is_cut_misses_nothing(
+    http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
+) -> None:
+    client = command_client(fragile_broker.url)
+    async with Author(fragile_broker.url) as author:
+        await author.begin()
+        watching = Watching(http, gateways, author.stream_id)
+        await watching.until_all_have(1)
+        for round_ in range(10):
+            # What is said between the cut and the next subscription is published to nobody.
+            await client.client_kill_filter(_type="pubsub")
+            for at in range(5):
+                await author.say(f"{round_}.{at} ")
+            await watching.until_all_have(1 + (round_ + 1) * 5)
+        await author.end()
+        await watching.end()
+        check_whole(watching, author)
+    await client.aclose()
+
+
+async def test_a_broker_that_freezes_is_noticed_told_and_made_up_for(
+    http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
+) -> None:
+    async with Author(fragile_broker.url) as author:
+        await author.begin()
+        watching = Watching(http, gateways, author.stream_id)
+        await watching.until_all_have(1)
+        os.kill(fragile_broker.pid, signal.SIGSTOP)
+        try:
+            await watching.until_all_are_told("broker_unavailable")
+            newcomer = await read_events(http, watching.urls[0].replace(author.stream_id, "x" * 22))
+            assert (newcomer.status, newcomer.frames) == (200, [])
+            assert newcomer.retry_ms is not None
+        finally:
+            os.kill(fragile_broker.pid, signal.SIGCONT)
+        await watching.until_all_are_told("streaming")
+        await author.say("after")
+        await author.end()
+        await watching.end()
+        check_whole(watching, author)
+
+
+async def test_a_broker_that_is_killed_and_restarted_with_its_data_loses_no_viewer(
+    http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
+) -> None:
+    async with Author(fragile_broker.url) as author:
+        await author.begin()
+        await author.say("before")
+        watching = Watching(http, gateways, author.stream_id)
+        await watching.until_all_have(2)
+        fragile_broker.stop()
+        await watching.until_all_are_told("broker_unavailable")
+        refused = await http.post(f"{gateways[0].url}/v1/streams", json={"messages": [{"role": "user"}]})
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "broker_unavailable"
+        assert int(refused.headers["retry-after"]) > 0
+        fragile_broker.start()
+        await watching.until_all_are_told("streaming")
+        await author.say("after")
+        await author.end()
+        await watching.end()
+        check_whole(watching, author)
+
+
+@pytest.mark.parametrize("how", ["restarted empty", "flushed"])
+async def test_a_broker_that_lost_its_data_ends_the_stream_as_lost(
+    http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway], how: str
+) -> None:
+    async with Author(fragile_broker.url) as author:
+        await author.begin()
+        await author.say("before")
+        watching = Watching(http, gateways, author.stream_id)
+        await watching.until_all_have(2)
+        if how == "restarted empty":
+            fragile_broker.stop()
+            fragile_broker.wipe()
+            fragile_broker.start()
+        else:
+            client = command_client(fragile_broker.url)
+            await client.flushall()
+            await client.aclose()
+        await watching.end()
+        for response in watching.seen:
+            assert response.frames[-1].event == Kind.DONE
+            assert response.frames[-1].id is None
+            assert json.loads(response.frames[-1].data)["error"]["code"] == "stream_lost"
+        assert (await read_events(http, watching.urls[0], after="1-2")).status == 404
+
+
+async def test_a_gateway_that_is_killed_is_no_longer_counted(
+    http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
+) -> None:
+    async with Author(fragile_broker.url) as author:
+        await author.begin()
+        watching = Watching(http, gateways, author.stream_id)
+
+        def told() -> list[str]:
+            return [frame.data for frame in watching.seen[0].frames if frame.event == "viewers"][-1:]
+
+        await until(lambda: told() == ['{"viewers":2}'])
+        gateways[1].signal(signal.SIGKILL)
+        await until(lambda: told() == ['{"viewers":1}'])
+        await author.end()
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await watching.end()
+
+
+async def test_a_finished_stream_expires_and_is_then_404(http: httpx2.AsyncClient, fragile_broker: Broker) -> None:
+    client = command_client(fragile_broker.url)
+    with closing_all(gateway := Gateway(fragile_broker.url, MANYCAST_LINGER_S="0")):
+        async with Author(fragile_broker.url) as author:
+            await author.begin()
+            await author.end()
+        url = f"{gateway.url}/v1/streams/{author.stream_id}"
+        assert (await read_events(http, f"{url}/events")).done["status"] == "completed"
+        assert all([await client.pttl(key) > 0 for key in await client.keys("mc:{*")])
+        for key in await client.keys("mc:{*"):
+            await client.pexpire(key, 1)
+        async with asyncio.timeout(5):
+            while (await http.get(url)).status_code != 404:
+                await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            while (await read_events(http, f"{url}/events")).status != 404:
+                await asyncio.sleep(0.01)
+    await client.aclose()
