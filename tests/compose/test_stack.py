@@ -41,6 +41,7 @@ async def test_thirty_viewers_see_the_same_while_a_gateway_goes(
         async with asyncio.timeout(30):
             await asyncio.gather(*(viewer.under_way.wait() for viewer in viewers))
         await asyncio.to_thread(docker, "kill", "--signal", signal, gone)
+        await asyncio.to_thread(docker, "wait", gone)
 
     whole = viewers[0].events
     assert [viewer.events for viewer in viewers] == [whole] * VIEWERS
