@@ -32,11 +32,17 @@ class ApiError(Exception):
         self.headers = headers
 
 
-def broker_unavailable() -> ApiError:
-    """Redis is away or refuses: nothing was started, and trying again is right."""
+def broker_unavailable(headers: Mapping[str, str] | None = None) -> ApiError:
+    """Redis is away or refuses, and trying again is right. `headers` are added to our own."""
     message = "The broker cannot be reached just now."
-    headers = {"Retry-After": str(BROKER_RETRY_AFTER_S)}
+    headers = {"Retry-After": str(BROKER_RETRY_AFTER_S), **(headers or {})}
     return ApiError(503, "broker_unavailable", message, type_="server_error", headers=headers)
+
+
+def gateway_stopping() -> ApiError:
+    """This process drains; another one takes over."""
+    message = "This gateway is being stopped. Nothing was started."
+    return ApiError(503, "gateway_stopping", message, type_="server_error", headers={"Retry-After": "1"})
 
 
 def answer_errors(app: FastAPI) -> None:
@@ -56,7 +62,8 @@ def answer_errors(app: FastAPI) -> None:
     async def http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
-        message = f"{error.detail}: {request.method} {request.url.path}"
+        what = "Invalid URL" if error.status_code == 404 else error.detail
+        message = f"{what} ({request.method} {request.url.path})"
         return await api_error(request, ApiError(error.status_code, code, message, headers=error.headers))
 
     @app.exception_handler(RequestValidationError)

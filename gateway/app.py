@@ -12,8 +12,11 @@ from contract.connection import command_client
 from contract.job_queue import JobQueue
 from contract.stream_log import StreamLog
 from gateway.api_error import answer_errors
+from gateway.chat_completions_route import ChatCompletions, chat_completions_router
+from gateway.departures import Departures
 from gateway.events_route import events_router
 from gateway.hub import Hub, HubLimits
+from gateway.intake import Intake
 from gateway.metrics import Metrics
 from gateway.page import mount_page
 from gateway.reception import Reception
@@ -49,7 +52,11 @@ class Gateway:
         stalled = self._stalled = Stalled(settings.send_timeout_s)
         respond = choose_response(reception, stalled, settings.send_timeout_s)
         self.app.include_router(events_router(hub, reception, respond))
-        self.app.include_router(start_router(client, queue, metrics, settings.body_limit_bytes, settings.queue_limit))
+        intake = Intake(queue, metrics, settings.body_limit_bytes, settings.queue_limit)
+        departures = Departures(queue, settings.on_disconnect)
+        self.app.include_router(start_router(client, intake))
+        calls = ChatCompletions(intake, hub, log, reception, departures, respond, settings.head_wait_s)
+        self.app.include_router(chat_completions_router(calls))
         self.app.include_router(streams_router(client, queue, log))
         self.app.include_router(service_router(client, reception, metrics))
         if settings.web_dir is not None:

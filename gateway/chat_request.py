@@ -19,34 +19,53 @@ ON_WORKER_LOST = ("restart", "fail")
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """`request` is the JSON for the provider, without our own part. `digest` names the body, for idempotency."""
+    """`request` is the JSON for the provider, without our own part. `digest` names the body, for idempotency.
+
+    `stream` and `include_usage` are how the caller wants it answered.
+    """
 
     request: bytes
     digest: str
     model: str
     on_worker_lost: str
+    stream: bool
+    include_usage: bool
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:
     """Raises: ApiError 400, with the field to blame."""
+    return check_chat_request(parse_object(body), sha256(body).hexdigest())
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Raises: ApiError 400 for anything but a JSON object."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "invalid_json", f"The body is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise ApiError(400, "invalid_json", "The body must be a JSON object.")
+    return fields
+
+
+def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
+    """`digest` is that of the body as it was sent. Raises: ApiError 400, with the field to blame."""
     _check_messages(fields.get("messages"))
     model = fields.get("model", "")
     if not isinstance(model, str):
         raise ApiError(400, "invalid_type", "'model' must be a string.", param="model")
-    if not isinstance(fields.get("stream", False), bool):
+    # OpenAI takes null for false.
+    stream = fields.get("stream") or False
+    if not isinstance(stream, bool):
         raise ApiError(400, "invalid_type", "'stream' must be a boolean.", param="stream")
+    options = fields.get("stream_options")
+    include_usage = isinstance(options, dict) and options.get("include_usage") is True
     policy = _policy(fields.pop("manycast", {}))
     try:
         request = encode_json(fields)
     except ValueError as error:
         raise ApiError(400, "invalid_json", "NaN and Infinity are not JSON.") from error
-    return ChatRequest(request, sha256(body).hexdigest(), model, policy)
+    return ChatRequest(request, digest, model, policy, stream, include_usage)
 
 
 def _check_messages(messages: Any) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from contract.event import Chunk, Event, Kind, merge_chunk
 
+# Padding against eavesdroppers, which only a stream has.
+_STREAM_ONLY = frozenset({"choices", "obfuscation"})
 # These say what a part is; a provider that repeats them does not mean them to be joined.
 _NAMES = frozenset({"id", "type", "role", "index", "object", "status"})
 
@@ -41,7 +43,7 @@ class CompletionFold:
 
     def _add_chunk(self, chunk: Chunk) -> None:
         for name, value in chunk.items():
-            if name != "choices" and (value is not None or name not in self._top):
+            if name not in _STREAM_ONLY and (value is not None or name not in self._top):
                 self._top[name] = value
         for part in chunk.get("choices") or ():
             choice = self._choices.setdefault(part.get("index", 0), {"index": part.get("index", 0)})

@@ -52,12 +52,13 @@ class DirectViewer:
 
     def begin(self) -> None:
         self._connection.take_over(self)
-        if self._connection.transport.is_closing():
-            # It was lost before it was taken: nobody will tell us again.
-            return
         self._viewer.wake = self._send
         self._reception.enter(self._viewer)
-        self._send()
+        if self._connection.transport.is_closing():
+            # It was lost before it was taken: nobody will tell us again.
+            self.on_lost()
+        else:
+            self._send()
 
     def on_full(self) -> None:
         self._full = True

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -23,6 +24,9 @@ class Page(StaticFiles):
     """The files of a folder; a path without an ending is the page of that name."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        if path.startswith("v1/"):
+            # Nothing of the API is a file, whatever the method.
+            raise HTTPException(404)
         if path not in (".", "") and "." not in Path(path).name:
             path = f"{path}.html"
         response = await super().get_response(path, scope)

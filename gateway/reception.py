@@ -47,6 +47,7 @@ class Reception:
         stream_id = viewer.feed.stream_id
         viewer.feed.audience.leave(viewer)
         self._viewers.discard(viewer)
+        viewer.on_left()
         self._counts[stream_id] -= 1
         self._changed.add(stream_id)
         if not len(viewer.feed.audience):

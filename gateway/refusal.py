@@ -35,6 +35,5 @@ def refuse(error: Mapping[str, Any], headers: Mapping[str, str] | None = None) -
     if not isinstance(status, int) or not 400 <= status < 600:
         # Whatever else went wrong went wrong between us and the provider (RFC 9110, section 15.6.3).
         status = 400 if error.get("type") == INVALID_REQUEST else _STATUS_BY_CODE.get(str(error.get("code")), 502)
-    answer = ApiError(status, "", "", headers=headers)
-    answer.body = error_body(error)
-    return answer
+    told = error_body(error)["error"]
+    return ApiError(status, told["code"], told["message"], param=told["param"], type_=told["type"], headers=headers)

@@ -1,5 +1,6 @@
 """What operators and pages ask of a gateway: is it alive, is it ready, which models are there, what does it count."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.roster import Offer, read_roster
+from gateway.api_error import ApiError
 from gateway.metrics import Metrics
 from gateway.reception import Reception
 
@@ -37,6 +39,15 @@ def service_router(client: Client, reception: Reception, metrics: Metrics) -> AP
         """What the live workers offer, in OpenAI's form."""
         return {"object": "list", "data": list_models(await read_roster(client))}
 
+    @router.get("/v1/models/{model_id:path}")
+    async def model(model_id: str) -> dict[str, Any]:
+        """One of them."""
+        for found in list_models(await read_roster(client)):
+            if found["id"] == model_id:
+                return found
+        text = f"The model '{model_id[:128]}' does not exist: no worker offers it."
+        raise ApiError(404, "model_not_found", text, param="model")
+
     @router.get("/metrics", include_in_schema=False)
     async def scrape() -> Response:
         """Prometheus text."""
@@ -45,7 +56,7 @@ def service_router(client: Client, reception: Reception, metrics: Metrics) -> AP
     return router
 
 
-def list_models(offers: list[Offer]) -> list[dict[str, Any]]:
+def list_models(offers: Iterable[Offer]) -> list[dict[str, Any]]:
     """Each model once; a worker's default comes first."""
     found = {}
     for offer in offers:

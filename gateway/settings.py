@@ -20,6 +20,8 @@ class Settings(BaseSettings):
     queue_limit: int = Field(1000, gt=0)
     ping_interval_s: float = Field(15.0, gt=0)
     http_protocol: Literal["direct", "httptools", "h11"] = "direct"
+    head_wait_s: float = Field(25.0, gt=0)
+    on_disconnect: Literal["continue", "cancel"] = "continue"
     send_timeout_s: float = Field(30.0, gt=0)
     tape_limit_bytes: int = Field(16 << 20, gt=0)
     linger_s: float = Field(5.0, ge=0)

@@ -9,12 +9,11 @@ from starlette.responses import JSONResponse, Response
 from contract.attendance import read_viewers
 from contract.connection import Client
 from contract.job_queue import JobQueue
-from contract.position import START
 from contract.run_record import RunRecord, read_run
 from contract.stream_log import StreamLog
 from gateway.addresses import check_stream_id, no_such_stream, urls_of
 from gateway.api_error import ApiError
-from gateway.completion import CompletionFold
+from gateway.finished import read_completion
 
 CANCEL_WAIT_S = 2.0
 CANCEL_LOOK_S = 0.05
@@ -39,9 +38,7 @@ def streams_router(client: Client, queue: JobQueue, log: StreamLog) -> APIRouter
         headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": "private, max-age=31536000, immutable"}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
-        fold = CompletionFold()
-        async for event in log.read(stream_id, START):
-            fold.add(event)
+        fold = await read_completion(log, stream_id)
         done = fold.done or {}
         if fold.is_empty:
             error = done.get("error") or {"message": f"The run was {record.status}.", "code": str(record.status)}

@@ -22,12 +22,23 @@ ReadPage = Callable[[Feed, int], Awaitable[Slice]]
 class Viewer:
     """Watches one feed from an index on. Its response sets `wake`, and sends what `take` gives until `finished`."""
 
-    __slots__ = ("_dismissed_ms", "_index", "_notes", "_read_page", "_told_lost", "feed", "finished", "wake")
+    __slots__ = (
+        "_dismissed_ms",
+        "_index",
+        "_notes",
+        "_read_page",
+        "_told_lost",
+        "feed",
+        "finished",
+        "wake",
+        "when_gone",
+    )
 
     def __init__(self, feed: Feed, index: int, prologue: bytes, read_page: ReadPage) -> None:
         self.feed = feed
         self.finished = False
         self.wake: Callable[[], None] = _nobody_listens_yet
+        self.when_gone: Callable[[], None] | None = None
         self._index = index
         self._notes: dict[bytes, bytes] = {b"": prologue}
         self._read_page = read_page
@@ -40,6 +51,11 @@ class Viewer:
     def on_note(self, kind: bytes, encoded: bytes) -> None:
         self._notes[kind] = encoded
         self.wake()
+
+    def on_left(self) -> None:
+        """Its response is over. `when_gone` is called where that was neither the stream's end nor our own doing."""
+        if self.when_gone is not None and not (self.finished or self._dismissed_ms or self.feed.over):
+            self.when_gone()
 
     def dismiss(self, retry_window_ms: int) -> None:
         """The gateway drains: the response ends after what it is sending now. The viewer is to come back, to another

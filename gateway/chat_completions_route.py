@@ -1,0 +1,132 @@
+"""`POST /v1/chat/completions`: OpenAI's own call. docs/protocol.md, section 9, is the source.
+
+A run is started, or found by its key, as everywhere; this client is its first viewer. It is answered with a status only
+once there is something to say: an SDK tells by it what went wrong.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.event import Status
+from contract.stream_log import StreamLog
+from gateway.addresses import no_such_stream, urls_of
+from gateway.api_error import broker_unavailable, gateway_stopping
+from gateway.chat_request import ChatRequest, parse_chat_request
+from gateway.departures import Departures
+from gateway.dialects import NATIVE, OPENAI, OPENAI_USAGE
+from gateway.feed import Feed
+from gateway.finished import read_completion
+from gateway.hub import Hub, NoSuchStreamError
+from gateway.intake import Admission, Intake
+from gateway.openai_dialect import OpenAIDialect
+from gateway.patience import ClientGoneError, Patience
+from gateway.reception import Reception
+from gateway.refusal import CANCELLED, STREAM_LOST, refuse
+from gateway.respond import Respond
+from gateway.viewer import Viewer
+
+GONE_STATUS = 499
+"""Nobody reads it. nginx writes it into its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCompletions:
+    """Answers, streamed and whole. `head_wait_s`: how long a stream's first chunk may take until its status is sent."""
+
+    intake: Intake
+    hub: Hub
+    log: StreamLog
+    reception: Reception
+    departures: Departures
+    respond: Respond
+    head_wait_s: float
+
+    async def answer(self, request: Request) -> Response:
+        """Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
+        chat = parse_chat_request(await self.intake.read(request))
+        cancels = self.departures.cancels(request.headers)
+        if self.reception.draining:
+            raise gateway_stopping()
+        admission = await self.intake.submit(chat, request.headers.get("idempotency-key"))
+        headers = _headers(admission)
+        try:
+            async with Patience(request, self.hub) as patience:
+                if not chat.stream:
+                    return await self._answer_whole(patience, admission.stream_id, headers)
+                feed = await self._wait_for_word(patience, chat, admission.stream_id)
+            return self._answer_streamed(request, feed, headers, cancels=cancels)
+        except ClientGoneError:
+            if cancels:
+                self.departures.cancel(admission.stream_id)
+            return Response(status_code=GONE_STATUS)
+        except (BrokerUnavailableError, BrokerRefusedError):
+            raise broker_unavailable(headers) from None
+
+    async def _wait_for_word(self, patience: Patience, chat: ChatRequest, stream_id: str) -> Feed:
+        feed = await self._open(patience, stream_id, OPENAI_USAGE if chat.include_usage else OPENAI)
+        await patience.wait(feed, lambda: feed.over or _written(feed).said, self.head_wait_s)
+        return feed
+
+    async def _open(self, patience: Patience, stream_id: str, dialect: str) -> Feed:
+        try:
+            return await patience.open(stream_id, dialect, self.head_wait_s)
+        except NoSuchStreamError:
+            raise no_such_stream(stream_id) from None
+
+    def _answer_streamed(self, request: Request, feed: Feed, headers: Mapping[str, str], *, cancels: bool) -> Response:
+        error = STREAM_LOST if feed.lost else _written(feed).error
+        if error is not None and not _written(feed).said:
+            raise refuse(error, headers)
+        viewer = Viewer(feed, feed.entry, b"", self.hub.read_page)
+        if cancels:
+            viewer.when_gone = lambda: self.departures.cancel(feed.stream_id)
+        return self.respond(request, viewer, {**feed.dialect.headers, **headers})
+
+    async def _answer_whole(self, patience: Patience, stream_id: str, headers: Mapping[str, str]) -> Response:
+        feed = await self._open(patience, stream_id, NATIVE)
+        await patience.wait(feed, lambda: feed.over, None)
+        if feed.lost:
+            raise refuse(STREAM_LOST, headers)
+        fold = await read_completion(self.log, stream_id)
+        done = fold.done or {}
+        if done.get("status") != Status.COMPLETED:
+            raise refuse(
+                CANCELLED if done.get("status") == Status.CANCELLED else done.get("error") or STREAM_LOST, headers
+            )
+        return JSONResponse(fold.result(), headers=headers)
+
+
+def _written(feed: Feed) -> OpenAIDialect:
+    assert isinstance(feed.dialect, OpenAIDialect)
+    return feed.dialect
+
+
+def _headers(admission: Admission) -> dict[str, str]:
+    """Where else the run can be found. The relation types are IANA's: RFC 5989, RFC 8631 and HTML."""
+    urls = urls_of(admission.stream_id)
+    links = (
+        f'<{urls["events"]}>; rel="monitor"; type="text/event-stream"',
+        f'<{urls["status"]}>; rel="status"; type="application/json"',
+        f'<{urls["page"]}>; rel="alternate"; type="text/html"',
+    )
+    headers = {"X-Stream-Id": admission.stream_id, "X-Request-Id": admission.stream_id, "Link": ", ".join(links)}
+    if admission.has_key:
+        # SDKs obey this: the same key would bring the same answer.
+        headers["X-Should-Retry"] = "false"
+    return headers
+
+
+def chat_completions_router(calls: ChatCompletions) -> APIRouter:
+    """The route, over these parts."""
+    router = APIRouter(tags=["openai"])
+
+    @router.post("/v1/chat/completions")
+    async def complete(request: Request) -> Response:
+        """OpenAI's chat completion, streamed or whole."""
+        return await calls.answer(request)
+
+    return router

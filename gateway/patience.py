@@ -1,0 +1,82 @@
+"""Waiting for a run on behalf of a client that may go away meanwhile. Not a viewer: nothing is sent here."""
+
+import asyncio
+from collections.abc import Callable
+
+from fastapi import Request
+
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from gateway.feed import Feed
+from gateway.hub import Hub
+
+OPEN_AGAIN_S = 0.2
+
+
+class ClientGoneError(Exception):
+    """Nobody is left to answer."""
+
+
+class Patience:
+    """For one request, whose body has been read. `async with`: it listens whether the client is still there."""
+
+    def __init__(self, request: Request, hub: Hub) -> None:
+        self._request = request
+        self._hub = hub
+        self._gone = False
+        self._woken = asyncio.Event()
+
+    async def __aenter__(self) -> "Patience":
+        self._listening = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listening.cancel()
+        await asyncio.wait([self._listening])
+
+    async def _listen(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._woken.set()
+
+    def on_news(self) -> None:
+        """A watcher's: see gateway.audience."""
+        self._woken.set()
+
+    def on_note(self, kind: bytes, encoded: bytes) -> None:
+        """A watcher's. Nothing that anybody waits for."""
+
+    async def open(self, stream_id: str, dialect: str, within_s: float) -> Feed:
+        """The run has begun, so a moment without Redis is no reason to have the client begin another one.
+
+        Raises: ClientGoneError, NoSuchStreamError; after `within_s` BrokerUnavailableError, BrokerRefusedError.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + within_s
+        while True:
+            try:
+                return await self._hub.open(stream_id, dialect)
+            except (BrokerUnavailableError, BrokerRefusedError):
+                if clock() >= deadline:
+                    raise
+            await asyncio.wait([self._listening], timeout=OPEN_AGAIN_S)
+            if self._gone:
+                raise ClientGoneError
+
+    async def wait(self, feed: Feed, enough: Callable[[], bool], within_s: float | None) -> bool:
+        """Until there is enough; False where that took longer than `within_s`. Raises: ClientGoneError."""
+        feed.audience.join(self)
+        try:
+            async with asyncio.timeout(within_s):
+                while not enough():
+                    await self._woken.wait()
+                    self._woken.clear()
+                    if self._gone:
+                        raise ClientGoneError
+        except TimeoutError:
+            return False
+        finally:
+            feed.audience.leave(self)
+            if not len(feed.audience):
+                self._hub.let_go_later(feed)
+        return True
