@@ -6,12 +6,20 @@ import httpx2
 import pytest
 
 from contract.connection import Client, call_redis
-from tests.broker import Broker
+from tests.broker import Broker, valkey_binary
 from tests.gateway.author import Author
 from tests.stack import Gateway
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def broker() -> Iterator[Broker]:
+    """Of these tests alone: no other worker may take their jobs."""
+    broker = Broker(valkey_binary())
+    yield broker
+    broker.close()
+
+
+@pytest.fixture(scope="package")
 def gateway(broker: Broker) -> Iterator[Gateway]:
     """It keeps little in memory, so that whoever comes late reads pages of the log."""
     settings = {"MANYCAST_TAPE_LIMIT_BYTES": "20000", "MANYCAST_PING_INTERVAL_S": "0.4", "MANYCAST_HEAD_WAIT_S": "1"}
