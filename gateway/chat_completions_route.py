@@ -81,7 +81,7 @@ class ChatCompletions:
         error = STREAM_LOST if feed.lost else _written(feed).error
         if error is not None and not _written(feed).said:
             raise refuse(error, headers)
-        viewer = Viewer(feed, feed.entry, b"", self.hub.read_page)
+        viewer = Viewer(feed, feed.entry, b"", self.hub.pages.read)
         if cancels:
             viewer.when_gone = lambda: self.departures.cancel(feed.stream_id)
         return self.respond(request, viewer, {**feed.dialect.headers, **headers})

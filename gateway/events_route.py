@@ -46,7 +46,7 @@ def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter
         if index is None:
             gap = encode_json({"asked": str(position), "last": str(feed.tape.last)})
             prologue, index = prologue + feed.dialect.write_note(b"gap", gap), 0
-        return respond(request, Viewer(feed, max(index, feed.entry), prologue, hub.read_page), feed.dialect.headers)
+        return respond(request, Viewer(feed, max(index, feed.entry), prologue, hub.pages.read), feed.dialect.headers)
 
     return router
 

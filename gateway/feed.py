@@ -16,8 +16,8 @@ from gateway.audience import Audience, Watcher
 from gateway.dialect import Dialect
 from gateway.tape import Tape
 
-CHECKPOINT_EVENTS = PAGE_LIMIT_EVENTS
-"""A page of the log that begins at a checkpoint reaches beyond the next one."""
+PAGE_LIMIT_BYTES = 1 << 17
+"""Of what is written, beside PAGE_LIMIT_EVENTS: checkpoints are no further apart, but for one event that is larger."""
 BROKER_UNAVAILABLE = "broker_unavailable"
 
 
@@ -49,6 +49,8 @@ class Feed:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.dialect = dialect
         self._checkpoints: list[tuple[int, Dialect]] = []
+        self._page_end = 0
+        self._page_bytes = 0
         self._reading = False
         self._waiting: list[LiveEvents] = []
 
@@ -115,9 +117,11 @@ class Feed:
         index = self.tape.end
         if kind == b"restart":
             self._restart(index)
-        elif index % CHECKPOINT_EVENTS == 0:
-            self._checkpoints.append((index, self.dialect.copy()))
-        self.tape.append(position, self.dialect.write_event(text, kind, data))
+        elif index == self._page_end or self._page_bytes >= PAGE_LIMIT_BYTES:
+            self._begin_page(index)
+        written = self.dialect.write_event(text, kind, data)
+        self._page_bytes += len(written)
+        self.tape.append(position, written)
         match kind.decode():
             case Kind.DONE:
                 self.ended = True
@@ -131,12 +135,20 @@ class Feed:
         if not self.ready.done():
             self.dialect.forget()
             self.entry = index if not self.dialect.resumes else 0
-        self._checkpoints.append((index, self.dialect.copy()))
+        self._begin_page(index)
 
-    def rewrite(self, index: int) -> tuple[int, Dialect]:
-        """For what memory no longer holds: a place at or shortly before `index`, and a dialect that goes on there."""
-        place, dialect = self._checkpoints[bisect_right(self._checkpoints, index, key=lambda held: held[0]) - 1]
-        return place, dialect.copy()
+    def _begin_page(self, index: int) -> None:
+        self._checkpoints.append((index, self.dialect.copy()))
+        self._page_end = index + PAGE_LIMIT_EVENTS
+        self._page_bytes = 0
+
+    def page_around(self, index: int) -> tuple[int, int, Dialect]:
+        """For what memory no longer holds: where the page begins that `index` is in, where the next one does, and a
+        dialect that writes from there on."""
+        after = bisect_right(self._checkpoints, index, key=lambda held: held[0])
+        place, dialect = self._checkpoints[after - 1]
+        until = self._checkpoints[after][0] if after < len(self._checkpoints) else self.tape.end
+        return place, until, dialect.copy()
 
     def _settle(self) -> None:
         if not self.ready.done():

@@ -22,7 +22,7 @@ from contract.stream_log import StreamLog
 from contract.subscription import Subscription
 from gateway.dialects import DIALECTS
 from gateway.feed import Feed, LogHoleError
-from gateway.tape import Slice
+from gateway.pages import Pages
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Hub:
         self._streams: dict[str, str] = {}
         self._confirmed: set[str] = set()
         self._reads: dict[Feed, asyncio.Task[None]] = {}
+        self.pages = Pages(log)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -117,6 +118,7 @@ class Hub:
             return
         for dialect in [name for name, held in dialects.items() if held is feed]:
             del dialects[dialect]
+        self.pages.forget(feed)
         if not dialects:
             del self._feeds[feed.stream_id]
             channel = StreamKeys.of(feed.stream_id).live
@@ -195,20 +197,6 @@ class Hub:
             self._read_log(feed)
             if read := self._reads.get(feed):
                 await asyncio.wait([read], timeout=self._limits.opening_s)
-
-    async def read_page(self, feed: Feed, index: int) -> Slice:
-        """Events from `index` on that memory no longer holds.
-
-        Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
-        """
-        place, dialect = feed.rewrite(index)
-        page = await self._log.read_page(feed.stream_id, feed.tape.position_before(place))
-        if len(page) <= index - place:
-            feed.lose()
-            raise MalformedEventError(f"the log of {feed.stream_id} lacks what it had")
-        write = dialect.write_event
-        written = [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
-        return Slice(b"".join(written[index - place :]), place + len(page))
 
     async def look_after(self, ping_interval_s: float) -> None:
         """Pings the viewers of feeds on which nothing happens, and looks whether Redis still has their streams: that

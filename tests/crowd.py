@@ -38,7 +38,7 @@ class Member:
     @property
     def is_whole(self) -> bool:
         """Whether the body was ended by the rules, and not cut."""
-        return bytes(self.received).endswith(b"\r\n0\r\n\r\n")
+        return self.received.endswith(b"\r\n0\r\n\r\n")
 
     @property
     def body(self) -> bytes:
@@ -110,8 +110,9 @@ class Crowd:
         return all(text in member.received for member in self.members)
 
     @property
-    def everyone_closed(self) -> bool:
-        return all(member.closed for member in self.members)
+    def everyone_is_through(self) -> bool:
+        """Whether each response has ended or been cut. A connection may stay open after it, for the next request."""
+        return all(member.is_whole or member.closed for member in self.members)
 
     def close(self) -> None:
         self._selector.close()

@@ -28,7 +28,7 @@ async def test_a_thousand_viewers_are_sent_away_and_miss_nothing(broker: Broker,
             leaving.signal(signal.SIGTERM)
             told_at = time.monotonic()
             await author.say("while it drains")
-            crowd.read_until(lambda: crowd.everyone_closed)
+            crowd.read_until(lambda: crowd.everyone_is_through)
             assert leaving.wait() == 0
             assert time.monotonic() - told_at < 10, "longer than its grace"
 
@@ -43,7 +43,7 @@ async def test_a_thousand_viewers_are_sent_away_and_miss_nothing(broker: Broker,
             lasts = {member.ids[-1] for member in crowd.members}
             for last in lasts:
                 rest = Crowd(staying.url + path, 1, after=last)
-                rest.read_until(lambda rest=rest: rest.everyone_closed)
+                rest.read_until(lambda rest=rest: rest.everyone_is_through)
                 seen = next(member for member in crowd.members if member.ids[-1] == last).ids + rest.members[0].ids
                 assert seen == [f"1-{seq}" for seq in range(1, len(author.lines) + 1)]
                 rest.close()

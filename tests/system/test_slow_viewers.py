@@ -43,7 +43,7 @@ async def test_those_who_read_nothing_are_closed_and_lose_nothing(broker: Broker
                 await author.say(f"{at:06d}" + "x" * EVENT_BYTES)
                 healthy.read(0)
             await author.end()
-            healthy.read_until(lambda: healthy.everyone_closed)
+            healthy.read_until(lambda: healthy.everyone_is_through)
             whole = [f"1-{seq}" for seq in range(1, EVENTS + 3)]
             assert all(member.ids == whole for member in healthy.members)
             grown = resident_bytes(gateway.process.pid) - before
@@ -52,12 +52,12 @@ async def test_those_who_read_nothing_are_closed_and_lose_nothing(broker: Broker
 
             await until_given_up(gateway)
             stalled.read_on()
-            stalled.read_until(lambda: stalled.everyone_closed)
+            stalled.read_until(lambda: stalled.everyone_is_through)
             comebacks = []
             for member in stalled.members[:5]:
                 had = member.ids
                 back = Crowd(url, 1, after=had[-1] if had else None)
-                back.read_until(lambda back=back: back.everyone_closed)
+                back.read_until(lambda back=back: back.everyone_is_through)
                 comebacks.append(had + back.members[0].ids)
                 back.close()
             assert comebacks == [whole] * 5

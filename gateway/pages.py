@@ -1,0 +1,58 @@
+"""Old events, for viewers that are further behind than memory reaches: read from the log, page by page, and shared.
+
+A page lies between two checkpoints of its feed, so viewers that crawl through a long stream meet at the same pages.
+"""
+
+import asyncio
+from collections import OrderedDict
+
+from contract.event import MalformedEventError
+from contract.stream_log import StreamLog
+from gateway.feed import Feed
+from gateway.tape import Slice
+
+PAGES_KEPT = 16
+
+
+class Pages:
+    """The pages read last. One read of Redis serves everyone who asks for the same page meanwhile."""
+
+    def __init__(self, log: StreamLog) -> None:
+        self._log = log
+        self._kept: OrderedDict[tuple[Feed, int], asyncio.Task[list[bytes]]] = OrderedDict()
+
+    async def read(self, feed: Feed, index: int) -> Slice:
+        """The events from `index` to the end of its page.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
+        """
+        place, _, _ = feed.page_around(index)
+        key = (feed, place)
+        read = self._kept.get(key)
+        if read is None:
+            read = self._kept[key] = asyncio.create_task(self._read(feed, index))
+            if len(self._kept) > PAGES_KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        try:
+            # A viewer that leaves must not take the page from the others who wait for it.
+            written = await asyncio.shield(read)
+        except Exception:
+            self._kept.pop(key, None)
+            raise
+        return Slice(b"".join(written[index - place :]), place + len(written))
+
+    async def _read(self, feed: Feed, index: int) -> list[bytes]:
+        place, until, dialect = feed.page_around(index)
+        page = await self._log.read_page(feed.stream_id, feed.tape.position_before(place), until - place)
+        if len(page) < until - place:
+            feed.lose()
+            raise MalformedEventError(f"the log of {feed.stream_id} lacks what it had")
+        write = dialect.write_event
+        return [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
+
+    def forget(self, feed: Feed) -> None:
+        """The feed is let go."""
+        for key in [key for key in self._kept if key[0] is feed]:
+            del self._kept[key]
