@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Status
@@ -19,7 +19,7 @@ from gateway.chat_request import ChatRequest, parse_chat_request
 from gateway.departures import Departures
 from gateway.dialects import NATIVE, OPENAI, OPENAI_USAGE
 from gateway.feed import Feed
-from gateway.finished import read_completion
+from gateway.finished import read_completion, respond_completion
 from gateway.hub import Hub, NoSuchStreamError
 from gateway.intake import Admission, Intake
 from gateway.openai_dialect import OpenAIDialect
@@ -97,7 +97,7 @@ class ChatCompletions:
             raise refuse(
                 CANCELLED if done.get("status") == Status.CANCELLED else done.get("error") or STREAM_LOST, headers
             )
-        return JSONResponse(fold.result(), headers=headers)
+        return respond_completion(fold.result(), headers)
 
 
 def _written(feed: Feed) -> OpenAIDialect:

@@ -45,15 +45,24 @@ class CompletionFold:
         for name, value in chunk.items():
             if name not in _STREAM_ONLY and (value is not None or name not in self._top):
                 self._top[name] = value
-        for part in chunk.get("choices") or ():
-            choice = self._choices.setdefault(part.get("index", 0), {"index": part.get("index", 0)})
-            for name, value in part.items():
-                if name == "delta":
-                    _merge(choice.setdefault("message", {}), value or {})
-                elif name == "logprobs" and value:
-                    _merge(choice.setdefault("logprobs", {}), value)
-                elif value is not None or name not in choice:
-                    choice[name] = value
+        # A chunk is a provider's: nothing in it is taken on trust.
+        choices = chunk.get("choices")
+        for part in choices if isinstance(choices, list) else ():
+            if isinstance(part, dict):
+                self._add_part(part)
+
+    def _add_part(self, part: dict[str, Any]) -> None:
+        index = part.get("index")
+        index = index if isinstance(index, int) else 0
+        choice = self._choices.setdefault(index, {"index": index})
+        for name, value in part.items():
+            if name in ("delta", "logprobs"):
+                target = "message" if name == "delta" else name
+                if isinstance(value, dict):
+                    choice[target] = choice.get(target) or {}
+                    _merge(choice[target], value)
+            elif value is not None or name not in choice:
+                choice[name] = value
 
     @property
     def is_empty(self) -> bool:
@@ -70,8 +79,13 @@ class CompletionFold:
         message = {"role": "assistant", "content": None, "refusal": None, **given}
         calls = message.get("tool_calls")
         if isinstance(calls, list):
-            message["tool_calls"] = [{k: v for k, v in call.items() if k != "index"} for call in calls]
+            message["tool_calls"] = [_unnumbered(call) for call in calls]
         return {"logprobs": None, "finish_reason": None, **choice, "message": message}
+
+
+def _unnumbered(call: Any) -> Any:
+    """Its number only said which fragments belong together."""
+    return {name: value for name, value in call.items() if name != "index"} if isinstance(call, dict) else call
 
 
 def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
@@ -81,7 +95,7 @@ def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
             # A copy: what is merged into it later must not reach back into the chunk.
             whole[name] = json.loads(json.dumps(value)) if isinstance(value, dict | list) else value
         elif name in _NAMES:
-            whole[name] = held if value is None else value
+            whole[name] = value or held
         elif isinstance(held, str) and isinstance(value, str):
             whole[name] = held + value
         elif isinstance(held, dict) and isinstance(value, dict):

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from contract.attendance import read_viewers
 from contract.connection import Client
@@ -13,7 +13,7 @@ from contract.run_record import RunRecord, read_run
 from contract.stream_log import StreamLog
 from gateway.addresses import check_stream_id, no_such_stream, urls_of
 from gateway.api_error import ApiError
-from gateway.finished import read_completion
+from gateway.finished import read_completion, respond_completion
 
 CANCEL_WAIT_S = 2.0
 CANCEL_LOOK_S = 0.05
@@ -44,7 +44,7 @@ def streams_router(client: Client, queue: JobQueue, log: StreamLog) -> APIRouter
             error = done.get("error") or {"message": f"The run was {record.status}.", "code": str(record.status)}
             raise ApiError(409, str(error["code"]), str(error["message"]), type_=str(error.get("type", "server_error")))
         how = {"stream": stream_id, "status": record.status, "error": done.get("error"), "timing": done.get("timing")}
-        return JSONResponse({**fold.result(), "manycast": how}, headers=headers)
+        return respond_completion({**fold.result(), "manycast": how}, headers)
 
     @router.post("/v1/streams/{stream_id}/cancel")
     async def cancel(stream_id: str) -> dict[str, str]:
