@@ -37,6 +37,12 @@ async def count_viewers(
     return [None if isinstance(reply, BrokerRefusedError) else Sum(int(reply[0]), reply[1] == 1) for reply in replies]
 
 
+async def read_viewers_by_gateway(client: Client, stream_id: str) -> dict[str, int]:
+    """Raises: BrokerUnavailableError, BrokerRefusedError."""
+    reply = await run_call(client, Call("gateways", (StreamKeys.of(stream_id).viewers,), ()))
+    return {name.decode(): int(count) for name, count in zip(reply[::2], reply[1::2], strict=True)}
+
+
 async def read_viewers(client: Client, stream_id: str) -> int:
     """Raises: BrokerUnavailableError, BrokerRefusedError."""
     return int(await run_call(client, Call("audience", (StreamKeys.of(stream_id).viewers,), ())))

@@ -11,6 +11,7 @@ WORKERS_GROUP = "workers"
 WORKERS = "mc:workers"
 OFFERS = "mc:offers"
 CONTROL = "mc:control"
+RECENT = "mc:recent"
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9_-]{20,64}")
 

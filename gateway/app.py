@@ -21,6 +21,7 @@ from gateway.metrics import Metrics
 from gateway.page import mount_page
 from gateway.reception import Reception
 from gateway.respond import choose_response
+from gateway.run_list import RunList, run_list_router
 from gateway.service_routes import service_router
 from gateway.settings import Settings
 from gateway.stalled import Stalled
@@ -52,11 +53,13 @@ class Gateway:
         stalled = self._stalled = Stalled(settings.send_timeout_s)
         respond = choose_response(reception, stalled, settings.send_timeout_s)
         self.app.include_router(events_router(hub, reception, respond))
-        intake = Intake(queue, metrics, settings.body_limit_bytes, settings.queue_limit)
+        runs = RunList(client) if settings.list_runs else None
+        intake = Intake(queue, runs, metrics, settings.body_limit_bytes, settings.queue_limit)
         departures = Departures(queue, settings.on_disconnect)
         self.app.include_router(start_router(client, intake))
         calls = ChatCompletions(intake, hub, log, reception, departures, respond, settings.head_wait_s)
         self.app.include_router(chat_completions_router(calls))
+        self.app.include_router(run_list_router(runs))
         self.app.include_router(streams_router(client, queue, log))
         self.app.include_router(service_router(client, reception, metrics))
         if settings.web_dir is not None:

@@ -9,6 +9,7 @@ from contract.job_queue import JobQueue, Submission, Submitted
 from gateway.api_error import ApiError
 from gateway.chat_request import ChatRequest, digest_idempotency_key
 from gateway.metrics import Metrics
+from gateway.run_list import RunList
 
 QUEUE_RETRY_AFTER_S = 5
 
@@ -22,10 +23,13 @@ class Admission(NamedTuple):
 
 
 class Intake:
-    """The one way in. `queue_limit` is how many runs may wait."""
+    """The one way in. `runs`: where they are listed, if anywhere. `queue_limit` is how many runs may wait."""
 
-    def __init__(self, queue: JobQueue, metrics: Metrics, body_limit_bytes: int, queue_limit: int) -> None:
+    def __init__(
+        self, queue: JobQueue, runs: RunList | None, metrics: Metrics, body_limit_bytes: int, queue_limit: int
+    ) -> None:
         self._queue = queue
+        self._runs = runs
         self._metrics = metrics
         self._body_limit_bytes = body_limit_bytes
         self._queue_limit = queue_limit
@@ -53,4 +57,6 @@ class Intake:
             text = "This Idempotency-Key was used with another body."
             raise ApiError(422, "idempotency_mismatch", text, param="Idempotency-Key")
         self._metrics.runs_started.inc(answer is Submitted.OK)
+        if self._runs is not None and answer is Submitted.OK:
+            await self._runs.note(stream_id, chat.request)
         return Admission(stream_id, answer is Submitted.OK, once is not None)

@@ -16,6 +16,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     web_dir: Path | None = None
+    list_runs: bool = False
     body_limit_bytes: int = Field(1 << 20, gt=0)
     queue_limit: int = Field(1000, gt=0)
     ping_interval_s: float = Field(15.0, gt=0)

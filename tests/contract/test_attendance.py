@@ -2,7 +2,7 @@
 
 import asyncio
 
-from contract.attendance import Count, Sum, count_viewers, read_viewers
+from contract.attendance import Count, Sum, count_viewers, read_viewers, read_viewers_by_gateway
 from contract.connection import call_redis
 from contract.keys import StreamKeys
 from tests.contract.place import Ear, Place
@@ -86,3 +86,12 @@ async def test_many_streams_are_counted_in_one_go_and_one_refusal_spoils_no_othe
     await call_redis(place.client, "SET", KEYS.viewers, "x")
     answers = await count_viewers(place.client, "g1", [Count(STREAM, 1), Count(other, 2)], LONG_MS, 0)
     assert answers == [None, Sum(2, False)]
+
+
+async def test_each_gateway_that_lives_is_told_with_its_viewers(place: Place) -> None:
+    await count(place, "g1", 3)
+    await count(place, "g2", 0)
+    await count(place, "g3", 2, lives_ms=1)
+    async with asyncio.timeout(DEADLINE_S):
+        while await read_viewers_by_gateway(place.client, STREAM) != {"g1": 3}:
+            await asyncio.sleep(0.01)

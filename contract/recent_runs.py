@@ -1,0 +1,38 @@
+"""The latest runs, by id, with the beginning of what was asked: for developers. Nothing relies on it being whole.
+
+Not a part of starting a run: a gateway that lists runs notes each after it was queued.
+"""
+
+from dataclasses import dataclass
+
+from contract.connection import Client, call_redis
+from contract.keys import RECENT
+
+KEPT_RUNS = 200
+PROMPT_LIMIT_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RecentRun:
+    """`prompt` is cut to PROMPT_LIMIT_CHARS."""
+
+    stream_id: str
+    prompt: str
+
+
+async def note_run(client: Client, run: RecentRun) -> None:
+    """Raises: BrokerUnavailableError, BrokerRefusedError."""
+    # A caller's text may hold half a surrogate pair, which is no UTF-8.
+    prompt = run.prompt[:PROMPT_LIMIT_CHARS].encode(errors="replace").decode()
+    fields = ("id", run.stream_id, "prompt", prompt)
+    await call_redis(client, "XADD", RECENT, "MAXLEN", "~", KEPT_RUNS, "*", *fields)
+
+
+async def read_recent_runs(client: Client, limit: int) -> list[RecentRun]:
+    """The newest first; some may have expired. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    entries = await call_redis(client, "XREVRANGE", RECENT, "+", "-", "COUNT", limit)
+    runs: dict[str, RecentRun] = {}
+    for _, fields in entries:
+        stream_id, prompt = (fields[name].decode() for name in (b"id", b"prompt"))
+        runs.setdefault(stream_id, RecentRun(stream_id, prompt))  # redis-py may have sent one twice
+    return list(runs.values())

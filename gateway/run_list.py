@@ -1,0 +1,81 @@
+"""`GET /v1/streams`: the latest runs, for developers. Who may ask sees everybody's prompts, so it is off unless set."""
+
+import asyncio
+import json
+import logging
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from contract.attendance import read_viewers_by_gateway
+from contract.connection import Client
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.recent_runs import KEPT_RUNS, RecentRun, note_run, read_recent_runs
+from contract.run_record import read_run
+from gateway.api_error import ApiError
+from gateway.streams_routes import describe
+
+logger = logging.getLogger(__name__)
+
+USUAL_LIMIT = 50
+
+
+class RunList:
+    """Notes runs as they start, and lists them."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def note(self, stream_id: str, request: bytes) -> None:
+        """A run was queued. Whether it can be noted is not the caller's concern: it runs all the same."""
+        try:
+            await note_run(self._client, RecentRun(stream_id, read_prompt(request)))
+        except (BrokerUnavailableError, BrokerRefusedError) as error:
+            logger.warning("run %s is missing in the list: %s", stream_id, error)
+
+    async def read(self, limit: int) -> list[dict[str, Any]]:
+        """As `GET /v1/streams/{id}`, with `prompt` and `gateways`; the newest first, without the expired.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError.
+        """
+        runs = await read_recent_runs(self._client, limit)
+        found = await asyncio.gather(*(self._describe(run) for run in runs))
+        return [run for run in found if run is not None]
+
+    async def _describe(self, run: RecentRun) -> dict[str, Any] | None:
+        record = await read_run(self._client, run.stream_id)
+        if record is None:
+            return None
+        gateways = await read_viewers_by_gateway(self._client, run.stream_id)
+        told = {"prompt": run.prompt, "viewers": sum(gateways.values()), "gateways": gateways}
+        return {**describe(run.stream_id, record), **told}
+
+
+def run_list_router(runs: RunList | None) -> APIRouter:
+    """The route; None: it says that it is off."""
+    router = APIRouter(tags=["streams"])
+
+    @router.get("/v1/streams")
+    async def latest(limit: Annotated[int, Query(ge=1, le=KEPT_RUNS)] = USUAL_LIMIT) -> dict[str, Any]:
+        """The latest runs."""
+        if runs is None:
+            message = "This server does not list runs. To have them listed, set MANYCAST_LIST_RUNS=1."
+            raise ApiError(403, "runs_not_listed", message)
+        return {"object": "list", "data": await runs.read(limit)}
+
+    return router
+
+
+def read_prompt(request: bytes) -> str:
+    """The text of the last thing the user said, or "". Whatever shape it has: it is a provider's business."""
+    texts = [_text_of(each.get("content")) for each in json.loads(request)["messages"] if each.get("role") == "user"]
+    return texts[-1] if texts else ""
+
+
+def _text_of(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part.get("text") for part in content if isinstance(part, dict))
+    return " ".join(part for part in parts if isinstance(part, str))
