@@ -33,7 +33,8 @@ export async function startStream(body, key) {
 /** Stop a run; answers when it has ended, or after a short wait. */
 export const cancelStream = (id) => call("POST", `${streamUrl(id)}/cancel`);
 
-export const readStream = (id) => call("GET", streamUrl(id));
+/** The latest runs, newest first: as GET of each stream, with `prompt` and `gateways` (their viewers by name). */
+export const readLatestStreams = async (limit) => (await call("GET", `/v1/streams?limit=${limit}`)).data;
 
 /** What the live workers offer: `[{id, owned_by, …}]`. */
 export const readModels = async () => (await call("GET", "/v1/models")).data;

@@ -54,6 +54,24 @@ export const describeGap = () => "The broker lost part of the answer, so it is s
 /** "3 watching"; "" for one viewer, who knows. */
 export const describeViewers = (count) => (count > 1 ? `${count} watching` : "");
 
+/** "0.8 s", "12 ms", or a dash where there is none. */
+export function describeMilliseconds(ms) {
+  if (ms === null || ms === undefined) return "–";
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+export const describeAmount = (number) => number.toLocaleString("en");
+
+/** A time of the day, from Unix seconds. */
+export const describeClock = (seconds) => new Date(seconds * 1000).toLocaleTimeString();
+
+/** "4 s ago", from Unix seconds. */
+export function describeAge(seconds, now = Date.now()) {
+  const age = Math.max(0, Math.round(now / 1000 - seconds));
+  if (age < 60) return `${age} s ago`;
+  return age < 3600 ? `${Math.floor(age / 60)} min ago` : `${Math.floor(age / 3600)} h ago`;
+}
+
 /** "first words after 0.8 s · 4.2 s · 212 tokens" */
 export function describeCost({ timing, usage }) {
   const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;

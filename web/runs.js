@@ -1,0 +1,87 @@
+/**
+ * The developers' page: the latest runs, and one of them in full. The composition root of runs.html.
+ */
+
+import { readLatestStreams } from "./api.js";
+import { openStorage } from "./conversations.js";
+import { find, make } from "./element.js";
+import { drawIcons } from "./icons.js";
+import { RunView } from "./run-view.js";
+import { applyKeptTheme } from "./settings.js";
+import { describeAge, describeAmount, describeMilliseconds } from "./words.js";
+
+const REFRESH_MS = 1500;
+const LATEST = 50;
+
+class Runs {
+  constructor() {
+    this.view = null;
+    this.latest = [];
+  }
+
+  /** Reads the list, as long as the page is looked at. */
+  async keepUp() {
+    await this.refresh();
+    if (document.visibilityState === "visible") setTimeout(() => this.keepUp(), REFRESH_MS);
+    else document.addEventListener("visibilitychange", () => this.keepUp(), { once: true });
+  }
+
+  async refresh() {
+    const trouble = find("#trouble");
+    try {
+      this.latest = await readLatestStreams(LATEST);
+      trouble.hidden = true;
+    } catch (refusal) {
+      trouble.textContent = refusal.message;
+      trouble.hidden = false;
+    }
+    this.#draw();
+  }
+
+  /** Show the run that the address names. */
+  open() {
+    const id = location.hash.slice(1);
+    const run = this.latest.find((each) => each.id === id);
+    if (this.view?.run.id !== id) {
+      this.view?.close();
+      this.view = run ? new RunView(run) : null;
+      find("#detail").replaceChildren(...(this.view ? [this.view.element] : []));
+    }
+    find("#detail").hidden = !this.view;
+    for (const row of find("#rows").rows) row.toggleAttribute("aria-current", row.dataset.id === id);
+  }
+
+  #draw() {
+    const running = this.latest.filter(({ status }) => status === "running" || status === "queued").length;
+    find("#summary").textContent = `${describeAmount(this.latest.length)} latest, ${describeAmount(running)} at work`;
+    find("#nothing").hidden = this.latest.length > 0;
+    const focused = document.activeElement?.closest("tr")?.dataset.id;
+    find("#rows").replaceChildren(...this.latest.map(drawRow));
+    if (focused) find(`tr[data-id="${CSS.escape(focused)}"] a`)?.focus();
+    this.open();
+    const shown = this.latest.find(({ id }) => id === this.view?.run.id);
+    if (shown) this.view.show(shown);
+  }
+}
+
+function drawRow(run) {
+  const { id, status, prompt, model, timing, position, viewers, created_at } = run;
+  const link = make("a", { href: `#${id}` }, prompt || id);
+  return make(
+    "tr",
+    { "data-id": id },
+    make("td", {}, make("span", { class: `status status-${status}` }, status)),
+    make("td", { class: "prompt" }, link),
+    make("td", {}, model || "default"),
+    make("td", { class: "number" }, describeMilliseconds(timing?.first_chunk_ms)),
+    make("td", { class: "number" }, describeAmount(Math.max(0, Number(position.split("-")[1]) - 1))),
+    make("td", { class: "number" }, String(viewers ?? 0)),
+    make("td", { class: "number" }, describeAge(created_at)),
+  );
+}
+
+drawIcons();
+applyKeptTheme(openStorage());
+const runs = new Runs();
+addEventListener("hashchange", () => runs.open());
+runs.keepUp().then(() => (document.documentElement.dataset.ready = ""));
