@@ -39,7 +39,7 @@ export class Reply {
     this.element.ariaBusy = "true";
     this.viewer = watch(eventsUrl(this.id), {
       chunk: (chunk) => this.#add(chunk),
-      restart: () => this.#startOver(describeRestart()),
+      restart: ({ reason }) => this.#startOver(describeRestart(reason)),
       gap: () => this.#startOver(describeGap()),
       done: (done) => (this.done = done),
       viewers: (count) => this.hooks.viewers?.(count),

@@ -48,7 +48,10 @@ export function quoteError(error) {
   return [error.message, source && `(${source})`].filter(Boolean).join(" ");
 }
 
-export const describeRestart = () => "The worker was lost on the way, so the answer began again.";
+/** @param {string} reason  of the `restart` event */
+export const describeRestart = (reason) =>
+  `The worker was ${reason === "worker_stopped" ? "stopped" : "lost"} on the way, so the answer began again.`;
+
 export const describeGap = () => "The broker lost part of the answer, so it is shown again from its start.";
 
 /** "3 watching"; "" for one viewer, who knows. */

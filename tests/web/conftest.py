@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -64,16 +65,22 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def peer() -> AsyncIterator[Peer]:
-    peer = Peer()
+    async with serving(Peer()) as peer:
+        yield peer
+
+
+@asynccontextmanager
+async def serving(peer: Peer) -> AsyncIterator[Peer]:
+    """The peer with the pages beside it, on a free port."""
     app = FastAPI(routes=peer.routes)
     mount_page(app, WEB)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", lifespan="off"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         peer.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
         yield peer
         peer.say("")
         server.should_exit = True
         server.force_exit = True
-        await serving
+        await running

@@ -1,0 +1,138 @@
+"""Pictures of the pages: eight states at two widths in two themes. Run as `make pictures`; nothing is compared.
+
+They come from the same peer as the tests: a state is looked at for as long as it takes, and no run is needed for it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.web.conftest import ARGUMENTS, CHROMIUM, serving
+from tests.web.peer import Peer, sse
+from tests.web.visit import visit
+
+PICTURES = Path("test-results/pictures")
+WIDTHS = {390: 844, 1280: 860}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+QUESTION = "How can one answer reach many screens?"
+START = sse("start", {"stream": "s", "epoch": 1, "chunk": {"model": "m"}}, "1-1")
+ANSWER = """A worker runs the completion and publishes every chunk. Any number of viewers
+follow it, *whenever they come*:
+
+1. The worker **claims** the job and asks the provider.
+2. Each chunk is appended to a log, with a position.
+3. Gateways relay the log as server-sent events.
+
+| what breaks | what a viewer sees |
+|---|---|
+| their network | a pause, then the rest |
+| a gateway | the same |
+| the worker | the answer begins again, and says so |
+
+```python
+async for event in watch(url, after=position):
+    print(event.text, end="")  # resumes by itself
+```
+
+> Nothing lost, nothing twice, nothing out of order.
+"""
+
+
+def chunk(text: str, seq: int = 2, epoch: int = 1) -> str:
+    return sse("chunk", {"choices": [{"index": 0, "delta": {"content": text}}]}, f"{epoch}-{seq}")
+
+
+def done(status: str, position: str = "1-9", error: dict[str, Any] | None = None) -> str:
+    timing = {"queued_ms": 4, "first_chunk_ms": 412, "total_ms": 6300}
+    usage = {"prompt_tokens": 14, "completion_tokens": 187} if status == "completed" else None
+    data = {"status": status, "finish_reason": "stop", "usage": usage, "error": error, "timing": timing}
+    return sse("done", data, position)
+
+
+async def waiting(page: Page, peer: Peer) -> None:
+    peer.tell(sse("ping", {"state": "waiting"}) + "…")
+
+
+async def streaming(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(ANSWER[:420]) + sse("viewers", {"viewers": 3}) + "…")
+
+
+async def completed(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(ANSWER) + done("completed"))
+
+
+async def reconnecting(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(ANSWER[:300]), 503)
+
+
+async def restarted(page: Page, peer: Peer) -> None:
+    again = sse("restart", {"epoch": 2, "reason": "worker_lost"}, "2-1")
+    again += sse("start", {"stream": "s", "epoch": 2, "chunk": {}}, "2-2")
+    peer.tell(START + chunk("Lost.") + again + chunk(ANSWER[:200], 3, 2) + "…")
+
+
+async def cancelled(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(ANSWER[:300]) + done("cancelled"))
+
+
+async def failed(page: Page, peer: Peer) -> None:
+    message = "Rate limit reached for requests. Please try again in 20 s."
+    error = {"code": "rate_limit_exceeded", "message": message, "http_status": 429}
+    peer.tell(START + chunk(ANSWER[:150]) + done("failed", error=error))
+
+
+async def expired(page: Page, peer: Peer) -> None:
+    peer.tell(404)
+    peer.status = (404, {"error": {"message": "No such stream.", "code": "stream_not_found"}})
+
+
+STATES: dict[Callable[[Page, Peer], Awaitable[None]], str] = {
+    waiting: '[data-state="waiting"]',
+    streaming: '[data-state="streaming"]',
+    completed: '[data-status="completed"][aria-busy="false"]',
+    reconnecting: '[data-state="reconnecting"]',
+    restarted: ".note:not([hidden])",
+    cancelled: '[data-status="cancelled"]',
+    failed: ".fault",
+    expired: '[data-status="gone"]',
+}
+
+
+@asynccontextmanager
+async def fresh_page(browser: Browser, width: int, theme: Literal["light", "dark"]) -> AsyncIterator[Page]:
+    size: Any = {"width": width, "height": WIDTHS[width]}
+    context = await browser.new_context(viewport=size, color_scheme=theme, device_scale_factor=2, has_touch=width < 500)
+    yield await context.new_page()
+    await context.close()
+
+
+async def take(browser: Browser, width: int, theme: Literal["light", "dark"]) -> None:
+    for prepare, sign in STATES.items():
+        async with serving(Peer()) as peer, fresh_page(browser, width, theme) as page:
+            await prepare(page, peer)
+            await visit(page, peer.url)
+            await page.fill("#question", QUESTION)
+            await page.keyboard.press("Enter")
+            await page.wait_for_selector(sign)
+            await page.evaluate("document.fonts.ready")
+            await asyncio.sleep(0.9)  # the state of a broken line fades in late, so that a short break stays unseen
+            await page.screenshot(path=PICTURES / f"{prepare.__name__}-{width}-{theme}.png")
+
+
+async def main() -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        for width in WIDTHS:
+            for theme in THEMES:
+                await take(browser, width, theme)
+        await browser.close()
+    print(f"{len(STATES) * len(WIDTHS) * len(THEMES)} pictures in {PICTURES}")
+
+
+if __name__ == "__main__":
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main())
