@@ -30,6 +30,15 @@ class Submitted(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What is to become of a run whose worker is lost (`restart` or `fail`), and of one that nobody has watched for
+    `unwatched_ms` (it is cancelled; 0: it goes on)."""
+
+    on_worker_lost: str = "restart"
+    unwatched_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """A run to make. `request` is the JSON for the provider; `once` and `body` are digests in hex, `once` of the
     idempotency key, where one was given."""
@@ -37,7 +46,7 @@ class Submission:
     stream_id: str
     request: bytes
     model: str
-    on_worker_lost: str
+    policy: Policy
     body: str
     once: str | None = None
 
@@ -95,8 +104,8 @@ class JobQueue:
             keys.append(once_key(submission.once))
         # A caller's text may hold half a surrogate pair, which is no UTF-8.
         model = submission.model.encode(errors="replace")
-        what = (submission.stream_id, submission.request, model, submission.on_worker_lost)
-        how = (self._lifetime_ms, most_waiting, submission.body)
+        what = (submission.stream_id, submission.request, model, submission.policy.on_worker_lost)
+        how = (self._lifetime_ms, most_waiting, submission.body, submission.policy.unwatched_ms)
         answer, stream_id = await run_call(self._client, Call("submit", keys, (*what, *how)))
         return Submitted(answer.decode()), stream_id.decode()
 
@@ -152,7 +161,7 @@ class JobQueue:
         for lease in leases:
             keys = StreamKeys.of(lease.job.stream_id)
             arguments = (lease.epoch, worker, lease.job.entry, self._lifetime_ms)
-            calls.append(Call("renew", (keys.log, keys.meta, JOBS), arguments))
+            calls.append(Call("renew", (keys.log, keys.meta, JOBS, keys.viewers), arguments))
         return _answers(await run_calls(self._client, calls))
 
     async def release(self, worker: str, leases: Sequence[Lease]) -> list[Answer | BrokerRefusedError]:

@@ -10,7 +10,14 @@ from typing import Any
 from contract.connection import COMMAND_TIMEOUT_S, Client, NoScriptError, ResponseError, turn_at
 from contract.errors import BrokerRefusedError
 
-_WRITERS = frozenset({"append", "cancel", "claim", "finish"})
+_SHARED = {
+    "append": ("write_events",),
+    "cancel": ("write_events",),
+    "claim": ("write_events",),
+    "finish": ("write_events",),
+    "audience": ("sum_viewers",),
+    "renew": ("sum_viewers",),
+}
 
 Argument = str | bytes | int
 
@@ -35,7 +42,7 @@ class Call:
 @cache
 def load_script(name: str) -> Script:
     """The step of that name from `contract/lua`, with what it shares with others in front of it."""
-    parts = ("now_ms", "write_events", name) if name in _WRITERS else ("now_ms", name)
+    parts = ("now_ms", *_SHARED.get(name, ()), name)
     text = "".join((files("contract") / "lua" / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 

@@ -10,11 +10,13 @@ from hashlib import sha256
 from typing import Any
 
 from contract.event import encode_json
+from contract.job_queue import Policy
 from contract.limits import IDEMPOTENCY_KEY_LIMIT_CHARS
 from gateway.api_error import ApiError
 
 _IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e]{{1,{IDEMPOTENCY_KEY_LIMIT_CHARS}}}")
 ON_WORKER_LOST = ("restart", "fail")
+UNWATCHED_LIMIT_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class ChatRequest:
     request: bytes
     digest: str
     model: str
-    on_worker_lost: str
+    policy: Policy
     stream: bool
     include_usage: bool
 
@@ -83,16 +85,29 @@ def _check_messages(messages: Any) -> None:
             raise ApiError(400, "invalid_type", what, param=f"messages[{at}].role")
 
 
-def _policy(ours: Any) -> str:
+def _policy(ours: Any) -> Policy:
     if not isinstance(ours, dict):
         raise ApiError(400, "invalid_type", "'manycast' must be an object.", param="manycast")
-    if unknown := sorted(set(ours) - {"on_worker_lost"}):
+    if unknown := sorted(set(ours) - {"on_worker_lost", "when_unwatched"}):
         raise ApiError(400, "unknown_parameter", f"Unknown: 'manycast.{unknown[0]}'.", param=f"manycast.{unknown[0]}")
-    policy = ours.get("on_worker_lost", "restart")
-    if policy not in ON_WORKER_LOST:
+    on_worker_lost = ours.get("on_worker_lost", "restart")
+    if on_worker_lost not in ON_WORKER_LOST:
         what = "'manycast.on_worker_lost' must be 'restart' or 'fail'."
         raise ApiError(400, "invalid_value", what, param="manycast.on_worker_lost")
-    return str(policy)
+    return Policy(on_worker_lost, _unwatched_ms(ours.get("when_unwatched", "continue")))
+
+
+def _unwatched_ms(wish: Any) -> int:
+    if wish == "continue":
+        return 0
+    seconds = wish.get("cancel_after_s") if isinstance(wish, dict) and len(wish) == 1 else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= UNWATCHED_LIMIT_S:
+        what = (
+            "'manycast.when_unwatched' must be 'continue' or {'cancel_after_s': N}, "
+            f"0 < N <= {UNWATCHED_LIMIT_S} seconds."
+        )
+        raise ApiError(400, "invalid_value", what, param="manycast.when_unwatched")
+    return max(1, round(seconds * 1000))
 
 
 def digest_idempotency_key(key: str | None) -> str | None:

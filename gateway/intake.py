@@ -47,7 +47,7 @@ class Intake:
         """`key` is the caller's Idempotency-Key. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
         once = digest_idempotency_key(key)
         stream_id = secrets.token_urlsafe(16)
-        submission = Submission(stream_id, chat.request, chat.model, chat.on_worker_lost, chat.digest, once)
+        submission = Submission(stream_id, chat.request, chat.model, chat.policy, chat.digest, once)
         answer, stream_id = await self._queue.submit(submission, self._queue_limit)
         if answer is Submitted.FULL:
             headers = {"Retry-After": str(QUEUE_RETRY_AFTER_S)}

@@ -7,7 +7,7 @@ from typing import Self
 from contract.connection import blocking_client, command_client
 from contract.errors import BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
-from contract.job_queue import JobQueue, Submission, Verdict
+from contract.job_queue import JobQueue, Policy, Submission, Verdict
 from contract.stream_log import Answer, Batch, Ending, StreamLog, Written
 
 RETENTION_MS = 600_000
@@ -27,7 +27,7 @@ class Author:
         self.lines: list[bytes] = []
 
     async def __aenter__(self) -> Self:
-        await self._queue.submit(Submission(self.stream_id, b"{}", "author", "restart", ""), 1000)
+        await self._queue.submit(Submission(self.stream_id, b"{}", "author", Policy(), ""), 1000)
         (self._job,) = await self._queue.take(self._blocking, self._name, 1, 5000)
         claim = await self._queue.claim(self._job, self._name, 2, 10)
         assert claim.verdict is Verdict.RUN

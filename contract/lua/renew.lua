@@ -1,11 +1,12 @@
 -- renew: keeps a lease, and the keys of its stream, alive.
--- KEYS: 1 log, 2 meta, 3 jobs
+-- KEYS: 1 log, 2 meta, 3 jobs, 4 viewers
 -- ARGV: 1 epoch, 2 owner, 3 entry of the job, 4 lifetime in ms
--- Returns: ok; lost; cancelled (a cancel was asked; the lease is kept); gone
+-- Returns: ok; lost; cancelled (a cancel was asked, or nobody has watched for as long as the run allows; the lease is
+--   kept); gone
 -- Errors: those of Redis itself
--- Cost: O(1)
+-- Cost: O(1), and O(gateways) where the run is not to go on unwatched
 
-local state = redis.call('HMGET', KEYS[2], 'epoch', 'status', 'cancel')
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'status', 'cancel', 'unwatched_ms', 'unwatched_since')
 if not state[1] then return 'gone' end
 -- The check comes first: a bare XCLAIM of a worker that was frozen would steal the job back.
 if state[1] ~= ARGV[1] or state[2] ~= 'running' then return 'lost' end
@@ -13,4 +14,14 @@ redis.call('XCLAIM', KEYS[3], 'workers', ARGV[2], 0, ARGV[3], 'JUSTID')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 if state[3] then return 'cancelled' end
+if not state[4] then return 'ok' end
+local now = now_ms()
+if sum_viewers(KEYS[4], now) > 0 then
+  redis.call('HDEL', KEYS[2], 'unwatched_since')
+elseif not state[5] then
+  redis.call('HSET', KEYS[2], 'unwatched_since', string.format('%d', now))
+elseif now - state[5] >= tonumber(state[4]) then
+  redis.call('HSET', KEYS[2], 'cancel', '1')
+  return 'cancelled'
+end
 return 'ok'

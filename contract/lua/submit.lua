@@ -1,7 +1,7 @@
 -- submit: makes a stream and queues its job, once per idempotency key.
 -- KEYS: 1 meta, 2 jobs, 3 idempotency key (optional)
 -- ARGV: 1 stream id, 2 request JSON, 3 model, 4 policy on a lost worker, 5 lifetime in ms, 6 most jobs that may wait,
---   7 digest of the body
+--   7 digest of the body, 8 how long it may go unwatched in ms (0: for ever)
 -- Returns: {answer, stream id}: ok; known (this idempotency key made that stream before); mismatch (it did, with another
 --   body); full (that many jobs wait)
 -- Errors: those of Redis itself
@@ -26,6 +26,7 @@ if waiting >= tonumber(ARGV[6]) then return { 'full', '' } end
 local entry = redis.call('XADD', KEYS[2], '*', 'id', ARGV[1])
 redis.call('HSET', KEYS[1], 'status', 'queued', 'epoch', '0', 'last', '0-0', 'request', ARGV[2], 'model', ARGV[3],
   'on_lost', ARGV[4], 'lost', '0', 'job', entry, 'created_ms', string.format('%d', now_ms()))
+if ARGV[8] ~= '0' then redis.call('HSET', KEYS[1], 'unwatched_ms', ARGV[8]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if KEYS[3] then
   redis.call('HSET', KEYS[3], 'id', ARGV[1], 'body', ARGV[7])

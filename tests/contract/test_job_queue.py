@@ -1,6 +1,7 @@
 """Jobs from their submission to their end: claimed once, taken over, given back, cancelled, in every order."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,7 +105,7 @@ async def test_submitting_leaves_no_error_in_the_statistics_of_redis(place: Plac
 
 async def test_a_model_with_half_a_surrogate_pair_is_kept_as_far_as_text_can(place: Place) -> None:
     submission = place.submission()
-    odd = type(submission)(submission.stream_id, b"{}", "gpt-\ud83d", "restart", "b")
+    odd = replace(submission, model="gpt-\ud83d")
     await place.queue.submit(odd, MOST_WAITING)
     record = await read_run(place.client, submission.stream_id)
     assert record is not None

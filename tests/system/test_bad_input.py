@@ -32,6 +32,12 @@ BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
         "unknown_parameter",
         "manycast.x",
     ),
+    "a patience of no seconds": (
+        b'{"messages":[{"role":"user"}],"manycast":{"when_unwatched":{"cancel_after_s":0}}}',
+        400,
+        "invalid_value",
+        "manycast.when_unwatched",
+    ),
     "too large": (b'{"messages":[{"role":"user","content":"%b"}]}' % (b"x" * (1 << 20)), 413, "body_too_large", None),
 }
 

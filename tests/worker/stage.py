@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from contract.connection import Client, call_redis
 from contract.event import Event, Kind, merge_chunk
-from contract.job_queue import JobQueue, Submission, Submitted
+from contract.job_queue import JobQueue, Policy, Submission, Submitted
 from contract.keys import StreamKeys
 from contract.position import START
 from contract.stream_log import StreamLog
@@ -45,7 +45,7 @@ class Desk:
         body = {"messages": [{"role": "user", "content": prompt}], "user": stream_id, **fields}
         if model:
             body["model"] = model
-        submission = Submission(stream_id, json.dumps(body).encode(), model, on_lost, "digest")
+        submission = Submission(stream_id, json.dumps(body).encode(), model, Policy(on_lost), "digest")
         answer, _ = await self.queue.submit(submission, 10_000)
         assert answer is Submitted.OK
         return stream_id
