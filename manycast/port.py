@@ -1,0 +1,54 @@
+"""TCP ports: whether one can be had, which one is free, and what to say where it cannot. Listens on none."""
+
+import errno
+import socket
+
+
+class PortError(Exception):
+    """The address cannot be listened on; the sentence says why and what to do."""
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on just now. Raises: PortError."""
+    return _bind_once(host, 0)
+
+
+def demand_port(host: str, port: int) -> int:
+    """`port`, or a free one for 0. Raises: PortError where it cannot be listened on."""
+    try:
+        return _bind_once(host, port)
+    except PortError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
+            raise PortError(f"port {port} is taken; try: manycast up --port {_next_free(host, port)}") from error
+        raise
+
+
+def _next_free(host: str, port: int) -> int:
+    for candidate in range(port + 1, min(port + 20, 65536)):
+        try:
+            return _bind_once(host, candidate)
+        except PortError:
+            continue
+    return free_port(host)
+
+
+def _bind_once(host: str, port: int) -> int:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise PortError(f"{host!r} is no address of this machine") from error
+    with socket.socket(family, kind) as probe:
+        # As servers do: a port whose last connections are only fading out is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            # Binding alone does not tell on every system; listening does.
+            probe.listen(1)
+        except PermissionError as error:
+            raise PortError(f"port {port} needs the rights of the administrator; try: --port 8000") from error
+        except OSError as error:
+            raise PortError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        bound: int = probe.getsockname()[1]
+        return bound
