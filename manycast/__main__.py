@@ -8,17 +8,24 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from manycast.address import MalformedAddressError, parse_address
+from manycast.ask import ask, watch
 from manycast.broker import BrokerError
+from manycast.client import Client
+from manycast.doctor import examine, look_at_broker, look_at_gateway, look_at_provider, look_at_python
+from manycast.errors import ManycastError, UnreachableError
+from manycast.follow import Exit
 from manycast.keeper import KeptDownError
 from manycast.plan import Plan
 from manycast.port import PortError
 from manycast.screen import Screen
 from manycast.settings import Settings
 from manycast.stack import NotReadyError, run_stack
+from manycast.terminal import Terminal
 
 app = typer.Typer(
     help="One completion, many viewers.",
@@ -53,16 +60,89 @@ def up(
     _run(run_stack(plan, Screen(sys.stdout, sys.stderr, verbose)))
 
 
-def _run(verb: Coroutine[Any, Any, None]) -> None:
+Server = Annotated[str | None, typer.Option(help="Where Manycast answers. [default: http://127.0.0.1:8000]")]
+
+
+@app.command("ask")
+def ask_verb(
+    prompt: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="The model. [default: the worker's]")] = None,
+    server: Server = None,
+) -> None:
+    """Ask, and print the answer as it comes. Its watch address goes to standard error."""
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if prompt == "-" else _decodable(prompt)
+    if not text.strip():
+        _fail("the question is empty")
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": text}]}
+    if model is not None:
+        body["model"] = model
+    url = server or Settings().manycast_server
+
+    async def verb() -> Exit:
+        async with Client(url) as client:
+            return await ask(client, body, Terminal(sys.stdout, sys.stderr), sys.stdin)
+
+    _run(verb())
+
+
+@app.command("watch")
+def watch_verb(
+    stream: Annotated[str, typer.Argument(help="A stream's id, or any address of it.", metavar="ID|URL")],
+    server: Server = None,
+) -> None:
+    """Follow an answer that somebody else has asked for, from its first word."""
+    url = server or Settings().manycast_server
+
+    async def verb() -> Exit:
+        address = parse_address(stream, url)
+        async with Client(address.base_url) as client:
+            return await watch(client, address.stream_id, Terminal(sys.stdout, sys.stderr))
+
+    _run(verb())
+
+
+@app.command()
+def doctor(server: Server = None) -> None:
+    """Look whether everything is here that Manycast needs, and say what to do where it is not."""
+    settings = Settings()
+
+    async def verb() -> Exit:
+        is_well = await examine(
+            [
+                look_at_python,
+                lambda: look_at_broker(settings.redis_url),
+                lambda: look_at_provider(settings.openai_api_key, settings.openai_base_url),
+                lambda: look_at_gateway(server or settings.manycast_server),
+            ],
+            typer.echo,
+        )
+        return Exit.COMPLETED if is_well else Exit.NOT_COMPLETED
+
+    _run(verb())
+
+
+def _decodable(argument: str) -> str:
+    """What the shell has passed; bytes that are no UTF-8 reach Python as halves of surrogate pairs."""
+    return os.fsencode(argument).decode("utf-8", "replace")
+
+
+def _run(verb: Coroutine[Any, Any, Exit]) -> NoReturn:
+    """Ends the process with the verb's exit status, or with one sentence and 1."""
     try:
-        asyncio.run(verb)
-    except (PortError, BrokerError, KeptDownError, NotReadyError) as error:
+        raise typer.Exit(asyncio.run(verb))
+    except UnreachableError as error:
+        _fail(f"{error}; start it with: manycast up")
+    except (ManycastError, MalformedAddressError, PortError, BrokerError, KeptDownError, NotReadyError) as error:
         _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read has gone; Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(Exit.INTERRUPTED) from None
 
 
-def _fail(sentence: str) -> None:
+def _fail(sentence: str) -> NoReturn:
     typer.echo(f"manycast: {sentence}", err=True)
     raise typer.Exit(1)
 

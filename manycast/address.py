@@ -6,15 +6,15 @@ from urllib.parse import urlsplit
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8000"
 
-_API_PATH = re.compile(r"(?P<prefix>.*?)/v1/streams/(?P<id>[A-Za-z0-9_-]{22})(?:/.*)?")
-_ID = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])")
+_API_PATH = re.compile(r"(?P<prefix>.*?)/v1/streams/(?P<id>[A-Za-z0-9_-]{20,64})(?:/.*)?")
+_ID = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{20,64}(?![A-Za-z0-9_-])")
 
 
 class MalformedAddressError(ValueError):
     """Neither a stream's id nor the address of one."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"{text!r} is neither a stream's id (22 characters) nor the address of one")
+        super().__init__(f"{text!r} is neither a stream's id nor the address of one")
 
 
 class Address(NamedTuple):

@@ -10,20 +10,20 @@ _LEVEL = re.compile(r"^.{0,60}?\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _QUIET = frozenset({"DEBUG", "INFO"})
 # Valkey's own form: `123:M 01 Jan 2026 10:00:00.000 # text`; # is a warning, the other marks are not.
 _VALKEY = re.compile(r"^\d+:[A-Z] .{10,30} ([#*.-]) (.*)")
-# What it recommends for a server of its own; whoever tries Manycast on a laptop cannot make use of it.
-_ADVICE = re.compile(r"WARNING:? (Memory overcommit|You have Transparent Huge Pages|The TCP backlog)")
+# Its farewell, and what it recommends for a server of its own: of no use to whoever tries Manycast on a laptop.
+_IDLE = re.compile(r".*ready to exit|WARNING:? (Memory overcommit|You have Transparent Huge Pages|The TCP backlog)")
 
 
 class LineFilter:
     """Judges the lines of one child, in their order."""
 
     def __init__(self) -> None:
-        self._urgent = True
+        self._urgent = False
 
     def is_urgent(self, line: str) -> bool:
-        """Whether the line is a warning or worse, or goes on from one. A first line without a level is."""
+        """Whether the line is a warning or worse, or goes on from one. A first line without a level is not."""
         if mark := _VALKEY.match(line):
-            self._urgent = mark[1] == "#" and not _ADVICE.match(mark[2])
+            self._urgent = mark[1] == "#" and not _IDLE.match(mark[2])
         elif level := _LEVEL.match(line):
             self._urgent = level[1] not in _QUIET
         return self._urgent

@@ -13,6 +13,7 @@ from manycast.broker import lock_data, plan_broker, wait_for_broker
 from manycast.child import Program
 from manycast.client import Client
 from manycast.errors import ManycastError
+from manycast.follow import Exit
 from manycast.keeper import Keeper
 from manycast.plan import Plan, gateway_program, simulator_program, worker_program
 from manycast.port import demand_port, free_port
@@ -21,6 +22,7 @@ from manycast.screen import Screen
 POLL_S = 0.05
 READY_LIMIT_S = 60.0
 FOREIGN_BROKER_LIMIT_S = 5.0
+ENDING = ("gateway", "worker", "simulator", "valkey")
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- how to reach what listens everywhere
 
 
@@ -28,7 +30,7 @@ class NotReadyError(Exception):
     """All processes live, and the whole does not answer. The sentence says what is missing."""
 
 
-async def run_stack(plan: Plan, screen: Screen) -> None:
+async def run_stack(plan: Plan, screen: Screen) -> Exit:
     """Runs until SIGINT, SIGTERM or SIGHUP, or until a part cannot live. No process is left when it returns.
 
     Raises: PortError, BrokerError, NotReadyError, KeptDownError, OSError.
@@ -40,6 +42,7 @@ async def run_stack(plan: Plan, screen: Screen) -> None:
         house.enter_context(stack.hear_signals())
         house.push_async_callback(stack.end)
         await stack.race(_rise(plan, port, lock, stack, screen))
+    return Exit.COMPLETED
 
 
 async def _rise(plan: Plan, port: int, lock: int | None, stack: "Stack", screen: Screen) -> None:
@@ -50,13 +53,15 @@ async def _rise(plan: Plan, port: int, lock: int | None, stack: "Stack", screen:
     else:
         redis_url = _start_broker(plan, lock, stack)
         await wait_for_broker(redis_url, READY_LIMIT_S)
+    stack.launch(gateway_program(plan, redis_url, port))
     simulator_port = None
     if not plan.has_provider:
         screen.note("no OPENAI_API_KEY: answers come from the built-in simulator")
         simulator_port = free_port("127.0.0.1")
         stack.launch(simulator_program(plan, simulator_port))
+        # The first thing a worker does is to ask its provider for a list of models.
+        await _wait_for_port(simulator_port)
     stack.launch(worker_program(plan, redis_url, simulator_port))
-    stack.launch(gateway_program(plan, redis_url, port))
     url = address_of(plan.host, port)
     async with Client(url) as client:
         await _wait_for_readiness(client)
@@ -87,6 +92,17 @@ async def _wait_for_readiness(client: Client) -> None:
         raise NotReadyError(f"not ready after {READY_LIMIT_S:.0f} s: {answer}; more with --verbose") from None
 
 
+async def _wait_for_port(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(POLL_S)
+        else:
+            writer.close()
+            return
+
+
 def address_of(host: str, port: int) -> str:
     """Where a browser on this machine finds what listens on `host`."""
     host = WILDCARDS.get(host, host)
@@ -94,7 +110,7 @@ def address_of(host: str, port: int) -> str:
 
 
 class Stack:
-    """The running parts, in the order of their start. They end in the opposite one."""
+    """The running parts. They end in the order of `ENDING`: each may still use those it stands on."""
 
     def __init__(self, screen: Screen) -> None:
         self.has_stood = False
@@ -129,12 +145,12 @@ class Stack:
             await asyncio.gather(risen, *ends, return_exceptions=True)
 
     async def end(self) -> None:
-        """Ends the parts one after the other, the last started first: each may still use those it stands on."""
+        """Ends the parts one after the other."""
         tasks = [task for _, task in self._kept]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for keeper, _ in reversed(self._kept):
+        for keeper, _ in sorted(self._kept, key=lambda kept: ENDING.index(kept[0].child.program.name)):
             await keeper.child.stop(self._hurry)
 
     @contextmanager

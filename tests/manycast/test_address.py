@@ -27,7 +27,7 @@ def test_an_address_is_taken_apart(text: str, base_url: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "short", ID + "x", f"ftp://host/{ID}", "http://host/", f"host/s/{ID}", "http://["]
+    "text", ["", "short", ID + "/x", 65 * "x", f"ftp://host/{ID}", "http://host/", f"host/s/{ID}", "http://["]
 )
 def test_anything_else_is_refused_with_a_sentence(text: str):
     with pytest.raises(MalformedAddressError):

@@ -11,12 +11,10 @@ from manycast.severity import LineFilter
         "WARNING:  something",
         "2026-11-22 10:00:00,123 ERROR gateway.hub: lost",
         "22:00:00 CRITICAL x",
-        "Traceback (most recent call last):",
-        "No module named worker",
         "7:M 22 Nov 2026 15:44:30.378 # Can't open the append-only file",
     ],
 )
-def test_a_warning_an_error_and_what_names_no_level_are_urgent(line: str):
+def test_a_warning_and_what_is_worse_is_urgent(line: str):
     assert LineFilter().is_urgent(line)
 
 
@@ -24,6 +22,7 @@ def test_a_warning_an_error_and_what_names_no_level_are_urgent(line: str):
     "line",
     [
         "INFO:     Started server process [1]",
+        "listening on http://127.0.0.1:1",
         "2026-11-22 10:00:00,123 DEBUG gateway.hub: subscribed",
         "7:M 22 Nov 2026 15:44:30.378 * Ready to accept connections tcp",
         "7:M 22 Nov 2026 15:44:30.378 # WARNING Memory overcommit must be enabled!",
