@@ -85,7 +85,8 @@ def ask_verb(
     _run(verb())
 
 
-@app.command("watch")
+# An id may begin with a hyphen, and is no option then.
+@app.command("watch", context_settings={"ignore_unknown_options": True})
 def watch_verb(
     stream: Annotated[str, typer.Argument(help="A stream's id, or any address of it.", metavar="ID|URL")],
     server: Server = None,

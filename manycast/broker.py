@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.keys import OFFERS, WORKERS
 from manycast.child import Program
 from manycast.port import free_port
 
@@ -140,6 +141,18 @@ async def wait_for_broker(url: str, limit_s: float) -> None:
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         raise BrokerError(f"{hide_password(url)} does not answer: {reason}") from None
+    finally:
+        await client.aclose()
+
+
+async def forget_workers(url: str) -> None:
+    """Empties the roster that an earlier `up` has left: nobody on it lives, and the whole would count as ready.
+
+    Only right for a broker that was started just now. Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    client = _client_of(url)
+    try:
+        await call_redis(client, "DEL", WORKERS, OFFERS)
     finally:
         await client.aclose()
 

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Any
 
-from manycast.broker import lock_data, plan_broker, wait_for_broker
+from manycast.broker import forget_workers, lock_data, plan_broker, wait_for_broker
 from manycast.child import Program
 from manycast.client import Client
 from manycast.errors import ManycastError
@@ -53,6 +53,7 @@ async def _rise(plan: Plan, port: int, lock: int | None, stack: "Stack", screen:
     else:
         redis_url = _start_broker(plan, lock, stack)
         await wait_for_broker(redis_url, READY_LIMIT_S)
+        await forget_workers(redis_url)
     stack.launch(gateway_program(plan, redis_url, port))
     simulator_port = None
     if not plan.has_provider:

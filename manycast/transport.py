@@ -3,6 +3,7 @@
 Not the client: it makes one attempt, and leaves coming back to its caller.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
@@ -135,13 +136,25 @@ def _own_words(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-        raise UnreachableError(url, str(error) or "no connection in time") from error
+        raise UnreachableError(url, _root_cause(error) or "no connection in time") from error
     except httpx2.ReadTimeout as error:
         raise ConnectionLostError("silent for too long") from error
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
         raise UnreachableError(url, str(error)) from error
     except (httpx2.RequestError, httpx2.StreamError) as error:
         raise ConnectionLostError(str(error) or type(error).__name__) from error
+
+
+def _root_cause(error: BaseException) -> str:
+    """The system's own words, which the libraries between it and us hide behind theirs."""
+    words, cause = str(error), error.__cause__ or error.__context__
+    while cause is not None:
+        if isinstance(cause, OSError):
+            # asyncio puts words of its own beside the number; the resolver's numbers are below 0.
+            number = cause.errno or 0
+            words = (os.strerror(number) if number > 0 else cause.strerror) or words
+        cause = cause.__cause__ or cause.__context__
+    return words
 
 
 def _is_loopback(host: str) -> bool:

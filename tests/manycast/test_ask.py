@@ -1,0 +1,213 @@
+"""`ask` and `watch` as a person runs them, against everything real."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from tests.manycast.console import CTRL_C, ROOT, Up, console, environment, manycast, run, up, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    with up(tmp_path_factory.mktemp("ask") / "data") as stack:
+        wait_until(lambda: bool(fetch(f"{stack.url}/v1/models")["data"]), "no models are offered")
+        yield stack
+
+
+def fetch(url: str) -> dict:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.load(answer)
+
+
+def status_of(server: Up, stream_id: str) -> str:
+    return fetch(f"{server.url}/v1/streams/{stream_id}")["status"]
+
+
+def stream_of(notes: str) -> str:
+    return re.search(r"/watch#([A-Za-z0-9_-]+)", notes)[1]
+
+
+def test_the_answer_is_the_output_and_what_is_said_about_it_is_not(server):
+    done = run("ask", "Hello", "--model", "demo-fast", "--server", server.url)
+    completion = fetch(f"{server.url}/v1/streams/{stream_of(done.stderr)}/completion")
+    assert done.returncode == 0
+    assert done.stdout == completion["choices"][0]["message"]["content"].rstrip("\n") + "\n"
+    assert done.stderr.splitlines() == [
+        f"watch it at {server.url}/watch#{stream_of(done.stderr)}",
+        "demo-fast is the built-in simulator, not a language model",
+    ]
+
+
+@pytest.mark.parametrize("form", ["{id}", "{url}/watch#{id}", "{url}/v1/streams/{id}/events"])
+def test_another_terminal_watches_the_same_by_any_address(server, form):
+    asked = run("ask", "Hello", "--model", "demo-fast", "--server", server.url)
+    address = form.format(id=stream_of(asked.stderr), url=server.url)
+    watched = run("watch", address, MANYCAST_SERVER=server.url)
+    assert (watched.returncode, watched.stdout) == (0, asked.stdout), watched.stderr
+
+
+def test_a_hyphen_reads_the_question_from_the_standard_input(server):
+    done = run("ask", "-", "--model", "demo-fast", "--server", server.url, feed="¿Qué? 😀")
+    assert done.returncode == 0 and done.stdout
+    assert run("ask", "-", "--server", server.url, feed=" \n").stderr == "manycast: the question is empty\n"
+
+
+def test_a_question_that_is_no_utf_8_is_asked_all_the_same(server):
+    done = subprocess.run(
+        [*map(os.fsencode, manycast("ask", "--model", "demo-fast", "--server", server.url)), b"\xff\xfe?"],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        timeout=40,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+
+
+def test_a_failure_is_told_in_the_providers_words(server):
+    done = run("ask", "Hello", "--model", "fault-401", "--server", server.url)
+    assert done.returncode == 1
+    assert "failed: Incorrect API key provided" in done.stderr and "HTTP 401" in done.stderr
+    done = run("ask", "Hello", "--model", "fault-truncated", "--server", server.url)
+    assert done.returncode == 1 and done.stdout
+    assert "failed: " in done.stderr and "upstream_truncated" in done.stderr
+
+
+def test_an_emoji_that_the_provider_cut_in_two_comes_out_whole(server):
+    done = run("ask", "Hello", "--model", "fault-surrogate", "--server", server.url, PYTHONIOENCODING="utf-8")
+    assert done.returncode == 0
+    assert "😀" in done.stdout
+
+
+def test_a_terminal_that_knows_ascii_only_is_no_error(server):
+    done = run("ask", "Hello", "--model", "fault-surrogate", "--server", server.url, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout.isascii()) == (0, True)
+
+
+def test_ctrl_c_and_s_stop_the_run(server):
+    with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
+        terminal.wait_for("watch it at")
+        terminal.wait_for("simulator, not a language model")
+        terminal.type(CTRL_C)
+        terminal.wait_for("[s]top the run, or [l]eave it running?")
+        terminal.type(b"s\n")
+        assert terminal.wait() == 130
+        assert "the run is cancelled" in terminal.screen
+        assert status_of(server, stream_of(terminal.screen)) == "cancelled"
+
+
+@pytest.mark.parametrize("keys", [b"l\n", b"\n", CTRL_C], ids=["l", "enter", "ctrl-c"])
+def test_ctrl_c_and_anything_else_leave_it_running(server, keys):
+    with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
+        terminal.wait_for("simulator, not a language model")
+        terminal.type(CTRL_C)
+        terminal.wait_for("[s]top the run, or [l]eave it running?")
+        terminal.type(keys)
+        assert terminal.wait() == 130
+        stream_id = stream_of(terminal.screen)
+        assert f"left running; go on with: manycast watch {server.url}/watch#{stream_id}" in terminal.screen
+        assert status_of(server, stream_id) == "running"
+        assert "Traceback" not in terminal.screen
+    cancel(server, stream_id)
+
+
+def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(server):
+    asking = subprocess.Popen(
+        manycast("ask", "Hello", "--model", "demo-long", "--server", server.url),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
+    )
+    with asking:
+        asking.stdout.read(1)
+        asking.send_signal(signal.SIGINT)
+        notes = asking.stderr.read()
+        assert asking.wait(40) == 130
+    assert notes.splitlines()[-1].startswith("left running; go on with: manycast watch ")
+    assert status_of(server, stream_of(notes)) == "running"
+    cancel(server, stream_of(notes))
+
+
+def test_watch_tells_that_somebody_else_has_stopped_it(server):
+    with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
+        terminal.wait_for("simulator, not a language model")
+        stream_id = stream_of(terminal.screen)
+        with console("watch", stream_id, "--server", server.url) as watching:
+            watching.wait_for("simulator, not a language model")
+            cancel(server, stream_id)
+            assert (watching.wait(), terminal.wait()) == (1, 1)
+            assert "cancelled; the answer is not complete" in watching.screen
+
+
+def test_ctrl_c_in_watch_just_ends_it(server):
+    with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
+        terminal.wait_for("simulator, not a language model")
+        stream_id = stream_of(terminal.screen)
+        with console("watch", stream_id, "--server", server.url) as watching:
+            watching.wait_for("simulator, not a language model")
+            watching.type(CTRL_C)
+            assert watching.wait() == 130
+            assert "Traceback" not in watching.screen
+        assert status_of(server, stream_id) == "running"
+        cancel(server, stream_id)
+
+
+def test_a_reader_that_goes_away_is_no_traceback(server):
+    asking = subprocess.Popen(
+        manycast("ask", "Hello", "--model", "demo-long", "--server", server.url),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
+    )
+    with asking:
+        asking.stdout.read(1)
+        asking.stdout.close()
+        notes = asking.stderr.read()
+        assert asking.wait(40) == 1
+    assert "Traceback" not in notes and "Broken" not in notes
+    cancel(server, stream_of(notes))
+
+
+def test_where_no_server_is_the_way_to_start_one_is_told():
+    done = run("ask", "Hello", "--server", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "manycast: nothing answers at http://127.0.0.1:1 (Connection refused); start it with: manycast up\n"
+    )
+
+
+def test_a_stream_that_never_was_is_told_in_one_line(server):
+    stream_id = "n" * 22
+    done = run("watch", stream_id, "--server", server.url)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"manycast: no stream {stream_id}: it never was, or it has expired\n",
+    )
+
+
+def test_what_is_no_address_is_told_in_one_line():
+    done = run("watch", "hello")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "manycast: 'hello' is neither a stream's id nor the address of one\n",
+    )
+
+
+def cancel(server: Up, stream_id: str) -> None:
+    request = urllib.request.Request(f"{server.url}/v1/streams/{stream_id}/cancel", method="POST")
+    urllib.request.urlopen(request, timeout=10).close()
