@@ -23,7 +23,7 @@ from manycast.keeper import KeptDownError
 from manycast.plan import Plan
 from manycast.port import PortError
 from manycast.screen import Screen
-from manycast.settings import Settings
+from manycast.settings import MalformedSettingError, Settings, read_settings
 from manycast.stack import NotReadyError, run_stack
 from manycast.terminal import Terminal
 
@@ -43,18 +43,20 @@ def _name_verbs() -> None:
 
 @app.command()
 def up(
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 8000,
+    host: Annotated[str | None, typer.Option(help="The address to listen on. [default: 127.0.0.1]")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="The port; 0 takes a free one. [default: 8000]", min=0, max=65535)
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Where answers are kept. [default: .manycast]")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that the parts log.")] = False,
 ) -> None:
     """Run everything on this machine: broker, simulator (without OPENAI_API_KEY), worker and gateway."""
-    settings = Settings()
+    settings = _read_settings()
     plan = Plan(
-        host=host,
-        port=port,
+        host=settings.host if host is None else host,
+        port=settings.port if port is None else port,
         redis_url=settings.redis_url,
-        data=(data or settings.manycast_data).absolute(),
+        data=(data or settings.data).absolute(),
         environ=dict(os.environ),
     )
     _run(run_stack(plan, Screen(sys.stdout, sys.stderr, verbose)))
@@ -76,7 +78,7 @@ def ask_verb(
     body: dict[str, Any] = {"messages": [{"role": "user", "content": text}]}
     if model is not None:
         body["model"] = model
-    url = server or Settings().manycast_server
+    url = server or _read_settings().server
 
     async def verb() -> Exit:
         async with Client(url) as client:
@@ -92,7 +94,7 @@ def watch_verb(
     server: Server = None,
 ) -> None:
     """Follow an answer that somebody else has asked for, from its first word."""
-    url = server or Settings().manycast_server
+    url = server or _read_settings().server
 
     async def verb() -> Exit:
         address = parse_address(stream, url)
@@ -105,7 +107,7 @@ def watch_verb(
 @app.command()
 def doctor(server: Server = None) -> None:
     """Look whether everything is here that Manycast needs, and say what to do where it is not."""
-    settings = Settings()
+    settings = _read_settings()
 
     async def verb() -> Exit:
         is_well = await examine(
@@ -113,13 +115,20 @@ def doctor(server: Server = None) -> None:
                 look_at_python,
                 lambda: look_at_broker(settings.redis_url),
                 lambda: look_at_provider(settings.openai_api_key, settings.openai_base_url),
-                lambda: look_at_gateway(server or settings.manycast_server),
+                lambda: look_at_gateway(server or settings.server),
             ],
             typer.echo,
         )
         return Exit.COMPLETED if is_well else Exit.NOT_COMPLETED
 
     _run(verb())
+
+
+def _read_settings() -> Settings:
+    try:
+        return read_settings()
+    except MalformedSettingError as error:
+        _fail(str(error))
 
 
 def _decodable(argument: str) -> str:

@@ -67,7 +67,7 @@ def is_alive(pid: int) -> bool:
 
 async def wait_until_gone(pid: int) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while is_alive(pid):  # noqa: ASYNC110 -- nobody tells us of a process that is not our child
+        while is_alive(pid):
             await asyncio.sleep(0.01)
 
 

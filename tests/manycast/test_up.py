@@ -97,6 +97,12 @@ def test_an_open_answer_is_finished_before_the_end_and_a_second_ctrl_c_hurries(d
             assert "completed" not in terminal.screen
 
 
+def test_a_malformed_setting_is_named_in_one_line(data):
+    done = run("up", "--data", str(data), MANYCAST_PORT="many")
+    assert done.returncode == 1
+    assert done.stderr.startswith("manycast: MANYCAST_PORT=many: ") and len(done.stderr.splitlines()) == 1
+
+
 def test_a_taken_port_is_told_in_one_line(data):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
