@@ -35,6 +35,11 @@ def once_key(digest: str) -> str:
     return f"mc:once:{{{digest}}}"
 
 
+def chat_key(digest: str) -> str:
+    """Where the last answer of a chat is remembered. `digest` is the SHA-256 of the chat's id, in hex."""
+    return f"mc:chat:{{{digest}}}"
+
+
 def is_stream_id(text: str) -> bool:
     """Whether `text` has the form of a stream id: base64url. We make 22 characters, 128 random bits; more may come."""
     return _STREAM_ID.fullmatch(text) is not None

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from contract.connection import command_client
 from contract.job_queue import JobQueue
 from contract.stream_log import StreamLog
+from gateway.ai_sdk_routes import Chats, ai_sdk_router
 from gateway.api_error import answer_errors
 from gateway.chat_completions_route import ChatCompletions, chat_completions_router
 from gateway.departures import Departures
@@ -59,6 +60,8 @@ class Gateway:
         self.app.include_router(start_router(client, intake))
         calls = ChatCompletions(intake, hub, log, reception, departures, respond, settings.head_wait_s)
         self.app.include_router(chat_completions_router(calls))
+        chats = Chats(client, intake, queue, hub, reception, departures, respond, retention_ms)
+        self.app.include_router(ai_sdk_router(chats))
         self.app.include_router(run_list_router(runs))
         self.app.include_router(streams_router(client, queue, log))
         self.app.include_router(service_router(client, reception, metrics))

@@ -1,0 +1,118 @@
+// The official Node SDK: the gateway instead of the provider, and nothing else is different.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import OpenAI from "openai";
+import { Stream } from "openai/streaming";
+
+const ask = { messages: [{ role: "user", content: "Tell me about rivers" }] };
+const seeded = { ...ask, simulator: { seed: 7 } };
+const client = (url, options = {}) => new OpenAI({ baseURL: `${url}/v1`, apiKey: "any", maxRetries: 0, ...options });
+
+async function read(openai, request) {
+  const chunks = [];
+  for await (const chunk of await openai.chat.completions.create({ ...request, stream: true })) {
+    const { id, created, ...rest } = chunk;
+    for (const choice of rest.choices) for (const call of choice.delta.tool_calls ?? []) delete call.id;
+    chunks.push(rest);
+  }
+  return chunks;
+}
+
+export async function streams({ gateway, provider }) {
+  for (const model of ["demo-fast", "demo-tools", "demo-reasoning", "demo-choices", "fault-surrogate"]) {
+    const request = { ...seeded, model, stream_options: { include_usage: model !== "demo-tools" } };
+    assert.deepEqual(await read(client(gateway), request), await read(client(provider), request));
+  }
+}
+
+export async function whole({ gateway, provider }) {
+  const request = { ...seeded, model: "demo-choices", n: 2, logprobs: true };
+  const got = await client(gateway).chat.completions.create(request);
+  const expected = await client(provider).chat.completions.create(request);
+  assert.deepEqual(got.usage, expected.usage);
+  assert.deepEqual(
+    got.choices.map((choice) => [choice.message.content, choice.finish_reason, choice.logprobs]),
+    expected.choices.map((choice) => [choice.message.content, choice.finish_reason, choice.logprobs]),
+  );
+}
+
+export async function folding({ gateway }) {
+  const stream = client(gateway).chat.completions.stream({ ...ask, model: "demo-tools" });
+  const [choice] = (await stream.finalChatCompletion()).choices;
+  assert.equal(choice.message.tool_calls.length, 2);
+  for (const call of choice.message.tool_calls) JSON.parse(call.function.arguments);
+}
+
+export async function refusals({ gateway, provider }) {
+  for (const model of ["fault-401", "fault-429", "fault-500", "no-such-model"]) {
+    const request = { ...ask, model, simulator: { failures: 1000 } };
+    for (const stream of [false, true]) {
+      const raised = [];
+      for (const url of [provider, gateway]) {
+        await client(url).chat.completions.create({ ...request, stream }).catch((error) => raised.push(error));
+      }
+      const [expected, got] = raised;
+      assert.equal(got.constructor, expected.constructor);
+      assert.deepEqual([got.status, got.type, got.message], [expected.status, expected.type, expected.message]);
+    }
+  }
+}
+
+export async function failures({ gateway }) {
+  const codes = {
+    "fault-drop": "upstream_disconnected",
+    "fault-truncated": "upstream_truncated",
+    "fault-error-frame": "server_error",
+    "fault-garbage": "upstream_invalid",
+    "fault-stall-middle": "upstream_timeout",
+  };
+  for (const [model, code] of Object.entries(codes)) {
+    let seen = 0;
+    const reading = (async () => {
+      for await (const _ of await client(gateway).chat.completions.create({ ...ask, model, stream: true })) seen += 1;
+    })();
+    await assert.rejects(reading, (error) => error instanceof OpenAI.APIError && error.code === code);
+    assert.ok(seen >= 12);
+  }
+}
+
+export async function retries({ gateway, provider }) {
+  const count = async () => (await (await fetch(`${provider}/simulator/stats`)).json()).models["demo-long"]?.requests ?? 0;
+  const before = await count();
+  const request = { ...ask, model: "demo-long", simulator: { chunks: 400, chunks_per_s: 200, first_chunk_ms: 0 } };
+  // The SDK's own option `idempotencyKey` sends nothing: OpenAI has no such header.
+  const impatient = { headers: { "Idempotency-Key": randomUUID() }, timeout: 700, maxRetries: 9 };
+  const [choice] = (await client(gateway).chat.completions.create(request, impatient)).choices;
+  assert.equal(choice.finish_reason, "stop");
+  assert.equal(await count(), before + 1);
+}
+
+export async function abort({ gateway }) {
+  const request = { ...ask, model: "demo-long", stream: true, simulator: { chunks_per_s: 20 } };
+  const headers = { "X-On-Disconnect": "cancel" };
+  const { data, response } = await client(gateway).chat.completions.create(request, { headers }).withResponse();
+  for await (const _ of data) data.controller.abort();
+  const status = async () =>
+    (await (await fetch(`${gateway}/v1/streams/${response.headers.get("x-stream-id")}`)).json()).status;
+  while ((await status()) === "running") await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(await status(), "cancelled");
+}
+
+export async function watching({ gateway }) {
+  const request = { ...ask, model: "demo-fast" };
+  const { data, response } = await client(gateway).chat.completions.create(request).withResponse();
+  const url = `${gateway}/v1/streams/${response.headers.get("x-stream-id")}/events?dialect=openai`;
+  let text = "";
+  for await (const chunk of Stream.fromSSEResponse(await fetch(url), new AbortController())) {
+    text += chunk.choices[0]?.delta.content ?? "";
+  }
+  assert.equal(text, data.choices[0].message.content);
+}
+
+export async function models({ gateway }) {
+  const listed = [];
+  while (!listed.length) for await (const model of client(gateway).models.list()) listed.push(model.id);
+  assert.ok(listed.includes("demo"));
+  assert.equal((await client(gateway).models.retrieve("demo")).id, "demo");
+  await assert.rejects(client(gateway).models.retrieve("gpt-9"), OpenAI.NotFoundError);
+}
