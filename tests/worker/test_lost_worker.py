@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -33,6 +33,10 @@ def pair(fragile_broker: Broker, provider: Simulator) -> Iterator[Pair]:
     pair = Pair(fragile_broker, provider)
     with closing_all(*pair.parts):
         yield pair
+
+
+def has_start(mark: bytes) -> Callable[[list[Event]], bool]:
+    return lambda events: any(event.kind is Kind.START and mark in event.data for event in events)
 
 
 def restarts(events: list[Event]) -> list[bytes]:
@@ -70,9 +74,7 @@ async def test_a_run_whose_workers_keep_dying_ends(desk: Desk, fragile_broker: B
                 break_off = await desk.finished(stream_id)
             else:
                 begun = f'"epoch":{epoch}'.encode()
-                await desk.events_until(
-                    stream_id, lambda events, mark=begun: any(e.kind is Kind.START and mark in e.data for e in events)
-                )
+                await desk.events_until(stream_id, has_start(begun))
                 worker.signal(signal.SIGKILL)
                 await asyncio.to_thread(worker.wait)
     assert done(break_off)["error"]["code"] == "worker_lost"

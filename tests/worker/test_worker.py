@@ -3,7 +3,9 @@
 import asyncio
 import signal
 
+from contract.connection import Client, call_redis
 from contract.event import Kind
+from contract.keys import StreamKeys
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.stage import Desk, chunks, counts, done, has_chunks, text, until
@@ -32,6 +34,30 @@ async def test_a_cancel_reaches_the_provider_and_ends_the_stream(
     assert await desk.queue.cancel(stream_id) == "cancelling"
     assert done(await desk.finished(stream_id))["status"] == "cancelled"
     await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
+
+
+async def test_a_cancel_is_heard_while_the_provider_has_sent_nothing(
+    desk: Desk, fragile_broker: Broker, provider: Simulator
+) -> None:
+    # No renewal tells of the cancel within the deadline of this test.
+    worker = Worker(fragile_broker.url, provider.url, MANYCAST_LEASE_S="600")
+    with closing_all(worker):
+        aborted = counts(provider.url, "fault-stall-first").get("aborted", 0)
+        stream_id = await desk.submit("fault-stall-first")
+        await until(lambda: counts(provider.url, "fault-stall-first").get("open", 0) == 1)
+        assert await desk.queue.cancel(stream_id) == "cancelling"
+        end = done(await desk.finished(stream_id))
+        assert (end["status"], end["timing"]["first_chunk_ms"]) == ("cancelled", None)
+        await until(lambda: counts(provider.url, "fault-stall-first").get("aborted", 0) == aborted + 1)
+
+
+async def test_a_cancel_whose_doorbell_nobody_heard_is_found_at_the_renewal(
+    desk: Desk, worker: Worker, fragile_client: Client, provider: Simulator
+) -> None:
+    stream_id = await desk.submit("fault-stall-first")
+    await until(lambda: counts(provider.url, "fault-stall-first").get("open", 0) == 1)
+    await call_redis(fragile_client, "HSET", StreamKeys.of(stream_id).meta, "cancel", "1")
+    assert done(await desk.finished(stream_id))["status"] == "cancelled"
 
 
 async def test_sigterm_gives_back_at_once_what_outlasts_the_grace(
