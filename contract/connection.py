@@ -18,6 +18,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 
 NoScriptError = refusals.NoScriptError
+ReadOnlyError = refusals.ReadOnlyError
 ResponseError = refusals.ResponseError
 
 COMMAND_TIMEOUT_S = 5.0

@@ -7,7 +7,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from contract.connection import COMMAND_TIMEOUT_S, Client, NoScriptError, ResponseError, turn_at
+from contract.connection import COMMAND_TIMEOUT_S, Client, NoScriptError, ReadOnlyError, ResponseError, turn_at
 from contract.errors import BrokerRefusedError
 
 _SHARED = {
@@ -61,6 +61,9 @@ async def run_calls(client: Client, calls: Sequence[Call]) -> list[Any]:
             # did not run may have been refused for its lack; a call that did run is harmless the second time.
             await _load(client, {call.name for call in calls})
             replies = await _send(client, calls)
+        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+            # It is a replica now. Whoever asks for the name of the primary anew may be sent to another.
+            await client.connection_pool.disconnect(inuse_connections=False)
     return [BrokerRefusedError(str(reply)) if isinstance(reply, ResponseError) else reply for reply in replies]
 
 

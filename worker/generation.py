@@ -92,8 +92,8 @@ class Generation:
                 outlet.end(status, done_line(status, self._outcome, error, self._timing()))
                 self._publisher.send(outlet)
             await self._publisher.settled(outlet)
-            left = "" if outlet.has_ended else " (left)"
-            logger.info("run %s epoch %d: %s%s %s", stream_id, claim.epoch, status, left, error.code if error else "")
+            words = f"{status} {error.code if error else ''}" if outlet.has_ended and not self._has_left else "left"
+            logger.info("run %s epoch %d: %s", stream_id, claim.epoch, words)
         finally:
             outlet.close()
             self._publisher.forget(outlet)

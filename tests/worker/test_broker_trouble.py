@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -34,12 +35,24 @@ def freeze(broker: Broker) -> None:
     asyncio.get_running_loop().call_later(1.0, os.kill, broker.pid, signal.SIGCONT)
 
 
+def demote(broker: Broker) -> None:
+    """It refuses to write for a while, as a primary does after a failover."""
+    tell(broker, "REPLICAOF 127.0.0.1 1")
+    asyncio.get_running_loop().call_later(1.0, tell, broker, "REPLICAOF NO ONE")
+
+
+def tell(broker: Broker, words: str) -> None:
+    with socket.create_connection(("127.0.0.1", broker.port)) as line:
+        line.sendall(f"{words}\r\n".encode())
+        assert line.recv(64).startswith(b"+OK")
+
+
 async def whole_run(desk: Desk) -> list[Event]:
     """What the same request leaves where nothing happens."""
     return await desk.run("demo-long", simulator={**STEADY, "chunks_per_s": 0})
 
 
-@pytest.mark.parametrize("trouble", [restart, crash, freeze], ids=lambda trouble: trouble.__name__)
+@pytest.mark.parametrize("trouble", [restart, crash, freeze, demote], ids=lambda trouble: trouble.__name__)
 async def test_a_run_goes_on_where_it_was_when_redis_is_back(
     desk: Desk, worker: Worker, fragile_broker: Broker, trouble: Callable[[Broker], None]
 ) -> None:

@@ -1,12 +1,18 @@
 """A worker dies, freezes, or is told to stop: another one takes its runs, or viewers are told why not."""
 
 import asyncio
+import json
+import re
+import secrets
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from contract.connection import call_redis
 from contract.event import Event, Kind
+from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.conftest import QUICK
@@ -92,7 +98,7 @@ async def test_a_frozen_worker_writes_nothing_more_and_stops_its_provider(
     await until(lambda: stream_id in other.output)
     owner.signal(signal.SIGCONT)
     await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
-    await until(lambda: "(left)" in owner.output, lambda: owner.output)
+    await until(lambda: "epoch 1: left" in owner.output, lambda: owner.output)
     events = await desk.finished(stream_id)
     assert done(events)["status"] == "completed"
     assert len(restarts(events)) == 1
@@ -131,3 +137,50 @@ async def test_a_second_signal_gives_everything_back_at_once(desk: Desk, worker:
     assert await asyncio.to_thread(worker.wait) == 0
     assert (await desk.meta(stream_id))["released"] == "1"
     assert "Traceback" not in worker.output
+
+
+async def deliver_behind_its_back(desk: Desk, worker: Worker) -> str:
+    """A job that Redis delivered to `worker` in a reply that it never got."""
+    await until(lambda: "begins" in worker.output)
+    (name,) = re.findall(r"worker (\S+) begins", worker.output)
+    pipeline = desk.client.pipeline(transaction=True)
+    stream_id = secrets.token_urlsafe(16)
+    body = json.dumps({"model": "demo-fast", "messages": [{"role": "user", "content": "Hi"}]}).encode()
+    await desk.queue.open()
+    # Both in one step: the worker waits for new jobs all the time.
+    fields: dict[Any, Any] = {
+        "status": "queued",
+        "epoch": 0,
+        "last": "0-0",
+        "request": body,
+        "on_lost": "restart",
+        "lost": 0,
+        "job": "1-1",
+        "created_ms": 1,
+    }
+    pipeline.xadd(JOBS, {"id": stream_id}, id="1-1")
+    pipeline.hset(StreamKeys.of(stream_id).meta, mapping=fields)
+    pipeline.xreadgroup(WORKERS_GROUP, name, {JOBS: ">"})
+    await pipeline.execute()
+    return stream_id
+
+
+@pytest.fixture
+def lone_worker(fragile_broker: Broker, provider: Simulator) -> Iterator[Worker]:
+    """Nothing is overdue within the deadline of a test."""
+    worker = Worker(fragile_broker.url, provider.url, MANYCAST_LEASE_S="600")
+    with closing_all(worker):
+        yield worker
+
+
+async def test_a_job_whose_delivery_was_lost_on_the_way_is_found(desk: Desk, lone_worker: Worker) -> None:
+    stream_id = await deliver_behind_its_back(desk, lone_worker)
+    await call_redis(desk.client, "CLIENT", "KILL", "TYPE", "normal")
+    assert done(await desk.finished(stream_id))["status"] == "completed"
+
+
+async def test_a_job_that_comes_as_the_drain_begins_is_not_left_behind(desk: Desk, lone_worker: Worker) -> None:
+    stream_id = await deliver_behind_its_back(desk, lone_worker)
+    lone_worker.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(lone_worker.wait) == 0
+    assert done(await desk.events(stream_id))["status"] == "completed"

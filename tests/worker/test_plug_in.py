@@ -6,7 +6,7 @@ import pytest
 
 from contract.connection import command_client
 from tests.broker import Broker, valkey_binary
-from tests.stack import Worker
+from tests.stack import Worker, closing_all
 from tests.worker.stage import Desk, chunks, done, text
 
 SETTINGS = {"MANYCAST_GENERATOR": "tests.worker.plug_ins:count", "MANYCAST_CHUNK_TIMEOUT_S": "0.5"}
@@ -54,3 +54,11 @@ async def test_the_reason_of_an_unforeseen_failure_is_in_the_log(desk: Desk, pla
 async def test_what_breaks_after_the_answer_is_whole_does_no_harm(desk: Desk, prompt: str) -> None:
     end = done(await desk.run("", prompt=prompt))
     assert (end["status"], end["finish_reason"], end["error"]) == ("completed", "stop", None)
+
+
+async def test_a_whole_answer_does_not_wait_long_for_its_usage(fragile_broker: Broker) -> None:
+    patient = Worker(fragile_broker.url, "http://127.0.0.1:1", **{**SETTINGS, "MANYCAST_CHUNK_TIMEOUT_S": "600"})
+    client = command_client(fragile_broker.url)
+    with closing_all(patient):
+        assert done(await Desk(client).run("", prompt="finish, then hang"))["status"] == "completed"
+    await client.aclose()
