@@ -15,7 +15,7 @@ Tree = Mapping[str, str]
 
 @cache
 def our_tree() -> Tree:
-    """Every text file that is tracked or about to be; files that are no UTF-8 are left out."""
+    """Every file that is tracked or about to be; of a picture only its name, its text is empty."""
     listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split("\0")
     tree = {}
@@ -23,8 +23,7 @@ def our_tree() -> Tree:
         path = ROOT / name
         if name and path.is_file():
             raw = path.read_bytes()
-            if b"\0" not in raw:
-                tree[name] = raw.decode(errors="replace")
+            tree[name] = "" if b"\0" in raw else raw.decode(errors="replace")
     return tree
 
 
