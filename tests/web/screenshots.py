@@ -4,6 +4,7 @@ They come from the same peer as the tests: a state is looked at for as long as i
 """
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,11 @@ from tests.web.visit import visit
 PICTURES = Path("test-results/pictures")
 WIDTHS = {390: 844, 1280: 860}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+README_PICTURE = Path("docs/pictures/two-viewers.png")
+SIDE_BY_SIDE = """<body style="margin:0;height:100vh;background:linear-gradient(135deg,#dfe9e6,#efe9df)">
+<style>img {{ position: absolute; border-radius: 14px; box-shadow: 0 2px 6px #0003, 0 18px 50px #0003 }}</style>
+<img style="left:60px;top:60px;width:1100px" src="data:image/png;base64,{0}">
+<img style="right:60px;top:110px;width:320px" src="data:image/png;base64,{1}">"""
 QUESTION = "How can one answer reach many screens?"
 START = sse("start", {"stream": "s", "epoch": 1, "chunk": {"model": "m"}}, "1-1")
 ANSWER = """A worker runs the completion and publishes every chunk. Any number of viewers
@@ -123,12 +129,38 @@ async def take(browser: Browser, width: int, theme: Literal["light", "dark"]) ->
             await page.screenshot(path=PICTURES / f"{prepare.__name__}-{width}-{theme}.png")
 
 
+async def pair(browser: Browser) -> None:
+    """Two viewers of one answer, side by side: the picture of the README."""
+    shots = []
+    async with serving(Peer()) as peer:
+        await streaming_to_all(peer)
+        for width, theme, path in ((1280, THEMES[0], "/"), (390, THEMES[1], "/watch#s1")):
+            async with fresh_page(browser, width, theme) as page:
+                await visit(page, peer.url + path)
+                if path == "/":
+                    await page.fill("#question", QUESTION)
+                    await page.keyboard.press("Enter")
+                await page.wait_for_selector(STATES[streaming])
+                await asyncio.sleep(0.5)  # the colours of code come a moment after the code
+                shots.append(b64encode(await page.screenshot()).decode())
+    page = await browser.new_page(viewport={"width": 1500, "height": 860}, device_scale_factor=1.3)
+    await page.set_content(SIDE_BY_SIDE.format(*shots))
+    await page.screenshot(path=README_PICTURE)
+    await page.close()
+
+
+async def streaming_to_all(peer: Peer) -> None:
+    peer.models[0]["id"] = "demo"
+    peer.tell(START + chunk(ANSWER[:620]) + sse("viewers", {"viewers": 2}) + "…")
+
+
 async def main() -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for width in WIDTHS:
             for theme in THEMES:
                 await take(browser, width, theme)
+        await pair(browser)
         await browser.close()
     print(f"{len(STATES) * len(WIDTHS) * len(THEMES)} pictures in {PICTURES}")
 
