@@ -8,7 +8,7 @@ import { growingText } from "./markdown.js";
 
 // A whole answer that comes at once must not hold up the page: it is written in pieces, some milliseconds a frame.
 const PIECE = 2000; // characters
-const FRAME_MS = 12;
+const FRAME_MS = 8;
 
 export class ChoiceView {
   constructor(index) {
