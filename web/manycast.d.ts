@@ -62,7 +62,16 @@ export interface Viewer {
   /** Never rejects. */
   readonly finished: Promise<Done | null>;
   close(): void;
+  /** Tell it that the device may have slept; on a page it notices by itself. */
+  wake(): void;
 }
 
 export function watch(url: string | URL, callbacks?: Callbacks, options?: Options): Viewer;
+/** Whether `position` stands after `other`; null stands before every event. */
+export function isAfter(position: Position | null, other: Position | null): boolean;
+/** Tells callbacks what raw events say, the chunks whole. */
+export class Teller {
+  constructor(callbacks: Callbacks);
+  tell(event: { name: string; data: any; position: Position | null }): void;
+}
 export function merge(shared: Record<string, any>, difference: Record<string, any>): Record<string, any>;

@@ -40,12 +40,42 @@ export function watch(url, callbacks = {}, options = {}) {
   return new Viewer(url, callbacks, options);
 }
 
+/** Tells callbacks what events say; the chunks whole. Where a viewer stands is not its business. */
+export class Teller {
+  #callbacks;
+  #shared = {}; // the fields all chunks of this epoch share
+
+  constructor(callbacks) {
+    this.#callbacks = callbacks;
+  }
+
+  tell({ name, data, position }) {
+    const { event, start, chunk, restart, gap, done, viewers } = this.#callbacks;
+    event?.({ name, data, position });
+    switch (name) {
+      case "start":
+        this.#shared = data.chunk ?? {};
+        return start?.(data, position);
+      case "chunk":
+        return chunk?.(merge(this.#shared, data), position);
+      case "restart":
+        return restart?.(data, position);
+      case "gap":
+        return gap?.(data);
+      case "done":
+        return done?.(data, position);
+      case "viewers":
+        return viewers?.(data.viewers);
+    }
+  }
+}
+
 class Viewer {
   #callbacks;
+  #teller;
   #options;
   #url;
   #source = null;
-  #shared = {}; // the fields all chunks of this epoch share
   #heardAt = 0;
   #attempt = 0;
   #timer = 0;
@@ -56,6 +86,7 @@ class Viewer {
   constructor(url, callbacks, options) {
     this.#url = new URL(url, globalThis.location?.href);
     this.#callbacks = callbacks;
+    this.#teller = new Teller(callbacks);
     this.#options = { after: null, stallAfterMs: 40_000, withCredentials: false, ...options };
     /** Position of the last event, `epoch-seq`, or null. */
     this.position = this.#options.after;
@@ -98,38 +129,11 @@ class Viewer {
     if (position !== null && name !== "done" && !isAfter(position, this.position)) return;
     if (position !== null) this.position = position;
     const data = JSON.parse(event.data);
-    this.#callbacks.event?.({ name, data, position });
-    this.#take(name, data);
-  }
-
-  #take(name, data) {
-    const { position } = this;
-    switch (name) {
-      case "start":
-        this.#shared = data.chunk ?? {};
-        this.#callbacks.start?.(data, position);
-        break;
-      case "chunk":
-        this.#enter("streaming");
-        this.#callbacks.chunk?.(merge(this.#shared, data), position);
-        break;
-      case "restart":
-        this.#callbacks.restart?.(data, position);
-        break;
-      case "gap":
-        this.position = null; // the log is another one now, and comes from its start
-        this.#callbacks.gap?.(data);
-        break;
-      case "viewers":
-        this.#callbacks.viewers?.(data.viewers);
-        break;
-      case "ping":
-        this.#enter(data.state);
-        break;
-      case "done":
-        this.#callbacks.done?.(data, position);
-        this.#end("ended", data);
-    }
+    if (name === "gap") this.position = null; // the log is another one now, and comes from its start
+    if (name === "ping") this.#enter(data.state);
+    if (name === "chunk") this.#enter("streaming");
+    this.#teller.tell({ name, data, position });
+    if (name === "done") this.#end("ended", data);
   }
 
   /** EventSource reconnects by itself after a broken line; any status but 200 it takes for the end. Ask which it is. */
@@ -166,17 +170,19 @@ class Viewer {
     this.#open();
   }
 
-  /** A phone that wakes up, or finds its network again, must not wait for a timer that slept as well. */
+  /** The device may have slept: do not wait for a timer that slept as well. `watch` calls this where it can tell. */
+  wake() {
+    if (this.#over) return;
+    const quiet = Date.now() - this.#heardAt > this.#options.stallAfterMs / 4;
+    if (quiet || this.#source.readyState !== EventSource.OPEN) this.#open();
+  }
+
   #listenToTheDevice() {
-    const wake = () => {
-      const quiet = Date.now() - this.#heardAt > this.#options.stallAfterMs / 4;
-      if (quiet || this.#source.readyState !== EventSource.OPEN) this.#open();
-    };
     const listeners = [
       [globalThis, "online", () => this.#open()], // on another network, perhaps: the line of before is dead
       [globalThis, "offline", () => this.#enter("offline")],
-      [globalThis, "pageshow", (event) => event.persisted && wake()],
-      [globalThis.document, "visibilitychange", () => document.visibilityState === "visible" && wake()],
+      [globalThis, "pageshow", (event) => event.persisted && this.wake()],
+      [globalThis.document, "visibilitychange", () => document.visibilityState === "visible" && this.wake()],
     ].filter(([target]) => target?.addEventListener);
     for (const [target, name, listener] of listeners) target.addEventListener(name, listener);
     return () => listeners.forEach(([target, name, listener]) => target.removeEventListener(name, listener));
@@ -201,7 +207,7 @@ class Viewer {
 }
 
 /** Whether `position` stands after `other`; null stands before every event. */
-function isAfter(position, other) {
+export function isAfter(position, other) {
   const [epoch, seq] = (position ?? "0-0").split("-").map(Number);
   const [otherEpoch, otherSeq] = (other ?? "0-0").split("-").map(Number);
   return epoch > otherEpoch || (epoch === otherEpoch && seq > otherSeq);

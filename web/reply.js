@@ -7,7 +7,7 @@ import { cancelStream, eventsUrl, readReadiness } from "./api.js";
 import { ChoiceView } from "./choice.js";
 import { announce, make } from "./element.js";
 import { icon } from "./icons.js";
-import { watch } from "./manycast.js";
+import { watchShared } from "./shared.js";
 import { describeCost, describeEnd, describeGap, describeRestart, describeState, quoteError } from "./words.js";
 
 const FINAL = new Set(["ended", "gone", "refused"]);
@@ -37,7 +37,7 @@ export class Reply {
   /** Show a stream from its start, or wherever it stands, until its end. */
   follow() {
     this.element.ariaBusy = "true";
-    this.viewer = watch(eventsUrl(this.id), {
+    this.viewer = watchShared(eventsUrl(this.id), {
       chunk: (chunk) => this.#add(chunk),
       restart: ({ reason }) => this.#startOver(describeRestart(reason)),
       gap: () => this.#startOver(describeGap()),

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from gateway.page import mount_page
 from tests.web.peer import Peer
@@ -25,6 +25,9 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+expect.set_options(timeout=15_000)  # a deadline, on a machine that may be busy
 
 
 @pytest.fixture(scope="session")

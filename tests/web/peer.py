@@ -45,6 +45,11 @@ class Peer:
             Route("/readyz", self.ready),
         ]
 
+    @property
+    def lines(self) -> int:
+        """How many answers are open."""
+        return len(self._open)
+
     def tell(self, *answers: int | str) -> None:
         self.answers = list(answers)
 
