@@ -71,6 +71,7 @@ class Gateway:
     def drain(self) -> None:
         """Ends every viewer's response cleanly; from now on the gateway says that it is not ready."""
         self._reception.drain(self._settings.drain_retry_window_ms)
+        self._stalled.hurry(self._settings.drain_timeout_s / 4)
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

@@ -29,6 +29,10 @@ class Stalled:
     def forget(self, connection: Connection) -> None:
         self._seen.pop(connection, None)
 
+    def hurry(self, send_timeout_s: float) -> None:
+        """From now on they have no more than this: the gateway drains, and cannot wait for those who take nothing."""
+        self._send_timeout_s = min(self._send_timeout_s, send_timeout_s)
+
     async def run(self) -> None:
         """Until cancelled."""
         while True:

@@ -77,13 +77,16 @@ class Viewer:
         events = self.feed.tape.take(self._index)
         if events is not None:
             self._index = events.end
-        if self._notes:
-            notes = b"".join(self._notes.values())
-            self._notes.clear()
+        if notes := self._take_notes():
             return Slice(notes + events.body, events.end) if events else Slice(notes, self._index)
         if events is None and self.feed.over:
             return self._take_end()
         return events
+
+    def _take_notes(self) -> bytes:
+        notes = b"".join(self._notes.values())
+        self._notes.clear()
+        return notes
 
     async def take_page(self) -> Slice:
         """Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError. The viewer then comes back."""
@@ -96,7 +99,9 @@ class Viewer:
             self.finished = True
             return Slice(dialect.write_break(Code.BROKER_UNAVAILABLE, UNREADABLE), self._index)
         self._index = page.end
-        return page
+        # What it is owed beside the events comes first: a `gap` says that all it shows is void.
+        notes = self._take_notes()
+        return Slice(notes + page.body, page.end) if notes else page
 
     def _take_leave(self) -> Slice | None:
         self.finished = True

@@ -1,5 +1,6 @@
 """A gateway that is told to stop sends its viewers to the others, and cuts nobody."""
 
+import asyncio
 import signal
 import time
 
@@ -47,6 +48,23 @@ async def test_a_thousand_viewers_are_sent_away_and_miss_nothing(broker: Broker,
                 seen = next(member for member in crowd.members if member.ids[-1] == last).ids + rest.members[0].ids
                 assert seen == [f"1-{seq}" for seq in range(1, len(author.lines) + 1)]
                 rest.close()
+            crowd.close()
+
+
+async def test_viewers_that_read_nothing_do_not_hold_it_up(broker: Broker) -> None:
+    gateway = Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="8")
+    async with Author(broker.url) as author:
+        with closing_all(gateway):
+            crowd = Crowd(f"{gateway.url}/v1/streams/{author.stream_id}/events", 5, stalled=True)
+            await author.begin()
+            async with httpx2.AsyncClient(base_url=gateway.url) as http:
+                while "manycast_viewers 5.0" not in (await http.get("/metrics")).text:
+                    await asyncio.sleep(0.05)
+            for _ in range(40):
+                await author.say("x" * 200_000)
+            gateway.signal(signal.SIGTERM)
+            assert gateway.wait() == 0
+            assert "ERROR" not in gateway.output, gateway.output
             crowd.close()
 
 
