@@ -329,6 +329,17 @@ async def test_a_run_that_wants_no_second_attempt_may_be_given_back_while_it_has
     assert (await place.hand_over(job, "w3")).verdict is Verdict.LOST
 
 
+async def test_a_worker_that_dies_after_another_had_given_the_job_back_is_a_lost_one(place: Place) -> None:
+    job, claim = await place.start("w1")
+    await place.write(Batch(job.stream_id, claim.epoch, 1, chunk_lines("a")))
+    await place.queue.release("w1", [Lease(job, claim.epoch)])
+    await place.hand_over(job, "w2")
+    await place.hand_over(job, "w3")
+    reasons = [event.data for event in await place.events(job.stream_id) if event.kind == "restart"]
+    assert reasons == [b'{"epoch":2,"reason":"worker_stopped"}', b'{"epoch":3,"reason":"worker_lost"}']
+    assert (await place.meta(job.stream_id))["lost"] == "1"
+
+
 # Cancelling
 
 

@@ -1,0 +1,316 @@
+"""Every step in every order, by workers that freeze, come back and repeat themselves: the server against the model."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from contract import job_queue
+from contract.connection import Client, Line, call_redis, command_client
+from contract.event import Status
+from contract.job_queue import Job, JobQueue, Policy, Submission, Submitted
+from contract.keys import JOBS, StreamKeys
+from contract.live import LiveEvents, parse_live
+from contract.position import START
+from contract.run_record import read_run
+from contract.stream_log import Batch, Ending, StreamLog
+from tests.broker import Broker
+from tests.contract.model import Lease, Run
+
+T = TypeVar("T")
+
+ON_LOST = st.sampled_from(["restart", "restart", "fail"])
+WORKERS = st.sampled_from(["w1", "w2"])
+BACK = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3])
+"""The newest, mostly; at times one of the older ones."""
+MOST_RUNS, MOST_LOST, MOST_EPOCHS = 2, 3, 8
+EXAMPLES = int(os.environ.get("EXAMPLES", "12"))
+"""More of them for an afternoon's hunt."""
+
+PENDING = "return redis.call('XPENDING', KEYS[1], 'workers', '-', '+', 100)"
+KEYS_WITHOUT_EXPIRY = """
+local eternal = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  if redis.call('PTTL', key) < 0 then eternal[#eternal + 1] = key end
+end
+return eternal
+"""
+
+STATUSES = st.sampled_from([Status.COMPLETED, Status.CANCELLED, Status.FAILED])
+
+
+def pick(among: list[T], back: int) -> T:
+    return among[-1 - back % len(among)]
+
+
+class StammeringClient(Client):
+    """Sends each pipeline twice while it stammers, and hears the second reply: as redis-py does after a lost one."""
+
+    stammers = False
+
+    def pipeline(self, *arguments: Any, **named: Any) -> Any:
+        pipeline = super().pipeline(*arguments, **named)
+        if self.stammers:
+            execute = pipeline.execute
+
+            async def execute_twice(**how: Any) -> Any:
+                commands = list(pipeline.command_stack)
+                await execute(**how)
+                pipeline.command_stack = commands
+                return await execute(**how)
+
+            pipeline.execute = execute_twice
+        return pipeline
+
+
+class Server:
+    """One broker and all that is open to it, for all examples of one test."""
+
+    def __init__(self, runner: asyncio.Runner, url: str) -> None:
+        self.runner = runner
+        plain = command_client(url)
+        self.client = StammeringClient(connection_pool=plain.connection_pool)
+        self.client.turns = plain.turns
+        self.line = Line(url)
+
+    async def open(self) -> None:
+        await self.line.open()
+        await self.line.send("PSUBSCRIBE", "mc:*:live")
+        await self.line.receive()
+
+    async def close(self) -> None:
+        await self.line.close()
+        await self.client.connection_pool.aclose()
+
+    async def heard(self) -> list[tuple[str, bytes]]:
+        """What was published since the last time: channel and payload."""
+        await self.line.send("PING")
+        heard = []
+        while (push := await self.line.receive())[0] != b"pong":
+            heard.append((push[2].decode(), bytes(push[3])))
+        return heard
+
+
+class Runs(RuleBasedStateMachine):
+    """Two workers, up to two runs. A worker that is not asked for a while is a frozen one: its leases stay in
+    `leases`, and it tries them again when it wakes."""
+
+    server: Server
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = self.server.client
+        self.client.stammers = False
+        self.runs: list[Run] = []
+        self.leases: list[Lease] = []
+        self.delivered: list[tuple[str, Run]] = []
+        self.replayed: dict[str, list[bytes]] = {}
+        self.queue, self.log = JobQueue(self.client, 600_000), StreamLog(self.client, 300_000)
+        self.names = itertools.count()
+        self.wait(call_redis(self.client, "FLUSHALL"))
+        self.wait(self.queue.open())
+        self.wait(self.server.heard())
+
+    def wait(self, step: Coroutine[Any, Any, T]) -> T:
+        return self.server.runner.run(step)
+
+    # What may happen
+
+    @initialize(on_lost=ON_LOST)
+    def begin(self, on_lost: str) -> None:
+        self.submit(on_lost)
+        self.take("w1", 1, claims=True)
+
+    @rule(on_lost=ON_LOST)
+    @precondition(lambda self: len(self.runs) < MOST_RUNS)
+    def submit(self, on_lost: str) -> None:
+        stream_id = f"{len(self.runs):022d}"
+        submission = Submission(stream_id, b"{}", "demo", Policy(on_lost), "b", f"key-{stream_id}")
+        assert self.wait(self.queue.submit(submission, 10)) == (Submitted.OK, stream_id)
+        run = Run(stream_id, on_lost, MOST_LOST, MOST_EPOCHS)
+        entry = self.wait(call_redis(self.client, "HGET", StreamKeys.of(stream_id).meta, "job"))
+        run.job = Job(entry.decode(), stream_id)
+        self.runs.append(run)
+        self.replayed[StreamKeys.of(stream_id).live] = []
+
+    @rule(stammers=st.booleans(), forgets=st.booleans())
+    def disturb(self, stammers: bool, forgets: bool) -> None:
+        self.client.stammers = stammers
+        if forgets:
+            self.wait(call_redis(self.client, "SCRIPT", "FLUSH"))
+
+    @rule(worker=WORKERS, limit=st.integers(1, 2), claims=st.booleans())
+    def take(self, worker: str, limit: int, claims: bool) -> None:
+        never = {run.stream_id for _, run in self.delivered}
+        new = [run for run in self.runs if run.stream_id not in never and not run.is_final][:limit]
+        self.deliver(worker, new, self.wait(self.queue.take(self.client, worker, limit, 1)), claims)
+
+    @rule(worker=WORKERS, limit=st.integers(1, 3), claims=st.booleans())
+    def take_over(self, worker: str, limit: int, claims: bool) -> None:
+        """No lease has been renewed for long."""
+        overdue = [run for run in self.runs if run.holder is not None][:limit]
+        self.deliver(worker, overdue, self.wait(self.queue.take_over(worker, 0, limit)), claims)
+
+    def deliver(self, worker: str, expected: list[Run], jobs: list[Job], claims: bool) -> None:
+        assert jobs == [run.job for run in expected]
+        for run in expected:
+            run.holder = worker
+            self.delivered.append((worker, run))
+            if claims:
+                self.claim_job(worker, run)
+
+    @rule(back=BACK)
+    @precondition(lambda self: self.delivered)
+    def claim(self, back: int) -> None:
+        self.claim_job(*pick(self.delivered, back))
+
+    def claim_job(self, worker: str, run: Run) -> None:
+        assert run.job is not None
+        claim = self.wait(self.queue.claim(run.job, worker, MOST_LOST, MOST_EPOCHS))
+        assert (claim.verdict, claim.epoch, claim.next_seq) == run.claim(worker)
+        if claim.epoch:
+            self.leases.append(Lease(run, worker, claim.epoch, claim.next_seq))
+
+    @rule(back=BACK, count=st.integers(1, 3), off=st.integers(-2, 1))
+    @precondition(lambda self: self.leases)
+    def append(self, back: int, count: int, off: int) -> None:
+        lease = pick(self.leases, back)
+        first = max(1, lease.next_seq + off)
+        lines = [b'chunk {"number":%d}' % next(self.names) for _ in range(count)]
+        written = self.write(Batch(lease.run.stream_id, lease.epoch, first, lines))
+        assert written == lease.run.append(lease, first, lines)
+        if written[0] == "ok":
+            lease.next_seq = written[1] + 1
+
+    @rule(back=BACK, count=st.integers(0, 2), off=st.integers(-2, 1), status=STATUSES)
+    @precondition(lambda self: self.leases)
+    def finish(self, back: int, count: int, off: int, status: Status) -> None:
+        lease = pick(self.leases, back)
+        assert lease.run.job is not None
+        first = max(1, lease.next_seq + off)
+        lines = [b'chunk {"number":%d}' % next(self.names) for _ in range(count)]
+        lines.append(b'done {"status":"%s"}' % status.encode())
+        ending = Ending(status, lease.run.job.entry)
+        written = self.write(Batch(lease.run.stream_id, lease.epoch, first, lines, ending))
+        assert written == lease.run.finish(lease, first, lines, status)
+
+    def write(self, batch: Batch) -> tuple[str, int]:
+        (written,) = self.wait(self.log.write([batch]))
+        assert not isinstance(written, Exception), written
+        return str(written.answer), written.seq
+
+    @rule(back=BACK)
+    @precondition(lambda self: self.leases)
+    def renew(self, back: int) -> None:
+        lease = pick(self.leases, back)
+        assert self.wait(self.queue.renew(lease.worker, [self.known(lease)])) == [lease.run.renew(lease)]
+
+    @rule(back=BACK)
+    @precondition(lambda self: self.leases)
+    def release(self, back: int) -> None:
+        lease = pick(self.leases, back)
+        assert self.wait(self.queue.release(lease.worker, [self.known(lease)])) == [lease.run.release(lease)]
+
+    def known(self, lease: Lease) -> job_queue.Lease:
+        assert lease.run.job is not None
+        return job_queue.Lease(lease.run.job, lease.epoch)
+
+    @rule(back=BACK)
+    @precondition(lambda self: self.runs)
+    def cancel(self, back: int) -> None:
+        run = pick(self.runs, back)
+        answer = self.wait(self.queue.cancel(run.stream_id))
+        done = b""
+        if answer == "cancelled" and not run.is_final:
+            done = self.wait(call_redis(self.client, "HGET", StreamKeys.of(run.stream_id).meta, "done"))
+        assert answer == run.cancel(b"done " + done)
+
+    @rule(worker=WORKERS)
+    def leave(self, worker: str) -> None:
+        self.wait(self.queue.forget_worker(worker))
+
+    # What always holds
+
+    @invariant()
+    def all_see_the_model(self) -> None:
+        self.wait(self.compare())
+
+    async def compare(self) -> None:
+        for channel, payload in await self.server.heard():
+            self.replay(channel, payload)
+        await asyncio.gather(*map(self.compare_run, self.runs), self.compare_queue())
+
+    async def compare_run(self, run: Run) -> None:
+        events, record = await asyncio.gather(
+            self.log.read_page(run.stream_id, START), read_run(self.client, run.stream_id)
+        )
+        log = [(*event.position, event.kind.encode() + b" " + event.data) for event in events]
+        assert log == run.log
+        assert self.replayed[StreamKeys.of(run.stream_id).live] == [b"%d-%d %s" % line for line in log]
+        dones = [place for place, line in enumerate(log, 1) if line[2].startswith(b"done ")]
+        assert dones == ([len(log)] if run.is_final else [])
+        assert record is not None
+        assert (record.status, record.epoch) == (run.status, run.epoch)
+        assert record.last == (log[-1][:2] if log else (0, 0))
+
+    async def compare_queue(self) -> None:
+        queued, pending, eternal = await asyncio.gather(
+            call_redis(self.client, "XRANGE", JOBS, "-", "+"),
+            call_redis(self.client, "EVAL", PENDING, 1, JOBS),
+            call_redis(self.client, "EVAL", KEYS_WITHOUT_EXPIRY, 0),
+        )
+        waiting = [run.job.entry for run in self.runs if run.job and not run.is_final]
+        assert [name.decode() for name, _ in queued] == waiting
+        holders = [(run.job.entry, run.holder) for run in self.runs if run.job and run.holder]
+        assert [(entry.decode(), holder.decode()) for entry, holder, *_ in pending] == holders
+        assert eternal == [JOBS.encode()]
+
+    def replay(self, channel: str, payload: bytes) -> None:
+        """As a gateway does that missed nothing."""
+        live = parse_live(payload)
+        assert live is not None
+        if isinstance(live, LiveEvents):
+            log = self.replayed[channel]
+            assert live.before == (log[-1].split(b" ")[0] if log else b"0-0")
+            log += [b" ".join(entry) for entry in live.entries]
+
+    def teardown(self) -> None:
+        """Whatever has happened, one worker that stays makes an end of all of it."""
+        self.client.stammers = False
+        taken = [*self.wait(self.queue.take(self.client, "w9", 10, 1)), *self.wait(self.queue.take_over("w9", 0, 10))]
+        for job in dict.fromkeys(taken):
+            run = next(run for run in self.runs if run.job == job)
+            claim = self.wait(self.queue.claim(job, "w9", MOST_LOST, MOST_EPOCHS))
+            run.holder = "w9"
+            assert (claim.verdict, claim.epoch, claim.next_seq) == run.claim("w9")
+            lines, ending = [b'done {"status":"failed"}'], Ending(Status.FAILED, job.entry)
+            written = self.write(Batch(run.stream_id, claim.epoch, claim.next_seq, lines, ending))
+            lease = Lease(run, "w9", claim.epoch, claim.next_seq)
+            assert written == run.finish(lease, claim.next_seq, lines, "failed") == ("ok", claim.next_seq)
+        assert all(run.is_final for run in self.runs)
+        self.wait(self.compare())
+
+
+def test_whatever_workers_do_the_log_is_what_the_model_says(any_broker: Broker) -> None:
+    with asyncio.Runner() as runner:
+        server = Server(runner, any_broker.url)
+        runner.run(server.open())
+        try:
+            machine = type("RunsOnOneServer", (Runs,), {"server": server})
+            checks = (HealthCheck.too_slow, HealthCheck.filter_too_much)
+            size = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=checks)
+            run_state_machine_as_test(machine, settings=size)
+        finally:
+            runner.run(server.close())
