@@ -49,7 +49,7 @@ class Chats:
         asked = check_chat_request(to_chat_request(body), sha256(raw).hexdigest())
         cancels = self.departures.cancels(request.headers)
         if self.reception.draining:
-            raise gateway_stopping()
+            raise gateway_stopping("This gateway is being stopped. Nothing was started.")
         admission = await self.intake.submit(asked, request.headers.get("idempotency-key"))
         answer = LastAnswer(admission.stream_id, UI_CONTINUED if continues(body) else UI)
         if chat is not None:

@@ -39,10 +39,10 @@ def broker_unavailable(headers: Mapping[str, str] | None = None) -> ApiError:
     return ApiError(503, "broker_unavailable", message, type_="server_error", headers=headers)
 
 
-def gateway_stopping() -> ApiError:
+def gateway_stopping(message: str, headers: Mapping[str, str] | None = None) -> ApiError:
     """This process drains; another one takes over."""
-    message = "This gateway is being stopped. Nothing was started."
-    return ApiError(503, "gateway_stopping", message, type_="server_error", headers={"Retry-After": "1"})
+    headers = {"Retry-After": "1", **(headers or {})}
+    return ApiError(503, "gateway_stopping", message, type_="server_error", headers=headers)
 
 
 def answer_errors(app: FastAPI) -> None:

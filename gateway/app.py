@@ -29,6 +29,9 @@ from gateway.stalled import Stalled
 from gateway.start_route import start_router
 from gateway.streams_routes import streams_router
 
+LAST_WORDS_S = 1.0
+"""Before the server cuts what is still open."""
+
 
 class Gateway:
     """One process's gateway. `app` is the ASGI application, `drain` sends its viewers away."""
@@ -70,7 +73,8 @@ class Gateway:
 
     def drain(self) -> None:
         """Ends every viewer's response cleanly; from now on the gateway says that it is not ready."""
-        self._reception.drain(self._settings.drain_retry_window_ms)
+        patience_s = max(0.0, self._settings.drain_timeout_s - LAST_WORDS_S)
+        self._reception.drain(self._settings.drain_retry_window_ms, patience_s)
         self._stalled.hurry(self._settings.drain_timeout_s / 4)
 
     @asynccontextmanager

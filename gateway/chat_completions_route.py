@@ -6,6 +6,7 @@ once there is something to say: an SDK tells by it what went wrong.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -23,7 +24,7 @@ from gateway.finished import read_completion, respond_completion
 from gateway.hub import Hub, NoSuchStreamError
 from gateway.intake import Admission, Intake
 from gateway.openai_dialect import OpenAIDialect
-from gateway.patience import ClientGoneError, Patience
+from gateway.patience import ClientGoneError, DismissedError, Patience
 from gateway.reception import Reception
 from gateway.refusal import CANCELLED, STREAM_LOST, refuse
 from gateway.respond import Respond
@@ -31,6 +32,14 @@ from gateway.viewer import Viewer
 
 GONE_STATUS = 499
 """Nobody reads it. nginx writes it into its log."""
+
+
+class _FailedRunError(Exception):
+    """The run has ended, and this client has read nothing of it."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        super().__init__(error.get("message"))
+        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,53 +59,60 @@ class ChatCompletions:
         chat = parse_chat_request(await self.intake.read(request))
         cancels = self.departures.cancels(request.headers)
         if self.reception.draining:
-            raise gateway_stopping()
+            raise gateway_stopping("This gateway is being stopped. Nothing was started.")
         admission = await self.intake.submit(chat, request.headers.get("idempotency-key"))
         headers = _headers(admission)
         try:
-            async with Patience(request, self.hub) as patience:
+            async with Patience(request, admission.stream_id, self.hub, self.reception) as patience:
                 if not chat.stream:
-                    return await self._answer_whole(patience, admission.stream_id, headers)
-                feed = await self._wait_for_word(patience, chat, admission.stream_id)
+                    return await self._answer_whole(patience, headers)
+                feed = await self._wait_for_word(patience, chat)
             return self._answer_streamed(request, feed, headers, cancels=cancels)
+        except _FailedRunError as failed:
+            # With its key a repeated request gets the same answer. SDKs obey this header.
+            once = {"X-Should-Retry": "false"} if admission.has_key else {}
+            raise refuse(failed.error, {**headers, **once}) from None
         except ClientGoneError:
             if cancels:
                 self.departures.cancel(admission.stream_id)
             return Response(status_code=GONE_STATUS)
+        except DismissedError:
+            text = "This gateway is being stopped. The run goes on: the same Idempotency-Key finds it again."
+            raise gateway_stopping(text, headers) from None
         except (BrokerUnavailableError, BrokerRefusedError):
             raise broker_unavailable(headers) from None
 
-    async def _wait_for_word(self, patience: Patience, chat: ChatRequest, stream_id: str) -> Feed:
-        feed = await self._open(patience, stream_id, OPENAI_USAGE if chat.include_usage else OPENAI)
+    async def _wait_for_word(self, patience: Patience, chat: ChatRequest) -> Feed:
+        feed = await self._open(patience, OPENAI_USAGE if chat.include_usage else OPENAI)
         await patience.wait(feed, lambda: feed.over or _written(feed).said, self.head_wait_s)
         return feed
 
-    async def _open(self, patience: Patience, stream_id: str, dialect: str) -> Feed:
+    async def _open(self, patience: Patience, dialect: str) -> Feed:
         try:
-            return await patience.open(stream_id, dialect, self.head_wait_s)
+            return await patience.open(dialect, self.head_wait_s)
         except NoSuchStreamError:
-            raise no_such_stream(stream_id) from None
+            raise no_such_stream(patience.stream_id) from None
 
     def _answer_streamed(self, request: Request, feed: Feed, headers: Mapping[str, str], *, cancels: bool) -> Response:
         error = STREAM_LOST if feed.lost else _written(feed).error
         if error is not None and not _written(feed).said:
-            raise refuse(error, headers)
+            raise _FailedRunError(error)
         viewer = Viewer(feed, feed.entry, b"", self.hub.pages.read)
         if cancels:
             viewer.when_gone = lambda: self.departures.cancel(feed.stream_id)
         return self.respond(request, viewer, {**feed.dialect.headers, **headers})
 
-    async def _answer_whole(self, patience: Patience, stream_id: str, headers: Mapping[str, str]) -> Response:
-        feed = await self._open(patience, stream_id, NATIVE)
+    async def _answer_whole(self, patience: Patience, headers: Mapping[str, str]) -> Response:
+        feed = await self._open(patience, NATIVE)
         await patience.wait(feed, lambda: feed.over, None)
         if feed.lost:
-            raise refuse(STREAM_LOST, headers)
-        fold = await read_completion(self.log, stream_id)
+            raise _FailedRunError(STREAM_LOST)
+        fold = await read_completion(self.log, patience.stream_id)
         done = fold.done or {}
+        if done.get("status") == Status.CANCELLED:
+            raise _FailedRunError(CANCELLED)
         if done.get("status") != Status.COMPLETED:
-            raise refuse(
-                CANCELLED if done.get("status") == Status.CANCELLED else done.get("error") or STREAM_LOST, headers
-            )
+            raise _FailedRunError(done.get("error") or STREAM_LOST)
         return respond_completion(fold.result(), headers)
 
 
@@ -113,11 +129,7 @@ def _headers(admission: Admission) -> dict[str, str]:
         f'<{urls["status"]}>; rel="status"; type="application/json"',
         f'<{urls["page"]}>; rel="alternate"; type="text/html"',
     )
-    headers = {"X-Stream-Id": admission.stream_id, "X-Request-Id": admission.stream_id, "Link": ", ".join(links)}
-    if admission.has_key:
-        # SDKs obey this: the same key would bring the same answer.
-        headers["X-Should-Retry"] = "false"
-    return headers
+    return {"X-Stream-Id": admission.stream_id, "X-Request-Id": admission.stream_id, "Link": ", ".join(links)}
 
 
 def chat_completions_router(calls: ChatCompletions) -> APIRouter:

@@ -63,6 +63,11 @@ class DirectProtocol(HttpToolsProtocol):
         """Drops the connection with all that is unsent."""
         self.transport.abort()
 
+    def shutdown(self) -> None:
+        # The server drains, and takes a connection without a request of its own for an idle one.
+        if self._holder is None:
+            super().shutdown()
+
     def data_received(self, data: bytes) -> None:
         # The response says `Connection: close`: whatever follows the request is not for us (RFC 9112, section 9.6).
         if self._holder is None:

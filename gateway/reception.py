@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from typing import Protocol
 
 from contract.attendance import Count, count_viewers
 from contract.connection import Client
@@ -19,45 +20,78 @@ TURN_S = 0.25
 TELLING_MS = 1_000
 
 
+class Guest(Protocol):
+    """Someone for whom a stream is watched: a viewer, or a request that waits for its run."""
+
+    @property
+    def stream_id(self) -> str: ...
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it comes back by itself after it was dismissed."""
+
+    def dismiss(self, retry_window_ms: int) -> None:
+        """Ends it as well as it can be ended."""
+
+
 class Reception:
     """Everyone who watches through this gateway."""
 
     def __init__(self, gateway: str, client: Client, hub: Hub) -> None:
         self.draining = False
+        self._retry_window_ms = 0
+        self._patience_s = 0.0
         self._gateway = gateway
         self._client = client
         self._hub = hub
-        self._viewers: set[Viewer] = set()
+        self._guests: set[Guest] = set()
         self._counts: Counter[str] = Counter()
         self._changed: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._viewers)
+        return len(self._guests)
 
     def enter(self, viewer: Viewer) -> None:
         """The viewer's response begins."""
-        stream_id = viewer.feed.stream_id
-        self._viewers.add(viewer)
-        self._counts[stream_id] += 1
-        self._changed.add(stream_id)
+        self.arrive(viewer)
         viewer.feed.join(viewer)
 
     def leave(self, viewer: Viewer) -> None:
         """The viewer's response is over, in whatever way."""
-        stream_id = viewer.feed.stream_id
         viewer.feed.audience.leave(viewer)
-        self._viewers.discard(viewer)
+        self.depart(viewer)
         viewer.on_left()
-        self._counts[stream_id] -= 1
-        self._changed.add(stream_id)
         if not len(viewer.feed.audience):
             self._hub.let_go_later(viewer.feed)
 
-    def drain(self, retry_window_ms: int) -> None:
-        """Sends everyone away, each to return elsewhere within the window, and lets nobody in any more."""
+    def arrive(self, guest: Guest) -> None:
+        """It counts from now on."""
+        self._guests.add(guest)
+        self._counts[guest.stream_id] += 1
+        self._changed.add(guest.stream_id)
+        if self.draining:
+            # It was let in just before.
+            self._send_away(guest)
+
+    def depart(self, guest: Guest) -> None:
+        self._guests.discard(guest)
+        self._counts[guest.stream_id] -= 1
+        self._changed.add(guest.stream_id)
+
+    def drain(self, retry_window_ms: int, patience_s: float) -> None:
+        """Sends everyone away and lets nobody in any more. Those who come back by themselves go at once, each to
+        return elsewhere within the window; the others may see their stream's end, if that comes within `patience_s`.
+        """
         self.draining = True
-        for viewer in list(self._viewers):
-            viewer.dismiss(retry_window_ms)
+        self._retry_window_ms, self._patience_s = retry_window_ms, patience_s
+        for guest in list(self._guests):
+            self._send_away(guest)
+
+    def _send_away(self, guest: Guest) -> None:
+        if guest.resumes:
+            guest.dismiss(self._retry_window_ms)
+        else:
+            asyncio.get_running_loop().call_later(self._patience_s, guest.dismiss, self._retry_window_ms)
 
     async def count(self) -> None:
         """Tells Redis how many are here: changes at once, the rest often enough to stay. Until cancelled."""

@@ -45,6 +45,14 @@ class Viewer:
         self._dismissed_ms = 0
         self._told_lost = False
 
+    @property
+    def stream_id(self) -> str:
+        return self.feed.stream_id
+
+    @property
+    def resumes(self) -> bool:
+        return self.feed.dialect.resumes
+
     def on_news(self) -> None:
         self.wake()
 

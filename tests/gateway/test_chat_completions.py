@@ -1,6 +1,7 @@
 """OpenAI's own call, byte by byte, with a worker that does what the test says."""
 
 import asyncio
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,11 @@ from contract.connection import Client
 from contract.errors import RunError
 from contract.event import Status
 from contract.run_record import RunRecord, read_run
-from tests.gateway.author import Author
+from tests.broker import Broker
+from tests.gateway.author import Author, Run
 from tests.gateway.recording import USAGE, attempt, chunk_of, done
 from tests.gateway.test_openai_dialect import read_frames
+from tests.stack import Gateway, closing_all
 
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
 STREAMED = {**BODY, "stream": True}
@@ -31,6 +34,20 @@ async def until_run(client: Client, stream_id: str, is_so: Callable[[RunRecord],
         while (record := await read_run(client, stream_id)) is None or not is_so(record):
             await asyncio.sleep(0.01)
     return record
+
+
+async def begin(author: Author) -> Run:
+    """Takes the next job and writes the first chunk: only then does its client get a status."""
+    run = await author.take()
+    await run.write(attempt(HELLO[:1]))
+    return run
+
+
+async def until_drains(gateway: Gateway) -> None:
+    gateway.signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        while "Shutting down" not in gateway.output:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_streamed_completion_names_the_stream_it_can_be_watched_on(
@@ -170,7 +187,6 @@ async def test_a_finished_run_answers_its_key_at_once(http: httpx2.AsyncClient, 
     again = await post(http, STREAMED, Idempotency_Key="once")
     assert again.headers["x-stream-id"] == (await first).headers["x-stream-id"] == run.stream_id
     assert again.content == (await first).content.replace(b": ping\n", b"")
-    assert again.headers["x-should-retry"] == "false"
     other = await post(http, {**STREAMED, "n": 2}, Idempotency_Key="once")
     assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_mismatch")
 
@@ -181,6 +197,7 @@ async def test_a_failed_run_answers_its_key_with_the_same_refusal(http: httpx2.A
     again = await post(http, BODY, Idempotency_Key="refused")
     assert again.status_code == (await first).status_code == 429
     assert again.json() == (await first).json()
+    assert again.headers["x-should-retry"] == "false"
 
 
 @pytest.mark.parametrize("body", [BODY, STREAMED], ids=["whole", "streamed"])
@@ -202,10 +219,9 @@ async def test_a_client_that_goes_away_in_the_middle_of_its_stream_takes_the_run
     http: httpx2.AsyncClient, author: Author, client: Client
 ) -> None:
     url, headers = "/v1/chat/completions", {"X-On-Disconnect": "cancel"}
-    reading = asyncio.create_task(author.take())
+    begun = asyncio.create_task(begin(author))
     async with http.stream("POST", url, json=STREAMED, headers=headers) as response:
-        run = await reading
-        await run.write(attempt(HELLO[:1]))
+        run = await begun
         assert await anext(response.aiter_bytes())
     await until_run(client, run.stream_id, lambda record: record.cancel_asked)
 
@@ -242,3 +258,53 @@ async def test_a_restart_after_the_first_chunk_ends_the_stream_with_an_error(
     await second.write([*attempt(HELLO, 2, 2), done()], Status.COMPLETED)
     again = await post(http, STREAMED, Idempotency_Key="lost")
     assert read_frames(again.content) == [*HELLO, "[DONE]"]
+
+
+async def test_a_gateway_that_is_stopped_lets_its_clients_see_the_end(broker: Broker, author: Author) -> None:
+    with closing_all(stopped := Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="8")):
+        async with httpx2.AsyncClient(base_url=stopped.url, timeout=20) as http:
+            whole = post(http, BODY)
+            whole_run = await author.take()
+            begun = asyncio.create_task(begin(author))
+            async with http.stream("POST", "/v1/chat/completions", json=STREAMED) as streamed:
+                run = await begun
+                pieces = streamed.aiter_bytes()
+                read = await anext(pieces)
+                await until_drains(stopped)
+                await run.write([*attempt(HELLO)[2:], done()], Status.COMPLETED)
+                await whole_run.write([*attempt(HELLO), done()], Status.COMPLETED)
+                read += b"".join([piece async for piece in pieces])
+            assert read_frames(read.replace(b": ping\n", b"")) == [*HELLO, "[DONE]"]
+            assert (await whole).json()["choices"][0]["message"]["content"] == "Hello"
+        assert stopped.wait() == 0
+
+
+async def test_a_gateway_that_may_wait_no_longer_says_so_and_the_key_finds_the_run_again(
+    http: httpx2.AsyncClient, broker: Broker, author: Author
+) -> None:
+    with closing_all(stopped := Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="2")):
+        async with httpx2.AsyncClient(base_url=stopped.url, timeout=20) as first:
+            whole = post(first, BODY, Idempotency_Key="moves")
+            run = await author.take()
+            begun = asyncio.create_task(begin(author))
+            async with first.stream("POST", "/v1/chat/completions", json=STREAMED) as streamed:
+                await begun
+                pieces = streamed.aiter_bytes()
+                await anext(pieces)
+                await until_drains(stopped)
+                assert b'"code":"gateway_stopping"' in b"".join([piece async for piece in pieces])
+            assert ((await whole).status_code, (await whole).json()["error"]["code"]) == (503, "gateway_stopping")
+            assert "x-should-retry" not in (await whole).headers
+    again = post(http, BODY, Idempotency_Key="moves")
+    await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+    assert (await again).headers["x-stream-id"] == run.stream_id
+
+
+async def test_whoever_waits_counts_as_one_who_watches(http: httpx2.AsyncClient, author: Author) -> None:
+    answer = post(http, BODY)
+    run = await author.take()
+    async with asyncio.timeout(10):
+        while (await http.get(f"/v1/streams/{run.stream_id}")).json()["viewers"] != 1:
+            await asyncio.sleep(0.02)
+    await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+    assert (await answer).status_code == 200
