@@ -26,7 +26,7 @@ export interface Done {
   finish_reason: string | null;
   usage: Record<string, unknown> | null;
   error: RunError | null;
-  timing: { queued_ms: number | null; first_chunk_ms: number | null; total_ms: number | null } | null;
+  timing: { queued_ms: number | null; first_chunk_ms: number | null; total_ms: number | null; pace?: number[] } | null;
 }
 
 export interface Callbacks {

@@ -1,11 +1,10 @@
 /**
  * A finished answer, shown again at the pace it was written in.
  *
- * Chunks that were watched live have their own times. Those that came at once, to a late viewer, are spread evenly over
- * the time the run took: the log holds no times.
+ * Chunks have no times of their own. The worker has counted how many came in each second (`timing.pace`), and within a
+ * second they are spread evenly; where it has not, over the time the whole run took.
  */
 
-const AT_ONCE_MS = 20; // chunks closer together than this came in one piece
 const USUAL_TOTAL_MS = 5000;
 
 export class Replay {
@@ -15,7 +14,7 @@ export class Replay {
   }
 
   record(chunk) {
-    this.chunks.push({ chunk, at: performance.now() });
+    this.chunks.push(chunk);
   }
 
   forget() {
@@ -32,12 +31,12 @@ export class Replay {
     reply.over = false;
     reply.rewind();
     reply.element.dataset.state = "streaming";
-    const times = this.#pace((timing?.total_ms ?? USUAL_TOTAL_MS) - (timing?.first_chunk_ms ?? 0));
+    const times = schedule(this.chunks.length, timing);
     const begun = performance.now();
     let shown = 0;
     while (shown < this.chunks.length) {
       const now = this.running ? performance.now() - begun : Infinity;
-      while (shown < this.chunks.length && times[shown] <= now) reply.add(this.chunks[shown++].chunk);
+      while (shown < this.chunks.length && times[shown] <= now) reply.add(this.chunks[shown++]);
       if (shown < this.chunks.length) await new Promise(requestAnimationFrame);
     }
     reply.over = true;
@@ -50,12 +49,14 @@ export class Replay {
   finish() {
     this.running = false;
   }
+}
 
-  /** Milliseconds from the first chunk to each. */
-  #pace(total) {
-    const { chunks } = this;
-    const first = chunks[0]?.at ?? 0;
-    const live = chunks.at(-1).at - first > Math.min(total, chunks.length * AT_ONCE_MS) / 2;
-    return chunks.map(({ at }, index) => (live ? at - first : (index / chunks.length) * total));
-  }
+/** Milliseconds from the first chunk to each. */
+function schedule(count, timing) {
+  const times = (timing?.pace ?? []).flatMap((chunks, second) =>
+    Array.from({ length: chunks }, (_, number) => (second + number / chunks) * 1000),
+  );
+  if (times.length >= count) return times;
+  const total = (timing?.total_ms ?? USUAL_TOTAL_MS) - (timing?.first_chunk_ms ?? 0);
+  return Array.from({ length: count }, (_, number) => (number / count) * total);
 }

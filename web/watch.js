@@ -44,7 +44,7 @@ class Watching {
     const { reply } = this;
     find("#live").hidden = true;
     find("#viewers").textContent = "";
-    if (!reply.answer.text) return;
+    if (replay.chunks.length === 0) return;
     const button = make("button", { type: "button", class: "text-button replay" }, icon("play"), "Replay");
     button.addEventListener("click", () => {
       if (replay.running) return replay.finish();

@@ -16,8 +16,9 @@ from contract.event import Chunk, Kind, Status, chunk_difference, encode_json, e
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
 from contract.stream_log import Answer
 from worker.outage import Outage
-from worker.outcome import Outcome, broker_unavailable, done_line, worker_failed, worker_lost
+from worker.outcome import Outcome, Timing, broker_unavailable, done_line, worker_failed, worker_lost
 from worker.outlet import Outlet
+from worker.pace import Pace
 from worker.provider_error import own_error
 from worker.publisher import Publisher
 from worker.source import Source
@@ -70,6 +71,7 @@ class Generation:
         self._claimed_at = 0.0
         self._first_chunk_at: float | None = None
         self._heard_at = 0.0
+        self._pace = Pace()
         self._is_held_back = False
 
     async def run(self) -> None:
@@ -182,6 +184,7 @@ class Generation:
                     outlet.put(entry_line(Kind.CHUNK, _encode(chunk_difference(shared, chunk))))
                     self._publisher.send(outlet)
                     self._outcome.note(chunk)
+                    self._pace.note(self._clock())
                     if self._publisher.is_full:
                         self._is_held_back = True
                         await self._publisher.room()
@@ -218,12 +221,13 @@ class Generation:
             if now - self._heard_at > patience_s:
                 self.stop(Stop.STALLED)
 
-    def _timing(self) -> dict[str, int | None]:
+    def _timing(self) -> Timing:
         first = self._first_chunk_at
         return {
             "queued_ms": self._claim.queued_ms,
             "first_chunk_ms": None if first is None else round((first - self._claimed_at) * 1000),
             "total_ms": round((self._clock() - self._claimed_at) * 1000),
+            "pace": self._pace.seconds,
         }
 
 

@@ -1,9 +1,18 @@
 """What is known of a run's end, gathered from its chunks, and the `done` event made of it. Pure: no I/O, no clock."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 from contract.errors import SERVER_ERROR, Code, RunError
 from contract.event import Chunk, Kind, Status, encode_json, entry_line
+
+
+class Timing(TypedDict):
+    """Milliseconds; docs/protocol.md, section 2, says from where to where. `pace` is chunks in each second."""
+
+    queued_ms: int
+    first_chunk_ms: int | None
+    total_ms: int
+    pace: list[int]
 
 
 class Outcome:
@@ -48,7 +57,7 @@ class Outcome:
         return self.is_finished and len(self._reasons) >= self._choices_asked
 
 
-def done_line(status: Status, outcome: Outcome, error: RunError | None, timing: dict[str, int | None] | None) -> bytes:
+def done_line(status: Status, outcome: Outcome, error: RunError | None, timing: Timing | None) -> bytes:
     """The last entry of a log."""
     data = {
         "status": status,

@@ -18,6 +18,7 @@ async def test_a_run_is_published_whole(desk: Desk, worker: Worker) -> None:
     assert (end["status"], end["finish_reason"], end["error"]) == ("completed", "stop", None)
     assert end["usage"]["completion_tokens"] > 0
     assert end["timing"]["first_chunk_ms"] <= end["timing"]["total_ms"]
+    assert sum(end["timing"]["pace"]) == sum(event.kind is Kind.CHUNK for event in events)
     assert len(text(events)) > 100
 
 

@@ -1,0 +1,21 @@
+"""The pace of a run: chunks in each second."""
+
+from worker.pace import LONGEST_S, Pace
+
+
+def test_seconds_count_from_the_first_chunk_and_quiet_ones_are_there() -> None:
+    pace = Pace()
+    for now in (7.5, 7.6, 8.4, 8.6, 11.5):
+        pace.note(now)
+    assert pace.seconds == [3, 1, 0, 0, 1]
+
+
+def test_a_run_without_chunks_has_no_pace() -> None:
+    assert Pace().seconds == []
+
+
+def test_what_comes_later_than_anyone_looks_is_not_counted() -> None:
+    pace = Pace()
+    pace.note(0.0)
+    pace.note(float(LONGEST_S))
+    assert pace.seconds == [1]
