@@ -49,9 +49,11 @@ class Worker:
         self._grace_s = settings.grace_s
         self._source = source
         self._commands = command_client(settings.redis_url)
+        # What runs must not wait in one line with what begins.
+        self._writes = command_client(settings.redis_url, connections=2)
         self._blocking = blocking_client(settings.redis_url)
         self._queue = JobQueue(self._commands, settings.retention_s * 1000)
-        self._publisher = Publisher(StreamLog(self._commands, settings.retention_s * 1000), settings.unsent_limit_bytes)
+        self._publisher = Publisher(StreamLog(self._writes, settings.retention_s * 1000), settings.unsent_limit_bytes)
         self._terms = Terms(
             worker=self.name,
             attempts=settings.attempts,
@@ -61,7 +63,9 @@ class Worker:
             default_model=settings.default_model,
         )
         self._workshop = Workshop(settings.worker_streams, self._make_generation)
-        self._keeper = LeaseKeeper(self._queue, self._workshop, self.name, settings.lease_s)
+        self._keeper = LeaseKeeper(
+            JobQueue(self._writes, settings.retention_s * 1000), self._workshop, self.name, settings.lease_s
+        )
         self._reader = JobReader(self._queue, self._blocking, self._workshop, self.name, settings.lease_s)
         doorbell = Doorbell(self._workshop, self._reader, self._keeper)
         self._subscription = Subscription(settings.redis_url, doorbell, WATCHDOG_S)
@@ -101,6 +105,7 @@ class Worker:
         await _cancel(lasting)
         await self._forget_me()
         await self._source.close()
+        await self._writes.aclose()
         await self._commands.aclose()
         await self._blocking.aclose()
         logger.info("worker %s has ended", self.name)

@@ -53,7 +53,7 @@ class Stop(StrEnum):
 
 
 class Generation:
-    """Runs once. Until it ends it may be stopped from outside, at any time and more than once."""
+    """Is claimed and runs once. Until it ends it may be stopped from outside, at any time and more than once."""
 
     def __init__(self, job: Job, queue: JobQueue, publisher: Publisher, source: Source, terms: Terms) -> None:
         self.job = job
@@ -74,17 +74,18 @@ class Generation:
         self._pace = Pace()
         self._is_held_back = False
 
+    async def claim(self) -> bool:
+        """Gets the lease; False where there is nothing to do with it. Comes before `run`, once."""
+        self._claim = await self._claim_job()
+        if self._claim.verdict is Verdict.GONE:
+            return False
+        self.lease = Lease(self.job, self._claim.epoch)
+        self._claimed_at = self._clock()
+        return not self._has_left
+
     async def run(self) -> None:
         """Until the run has its `done`, or is not ours any more."""
-        claim = await self._claim_job()
-        if claim.verdict is Verdict.GONE:
-            return
-        self.lease = Lease(self.job, claim.epoch)
-        if self._has_left:
-            return
-        self._claim = claim
-        self._claimed_at = self._clock()
-        stream_id = self.job.stream_id
+        claim, stream_id = self._claim, self.job.stream_id
         outlet = Outlet(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.heed)
         self._outlet = outlet
         logger.info("run %s epoch %d: %s", stream_id, claim.epoch, claim.verdict)

@@ -14,6 +14,7 @@ from worker.workshop import Workshop
 
 logger = logging.getLogger(__name__)
 
+LEAST_TIMEOUT_S = 0.5
 SLICE_LEASES = 100
 """Renewed in one round trip. Packing a thousand at once would hold up every chunk meanwhile."""
 
@@ -40,9 +41,7 @@ class LeaseKeeper:
             begun = clock()
             self._asked.clear()
             try:
-                # A half-open connection must not cost the lease: the next call gets another one.
-                async with asyncio.timeout(max(self._period_s, 0.5)):
-                    await self._renew_all()
+                await self._renew_all()
                 self._outage.end()
             except (BrokerUnavailableError, TimeoutError) as error:
                 self._outage.note(error)
@@ -55,7 +54,9 @@ class LeaseKeeper:
     async def _renew_all(self) -> None:
         held = self._workshop.generations
         for start in range(0, len(held), SLICE_LEASES):
-            await self._renew(held[start : start + SLICE_LEASES])
+            # A half-open connection must not cost the leases: the next call gets another one.
+            async with asyncio.timeout(max(self._period_s, LEAST_TIMEOUT_S)):
+                await self._renew(held[start : start + SLICE_LEASES])
 
     async def _renew(self, generations: list[Generation]) -> None:
         leased = [(one, one.lease) for one in generations if one.lease is not None]

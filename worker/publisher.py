@@ -16,7 +16,7 @@ from worker.outlet import Outlet
 logger = logging.getLogger(__name__)
 
 WRITE_LIMIT_BYTES = 4 * BATCH_LIMIT_BYTES
-WRITE_LIMIT_BATCHES = 256
+WRITE_LIMIT_BATCHES = 1024
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.5
 

@@ -14,6 +14,10 @@ logger = logging.getLogger(__name__)
 GIVING_BACK_TIMEOUT_S = 3.0
 
 
+MOST_CLAIMS = 32
+"""At once. A crowd of jobs would else keep Redis's replies to those that run already waiting."""
+
+
 class Workshop:
     """At most `streams` of them at once. `make` makes a generation for a job."""
 
@@ -23,12 +27,13 @@ class Workshop:
         self._by_entry: dict[str, Generation] = {}
         self._by_stream: dict[str, Generation] = {}
         self._tasks: dict[asyncio.Task[None], Generation] = {}
-        self._left = asyncio.Event()
+        self._claims = 0
+        self._changed = asyncio.Event()
 
     @property
     def room(self) -> int:
-        """How many more may start."""
-        return max(0, self._streams - len(self._tasks))
+        """How many more may start now."""
+        return max(0, min(self._streams - len(self._tasks), MOST_CLAIMS - self._claims))
 
     @property
     def generations(self) -> list[Generation]:
@@ -36,7 +41,7 @@ class Workshop:
 
     async def wait_for_room(self) -> None:
         while not self.room:
-            await self._left.wait()
+            await self._changed.wait()
 
     def start(self, jobs: Sequence[Job]) -> None:
         """Starts those that do not run here already: Redis tells of the same job again where a reply was lost."""
@@ -46,9 +51,19 @@ class Workshop:
             generation = self._make(job)
             self._by_entry[job.entry] = generation
             self._by_stream[job.stream_id] = generation
-            task = asyncio.create_task(generation.run())
+            task = asyncio.create_task(self._run(generation))
             self._tasks[task] = generation
             task.add_done_callback(self._forget)
+
+    async def _run(self, generation: Generation) -> None:
+        self._claims += 1
+        try:
+            is_ours = await generation.claim()
+        finally:
+            self._claims -= 1
+            self._tell()
+        if is_ours:
+            await generation.run()
 
     def cancel(self, stream_id: str) -> None:
         """Somebody asked for it. Nothing where it does not run here."""
@@ -90,7 +105,10 @@ class Workshop:
         self._by_entry.pop(generation.job.entry, None)
         if self._by_stream.get(generation.job.stream_id) is generation:
             del self._by_stream[generation.job.stream_id]
-        self._left.set()
-        self._left.clear()
+        self._tell()
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("run %s was dropped by a fault of ours", generation.job.stream_id, exc_info=error)
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed.clear()
