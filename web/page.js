@@ -15,7 +15,7 @@ import { Settings } from "./settings.js";
 import { share } from "./share.js";
 import { closeSidebar, showConversations } from "./sidebar.js";
 import { describeSurroundings } from "./surroundings.js";
-import { describeViewers } from "./words.js";
+import { describeState, describeViewers } from "./words.js";
 
 const TITLE_LENGTH = 60;
 
@@ -29,7 +29,7 @@ class Chat {
     this.follower = new Follower(find("main"), this.turns, find("#below"));
     this.composer = new Composer({
       ask: (text) => this.ask(text),
-      stop: () => this.reply?.stop(),
+      stop: () => this.stop(),
       editLast: () => this.question?.edit(),
     });
     this.reply = null; // the last answer
@@ -62,9 +62,18 @@ class Chat {
     return this.#answer();
   }
 
+  /** Stop what is being written; a run that has not even been taken yet is stopped as soon as it is. */
+  stop() {
+    if (this.reply && !this.reply.over) this.reply.stop();
+    else this.stopAsked = true;
+  }
+
   /** Ask for an answer to the conversation as it stands. */
   async #answer() {
     const { conversation } = this;
+    this.stopAsked = false;
+    const sending = make("p", { class: "state" }, make("span", { class: "dots", "aria-hidden": "true" }), describeState("sending"));
+    this.turns.append(sending);
     const messages = toMessages(conversation, this.settings.values.system);
     const turn = { role: "assistant", stream: null, choices: [], done: null };
     this.composer.setBusy(true);
@@ -74,11 +83,13 @@ class Chat {
     } catch (refusal) {
       turn.done = { status: "failed", error: { message: refusal.message, code: refusal.code } };
     }
+    sending.remove();
     conversation.turns.push(turn);
     this.conversations.save(conversation);
     if (this.conversation !== conversation) return; // the reader went elsewhere; the answer waits there
     history.replaceState(null, "", `/#${conversation.id}`);
     this.#showReply(turn);
+    if (this.stopAsked) this.stop();
     this.refresh();
     this.follower.follow();
   }
@@ -90,6 +101,7 @@ class Chat {
     if (this.reply && !this.reply.over) this.reply.stop(); // nobody will read it
     this.reply?.leave();
     this.reply?.element.remove();
+    this.reply = null;
     if (text === undefined) return this.#answer();
     turns.pop();
     this.question.element.remove();

@@ -3,6 +3,7 @@
  */
 
 const STATES = {
+  sending: "Sending…",
   connecting: "Connecting…",
   queued: "Waiting for a worker…",
   no_worker: "No worker is running. The question is kept, and answered as soon as one starts.",

@@ -32,6 +32,9 @@ class Peer:
         self.bodies: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
         self.url = ""
+        self.admitting = asyncio.Event()
+        """While it is not set, nobody is told that a run was taken."""
+        self.admitting.set()
         self._open: list[asyncio.Queue[str]] = []
 
     @property
@@ -77,6 +80,7 @@ class Peer:
 
     async def start(self, request: Request) -> Response:
         self.bodies.append(await request.json())
+        await self.admitting.wait()
         if self.refusal:
             return JSONResponse(self.refusal[1], self.refusal[0])
         return JSONResponse({"id": f"s{len(self.bodies)}", "status": "queued", "urls": {}}, 201)

@@ -145,6 +145,19 @@ async def test_escape_stops_and_shift_enter_breaks_the_line(page: Page, peer: Pe
     assert peer.cancelled == ["s1"]
 
 
+async def test_stop_is_heard_before_the_run_has_been_taken(page: Page, peer: Peer) -> None:
+    peer.admitting.clear()
+    peer.tell(START + chunk(2, content="x") + "…")
+    await ask(page, peer)
+    await expect(page.locator(".state")).to_have_text("Sending…")
+    await page.keyboard.press("Escape")
+    peer.admitting.set()
+    await expect(page.locator(".reply")).to_have_attribute("data-state", "stopping")
+    peer.say(done("1-3", "cancelled"))
+    await expect(page.locator(".state")).to_have_text("Stopped.")
+    assert peer.cancelled == ["s1"]
+
+
 async def test_a_conversation_is_kept_and_goes_along_as_context(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk(2, content="An answer") + done("1-3"))
     await ask(page, peer, "First")
@@ -311,7 +324,8 @@ async def test_a_page_weighs_little_and_breaks_no_rule_of_its_own(page: Page, pe
     await expect(page.locator("dialog.share svg[role=img]")).to_be_visible()
     await asyncio.gather(*weighing)
     assert 50_000 < sum(weights) < HEAVIEST
-    assert complaints == []
+    # Chromium's word for a network interface that came or went on this machine; see visit.py.
+    assert [text for text in complaints if "ERR_NETWORK_CHANGED" not in text] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
