@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from contract.connection import Client, call_redis
 from contract.keys import RECENT
+from contract.scripts import Call, run_call
 
 KEPT_RUNS = 200
 PROMPT_LIMIT_CHARS = 200
@@ -20,12 +21,11 @@ class RecentRun:
     prompt: str
 
 
-async def note_run(client: Client, run: RecentRun) -> None:
-    """Raises: BrokerUnavailableError, BrokerRefusedError."""
+async def note_run(client: Client, run: RecentRun, lifetime_ms: int) -> None:
+    """What was asked is kept no longer than the answer. Raises: BrokerUnavailableError, BrokerRefusedError."""
     # A caller's text may hold half a surrogate pair, which is no UTF-8.
-    prompt = run.prompt[:PROMPT_LIMIT_CHARS].encode(errors="replace").decode()
-    fields = ("id", run.stream_id, "prompt", prompt)
-    await call_redis(client, "XADD", RECENT, "MAXLEN", "~", KEPT_RUNS, "*", *fields)
+    prompt = run.prompt[:PROMPT_LIMIT_CHARS].encode(errors="replace")
+    await run_call(client, Call("note_run", (RECENT,), (run.stream_id, prompt, KEPT_RUNS, lifetime_ms)))
 
 
 async def read_recent_runs(client: Client, limit: int) -> list[RecentRun]:

@@ -57,7 +57,7 @@ class Gateway:
         stalled = self._stalled = Stalled(settings.send_timeout_s)
         respond = choose_response(reception, stalled, settings.send_timeout_s)
         self.app.include_router(events_router(hub, reception, respond))
-        runs = RunList(client) if settings.list_runs else None
+        runs = RunList(client, retention_ms) if settings.list_runs else None
         intake = Intake(queue, runs, metrics, settings.body_limit_bytes, settings.queue_limit)
         departures = Departures(queue, settings.on_disconnect)
         self.app.include_router(start_router(client, intake))

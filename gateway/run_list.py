@@ -21,15 +21,16 @@ USUAL_LIMIT = 50
 
 
 class RunList:
-    """Notes runs as they start, and lists them."""
+    """Notes runs as they start, and lists them; none is listed for longer than `lifetime_ms`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, lifetime_ms: int) -> None:
         self._client = client
+        self._lifetime_ms = lifetime_ms
 
     async def note(self, stream_id: str, request: bytes) -> None:
         """A run was queued. Whether it can be noted is not the caller's concern: it runs all the same."""
         try:
-            await note_run(self._client, RecentRun(stream_id, read_prompt(request)))
+            await note_run(self._client, RecentRun(stream_id, read_prompt(request)), self._lifetime_ms)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
             logger.warning("run %s is missing in the list: %s", stream_id, error)
 

@@ -1,11 +1,15 @@
 """Viewers over all gateways: the sum of those that live, told where it has changed, and not too often."""
 
 import asyncio
+import dataclasses
 
 from contract.attendance import Count, Sum, count_viewers, read_viewers, read_viewers_by_gateway
 from contract.connection import call_redis
+from contract.errors import BrokerRefusedError
+from contract.job_queue import Claim, Job, Lease, Policy
 from contract.keys import StreamKeys
-from tests.contract.place import Ear, Place
+from contract.stream_log import Answer, Batch
+from tests.contract.place import Ear, Place, chunk_lines
 
 DEADLINE_S = 10.0
 LONG_MS = 60_000
@@ -95,3 +99,48 @@ async def test_each_gateway_that_lives_is_told_with_its_viewers(place: Place) ->
     async with asyncio.timeout(DEADLINE_S):
         while await read_viewers_by_gateway(place.client, STREAM) != {"g1": 3}:
             await asyncio.sleep(0.01)
+
+
+async def renew(place: Place, job: Job, claim: Claim) -> Answer | BrokerRefusedError:
+    (answer,) = await place.queue.renew("w1", [Lease(job, claim.epoch)])
+    return answer
+
+
+async def start_unwatched(place: Place, unwatched_ms: int) -> tuple[Job, Claim]:
+    submission = place.submission()
+    impatient = dataclasses.replace(submission, policy=Policy(unwatched_ms=unwatched_ms))
+    await place.queue.submit(impatient, 1000)
+    (job,) = await place.take("w1")
+    return job, await place.claim(job, "w1")
+
+
+async def test_a_run_that_nobody_watches_is_cancelled_after_its_time_and_not_before(place: Place) -> None:
+    job, claim = await start_unwatched(place, LONG_MS)
+    for _ in range(2):
+        assert await renew(place, job, claim) is Answer.OK
+    meta = StreamKeys.of(job.stream_id).meta
+    since = int(await call_redis(place.client, "HGET", meta, "unwatched_since"))
+    await call_redis(place.client, "HSET", meta, "unwatched_since", since - LONG_MS)
+    for _ in range(2):
+        assert await renew(place, job, claim) is Answer.CANCELLED
+    batch = Batch(job.stream_id, claim.epoch, 1, chunk_lines("a"))
+    assert await place.write(batch) == ("cancelled", 0)
+
+
+async def test_a_viewer_stops_the_clock_and_a_dead_gateway_does_not(place: Place) -> None:
+    job, claim = await start_unwatched(place, LONG_MS)
+    meta = StreamKeys.of(job.stream_id).meta
+    await renew(place, job, claim)
+    await count_viewers(place.client, "g1", [Count(job.stream_id, 1)], LONG_MS, 0)
+    await renew(place, job, claim)
+    assert await call_redis(place.client, "HEXISTS", meta, "unwatched_since") == 0
+    await count_viewers(place.client, "g1", [Count(job.stream_id, 1)], 1, 0)
+    async with asyncio.timeout(DEADLINE_S):
+        while not await call_redis(place.client, "HEXISTS", meta, "unwatched_since"):
+            assert await renew(place, job, claim) is Answer.OK
+
+
+async def test_a_run_that_says_nothing_of_it_goes_on_unwatched(place: Place) -> None:
+    job, claim = await start_unwatched(place, 0)
+    assert await renew(place, job, claim) is Answer.OK
+    assert "unwatched_since" not in await place.meta(job.stream_id)
