@@ -151,6 +151,7 @@ class Chat {
     document.title = conversation.title ? `${conversation.title} · Manycast` : "Manycast";
     showConversations(this.conversations.list(), conversation.id, {
       removed: (id) => {
+        if (!confirm("Delete this conversation? It is kept nowhere else.")) return;
         this.conversations.remove(id);
         if (id === conversation.id) location.hash = "";
         else this.refresh();

@@ -14,6 +14,7 @@ export class Follower {
     this.scroller = scroller;
     this.button = button;
     this.following = true;
+    this.growthIsNews = true;
     this.height = 0;
     this.top = 0;
     scroller.addEventListener("scroll", () => this.#notice(), { passive: true });
@@ -22,9 +23,16 @@ export class Follower {
   }
 
   follow() {
-    this.following = true;
+    this.following = this.growthIsNews = true;
     this.button.hidden = true;
     this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  /** Go to the beginning of a text that is complete: what is still being drawn of it is no news. */
+  rewind() {
+    this.following = this.growthIsNews = false;
+    this.scroller.scrollTop = this.top = 0;
+    this.button.hidden = true;
   }
 
   /** Only a scroll upwards lets go: growth and resizing scroll too, but never up by themselves. */
@@ -40,7 +48,7 @@ export class Follower {
 
   #grow() {
     if (this.following) this.follow();
-    else if (this.scroller.scrollHeight > this.height) this.button.hidden = false;
+    else if (this.growthIsNews && this.scroller.scrollHeight > this.height) this.button.hidden = false;
     this.height = this.scroller.scrollHeight;
   }
 }

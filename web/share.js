@@ -20,7 +20,7 @@ export async function share(id) {
     make("p", {}, "Everyone with this link sees the same answer, live or later, until it expires."),
     make("div", { class: "link" }, link, copyButton("Copy link", () => url)),
     make("div", { class: "qr" }),
-    make("p", { class: "open" }, make("a", { href: url, target: "_blank" }, "Open the watch page")),
+    make("p", { class: "open" }, make("a", { href: url, target: "_blank" }, "Open the watch page"), sendButton(url)),
   );
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
@@ -29,6 +29,13 @@ export async function share(id) {
   link.focus();
   const picture = await drawCode(url);
   if (picture) find(".qr", dialog).append(picture);
+}
+
+/** Phones have a way of their own to send a link; null where there is none. */
+function sendButton(url) {
+  if (!navigator.share) return null;
+  const send = () => navigator.share({ url }).catch(() => {}); // the reader thought better of it
+  return make("button", { type: "button", onclick: send }, "Send the link…");
 }
 
 /** An svg of the QR code, or null where the package is not installed. */

@@ -14,6 +14,8 @@ import { share } from "./share.js";
 import { describeSurroundings } from "./surroundings.js";
 import { describeViewers } from "./words.js";
 
+const AT_ONCE_MS = 2000; // an answer that ends so soon was there already: it is read from its beginning
+
 class Watching {
   constructor() {
     this.turns = find("#turns");
@@ -31,19 +33,25 @@ class Watching {
       viewers: (count) => (find("#viewers").textContent = describeViewers(count)),
       chunk: (chunk) => replay.record(chunk),
       startedOver: () => replay.forget(),
-      settled: () => this.#settle(replay),
+      settled: (state) => this.#settle(replay, state),
     });
     this.reply = reply;
+    this.openedAt = performance.now();
     find("#live").hidden = false;
     this.turns.replaceChildren(reply.element);
     reply.follow();
     this.follower.follow();
   }
 
-  #settle(replay) {
+  #settle(replay, state) {
     const { reply } = this;
     find("#live").hidden = true;
     find("#viewers").textContent = "";
+    if (state === "gone") {
+      find("#share").hidden = true;
+      reply.foot.append(make("a", { href: "/" }, "Ask something yourself"));
+    }
+    if (performance.now() - this.openedAt < AT_ONCE_MS) this.follower.rewind();
     if (replay.chunks.length === 0) return;
     const button = make("button", { type: "button", class: "text-button replay" }, icon("play"), "Replay");
     button.addEventListener("click", () => {

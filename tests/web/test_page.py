@@ -288,6 +288,30 @@ async def test_the_watch_page_shows_a_late_viewer_everything_and_replays_it(page
     await expect(page.locator(".text")).to_have_text("all of it")
 
 
+async def test_a_finished_answer_is_read_from_its_beginning(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="line\n\n" * 80) + done("1-3"))
+    await visit(page, f"{peer.url}/watch#s")
+    await page.wait_for_selector('.reply[data-state="ended"][aria-busy="false"]')
+    await expect(page.locator(".text p")).to_have_count(80)
+    assert await page.locator("main").evaluate("main => main.scrollTop") == 0
+    await expect(page.locator("#below")).to_be_hidden()
+
+
+async def test_a_conversation_is_deleted_when_that_is_confirmed(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="x") + done("1-3"))
+    await ask(page, peer, "Forget me")
+    await expect(page.locator(".cost")).to_be_visible()
+    await page.hover("#conversation-list li")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    await page.click("#conversation-list button")
+    await expect(page.locator("#conversation-list li")).to_have_count(1)
+    page.once("dialog", lambda dialog: dialog.accept())
+    await page.click("#conversation-list button")
+    await expect(page.locator("#conversation-list li")).to_have_count(0)
+    await expect(page.locator("#welcome")).to_be_visible()
+    assert await page.evaluate("Object.keys(localStorage).filter((key) => key.includes('conversation:')).length") == 0
+
+
 async def test_the_watch_page_says_that_a_stream_is_gone(page: Page, peer: Peer) -> None:
     peer.tell(404)
     peer.status = (404, {"error": {"message": "No such stream.", "code": "not_found"}})
