@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TextIO
 
+from contract.position import START
 from manycast.client import Client
-from manycast.errors import ManycastError
+from manycast.errors import ConnectionLostError, ManycastError
 from manycast.follow import SIMULATOR_OWNER, Exit, Follower
 from manycast.terminal import Terminal
 
@@ -27,7 +28,7 @@ async def ask(client: Client, body: Mapping[str, Any], terminal: Terminal, keybo
         if not (await client.readiness()).get("workers", 1):
             terminal.note("no worker is alive: the question is kept, and answered as soon as one starts")
     async with _interrupts() as interrupted:
-        following = asyncio.create_task(_follow(client, stream.id, terminal, simulated))
+        following = asyncio.create_task(_follow(client, stream.id, Follower(terminal, simulated)))
         pressed = asyncio.create_task(interrupted.wait())
         await asyncio.wait([following, pressed], return_when=asyncio.FIRST_COMPLETED)
         pressed.cancel()
@@ -49,12 +50,18 @@ async def watch(client: Client, stream_id: str, terminal: Terminal) -> Exit:
 
     Raises: what `Client.watch` raises; BrokenPipeError.
     """
-    return await _follow(client, stream_id, terminal, await _simulated_models(client))
+    try:
+        history_end = await client.last_position(stream_id)
+    except ConnectionLostError:
+        # The stream itself may be waited for; only what began in vain before is not left out then.
+        history_end = START
+    follower = Follower(terminal, await _simulated_models(client), history_end)
+    return await _follow(client, stream_id, follower)
 
 
-async def _follow(client: Client, stream_id: str, terminal: Terminal, simulated: frozenset[str]) -> Exit:
+async def _follow(client: Client, stream_id: str, follower: Follower) -> Exit:
     async with aclosing(client.watch(stream_id)) as events:
-        return await Follower(terminal, simulated).follow(events)
+        return await follower.follow(events)
 
 
 async def _simulated_models(client: Client) -> frozenset[str]:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urljoin
 
+from contract.position import Position
 from manycast.address import DEFAULT_BASE_URL, parse_address
 from manycast.errors import (
     ConnectionLostError,
@@ -92,7 +93,8 @@ class Client:
 
         An answer that was lost on its way is asked for again, with the same key: there is never a second run.
 
-        Raises: UnreachableError, RefusedError (queue full, malformed body), NotManycastError.
+        Raises: UnreachableError, ConnectionLostError (more than once), RefusedError (queue full, malformed body),
+            NotManycastError.
         """
         content = json.dumps(body).encode()
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
@@ -103,7 +105,7 @@ class Client:
             except ConnectionLostError as error:
                 delay_s = patience.next_delay_s(error.retry_after_s)
                 if delay_s is None or patience.failures >= SUBMIT_ATTEMPTS:
-                    raise UnreachableError(self.base_url, error.reason) from error
+                    raise
                 await asyncio.sleep(delay_s)
             else:
                 return self._read_stream(answer)
@@ -112,6 +114,16 @@ class Client:
         """Stops a run, from anywhere and as often as one likes. Returns a final status, or `cancelling`."""
         answer = await self._transport.call("POST", f"/v1/streams/{stream_id}/cancel")
         return str(answer["status"])
+
+    async def last_position(self, stream_id: str) -> Position:
+        """Where the last event of a stream stands just now. Raises: StreamNotFoundError, and as `cancel`."""
+        try:
+            answer = await self._transport.call("GET", f"/v1/streams/{stream_id}")
+            return Position.parse(answer["position"])
+        except RefusedError as error:
+            raise (StreamNotFoundError(stream_id) if error.status == 404 else error) from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotManycastError(self.base_url, f"the status of {stream_id} has no position") from error
 
     async def models(self) -> list[Model]:
         """What live workers offer."""

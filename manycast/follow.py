@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from contract.errors import RunError
 from contract.event import Status
+from contract.position import START, Position
 from manycast.answer import Answer
 from manycast.event import Chunk, Done, Event, Gap, Ping, Reconnecting, Restart, Start
 from manycast.terminal import Terminal
@@ -29,11 +30,17 @@ class Exit(IntEnum):
 
 
 class Follower:
-    """Writes one stream to one terminal. `simulated` are the models that no provider stands behind."""
+    """Writes one stream to one terminal. `simulated` are the models that no provider stands behind.
 
-    def __init__(self, terminal: Terminal, simulated: Collection[str]) -> None:
+    What stands before `history_end` is there at once, so its text is held back until then: an answer that was begun in
+    vain, before anybody watched here, is not written at all.
+    """
+
+    def __init__(self, terminal: Terminal, simulated: Collection[str], history_end: Position = START) -> None:
         self._terminal = terminal
         self._simulated = simulated
+        self._history_end = history_end
+        self._held: list[str] = []
         self._answer = Answer()
         self._trouble = ""
 
@@ -43,7 +50,7 @@ class Follower:
             self._tell_trouble(event)
             match event:
                 case Chunk():
-                    self._terminal.write(self._answer.take(event.chunk))
+                    self._write(event)
                 case Start():
                     self._tell_simulator(event)
                 case Restart() | Gap():
@@ -75,12 +82,24 @@ class Follower:
         if start.epoch == 1 and model in self._simulated:
             self._terminal.note(f"{model} is the built-in simulator, not a language model")
 
+    def _write(self, chunk: Chunk) -> None:
+        self._held.append(self._answer.take(chunk.chunk))
+        if chunk.position >= self._history_end:
+            self._release()
+
+    def _release(self) -> None:
+        self._terminal.write("".join(self._held))
+        self._held.clear()
+
     def _begin_again(self, event: Restart | Gap) -> bool:
         """Whether what was written could be taken back. Where it cannot, nothing may be written a second time."""
         why = "the broker lost what was shown"
         if isinstance(event, Restart):
             why = RESTARTS.get(event.reason, event.reason)
+        if isinstance(event, Gap):
+            self._history_end = START
         is_empty, self._answer = self._answer.is_empty, Answer()
+        self._held.clear()
         if is_empty:
             return True
         if self._terminal.take_back():
@@ -91,7 +110,8 @@ class Follower:
         return False
 
     def _end(self, done: Done) -> Exit:
-        self._terminal.write(self._answer.end())
+        self._held.append(self._answer.end())
+        self._release()
         self._terminal.end_line()
         if self._answer.choices > 1:
             self._terminal.note(f"the first of {self._answer.choices} choices was shown")

@@ -19,6 +19,7 @@ class Terminal:
         self._out_is_tty = out.isatty()
         self._notes_is_tty = notes.isatty()
         self._ends_line = True
+        self._is_blank = True
         self._file_start = None if self._out_is_tty else _file_position(out)
 
     def write(self, text: str) -> None:
@@ -28,13 +29,16 @@ class Terminal:
         self._out.write(_encodable(defang(text) if self._out_is_tty else text, self._out))
         self._out.flush()
         self._ends_line = text.endswith("\n")
+        self._is_blank = False
 
     def end_line(self) -> None:
         if not self._ends_line:
             self.write("\n")
 
     def take_back(self) -> bool:
-        """Undoes the text so far: in a file it is removed, on a terminal its line is ended. False for a pipe: never."""
+        """Undoes the text so far: in a file it is removed, on a terminal its line is ended. False: impossible."""
+        if self._is_blank:
+            return True
         if self._out_is_tty:
             self.end_line()
             return True
@@ -43,7 +47,7 @@ class Terminal:
         self._out.flush()
         os.ftruncate(self._out.fileno(), self._file_start)
         os.lseek(self._out.fileno(), self._file_start, os.SEEK_SET)
-        self._ends_line = True
+        self._ends_line = self._is_blank = True
         return True
 
     def note(self, sentence: str) -> None:

@@ -23,6 +23,8 @@ CONNECT_LIMIT_S = 5.0
 ANSWER_LIMIT_S = 30.0
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """What a balancer answers while its gateways change: a reason to come back, not to give up."""
+PASSING_CODES = frozenset({"gateway_stopping", "broker_unavailable"})
+"""What a gateway says of itself, not of the request: another one, or the same a moment later, takes it."""
 REFUSAL_LIMIT_CHARS = 300
 
 
@@ -115,7 +117,7 @@ def _read_object(response: httpx2.Response) -> dict[str, Any]:
 
 
 def _refusal(response: httpx2.Response) -> RefusedError | ConnectionLostError:
-    """The server's own words (OpenAI's error shape) where it has some."""
+    """The server's own words (OpenAI's error shape) where it has some. Without them, a passing status is no refusal."""
     try:
         error = response.json()["error"]
         detail, code = str(error["message"]), error.get("code")
@@ -123,6 +125,8 @@ def _refusal(response: httpx2.Response) -> RefusedError | ConnectionLostError:
         if response.status_code in PASSING_STATUSES:
             return ConnectionLostError(f"HTTP {response.status_code}", _retry_after_s(response))
         detail, code = response.text.strip()[:REFUSAL_LIMIT_CHARS] or response.reason_phrase, None
+    if code in PASSING_CODES:
+        return ConnectionLostError(detail, _retry_after_s(response))
     return RefusedError(response.status_code, code, detail, _retry_after_s(response))
 
 

@@ -18,9 +18,17 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with up(tmp_path_factory.mktemp("ask") / "data") as stack:
+    with up(tmp_path_factory.mktemp("ask") / "data", MANYCAST_LEASE_S="3") as stack:
         wait_until(lambda: bool(fetch(f"{stack.url}/v1/models")["data"]), "no models are offered")
         yield stack
+
+
+NOTES = ("watch it at ", "demo is the built-in simulator", "the connection was lost", "connected again")
+
+
+def plain(screen: str) -> str:
+    """What has come to stand on the screen, without colours, with the line ends of a file."""
+    return re.sub(r"\x1b\[\d+m", "", screen).replace("\r\n", "\n")
 
 
 def fetch(url: str) -> dict:
@@ -181,6 +189,30 @@ def test_a_reader_that_goes_away_is_no_traceback(server):
         assert asking.wait(40) == 1
     assert "Traceback" not in notes and "Broken" not in notes
     cancel(server, stream_of(notes))
+
+
+def test_a_gateway_that_dies_is_waited_out_and_nothing_is_lost_or_twice(server):
+    with console("ask", "Hello", "--model", "demo", "--server", server.url) as terminal:
+        terminal.wait_for("Hello")
+        os.kill(server.parts["gateway"], signal.SIGKILL)
+        assert terminal.wait() == 0, terminal.screen
+        assert "the connection was lost" in terminal.screen and "connected again" in terminal.screen
+        stream_id = stream_of(terminal.screen)
+    whole = run("watch", stream_id, "--server", server.url).stdout
+    shown = [line for line in plain(terminal.screen).splitlines() if not line.startswith(NOTES)]
+    # A note on the same screen begins a new line, and the answer goes on after it.
+    assert "".join(shown) == "".join(whole.splitlines())
+
+
+def test_a_worker_that_dies_makes_the_answer_begin_again_and_it_is_said_why(server):
+    with console("ask", "Hello", "--model", "demo", "--server", server.url) as terminal:
+        terminal.wait_for("Hello")
+        os.kill(server.parts["worker"], signal.SIGKILL)
+        terminal.wait_for("the worker was lost: the answer begins again")
+        assert terminal.wait() == 0, terminal.screen
+    whole = run("watch", stream_of(terminal.screen), "--server", server.url)
+    assert plain(terminal.screen).endswith(whole.stdout)
+    assert whole.returncode == 0
 
 
 def test_where_no_server_is_the_way_to_start_one_is_told():

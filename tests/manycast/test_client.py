@@ -11,7 +11,7 @@ import pytest
 from contract.event import Status
 from contract.position import Position
 from manycast.client import Client, watch
-from manycast.errors import NotManycastError, RefusedError, StreamNotFoundError, UnreachableError
+from manycast.errors import ConnectionLostError, NotManycastError, RefusedError, StreamNotFoundError, UnreachableError
 from manycast.event import Chunk, Done, Event, Gap, Ping, Reconnecting, Restart, Start, Viewers
 from tests.manycast.stage import (
     LOG,
@@ -250,6 +250,19 @@ async def test_a_server_that_went_away_and_stays_away_is_given_up_after_the_pati
     assert len(stage.requests) > 2
 
 
+async def test_whatever_arrives_restores_the_patience(stage):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        after = request.headers.get("last-event-id")
+        rest = LOG[[position for position, _, _ in LOG].index(after) + 1 :] if after else LOG
+        write_events(writer, log_of(rest[:1]), whole_length=10_000)
+
+    stage.answer = answer
+    async with Client(stage.url, patience_s=0.3) as client:
+        events = await follow(client)
+    assert len(of_log(events)) == len(LOG)
+    assert {event.attempt for event in events if isinstance(event, Reconnecting)} == {1}
+
+
 async def test_a_run_is_submitted_and_its_addresses_are_known(stage, client):
     urls = {"page": f"/#{STREAM_ID}", "events": f"/v1/streams/{STREAM_ID}/events"}
 
@@ -273,6 +286,28 @@ async def test_a_submit_whose_answer_was_lost_is_repeated_with_the_same_key(stag
     assert (await client.submit({})).id == STREAM_ID
     first, second = [request.headers["idempotency-key"] for request in stage.requests]
     assert first == second
+
+
+@pytest.mark.parametrize("code", ["gateway_stopping", "broker_unavailable"])
+async def test_a_gateway_that_cannot_take_a_run_just_now_is_asked_again(stage, client, code):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        if len(stage.requests) == 1:
+            write_refusal(writer, 503, code, "Not now", Retry_After="0")
+        else:
+            write_json(writer, 201, {"id": STREAM_ID, "status": "queued", "urls": {"page": "/"}})
+
+    stage.answer = answer
+    assert (await client.submit({})).id == STREAM_ID
+
+
+async def test_a_submit_is_given_up_after_three_attempts_with_the_last_reason(stage, client):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        write_refusal(writer, 503, "broker_unavailable", "Redis is away", Retry_After="0")
+
+    stage.answer = answer
+    with pytest.raises(ConnectionLostError, match="Redis is away"):
+        await client.submit({})
+    assert len(stage.requests) == 3
 
 
 async def test_a_full_queue_is_told_in_the_servers_words_with_its_retry_time(stage, client):

@@ -11,7 +11,7 @@ import pytest
 
 from contract.errors import RunError
 from contract.event import Status
-from contract.position import Position
+from contract.position import START, Position
 from manycast.event import Chunk, Done, Event, Gap, Ping, Reconnecting, Restart, Start
 from manycast.follow import Exit, Follower
 from manycast.terminal import Terminal
@@ -86,12 +86,12 @@ def done(status: Status = Status.COMPLETED, reason: str | None = "stop", error: 
 RESTART = Restart(Position(2, 1), 2, "worker_lost")
 
 
-async def follow(out: Place, notes: Place, *events: Event) -> Exit:
+async def follow(out: Place, notes: Place, *events: Event, history_end: Position = START) -> Exit:
     async def told() -> AsyncIterator[Event]:
         for event in events:
             yield event
 
-    return await Follower(Terminal(out.out, notes.out), {"demo"}).follow(told())
+    return await Follower(Terminal(out.out, notes.out), {"demo"}, history_end).follow(told())
 
 
 async def test_the_text_goes_to_the_output_and_nothing_else_does(places, notes):
@@ -141,6 +141,21 @@ async def test_a_pipe_is_not_given_the_answer_twice(places, notes):
     assert await follow(out, notes, *told) is Exit.NOT_COMPLETED
     assert out.text == "old\n"
     assert "cannot be taken back" in notes.text
+
+
+async def test_an_answer_that_was_begun_in_vain_before_is_not_written_and_a_pipe_gets_the_other_whole(places, notes):
+    out = places.pipe()
+    told = (start(), chunk("old"), RESTART, start(2), chunk("new", 2, 3), chunk("er", 2, 4), done())
+    assert await follow(out, notes, *told, history_end=Position(2, 3)) is Exit.COMPLETED
+    assert (out.text, notes.text) == ("newer\n", "the worker was lost: the answer begins again\n")
+
+
+@pytest.mark.parametrize("history_end", [Position(1, 3), Position(9, 9)], ids=["running", "finished"])
+async def test_what_was_there_before_is_written_whole_once_it_was_read(places, notes, history_end):
+    out = places.pipe()
+    told = (start(), chunk("a", 1, 2), chunk("b", 1, 3), chunk("c", 1, 4), done())
+    assert await follow(out, notes, *told, history_end=history_end) is Exit.COMPLETED
+    assert out.text == "abc\n"
 
 
 async def test_a_restart_before_the_first_word_is_no_news(places, notes):
