@@ -10,7 +10,7 @@ REQUIREMENTS := pyproject.toml constraints.txt $(wildcard */requirements.txt)
 given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt setup pictures stack clean
+.PHONY: help run test check fmt setup pictures bench stack clean
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ setup: $(VENV)/.test ## make .venv with everything that running and testing need
 
 pictures: $(VENV)/.test ## every state of the page, as pictures in test-results/
 	@$(PY) -m tests.web.screenshots
+
+bench: $(VENV)/.test ## what it costs, beside others, in under five minutes (T="crowd late" for a part)
+	@$(PY) -m bench $(T)
 
 stack: ## the same in containers: three gateways and two workers behind Caddy
 	@docker compose up --build --wait --scale gateway=3 --scale worker=2

@@ -1,0 +1,162 @@
+"""Who is measured: how each server is started, asked and published to. A new one for every run."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from getpass import getuser
+from pathlib import Path
+
+from bench.program import HERE, OTHER_CORE, SERVER_CORE, BenchError, Program, free_port
+from contract.connection import command_client
+from contract.job_queue import JobQueue, Policy, Submission
+from contract.keys import StreamKeys
+from contract.scripts import load_script
+from manycast.broker import find_binary
+
+STREAM = "manycast-bench-stream-%i"
+RETENTION_MS = 3_600_000
+NCHAN_MODULE = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server that is up. In `path` and `send`, %i is the stream, %n the number, %p the payload, %l its length."""
+
+    port: int
+    path: str
+    publish: str
+    publish_port: int
+    send: str
+    id_prefix: str | None = None
+    programs: dict[str, Program] = field(default_factory=dict)
+
+    def arguments(self) -> list[str]:
+        """For the load driver."""
+        words = ["--port", str(self.port), "--path", self.path, "--publish", self.publish]
+        words += ["--publish-port", str(self.publish_port), "--send", self.send]
+        if self.id_prefix is not None:
+            words += ["--id-prefix", self.id_prefix]
+        for name, program in self.programs.items():
+            words += ["--pids", f"{name}={','.join(map(str, program.pids))}"]
+        return words
+
+
+Contender = Callable[[Path, int], AbstractContextManager[Target]]
+"""(directory with the compiled programs, number of streams) -> a server that is up while the context lasts."""
+
+
+def start_broker(stack: ExitStack) -> tuple[Program, int]:
+    """A private broker, and its port. It keeps nothing."""
+    port = free_port()
+    options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--maxclients", "20000"]
+    # Debian's server beside ours would be another one for each contender: the one we ship serves all.
+    broker = stack.enter_context(Program([str(find_binary()), "--port", str(port), *options]))
+    broker.wait_for(port)
+    return broker, port
+
+
+def start_gateway(
+    stack: ExitStack, broker_port: int, *, core: int = SERVER_CORE, **settings: str
+) -> tuple[Program, int]:
+    """The real one, as it is in production, and its port."""
+    port = free_port()
+    environment = {"REDIS_URL": f"redis://127.0.0.1:{broker_port}/0", "MANYCAST_PORT": str(port), **settings}
+    gateway = stack.enter_context(Program([sys.executable, "-m", "gateway"], core=core, environment=environment))
+    gateway.wait_for(port)
+    return gateway, port
+
+
+@contextmanager
+def manycast(_: Path, streams: int, protocol: str = "direct") -> Iterator[Target]:
+    """Our gateway. What a worker writes goes through the same Lua step here."""
+    with ExitStack() as stack:
+        broker, broker_port = start_broker(stack)
+        asyncio.run(_begin_runs(f"redis://127.0.0.1:{broker_port}/0", streams))
+        gateway, port = start_gateway(stack, broker_port, MANYCAST_HTTP_PROTOCOL=protocol)
+        keys = StreamKeys.of(STREAM)
+        append = load_script("append").digest
+        command = ("EVALSHA", append, "3", keys.log, keys.meta, keys.live, "1", "%n", str(RETENTION_MS), "chunk %p")
+        path = f"/v1/streams/{STREAM}/events"
+        programs = {"server": gateway, "redis": broker}
+        yield Target(port, path, "redis", broker_port, "\t".join(command), "1-", programs)
+
+
+async def _begin_runs(url: str, streams: int) -> None:
+    """Each stream is a run that a worker has claimed, whose first event is yet to come."""
+    client = command_client(url)
+    queue = JobQueue(client, RETENTION_MS)
+    await queue.open()
+    for number in range(streams):
+        stream_id = STREAM.replace("%i", str(number))
+        await queue.submit(Submission(stream_id, b"{}", "bench", Policy(), ""), streams)
+    for job in await queue.take(client, "bench", streams, 1000):
+        await queue.claim(job, "bench", 2, 10)
+    await client.script_load(load_script("append").text)
+    await client.aclose()
+
+
+@contextmanager
+def nchan(_: Path, __: int) -> Iterator[Target]:
+    """nginx's module of Debian, with Redis behind it. Raises: BenchError where it is not installed."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is None or not Path(NCHAN_MODULE).exists():
+        raise BenchError("nchan is not installed. On Debian: apt install nginx libnginx-mod-nchan")
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="mc-nchan-"))
+        broker, broker_port = start_broker(stack)
+        port = free_port()
+        text = (HERE / "nchan.conf").read_text()
+        # Our own user: of another one's process we could not read the memory.
+        names = {"MODULE": NCHAN_MODULE, "USER": getuser(), "DIRECTORY": directory, "BROKER": broker_port, "PORT": port}
+        for name, value in names.items():
+            text = text.replace(f"@{name}@", str(value))
+        configuration = Path(directory, "nginx.conf")
+        configuration.write_text(text)
+        server = stack.enter_context(
+            Program([nginx, "-p", directory, "-e", "stderr", "-c", str(configuration)], core=SERVER_CORE)
+        )
+        server.wait_for(port)
+        head = "Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %l\r\n\r\n"
+        send = f"POST /publish/{STREAM} HTTP/1.1\r\n{head}%p"
+        yield Target(port, f"/watch/{STREAM}", "http", port, send, None, {"server": server, "redis": broker})
+
+
+@contextmanager
+def naive(_: Path, __: int) -> Iterator[Target]:
+    """The server of the tutorials."""
+    with ExitStack() as stack:
+        broker, broker_port = start_broker(stack)
+        port = free_port()
+        argv = [sys.executable, "-m", "bench.naive", f"redis://127.0.0.1:{broker_port}/0", str(port)]
+        server = stack.enter_context(Program(argv, core=SERVER_CORE))
+        server.wait_for(port)
+        programs = {"server": server, "redis": broker}
+        yield Target(port, f"/{STREAM}", "redis", broker_port, f"PUBLISH\t{STREAM}\t%p", None, programs)
+
+
+@contextmanager
+def limit(directory: Path, _: int) -> Iterator[Target]:
+    """C that does nothing but write."""
+    port, publish_port = free_port(), free_port()
+    with Program([str(directory / "limit"), str(port), str(publish_port)], core=SERVER_CORE) as server:
+        server.wait_for(publish_port)
+        yield Target(port, "/%i", "tcp", publish_port, "%i %p\n", "1-", {"server": server})
+
+
+CONTENDERS: dict[str, Contender] = {
+    "manycast": manycast,
+    "sse": partial(manycast, protocol="httptools"),
+    "nchan": nchan,
+    "limit": limit,
+    "naive": naive,
+}
+
+
+def load_command(directory: Path, target: Target, words: Sequence[str]) -> list[str]:
+    """The load driver, on the core that is not the server's."""
+    return ["taskset", "-c", str(OTHER_CORE), str(directory / "load"), *target.arguments(), *words]

@@ -1,0 +1,142 @@
+"""The whole way: provider, worker, Redis, gateway, viewer. How long a chunk takes, and what the worker spends on it."""
+
+import asyncio
+import json
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import quantiles
+
+from bench.contender import RETENTION_MS, start_broker, start_gateway
+from bench.program import OTHER_CORE, SERVER_CORE, BenchError, Program, free_port
+from contract.connection import Client, call_redis, command_client
+from contract.job_queue import JobQueue, Policy, Submission
+from contract.keys import JOBS, WORKERS, StreamKeys
+from contract.run_record import read_run
+
+STREAM = "manycast-bench-journey-%i"
+DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Runs that begin together."""
+
+    title: str
+    streams: int
+    chunks: int
+    chunks_per_s: float
+
+
+JOURNEYS = {
+    "journey": Plan("one run, 50 chunks/s", 1, 250, 50),
+    "workshop": Plan("200 runs in one worker, 20 chunks/s each", 200, 100, 20),
+    "factory": Plan("1,000 runs in one worker, 20 chunks/s each", 1000, 100, 20),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """What came of it. `bytes_ratio`: what Redis keeps of an event, to the bytes of the event itself."""
+
+    worker_us_per_chunk: float
+    redis_us_per_chunk: float
+    wall_s: float
+    bytes_ratio: float
+    p50_ms: float
+    p99_ms: float
+
+
+class Stage:
+    """Everything up, on free ports, and one client of Redis."""
+
+    def __init__(self, stack: ExitStack, streams: int) -> None:
+        self.broker, broker_port = start_broker(stack)
+        self.url = f"redis://127.0.0.1:{broker_port}/0"
+        _, self.gateway_port = start_gateway(stack, broker_port, core=OTHER_CORE)
+        provider_port = free_port()
+        provider = stack.enter_context(Program([sys.executable, "-m", "bench.provider", str(provider_port)]))
+        provider.wait_for(provider_port)
+        environment = {
+            "REDIS_URL": self.url,
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{provider_port}/v1",
+            "MANYCAST_WORKER_STREAMS": str(streams),
+            "MANYCAST_LOG_LEVEL": "warning",
+        }
+        argv = [sys.executable, "-m", "worker"]
+        self.worker = stack.enter_context(Program(argv, core=SERVER_CORE, environment=environment))
+
+
+def travel(plan: Plan) -> Journey:
+    """One viewer watches the first of the runs. Raises: BenchError."""
+    with ExitStack() as stack:
+        return asyncio.run(_travel(Stage(stack, plan.streams), plan))
+
+
+async def _travel(there: Stage, plan: Plan) -> Journey:
+    client = command_client(there.url)
+    try:
+        await _wait_for_worker(client)
+        worker_us, redis_us, began_at = there.worker.cpu_us, there.broker.cpu_us, time.monotonic()
+        await _submit(JobQueue(client, RETENTION_MS), plan)
+        latencies_ms = await _watch(there.gateway_port, STREAM.replace("%i", "0"))
+        while await call_redis(client, "XLEN", JOBS):
+            if time.monotonic() - began_at > DEADLINE_S:
+                raise BenchError("the runs did not end in time")
+            await asyncio.sleep(0.05)
+        wall_s, chunks = time.monotonic() - began_at, plan.streams * plan.chunks
+        worker_us, redis_us = there.worker.cpu_us - worker_us, there.broker.cpu_us - redis_us
+        await _check(client, plan)
+        cuts = quantiles(latencies_ms, n=100)
+        return Journey(worker_us / chunks, redis_us / chunks, wall_s, await _bytes_ratio(client), cuts[49], cuts[98])
+    finally:
+        await client.aclose()
+
+
+async def _submit(queue: JobQueue, plan: Plan) -> None:
+    wish = {"chunks": plan.chunks, "chunks_per_s": plan.chunks_per_s}
+    request = json.dumps({"model": "bench", "messages": [], "bench": wish}).encode()
+    for number in range(plan.streams):
+        stream_id = STREAM.replace("%i", str(number))
+        await queue.submit(Submission(stream_id, request, "bench", Policy(), ""), plan.streams)
+
+
+async def _wait_for_worker(client: Client) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not await call_redis(client, "ZCARD", WORKERS):
+        if time.monotonic() > deadline:
+            raise BenchError("the worker did not come up")
+        await asyncio.sleep(0.05)
+
+
+async def _watch(port: int, stream_id: str) -> list[float]:
+    """Milliseconds from the provider's write to the viewer's read, for each chunk."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET /v1/streams/{stream_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    latencies_ms = []
+    mark = b'"content":"'
+    while line := await reader.readline():
+        now = time.monotonic_ns()
+        if mark in line:
+            sent = int(line.partition(mark)[2].partition(b'"')[0])
+            latencies_ms.append((now - sent) / 1e6)
+    writer.close()
+    return latencies_ms
+
+
+async def _check(client: Client, plan: Plan) -> None:
+    for number in range(plan.streams):
+        record = await read_run(client, STREAM.replace("%i", str(number)))
+        # The start and the done stand in the log beside the chunks.
+        if record is None or record.status != "completed" or record.last.seq != plan.chunks + 2:
+            raise BenchError(f"run {number} is {record and record.status} at {record and record.last}")
+
+
+async def _bytes_ratio(client: Client) -> float:
+    log = StreamKeys.of(STREAM.replace("%i", "0")).log
+    kept = await call_redis(client, "MEMORY", "USAGE", log, "SAMPLES", "0")
+    entries = await call_redis(client, "XRANGE", log, "-", "+")
+    payload: int = sum(len(fields[b"e"]) for _, fields in entries)
+    return float(kept / payload)

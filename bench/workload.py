@@ -1,0 +1,51 @@
+"""What is measured: how many viewers, how many events, when. Pure."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """`viewers` are per stream; `rate` is events a second and stream, 0 as fast as can be. `stalled` of the viewers
+    read nothing until the others have everything; `preload` events are published before anybody comes."""
+
+    name: str
+    title: str
+    contenders: tuple[str, ...]
+    streams: int = 1
+    viewers: int = 1000
+    events: int = 250
+    rate: float = 50
+    payload: int = 225
+    stalled: int = 0
+    preload: int = 0
+    in_flight: bool = False
+    together: int = 200
+
+    def arguments(self) -> list[str]:
+        """For the load driver."""
+        numbers = ("streams", "viewers", "events", "rate", "payload", "stalled", "preload", "together")
+        words = [word for name in numbers for word in (f"--{name}", str(getattr(self, name)))]
+        return [*words, "--in-flight"] if self.in_flight else words
+
+
+ALL = ("manycast", "sse", "nchan", "limit", "naive")
+HISTORY = ("manycast", "sse", "nchan", "limit")
+FAST = ("manycast", "limit", "nchan")
+
+_LATE = Workload("late", "500 join a finished stream of 2,000", HISTORY, events=2000, preload=2000)
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("crowd", "1,000 viewers, one stream, 50 ev/s", ALL),
+        Workload("room", "100 viewers, one stream, 50 ev/s", ALL, viewers=100),
+        Workload("streams", "200 streams x 5 viewers, 50 ev/s each", ALL, streams=200, viewers=5, events=150),
+        Workload("flood", "1,000 viewers, as fast as can be", ALL, events=1000, rate=0),
+        Workload("stadium", "5,000 viewers, one stream, 50 ev/s", FAST, viewers=5000),
+        replace(_LATE, viewers=500, together=500),
+        Workload(
+            "in-flight", "500 join a stream in flight, 200 ev/s", HISTORY, 1, 500, 2000, 200, 225, 0, 1000, True, 500
+        ),
+        Workload("stalled", "50 of 500 read nothing, 4 kB, 100 ev/s", HISTORY, 1, 500, 400, 100, 4000, 50),
+        Workload("idle", "5,000 viewers, nothing happens", HISTORY, viewers=5000, events=0),
+    )
+}

@@ -1,0 +1,17 @@
+"""The compiled programs of the bench, once for all tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.program import BenchError, workbench
+
+
+@pytest.fixture(scope="session")
+def directory() -> Iterator[Path]:
+    try:
+        with workbench() as built:
+            yield built
+    except BenchError as error:
+        pytest.skip(str(error))

@@ -1,0 +1,30 @@
+"""The guard against regressions: what an event costs us, beside what it costs the server of the tutorials.
+
+A ratio of CPU in one run of both, and never a time: a busy machine slows both.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.run import Result, measure
+from bench.workload import Workload
+
+MOST = 0.5
+"""It is a tenth on a quiet machine."""
+ROOM = Workload("room", "", (), viewers=100, events=150, rate=100)
+
+
+def test_an_event_costs_half_of_what_the_tutorials_server_spends_on_it(directory: Path) -> None:
+    pairs = [(measure(directory, ROOM, "manycast"), measure(directory, ROOM, "naive")) for _ in range(2)]
+    assert all(ours.is_correct for ours, _ in pairs)
+    # The cheaper run of each: trouble only adds.
+    assert _least(ours for ours, _ in pairs) < MOST * _least(naive for _, naive in pairs)
+
+
+def _least(results: Iterable[Result]) -> float:
+    return min(result.us_per_event for result in results)
+
+
+def test_every_other_way_delivers_everything_too(directory: Path) -> None:
+    assert measure(directory, ROOM, "sse").is_correct
+    assert measure(directory, ROOM, "limit").is_correct
