@@ -7,18 +7,18 @@ the provider is told at once. Not a writer: lines go to the outlet, and the publ
 import asyncio
 import json
 import logging
-from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, RunError, RunFailedError
-from contract.event import Chunk, Kind, Status, chunk_difference, encode_json, entry_line, shared_fields
+from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, RunError
+from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
 from contract.stream_log import Answer
+from worker.asking import Asking
 from worker.outage import Outage
-from worker.outcome import Outcome, Timing, broker_unavailable, done_line, worker_failed, worker_lost
+from worker.outcome import Timing, broker_unavailable, done_line, worker_lost
 from worker.outlet import Outlet
-from worker.pace import Pace
 from worker.provider_error import own_error
 from worker.publisher import Publisher
 from worker.source import Source
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 LONGEST_CLAIM_PAUSE_S = 1.0
 LINGER_S = 5.0
 """How long a whole answer waits for its usage."""
+CLEANUP_TIMEOUT_S = 5.0
+"""For a source that was told to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,11 @@ class Generation:
         self._terms = terms
         self._clock = asyncio.get_running_loop().time
         self._stop: Stop | None = None
-        self._asking: asyncio.Task[RunError | None] | None = None
+        self._stopped = asyncio.Event()
+        self._asking = Asking(job.stream_id, publisher)
         self._outlet: Outlet | None = None
-        self._outcome = Outcome(1)
         self._claim = Claim(Verdict.GONE)
         self._claimed_at = 0.0
-        self._first_chunk_at: float | None = None
-        self._heard_at = 0.0
-        self._pace = Pace()
-        self._is_held_back = False
 
     async def claim(self) -> bool:
         """Gets the lease; False where there is nothing to do with it. Comes before `run`, once."""
@@ -92,7 +90,7 @@ class Generation:
         try:
             status, error = await self._live(claim, outlet)
             if not self._has_left:
-                outlet.end(status, done_line(status, self._outcome, error, self._timing()))
+                outlet.end(status, done_line(status, self._asking.outcome, error, self._timing()))
                 self._publisher.send(outlet)
             await self._publisher.settled(outlet)
             words = f"{status} {error.code if error else ''}" if outlet.has_ended and not self._has_left else "left"
@@ -112,7 +110,7 @@ class Generation:
         elif answer is Answer.HOLE:
             # The outlet has put its own `done` in place of what the log can no longer take.
             self._stop = Stop.LEFT
-            self._cut_off()
+            self._stopped.set()
         elif answer is not Answer.OK:
             self.stop(Stop.LEFT)
 
@@ -120,14 +118,10 @@ class Generation:
         """Ends the call of the provider at once. The first reason counts, but that the run is lost outweighs all."""
         if self._stop is None or reason is Stop.LEFT:
             self._stop = reason
-        self._cut_off()
+        self._stopped.set()
         if reason is Stop.LEFT and self._outlet is not None:
             self._outlet.close()
             self._publisher.forget(self._outlet)
-
-    def _cut_off(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
 
     async def _claim_job(self) -> Claim:
         terms, pause_s, outage = self._terms, 0.05, Outage(logger, f"run {self.job.stream_id} cannot be claimed")
@@ -145,65 +139,41 @@ class Generation:
             return Status.CANCELLED, None
         if claim.verdict is Verdict.LOST:
             return Status.FAILED, worker_lost()
-        self._asking = asyncio.create_task(self._ask(claim.request, outlet))
+        asking = asyncio.create_task(self._asking.run(self._source, self._request(), claim.epoch, outlet))
+        stopped = asyncio.create_task(self._stopped.wait())
         watch = asyncio.create_task(self._watch(outlet))
         try:
-            await asyncio.wait([self._asking])
+            await asyncio.wait([asking, stopped], return_when=asyncio.FIRST_COMPLETED)
+            asking.cancel()
+            # Viewers do not wait for a source that does not end: it is heard no more.
+            await asyncio.wait([asking], timeout=CLEANUP_TIMEOUT_S)
         finally:
-            self._asking.cancel()
-            watch.cancel()
-        error = None if self._asking.cancelled() else self._asking.result()
-        return self._judge(error)
+            for task in (asking, stopped, watch):
+                task.cancel()
+        if not asking.done():
+            logger.warning("run %s: the generator does not end when it is told to", self.job.stream_id)
+        return self._judge(asking.result() if asking.done() and not asking.cancelled() else None)
+
+    def _request(self) -> dict[str, Any]:
+        request: dict[str, Any] = json.loads(self._claim.request)
+        request.setdefault("model", self._terms.default_model)
+        return request
 
     def _judge(self, error: RunError | None) -> tuple[Status, RunError | None]:
         if self._stop is Stop.CANCELLED:
             return Status.CANCELLED, None
         if self._stop is Stop.UNSTORED:
             return Status.FAILED, broker_unavailable()
-        if self._outcome.is_whole:
+        if self._asking.outcome.is_whole:
             if error is not None:
                 logger.info("run %s was whole when its provider failed: %s", self.job.stream_id, error.message)
             return Status.COMPLETED, None
         if self._stop is Stop.STALLED:
             text = f"The provider sent nothing for {self._terms.chunk_timeout_s:g} seconds."
             return Status.FAILED, own_error(Code.UPSTREAM_TIMEOUT, text)
-        if error is None and not self._outcome.is_finished:
+        if error is None and not self._asking.outcome.is_finished:
             error = own_error(Code.UPSTREAM_TRUNCATED, "The provider ended without a finish_reason.")
         return (Status.COMPLETED, None) if error is None else (Status.FAILED, error)
-
-    async def _ask(self, body: bytes, outlet: Outlet) -> RunError | None:
-        """Puts the source's chunks into the outlet; why it failed, if it did."""
-        try:
-            request = json.loads(body)
-            request.setdefault("model", self._terms.default_model)
-            self._outcome = Outcome(request.get("n"))
-            shared: Chunk | None = None
-            async with aclosing(self._source.generate(request)) as chunks:
-                async for chunk in chunks:
-                    if shared is None:
-                        shared = self._begin(chunk, outlet)
-                    outlet.put(entry_line(Kind.CHUNK, _encode(chunk_difference(shared, chunk))))
-                    self._publisher.send(outlet)
-                    self._outcome.note(chunk)
-                    self._pace.note(self._clock())
-                    if self._publisher.is_full:
-                        self._is_held_back = True
-                        await self._publisher.room()
-                        self._is_held_back = False
-                    self._heard_at = self._clock()
-        except RunFailedError as failure:
-            return failure.error
-        except Exception:
-            logger.exception("run %s: the generator failed", self.job.stream_id)
-            return worker_failed()
-        return None
-
-    def _begin(self, first: Chunk, outlet: Outlet) -> Chunk:
-        shared = shared_fields(first)
-        self._first_chunk_at = self._heard_at = self._clock()
-        start = {"stream": self.job.stream_id, "epoch": self._claim.epoch, "chunk": shared}
-        outlet.put(entry_line(Kind.START, _encode(start)))
-        return shared
 
     async def _watch(self, outlet: Outlet) -> None:
         """Stops a run whose provider has gone quiet, or whose lines Redis refuses for too long."""
@@ -214,27 +184,17 @@ class Generation:
             refused_since = outlet.refused_since
             if refused_since is not None and now - refused_since > self._terms.broker_patience_s:
                 self.stop(Stop.UNSTORED)
-            if self._first_chunk_at is None or self._is_held_back:
-                continue
             patience_s = self._terms.chunk_timeout_s
-            if self._outcome.is_whole:
+            if self._asking.outcome.is_whole:
                 patience_s = min(patience_s, LINGER_S)
-            if now - self._heard_at > patience_s:
+            if self._asking.quiet_s(now) > patience_s:
                 self.stop(Stop.STALLED)
 
     def _timing(self) -> Timing:
-        first = self._first_chunk_at
+        first = self._asking.first_chunk_at
         return {
             "queued_ms": self._claim.queued_ms,
             "first_chunk_ms": None if first is None else round((first - self._claimed_at) * 1000),
             "total_ms": round((self._clock() - self._claimed_at) * 1000),
-            "pace": self._pace.seconds,
+            "pace": self._asking.pace.seconds,
         }
-
-
-def _encode(value: Chunk) -> bytes:
-    try:
-        return encode_json(value)
-    except (ValueError, RecursionError) as error:
-        text = "The provider sent a number that JSON does not have."
-        raise RunFailedError(own_error(Code.UPSTREAM_INVALID, text)) from error

@@ -18,6 +18,11 @@ async def count(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         raise ZeroDivisionError("a secret of the plug-in")
     if what == "hang":
         await asyncio.Event().wait()
+    if what == "linger":
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.Event().wait()
     if what == "infinity":
         yield {"id": "own", "choices": [], "cost": float("inf")}
     if what == "finish, then break":

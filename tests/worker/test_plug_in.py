@@ -7,7 +7,7 @@ import pytest
 from contract.connection import command_client
 from tests.broker import Broker, valkey_binary
 from tests.stack import Worker, closing_all
-from tests.worker.stage import Desk, chunks, done, text
+from tests.worker.stage import Desk, chunks, done, has_chunks, text
 
 SETTINGS = {"MANYCAST_GENERATOR": "tests.worker.plug_ins:count", "MANYCAST_CHUNK_TIMEOUT_S": "0.5"}
 
@@ -48,6 +48,19 @@ async def test_its_failure_is_told_and_its_text_kept(desk: Desk, prompt: str, co
 async def test_the_reason_of_an_unforeseen_failure_is_in_the_log(desk: Desk, place: tuple[Broker, Worker]) -> None:
     await desk.run("", prompt="crash")
     assert "ZeroDivisionError: a secret of the plug-in" in place[1].output
+
+
+async def test_viewers_do_not_wait_for_one_that_does_not_end_when_told_to(fragile_broker: Broker) -> None:
+    patient = Worker(fragile_broker.url, "http://127.0.0.1:1", **{**SETTINGS, "MANYCAST_CHUNK_TIMEOUT_S": "600"})
+    client = command_client(fragile_broker.url)
+    with closing_all(patient):
+        desk = Desk(client)
+        stream_id = await desk.submit("", prompt="linger")
+        await desk.events_until(stream_id, has_chunks(3))
+        await desk.queue.cancel(stream_id)
+        assert done(await desk.finished(stream_id))["status"] == "cancelled"
+        assert "does not end" in patient.output
+    await client.aclose()
 
 
 @pytest.mark.parametrize("prompt", ["finish, then break", "finish, then hang"])
