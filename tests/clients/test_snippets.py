@@ -1,0 +1,114 @@
+"""docs/use-it-with.md tells the truth: each of its snippets is run as it stands, at another address."""
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from tests.clients.conftest import NODE_HOME, Stack
+from tests.stack import ROOT, Gateway
+
+PAPER = (ROOT / "docs" / "use-it-with.md").read_text()
+HERE = "http://127.0.0.1:8000"
+DEADLINE_S = 60
+CHROMIUM = Path("/usr/bin/chromium")
+
+# What every answer of the model `demo` to these questions has in it.
+SAID = "sky"
+
+
+def snippets(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAPER, re.DOTALL | re.MULTILINE)
+
+
+def at(gateway: str, snippet: str) -> str:
+    assert HERE in snippet
+    return snippet.replace(HERE, gateway)
+
+
+async def run(*command: str, cwd: Path = ROOT) -> str:
+    """What it printed. It must succeed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LANGSMITH_TRACING": "false"}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=cwd, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+def test_there_is_a_snippet_of_every_kind() -> None:
+    kinds = re.findall(r"^```(\w+)$", PAPER, re.MULTILINE)
+    assert set(kinds) == {"python", "js", "jsx", "sh", "browser"}
+
+
+@pytest.mark.parametrize("snippet", snippets("python"), ids=range(len(snippets("python"))))
+async def test_python(stack: Stack, snippet: str) -> None:
+    if "langchain" in snippet:
+        pytest.importorskip("langchain_openai", reason="langchain-openai is not installed")
+    assert len(await run(sys.executable, "-c", at(stack.gateway, snippet))) > 100
+
+
+@pytest.mark.parametrize("snippet", snippets("sh"), ids=range(len(snippets("sh"))))
+async def test_shell(stack: Stack, snippet: str) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl here")
+    assert SAID in await run("sh", "-ec", at(stack.gateway, snippet))
+
+
+@pytest.mark.parametrize("snippet", snippets("js"), ids=range(len(snippets("js"))))
+async def test_node(stack: Stack, node: str, snippet: str) -> None:
+    output = await run(node, "--input-type=module", "--eval", at(stack.gateway, snippet), cwd=NODE_HOME)
+    assert "watch it at" in output
+    assert len(output) > 100
+
+
+@pytest.mark.parametrize("snippet", snippets("jsx"), ids=range(len(snippets("jsx"))))
+async def test_react_answers_and_resumes_after_a_reload(stack: Stack, node: str, tmp_path: Path, snippet: str) -> None:
+    source = tmp_path / "Chat.jsx"
+    # Slow enough for a reload in the middle.
+    assert 'model: "demo"' in snippet
+    slow = snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 40 }')
+    source.write_text(at(stack.gateway, slow))
+    await run(node, "page.mjs", str(source), cwd=NODE_HOME)
+
+
+@pytest.fixture
+def site(stack: Stack, tmp_path: Path) -> Iterator[str]:
+    """A gateway that also serves a page, on which there is nothing but a place for the answer."""
+    (tmp_path / "index.html").write_text('<pre id="answer"></pre><script type="module" src="/app.js"></script>')
+    shutil.copy(ROOT / "web" / "manycast.js", tmp_path)
+    gateway = Gateway(stack.redis, MANYCAST_WEB_DIR=str(tmp_path))
+    yield gateway.url
+    gateway.close()
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    if not await asyncio.to_thread(CHROMIUM.exists):
+        pytest.skip(f"no Chromium at {CHROMIUM}")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield await browser.new_page()
+        await browser.close()
+
+
+@pytest.mark.parametrize("snippet", snippets("browser"), ids=range(len(snippets("browser"))))
+async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> None:
+    (tmp_path / "app.js").write_text(snippet)
+    await page.goto(site)
+    await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=20_000)
+    await expect(page.locator("#answer")).to_contain_text(SAID)
