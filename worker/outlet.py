@@ -119,12 +119,32 @@ class Outlet:
         elif written.answer is Answer.HOLE:
             self._go_back(written.seq)
         elif written.answer is Answer.CANCELLED:
-            # Nothing more until the `done`, with which these lines are written after all.
-            self._is_held = True
-            self._heed(Answer.CANCELLED)
+            if self._ending is None:
+                self._hold()
+            else:
+                self._end_cancelled(written.seq)
         else:
             self.close()
             self._heed(written.answer)
+
+    def _hold(self) -> None:
+        # Nothing more until the `done`, with which these lines are written after all.
+        self._is_held = True
+        self._heed(Answer.CANCELLED)
+
+    def _end_cancelled(self, last_seq: int) -> None:
+        """More is unwritten than fits into one step with the `done`, and Redis takes no other any more. What the log
+        has beyond what was confirmed, because a reply was lost, stays there."""
+        assert self._ending is not None
+        there = max(0, last_seq + 1 - self._first_seq - self._confirmed)
+        self._confirm(self._lines[self._confirmed : self._confirmed + there])
+        done = self._lines[-1]
+        if self._ending.status is not Status.CANCELLED:
+            # It would claim more than the log has.
+            done = done_line(Status.CANCELLED, Outcome(1), None, None)
+            self._ending = Ending(Status.CANCELLED, self._entry)
+        self._lines[self._confirmed :] = [done]
+        self.unsent_bytes = len(done)
 
     def _confirm(self, lines: Sequence[bytes]) -> None:
         size = sum(map(len, lines))

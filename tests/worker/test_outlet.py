@@ -196,3 +196,51 @@ def test_the_last_lines_are_remembered_within_a_limit(outlet: Outlet) -> None:
     assert again is not None
     assert again.first_seq == 2 + written - 3
     assert sum(map(len, again.lines)) <= 2 * TAIL_LIMIT_BYTES
+
+
+def test_a_cancel_that_is_told_before_its_append_is_refused_still_ends() -> None:
+    outlet = Outlet("x" * 22, 1, 1, "0-1", lambda _: None)
+    outlet.put(b"chunk {}")
+    in_flight = outlet.next_batch()
+    assert in_flight is not None
+    outlet.end(Status.CANCELLED, b"done {}")
+    outlet.settle(in_flight, Written(Answer.CANCELLED, 0))
+    last = outlet.next_batch()
+    assert last is not None
+    assert last.ending is not None
+    assert last.ending.status is Status.CANCELLED
+    assert (last.first_seq, last.lines[-1]) == (1, b"done {}")
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.COMPLETED])
+def test_a_cancelled_run_with_more_unsent_than_one_step_takes_ends_as_cancelled(status: Status) -> None:
+    outlet = Outlet("x" * 22, 1, 1, "0-1", lambda _: None)
+    for _ in range(3 * BATCH_LIMIT_EVENTS):
+        outlet.put(b"chunk {}")
+    outlet.end(status, b"done {}")
+    first = outlet.next_batch()
+    assert first is not None
+    assert first.ending is None
+    outlet.settle(first, Written(Answer.CANCELLED, 0))
+    last = outlet.next_batch()
+    assert last is not None
+    assert last.ending is not None
+    assert last.ending.status is Status.CANCELLED
+    assert (last.first_seq, len(last.lines)) == (1, 1)
+    outlet.settle(last, Written(Answer.OK, 1))
+    assert outlet.has_ended
+    assert outlet.unsent_bytes == 0
+
+
+def test_what_the_log_has_already_is_not_written_over_by_the_end_of_a_cancelled_run() -> None:
+    outlet = Outlet("x" * 22, 1, 1, "0-1", lambda _: None)
+    for _ in range(3 * BATCH_LIMIT_EVENTS):
+        outlet.put(b"chunk {}")
+    first = outlet.next_batch()
+    assert first is not None
+    outlet.end(Status.CANCELLED, b"done {}")
+    # It was written, the reply was lost, a cancel was asked, it was sent again.
+    outlet.settle(first, Written(Answer.CANCELLED, BATCH_LIMIT_EVENTS))
+    last = outlet.next_batch()
+    assert last is not None
+    assert (last.first_seq, last.lines) == (BATCH_LIMIT_EVENTS + 1, [b"done {}"])
