@@ -1,6 +1,7 @@
 """Those who watch one feed, and how they are told of news. No I/O: a watcher does its own."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 VIEWERS_PER_TURN = 500
@@ -10,8 +11,10 @@ VIEWERS_PER_TURN = 500
 class Watcher(Protocol):
     """What is told. Neither call may wait."""
 
-    def on_news(self) -> None:
-        """The tape has grown, or the feed is over."""
+    @property
+    def wake(self) -> Callable[[], None]:
+        """Called when the tape has grown, or the feed is over. May be a place to put one's own function: this is the
+        one call that there is for every viewer and event."""
 
     def on_note(self, kind: bytes, encoded: bytes) -> None:
         """Something that is not on the tape; only the newest of each kind matters."""
@@ -59,7 +62,7 @@ class Audience:
     def _take_turn(self) -> None:
         turn, self._round = self._round[:VIEWERS_PER_TURN], self._round[VIEWERS_PER_TURN:]
         for watcher in turn:
-            watcher.on_news()
+            watcher.wake()
         if self._round:
             asyncio.get_running_loop().call_soon(self._take_turn)
         elif self._again:

@@ -85,6 +85,8 @@ class DirectViewer:
             due = viewer.take()
             if due is not None:
                 self._connection.write(due.framed)
+                if viewer.has_all:
+                    return
             elif viewer.finished:
                 self._finish()
                 return

@@ -107,8 +107,11 @@ class Feed:
             if Position.parse(live.before.decode()) > last:
                 return False
         for text, kind, data in live.entries:
-            position = Position.parse(text.decode())
-            if position > self.tape.last:
+            last = self.tape.last
+            following = Position(last.epoch, last.seq + 1)
+            # What comes is nearly always what follows: then there is nothing to parse.
+            position = following if text == b"%d-%d" % following else Position.parse(text.decode())
+            if position > last:
                 self._append(text, position, kind, data)
         self._announce()
         return True
@@ -122,6 +125,11 @@ class Feed:
         written = self.dialect.write_event(text, kind, data)
         self._page_bytes += len(written)
         self.tape.append(position, written)
+        if kind != b"chunk":
+            self._heed(kind)
+        self.broken_off = self.dialect.closed and not self.ended
+
+    def _heed(self, kind: bytes) -> None:
         match kind.decode():
             case Kind.DONE:
                 self.ended = True
@@ -129,7 +137,6 @@ class Feed:
                 self.state = "waiting"
             case Kind.START:
                 self.state = "streaming"
-        self.broken_off = self.dialect.closed and not self.ended
 
     def _restart(self, index: int) -> None:
         if not self.ready.done():

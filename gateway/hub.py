@@ -129,8 +129,8 @@ class Hub:
     # What the subscription tells
 
     def on_payload(self, channel: str, payload: bytes) -> None:
+        live = parse_live(payload)
         for feed in self._feeds_of(channel):
-            live = parse_live(payload)
             if isinstance(live, LiveEvents):
                 if feed.offer(live):
                     self._read_log(feed)

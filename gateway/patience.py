@@ -57,7 +57,7 @@ class Patience:
         self._dismissed = True
         self._woken.set()
 
-    def on_news(self) -> None:
+    def wake(self) -> None:
         """A watcher's: see gateway.audience."""
         self._woken.set()
 

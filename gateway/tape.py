@@ -39,8 +39,11 @@ class Tape:
     """
 
     def __init__(self, limit_bytes: int, join_limit_bytes: int = 1 << 17) -> None:
+        self.begin = 0
+        """The index of the oldest event that is still in memory."""
+        self.end = 0
+        """The index after the newest event."""
         self._events: list[bytes] = []
-        self._dropped = 0
         self._bytes = 0
         self._limit_bytes = limit_bytes
         self._join_limit_bytes = join_limit_bytes
@@ -49,22 +52,13 @@ class Tape:
         self._joined: dict[int, Slice] = {}
         self.last = START
 
-    @property
-    def end(self) -> int:
-        """The index after the newest event."""
-        return self._dropped + len(self._events)
-
-    @property
-    def begin(self) -> int:
-        """The index of the oldest event that is still in memory."""
-        return self._dropped
-
     def append(self, position: Position, encoded: bytes) -> None:
         """The caller has checked that `position` comes next."""
         if position.epoch != self.last.epoch:
             self._epochs.append(position.epoch)
             self._begins.append(self.end)
         self._events.append(encoded)
+        self.end += 1
         self._bytes += len(encoded)
         self.last = position
         if self._bytes > self._limit_bytes:
@@ -102,11 +96,9 @@ class Tape:
         What is joined is shared: viewers that stand at the same place get the same object. One take is bounded, so
         that a late viewer does not hold up the others.
         """
-        if index >= self._dropped + len(self._events):
-            return None
         known = self._joined.get(index)
-        if known is None:
-            known = self._joined[index] = self._join(index - self._dropped)
+        if known is None and index < self.end:
+            known = self._joined[index] = self._join(index - self.begin)
         return known
 
     def _join(self, offset: int) -> Slice:
@@ -117,7 +109,7 @@ class Tape:
         while stop < len(events) and (size == 0 or size + len(events[stop]) <= self._join_limit_bytes):
             size += len(events[stop])
             stop += 1
-        return Slice(b"".join(events[offset:stop]), self._dropped + stop)
+        return Slice(b"".join(events[offset:stop]), self.begin + stop)
 
     def _drop(self) -> None:
         # A quarter at once: dropping one by one would move the list for every event.
@@ -126,5 +118,5 @@ class Tape:
             freed += len(self._events[count])
             count += 1
         del self._events[:count]
-        self._dropped += count
+        self.begin += count
         self._bytes -= freed

@@ -53,9 +53,6 @@ class Viewer:
     def resumes(self) -> bool:
         return self.feed.dialect.resumes
 
-    def on_news(self) -> None:
-        self.wake()
-
     def on_note(self, kind: bytes, encoded: bytes) -> None:
         self._notes[kind] = encoded
         self.wake()
@@ -76,6 +73,11 @@ class Viewer:
         """Whether memory no longer holds what comes next: `take_page` then, not `take`."""
         return self._index < self.feed.tape.begin and not self._dismissed_ms and not self.finished
 
+    @property
+    def has_all(self) -> bool:
+        """Whether what it has taken was all there is for now: to take again would give None, and no end either."""
+        return self._index == self.feed.tape.end and not (self._dismissed_ms or self.feed.over)
+
     def take(self) -> Slice | None:
         """What is to be sent now; None while there is nothing, and for good once `finished`."""
         if self.finished:
@@ -85,7 +87,8 @@ class Viewer:
         events = self.feed.tape.take(self._index)
         if events is not None:
             self._index = events.end
-        if notes := self._take_notes():
+        if self._notes:
+            notes = self._take_notes()
             return Slice(notes + events.body, events.end) if events else Slice(notes, self._index)
         if events is None and self.feed.over:
             return self._take_end()
