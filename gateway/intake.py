@@ -1,10 +1,12 @@
 """How a run comes in, whatever the call: the body is read, and the job is queued once per idempotency key."""
 
+import asyncio
 import secrets
 from typing import NamedTuple
 
 from fastapi import Request
 
+from contract.errors import BrokerUnavailableError
 from contract.job_queue import JobQueue, Submission, Submitted
 from gateway.api_error import ApiError
 from gateway.chat_request import ChatRequest, digest_idempotency_key
@@ -12,6 +14,8 @@ from gateway.metrics import Metrics
 from gateway.run_list import RunList
 
 QUEUE_RETRY_AFTER_S = 5
+SUBMIT_PATIENCE_S = 2.0
+SUBMIT_AGAIN_S = 0.2
 
 
 class Admission(NamedTuple):
@@ -48,7 +52,7 @@ class Intake:
         once = digest_idempotency_key(key)
         stream_id = secrets.token_urlsafe(16)
         submission = Submission(stream_id, chat.request, chat.model, chat.policy, chat.digest, once)
-        answer, stream_id = await self._queue.submit(submission, self._queue_limit)
+        answer, stream_id = await self._queue_run(submission)
         if answer is Submitted.FULL:
             headers = {"Retry-After": str(QUEUE_RETRY_AFTER_S)}
             text = "Too many runs wait already. Nothing was started."
@@ -60,3 +64,16 @@ class Intake:
         if self._runs is not None and answer is Submitted.OK:
             await self._runs.note(stream_id, chat.request)
         return Admission(stream_id, answer is Submitted.OK, once is not None)
+
+    async def _queue_run(self, submission: Submission) -> tuple[Submitted, str]:
+        """Where Redis fails, nobody knows whether the run is queued. The same submission once more does no harm; the
+        client's own retry would be a second run."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + SUBMIT_PATIENCE_S
+        while True:
+            try:
+                return await self._queue.submit(submission, self._queue_limit)
+            except BrokerUnavailableError:
+                if clock() >= deadline:
+                    raise
+            await asyncio.sleep(SUBMIT_AGAIN_S)
