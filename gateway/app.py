@@ -50,7 +50,7 @@ class Gateway:
         hub = self._hub = Hub(settings.redis_url, client, log, limits)
         name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         reception = self._reception = Reception(name, client, hub)
-        metrics = Metrics(viewers=lambda: len(reception), feeds=lambda: sum(1 for _ in hub.feeds()))
+        metrics = Metrics(lambda: len(reception), lambda: sum(1 for _ in hub.feeds()), hub.written)
 
         self.app = FastAPI(title="Manycast", version="0.1.0", lifespan=self._lifespan, redoc_url=None, docs_url=None)
         answer_errors(self.app)

@@ -44,6 +44,7 @@ class Feed:
         self.lost = False
         self.broken_off = False
         self.entry = 0
+        self.written = 0
         self.broker_down = False
         self.news_at = 0.0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -123,6 +124,7 @@ class Feed:
         elif index == self._page_end or self._page_bytes >= PAGE_LIMIT_BYTES:
             self._begin_page(index)
         written = self.dialect.write_event(text, kind, data)
+        self.written += 1
         self._page_bytes += len(written)
         self.tape.append(position, written)
         if kind != b"chunk":

@@ -7,7 +7,8 @@ go of a feed some time after its last viewer has left.
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from contract.connection import Client
@@ -52,6 +53,7 @@ class Hub:
         self._limits = limits
         self._subscription = Subscription(url, self, limits.watchdog_s)
         self._feeds: dict[str, dict[str, Feed]] = {}
+        self._written: Counter[str] = Counter()
         self._streams: dict[str, str] = {}
         self._confirmed: set[str] = set()
         self._reads: dict[Feed, asyncio.Task[None]] = {}
@@ -70,6 +72,14 @@ class Hub:
     def feeds(self) -> Iterator[Feed]:
         for dialects in self._feeds.values():
             yield from dialects.values()
+
+    def written(self) -> Mapping[str, int]:
+        """How many events were written so far, by dialect: once each, however many watch."""
+        written = self._written.copy()
+        for dialects in self._feeds.values():
+            for dialect, feed in dialects.items():
+                written[dialect] += feed.written
+        return written
 
     # Opening and letting go
 
@@ -99,7 +109,10 @@ class Hub:
         feed = Feed(stream_id, DIALECTS[dialect](), self._limits.tape_bytes)
         feed.state = "queued" if record.status is Status.QUEUED else "waiting"
         channel = StreamKeys.of(stream_id).live
-        self._feeds.setdefault(stream_id, {})[dialect] = feed
+        dialects = self._feeds.setdefault(stream_id, {})
+        if dialect in dialects:
+            self._written[dialect] += dialects[dialect].written
+        dialects[dialect] = feed
         self._streams[channel] = stream_id
         if record.status.is_final or channel in self._confirmed:
             self._read_log(feed)
@@ -117,6 +130,7 @@ class Hub:
         if len(feed.audience) or feed not in dialects.values():
             return
         for dialect in [name for name, held in dialects.items() if held is feed]:
+            self._written[dialect] += feed.written
             del dialects[dialect]
         self.pages.forget(feed)
         if not dialects:

@@ -1,8 +1,22 @@
 """The door to prometheus_client: what a gateway counts. A registry of its own, so that nothing is alive at import."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+
+class _Written(Collector):
+    def __init__(self, written: Callable[[], Mapping[str, int]]) -> None:
+        self._written = written
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Events encoded, once per stream and dialect and not per viewer; again where they have left memory."
+        family = CounterMetricFamily("manycast_events_written", text, labels=["dialect"])
+        for dialect, count in self._written().items():
+            family.add_metric([dialect], count)
+        yield family
 
 
 class Metrics:
@@ -10,11 +24,14 @@ class Metrics:
 
     media_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, viewers: Callable[[], int], feeds: Callable[[], int]) -> None:
+    def __init__(
+        self, viewers: Callable[[], int], feeds: Callable[[], int], written: Callable[[], Mapping[str, int]]
+    ) -> None:
         self._registry = CollectorRegistry()
         self.runs_started = Counter("manycast_runs_started", "Runs accepted by this gateway.", registry=self._registry)
         Gauge("manycast_viewers", "Viewers connected to this gateway.", registry=self._registry).set_function(viewers)
         Gauge("manycast_feeds", "Streams this gateway has in memory.", registry=self._registry).set_function(feeds)
+        self._registry.register(_Written(written))
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

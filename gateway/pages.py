@@ -49,6 +49,7 @@ class Pages:
         if len(page) < until - place:
             feed.lose()
             raise MalformedEventError(f"the log of {feed.stream_id} lacks what it had")
+        feed.written += len(page)
         write = dialect.write_event
         return [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
 

@@ -1,6 +1,8 @@
 """Streams watched in other dialects than the native one, through a real gateway."""
 
+import asyncio
 import json
+import re
 
 import httpx2
 
@@ -8,6 +10,7 @@ from contract.event import Status
 from tests.gateway.author import Author, Run
 from tests.gateway.recording import attempt, chunk_of, done
 from tests.gateway.test_openai_dialect import read_frames
+from tests.stack import Gateway
 
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -69,3 +72,32 @@ async def test_an_unknown_dialect_is_refused_with_the_ones_there_are(http: httpx
     response = await http.get(f"/v1/streams/{run.stream_id}/events", params={"dialect": "morse"})
     assert response.status_code == 400
     assert "openai" in response.json()["error"]["message"]
+
+
+async def written(http: httpx2.AsyncClient) -> dict[str, int]:
+    """Events encoded so far, by dialect."""
+    text = (await http.get("/metrics")).text
+    return {name: int(float(count)) for name, count in re.findall(r'events_written_total{dialect="(.*)"} (.*)', text)}
+
+
+async def test_a_hundred_viewers_in_two_dialects_cost_two_encodings_of_each_event(
+    gateway: Gateway, author: Author
+) -> None:
+    limits = httpx2.Limits(max_connections=200)
+    async with httpx2.AsyncClient(base_url=gateway.url, timeout=20, limits=limits) as http:
+        before = await written(http)
+        run = await start(http, author)
+        dialects = ["openai", "native"] * 50
+        reading = [asyncio.create_task(read(http, run, dialect)) for dialect in dialects]
+        async with asyncio.timeout(10):
+            while (await http.get(f"/v1/streams/{run.stream_id}")).json()["viewers"] != 100:
+                await asyncio.sleep(0.02)
+        chunks = [chunk_of({"content": f"word{n} "}) for n in range(40)]
+        for entry in attempt(chunks):
+            await run.write([entry])
+        await run.write([done()], Status.COMPLETED)
+        texts = await asyncio.gather(*reading)
+        assert all(read_frames(text) == [*chunks, "[DONE]"] for text in texts[::2])
+        assert all(text.count(b"event: chunk\n") == 40 for text in texts[1::2])
+        after = await written(http)
+    assert {name: after[name] - before.get(name, 0) for name in ("openai", "native")} == {"openai": 42, "native": 42}
