@@ -53,6 +53,7 @@ class Feed:
         self._page_end = 0
         self._page_bytes = 0
         self._reading = False
+        self._again = False
         self._waiting: list[LiveEvents] = []
 
     @property
@@ -74,8 +75,10 @@ class Feed:
         return True
 
     def begin_read(self) -> bool:
-        """False where a read is under way already, or nothing more can come."""
+        """False where nothing more can come, or a read is under way already: then `end_read` asks for another one,
+        because this one may have passed the place where something was missed."""
         if self._reading or self.over:
+            self._again = True
             return False
         self._reading = True
         return True
@@ -90,8 +93,11 @@ class Feed:
         self._announce()
 
     def end_read(self) -> bool:
-        """The log has been read to its end. True: what was published meanwhile still shows a hole; read again."""
-        self._reading = False
+        """The log has been read to its end. True: read again, because what was published meanwhile still shows a hole,
+        or another read was asked for."""
+        again, self._reading, self._again = self._again, False, False
+        if again and not self.over:
+            return True
         while self._waiting:
             if not self._accept(self._waiting[0]):
                 return True

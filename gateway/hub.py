@@ -206,11 +206,9 @@ class Hub:
 
     async def refresh(self, feed: Feed) -> None:
         """Makes sure that the tape has all that the log has by now, for at most as long as opening may take."""
-        for _ in range(2):
-            # A read that is under way may have passed the place already: only one that begins now counts.
-            self._read_log(feed)
-            if read := self._reads.get(feed):
-                await asyncio.wait([read], timeout=self._limits.opening_s)
+        self._read_log(feed)
+        if read := self._reads.get(feed):
+            await asyncio.wait([read], timeout=self._limits.opening_s)
 
     async def look_after(self, ping_interval_s: float) -> None:
         """Pings the viewers of feeds on which nothing happens, and looks whether Redis still has their streams: that
