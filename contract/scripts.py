@@ -1,8 +1,8 @@
 """The Lua steps by name, run many to a round trip. Not what they mean: that is each caller's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
@@ -22,12 +22,17 @@ _SHARED = {
 Argument = str | bytes | int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Script:
     """One atomic step: its text, and the digest Redis knows it by."""
 
     text: str
     digest: str
+
+    @cached_property
+    def packed_name(self) -> bytes:
+        """How each call of it begins, after the number of its parts."""
+        return b"$7\r\nEVALSHA\r\n" + _pack_part(self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,19 @@ async def _load(client: Client, names: set[str]) -> None:
 
 
 async def _send(client: Client, calls: Sequence[Call]) -> list[Any]:
-    pipeline = client.pipeline(transaction=False)
+    return await client.exchange(b"".join(_packed(calls)), len(calls))
+
+
+def _packed(calls: Sequence[Call]) -> Iterator[bytes]:
+    """Each call as the array of strings that Redis reads (RESP)."""
     for call in calls:
-        pipeline.evalsha(load_script(call.name).digest, len(call.keys), *call.keys, *call.arguments)
-    replies: list[Any] = await pipeline.execute(raise_on_error=False)
-    return replies
+        yield b"*%d\r\n" % (3 + len(call.keys) + len(call.arguments))
+        yield load_script(call.name).packed_name
+        yield _pack_part(len(call.keys))
+        for part in (*call.keys, *call.arguments):
+            yield _pack_part(part)
+
+
+def _pack_part(part: Argument) -> bytes:
+    text = part if isinstance(part, bytes) else str(part).encode()
+    return b"$%d\r\n%b\r\n" % (len(text), text)

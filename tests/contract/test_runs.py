@@ -56,23 +56,14 @@ def pick(among: list[T], back: int) -> T:
 
 
 class StammeringClient(Client):
-    """Sends each pipeline twice while it stammers, and hears the second reply: as redis-py does after a lost one."""
+    """Sends everything twice while it stammers, and hears the second reply, as after a connection that broke."""
 
     stammers = False
 
-    def pipeline(self, *arguments: Any, **named: Any) -> Any:
-        pipeline = super().pipeline(*arguments, **named)
+    async def exchange(self, packed: bytes, replies: int) -> list[Any]:
         if self.stammers:
-            execute = pipeline.execute
-
-            async def execute_twice(**how: Any) -> Any:
-                commands = list(pipeline.command_stack)
-                await execute(**how)
-                pipeline.command_stack = commands
-                return await execute(**how)
-
-            pipeline.execute = execute_twice
-        return pipeline
+            await super().exchange(packed, replies)
+        return await super().exchange(packed, replies)
 
 
 class Server:

@@ -1,4 +1,4 @@
-"""A primary that has become a replica: its connections are given up, so that a name may lead to the new primary."""
+"""Connections that are no use any more: cut ones, and those to a primary that has become a replica."""
 
 import pytest
 
@@ -27,3 +27,12 @@ async def test_a_replica_is_left_for_whoever_has_its_name_now(fragile_broker: Br
         assert await connections() == before + refusals - 1
     await client.aclose()
     await watcher.aclose()
+
+
+async def test_a_step_whose_connection_was_cut_is_taken_on_another(fragile_broker: Broker) -> None:
+    client, killer = command_client(fragile_broker.url), command_client(fragile_broker.url)
+    await run_call(client, ANNOUNCE)
+    await call_redis(killer, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert await run_call(client, ANNOUNCE) == 1
+    await client.aclose()
+    await killer.aclose()
