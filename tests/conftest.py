@@ -28,6 +28,14 @@ def broker() -> Iterator[Broker]:
     broker.close()
 
 
+@pytest.fixture(scope="session")
+def workerless_broker() -> Iterator[Broker]:
+    """One Valkey where a test writes streams by itself: no worker takes its jobs."""
+    broker = Broker(valkey_binary())
+    yield broker
+    broker.close()
+
+
 @pytest.fixture
 def fragile_broker() -> Iterator[Broker]:
     """A Valkey for one test alone, which may stop, kill or wipe it."""

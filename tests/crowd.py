@@ -4,6 +4,7 @@ import re
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 DEADLINE_S = 30.0
@@ -63,6 +64,10 @@ class Member:
     @property
     def retries_ms(self) -> list[int]:
         return [int(value) for value in re.findall(r"^retry: (\d+)$", self.body.decode(), re.MULTILINE)]
+
+
+NewCrowd = Callable[..., "Crowd"]
+"""Makes a crowd that is closed when the test is over: the fixture `crowd_of`."""
 
 
 class Crowd:

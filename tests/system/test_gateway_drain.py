@@ -9,20 +9,22 @@ import pytest
 
 from tests.author import Author
 from tests.broker import Broker
-from tests.crowd import Crowd
+from tests.crowd import NewCrowd
 from tests.stack import Gateway, closing_all
 
 VIEWERS = 1000
 
 
 @pytest.mark.parametrize("protocol", ["direct", "httptools"])
-async def test_a_thousand_viewers_are_sent_away_and_miss_nothing(broker: Broker, protocol: str) -> None:
+async def test_a_thousand_viewers_are_sent_away_and_miss_nothing(
+    workerless_broker: Broker, crowd_of: NewCrowd, protocol: str
+) -> None:
     settings = {"MANYCAST_HTTP_PROTOCOL": protocol, "MANYCAST_DRAIN_RETRY_WINDOW_MS": "2000"}
-    leaving, staying = Gateway(broker.url, **settings), Gateway(broker.url)
-    async with Author(broker.url) as author:
+    leaving, staying = Gateway(workerless_broker.url, **settings), Gateway(workerless_broker.url)
+    async with Author(workerless_broker.url) as author:
         with closing_all(leaving, staying):
             path = f"/v1/streams/{author.stream_id}/events"
-            crowd = Crowd(leaving.url + path, VIEWERS)
+            crowd = crowd_of(leaving.url + path, VIEWERS)
             await author.begin()
             await author.say("before")
             crowd.read_until(lambda: crowd.everyone_has(b"before"))
@@ -43,19 +45,17 @@ async def test_a_thousand_viewers_are_sent_away_and_miss_nothing(broker: Broker,
             await author.end()
             lasts = {member.ids[-1] for member in crowd.members}
             for last in lasts:
-                rest = Crowd(staying.url + path, 1, after=last)
+                rest = crowd_of(staying.url + path, 1, after=last)
                 rest.read_until(lambda rest=rest: rest.everyone_is_through)
                 seen = next(member for member in crowd.members if member.ids[-1] == last).ids + rest.members[0].ids
                 assert seen == [f"1-{seq}" for seq in range(1, len(author.lines) + 1)]
-                rest.close()
-            crowd.close()
 
 
-async def test_viewers_that_read_nothing_do_not_hold_it_up(broker: Broker) -> None:
-    gateway = Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="8")
-    async with Author(broker.url) as author:
+async def test_viewers_that_read_nothing_do_not_hold_it_up(workerless_broker: Broker, crowd_of: NewCrowd) -> None:
+    gateway = Gateway(workerless_broker.url, MANYCAST_DRAIN_TIMEOUT_S="8")
+    async with Author(workerless_broker.url) as author:
         with closing_all(gateway):
-            crowd = Crowd(f"{gateway.url}/v1/streams/{author.stream_id}/events", 5, stalled=True)
+            crowd = crowd_of(f"{gateway.url}/v1/streams/{author.stream_id}/events", 5, stalled=True)
             await author.begin()
             async with httpx2.AsyncClient(base_url=gateway.url) as http:
                 while "manycast_viewers 5.0" not in (await http.get("/metrics")).text:
@@ -65,12 +65,11 @@ async def test_viewers_that_read_nothing_do_not_hold_it_up(broker: Broker) -> No
             gateway.signal(signal.SIGTERM)
             assert gateway.wait() == 0
             assert "ERROR" not in gateway.output, gateway.output
-            crowd.close()
 
 
-async def test_while_it_drains_nobody_new_comes_in(broker: Broker) -> None:
+async def test_while_it_drains_nobody_new_comes_in(workerless_broker: Broker) -> None:
     """The viewer here reads nothing, so that the gateway cannot be done before the test has looked."""
-    gateway = Gateway(broker.url)
+    gateway = Gateway(workerless_broker.url)
     with closing_all(gateway):
         async with httpx2.AsyncClient(base_url=gateway.url) as http:
             assert (await http.get("/healthz")).status_code == 200

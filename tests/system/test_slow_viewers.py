@@ -8,7 +8,7 @@ import pytest
 
 from tests.author import Author
 from tests.broker import Broker
-from tests.crowd import Crowd
+from tests.crowd import NewCrowd
 from tests.stack import Gateway, closing_all
 
 STALLED = 30
@@ -24,18 +24,20 @@ def resident_bytes(pid: int) -> int:
 
 
 @pytest.mark.parametrize("protocol", ["direct", "httptools"])
-async def test_those_who_read_nothing_are_closed_and_lose_nothing(broker: Broker, protocol: str) -> None:
+async def test_those_who_read_nothing_are_closed_and_lose_nothing(
+    workerless_broker: Broker, crowd_of: NewCrowd, protocol: str
+) -> None:
     gateway = Gateway(
-        broker.url,
+        workerless_broker.url,
         MANYCAST_HTTP_PROTOCOL=protocol,
         MANYCAST_SEND_TIMEOUT_S="1",
         MANYCAST_TAPE_LIMIT_BYTES=str(TAPE_LIMIT_BYTES),
     )
-    async with Author(broker.url) as author:
+    async with Author(workerless_broker.url) as author:
         with closing_all(gateway):
             url = f"{gateway.url}/v1/streams/{author.stream_id}/events"
-            healthy = Crowd(url, HEALTHY)
-            stalled = Crowd(url, STALLED, stalled=True, receive_buffer_bytes=1 << 15)
+            healthy = crowd_of(url, HEALTHY)
+            stalled = crowd_of(url, STALLED, stalled=True, receive_buffer_bytes=1 << 15)
             await author.begin()
             healthy.read_until(lambda: healthy.everyone_has(b"event: start"))
             before = resident_bytes(gateway.process.pid)
@@ -56,17 +58,14 @@ async def test_those_who_read_nothing_are_closed_and_lose_nothing(broker: Broker
             comebacks = []
             for member in stalled.members[:5]:
                 had = member.ids
-                back = Crowd(url, 1, after=had[-1] if had else None)
+                back = crowd_of(url, 1, after=had[-1] if had else None)
                 back.read_until(lambda back=back: back.everyone_is_through)
                 comebacks.append(had + back.members[0].ids)
-                back.close()
             assert comebacks == [whole] * 5
             # Where uvicorn owns the connection, it says this of every response that is given up.
             theirs = "ASGI callable returned without completing response"
             assert not [line for line in gateway.output.splitlines() if "ERROR" in line and theirs not in line]
             assert "Traceback" not in gateway.output
-            healthy.close()
-            stalled.close()
 
 
 async def until_given_up(gateway: Gateway) -> None:
