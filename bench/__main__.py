@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.contender import CONTENDERS
 from bench.journey import JOURNEYS, travel
 from bench.program import BenchError, workbench
 from bench.run import Result, measure
@@ -18,10 +19,12 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures what Manycast costs, beside others.")
     parser.add_argument("row", nargs="*", help=f"of {', '.join(ROWS)}; all, if none is named")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each, interleaved; the table has their medians")
-    parser.add_argument("--only", default="", help="servers, parted by commas")
+    parser.add_argument("--only", default="", help="these servers in place of the usual ones, parted by commas")
     arguments = parser.parse_args()
     if unknown := set(arguments.row) - set(ROWS):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    if arguments.only and (unknown := set(arguments.only.split(",")) - set(CONTENDERS)):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(CONTENDERS)}")
     return arguments
 
 
@@ -49,8 +52,8 @@ def main() -> None:
 
 def run_all(directory: Path, workload: Workload, only: str, absent: set[str]) -> Iterator[Result]:
     """One run of each contender. Those that cannot be measured here are told of once."""
-    for contender in workload.contenders:
-        if contender in absent or (only and contender not in only.split(",")):
+    for contender in only.split(",") if only else workload.contenders:
+        if contender in absent:
             continue
         try:
             yield measure(directory, workload, contender)

@@ -127,12 +127,12 @@ def nchan(_: Path, __: int) -> Iterator[Target]:
 
 
 @contextmanager
-def naive(_: Path, __: int) -> Iterator[Target]:
-    """The server of the tutorials."""
+def step(_: Path, __: int, name: str) -> Iterator[Target]:
+    """One of bench/steps: a relay of what is published on the channel of the stream's name."""
     with ExitStack() as stack:
         broker, broker_port = start_broker(stack)
         port = free_port()
-        argv = [sys.executable, "-m", "bench.naive", f"redis://127.0.0.1:{broker_port}/0", str(port)]
+        argv = [sys.executable, "-m", f"bench.steps.{name}", f"redis://127.0.0.1:{broker_port}/0", str(port)]
         server = stack.enter_context(Program(argv, core=SERVER_CORE))
         server.wait_for(port)
         programs = {"server": server, "redis": broker}
@@ -153,7 +153,9 @@ CONTENDERS: dict[str, Contender] = {
     "sse": partial(manycast, protocol="httptools"),
     "nchan": nchan,
     "limit": limit,
-    "naive": naive,
+    "cursors": partial(step, name="cursors"),
+    "queues": partial(step, name="queues"),
+    "naive": partial(step, name="naive"),
 }
 
 

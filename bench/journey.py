@@ -31,8 +31,8 @@ class Plan:
 
 JOURNEYS = {
     "journey": Plan("one run, 50 chunks/s", 1, 250, 50),
-    "workshop": Plan("200 runs in one worker, 20 chunks/s each", 200, 100, 20),
-    "factory": Plan("1,000 runs in one worker, 20 chunks/s each", 1000, 100, 20),
+    "workshop": Plan("200 runs in one worker, 50 chunks/s each", 200, 400, 50),
+    "factory": Plan("1,000 runs in one worker, 20 chunks/s each", 1000, 200, 20),
 }
 
 

@@ -13,6 +13,8 @@ NAMES = {
     "sse": "Manycast through sse-starlette",
     "nchan": "nchan with Redis",
     "limit": "C, nothing but writes",
+    "cursors": "bare ASGI, log and cursors",
+    "queues": "one subscription, a queue per viewer",
     "naive": "tutorial server",
 }
 HEAD = """\
