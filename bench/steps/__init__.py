@@ -1,1 +1,1 @@
-"""The way from the tutorials' server to ours: a small server for each step that was left behind. See bench/README.md."""
+"""The way from the tutorials' server to ours: a small server for each step left behind. See bench/README.md."""

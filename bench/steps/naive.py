@@ -1,4 +1,4 @@
-"""First step, the server of the tutorials: a Redis subscription per viewer, an event at a time. What Manycast is compared with."""
+"""First step, the server of the tutorials: a Redis subscription per viewer, an event at a time."""
 
 import sys
 from collections.abc import AsyncIterator
