@@ -55,7 +55,7 @@ async def test_viewers_that_read_nothing_do_not_hold_it_up(workerless_broker: Br
     gateway = Gateway(workerless_broker.url, MANYCAST_DRAIN_TIMEOUT_S="8")
     async with Author(workerless_broker.url) as author:
         with closing_all(gateway):
-            crowd = crowd_of(f"{gateway.url}/v1/streams/{author.stream_id}/events", 5, stalled=True)
+            crowd_of(f"{gateway.url}/v1/streams/{author.stream_id}/events", 5, stalled=True)
             await author.begin()
             async with httpx2.AsyncClient(base_url=gateway.url) as http:
                 while "manycast_viewers 5.0" not in (await http.get("/metrics")).text:
