@@ -300,6 +300,24 @@ async def test_a_gateway_that_may_wait_no_longer_says_so_and_the_key_finds_the_r
     assert (await again).headers["x-stream-id"] == run.stream_id
 
 
+async def test_a_gateway_that_is_stopped_takes_no_run_along(broker: Broker, author: Author, client: Client) -> None:
+    """Its clients lose their connections through us: they did not go away."""
+    with closing_all(stopped := Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="2")):
+        async with httpx2.AsyncClient(base_url=stopped.url, timeout=20) as http:
+            waiting = post(http, BODY, X_On_Disconnect="cancel")
+            waited_for = await author.take()
+            begun = asyncio.create_task(begin(author))
+            headers = {"X-On-Disconnect": "cancel"}
+            async with http.stream("POST", "/v1/chat/completions", json=STREAMED, headers=headers) as streamed:
+                run = await begun
+                await until_drains(stopped)
+                await streamed.aread()
+            assert (await waiting).status_code == 503
+        assert stopped.wait() == 0
+    for still in (run, waited_for):
+        assert not (await until_run(client, still.stream_id, lambda _: True)).cancel_asked
+
+
 async def test_whoever_waits_counts_as_one_who_watches(http: httpx2.AsyncClient, author: Author) -> None:
     answer = post(http, BODY)
     run = await author.take()
