@@ -52,10 +52,11 @@ class DirectViewer:
 
     def begin(self) -> None:
         self._connection.take_over(self)
+        # Lost before it was taken: nobody will tell us again, and uvloop refuses what is written to it.
+        is_lost = self._full = self._connection.transport.is_closing()
         self._viewer.wake = self._send
         self._reception.enter(self._viewer)
-        if self._connection.transport.is_closing():
-            # It was lost before it was taken: nobody will tell us again.
+        if is_lost:
             self.on_lost()
         else:
             self._send()

@@ -19,15 +19,16 @@ class Pages:
 
     def __init__(self, log: StreamLog) -> None:
         self._log = log
-        self._kept: OrderedDict[tuple[Feed, int], asyncio.Task[list[bytes]]] = OrderedDict()
+        self._kept: OrderedDict[tuple[Feed, int, int], asyncio.Task[list[bytes]]] = OrderedDict()
 
     async def read(self, feed: Feed, index: int) -> Slice:
         """The events from `index` to the end of its page.
 
         Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
-        place, _, _ = feed.page_around(index)
-        key = (feed, place)
+        place, until, _ = feed.page_around(index)
+        # The page at the end grows: what was read of it before is too little for a viewer that is further.
+        key = (feed, place, until)
         read = self._kept.get(key)
         if read is None:
             read = self._kept[key] = asyncio.create_task(self._read(feed, index))

@@ -57,7 +57,9 @@ class Reception:
         viewer.feed.join(viewer)
 
     def leave(self, viewer: Viewer) -> None:
-        """The viewer's response is over, in whatever way."""
+        """The viewer's response is over, in whatever way; a connection that closed as it was taken tells it twice."""
+        if viewer not in self._guests:
+            return
         viewer.feed.audience.leave(viewer)
         self.depart(viewer)
         viewer.on_left()
