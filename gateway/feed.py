@@ -35,8 +35,10 @@ class Feed:
     cannot tell of a restart, so who comes later needs a feed that begins with the new epoch.
     """
 
-    def __init__(self, stream_id: str, dialect: Dialect, limit_bytes: int) -> None:
+    def __init__(self, stream_id: str, dialect: Dialect, limit_bytes: int, name: str = "") -> None:
+        """`name` is what viewers call the dialect."""
         self.stream_id = stream_id
+        self.name = name
         self.tape = Tape(limit_bytes)
         self.audience = Audience()
         self.state = "queued"

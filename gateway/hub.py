@@ -52,7 +52,7 @@ class Hub:
         self._log = log
         self._limits = limits
         self._subscription = Subscription(url, self, limits.watchdog_s)
-        self._feeds: dict[str, dict[str, Feed]] = {}
+        self._feeds: dict[str, list[Feed]] = {}
         self._written: Counter[str] = Counter()
         self._streams: dict[str, str] = {}
         self._confirmed: set[str] = set()
@@ -70,15 +70,14 @@ class Hub:
             await asyncio.gather(*reads, return_exceptions=True)
 
     def feeds(self) -> Iterator[Feed]:
-        for dialects in self._feeds.values():
-            yield from dialects.values()
+        for feeds in self._feeds.values():
+            yield from feeds
 
     def written(self) -> Mapping[str, int]:
         """How many events were written so far, by dialect: once each, however many watch."""
         written = self._written.copy()
-        for dialects in self._feeds.values():
-            for dialect, feed in dialects.items():
-                written[dialect] += feed.written
+        for feed in self.feeds():
+            written[feed.name] += feed.written
         return written
 
     # Opening and letting go
@@ -102,38 +101,50 @@ class Hub:
         return feed
 
     def _find(self, stream_id: str, dialect: str) -> Feed | None:
-        feed = self._feeds.get(stream_id, {}).get(dialect)
-        return None if feed is None or feed.lost or feed.broken_off else feed
+        for feed in self._feeds.get(stream_id, ()):
+            if feed.name == dialect and not (feed.lost or feed.broken_off):
+                return feed
+        return None
 
     def _add(self, stream_id: str, dialect: str, record: RunRecord) -> Feed:
-        feed = Feed(stream_id, DIALECTS[dialect](), self._limits.tape_bytes)
+        feed = Feed(stream_id, DIALECTS[dialect](), self._limits.tape_bytes, dialect)
         feed.state = "queued" if record.status is Status.QUEUED else "waiting"
-        channel = StreamKeys.of(stream_id).live
-        dialects = self._feeds.setdefault(stream_id, {})
-        if dialect in dialects:
-            self._written[dialect] += dialects[dialect].written
-        dialects[dialect] = feed
-        self._streams[channel] = stream_id
-        if record.status.is_final or channel in self._confirmed:
+        self._hold(feed, record.status.is_final)
+        self.let_go_later(feed)
+        return feed
+
+    def _hold(self, feed: Feed, is_final: bool) -> None:
+        channel = StreamKeys.of(feed.stream_id).live
+        self._feeds.setdefault(feed.stream_id, []).append(feed)
+        self._streams[channel] = feed.stream_id
+        if is_final or channel in self._confirmed:
             self._read_log(feed)
         else:
             self._subscription.want(channel)
-        self.let_go_later(feed)
-        return feed
+
+    def readmit(self, feed: Feed) -> None:
+        """A viewer begins to watch a feed, which may have been let go while the viewer was on its way."""
+        if not feed.over and feed not in self._feeds.get(feed.stream_id, ()):
+            self._written[feed.name] -= feed.written
+            feed.set_broker_down(False)
+            self._hold(feed, False)
 
     def let_go_later(self, feed: Feed) -> None:
         """Forgets a feed that nobody watches any more, after a while: those who reconnect come soon."""
         asyncio.get_running_loop().call_later(self._limits.linger_s, self._let_go, feed)
 
     def _let_go(self, feed: Feed) -> None:
-        dialects = self._feeds.get(feed.stream_id, {})
-        if len(feed.audience) or feed not in dialects.values():
+        feeds = self._feeds.get(feed.stream_id, [])
+        if len(feed.audience) or feed not in feeds:
             return
-        for dialect in [name for name, held in dialects.items() if held is feed]:
-            self._written[dialect] += feed.written
-            del dialects[dialect]
+        if not feed.ready.done():
+            # Somebody waits for it to be opened, and what is forgotten never is.
+            feed.ready.add_done_callback(lambda _: self.let_go_later(feed))
+            return
+        self._written[feed.name] += feed.written
+        feeds.remove(feed)
         self.pages.forget(feed)
-        if not dialects:
+        if not feeds:
             del self._feeds[feed.stream_id]
             channel = StreamKeys.of(feed.stream_id).live
             del self._streams[channel]
@@ -167,7 +178,7 @@ class Hub:
             feed.set_broker_down(True)
 
     def _feeds_of(self, channel: str) -> list[Feed]:
-        return list(self._feeds.get(self._streams.get(channel, ""), {}).values())
+        return list(self._feeds.get(self._streams.get(channel, ""), ()))
 
     # Reading the log
 

@@ -32,17 +32,19 @@ class Pages:
         read = self._kept.get(key)
         if read is None:
             read = self._kept[key] = asyncio.create_task(self._read(feed, index))
+            read.add_done_callback(lambda done: self._settle(key, done))
             if len(self._kept) > PAGES_KEPT:
                 self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(key)
-        try:
-            # A viewer that leaves must not take the page from the others who wait for it.
-            written = await asyncio.shield(read)
-        except Exception:
-            self._kept.pop(key, None)
-            raise
+        # A viewer that leaves must not take the page from the others who wait for it.
+        written = await asyncio.shield(read)
         return Slice(b"".join(written[index - place :]), place + len(written))
+
+    def _settle(self, key: tuple[Feed, int, int], read: asyncio.Task[list[bytes]]) -> None:
+        """Keeps no failure: whoever still waits is told, and whoever comes next asks anew."""
+        if (read.cancelled() or read.exception() is not None) and self._kept.get(key) is read:
+            del self._kept[key]
 
     async def _read(self, feed: Feed, index: int) -> list[bytes]:
         place, until, dialect = feed.page_around(index)

@@ -54,6 +54,7 @@ class Reception:
     def enter(self, viewer: Viewer) -> None:
         """The viewer's response begins."""
         self.arrive(viewer)
+        self._hub.readmit(viewer.feed)
         viewer.feed.join(viewer)
 
     def leave(self, viewer: Viewer) -> None:

@@ -1,0 +1,27 @@
+"""A gateway that forgets streams at once leaves nobody behind who was just on the way in."""
+
+import asyncio
+
+import httpx2
+
+from tests.author import Author
+from tests.broker import Broker
+from tests.stack import Gateway, closing_all
+from tests.viewers import Response, read_events, until
+
+
+async def test_a_viewer_gets_all_although_the_stream_was_let_go_while_it_came(
+    http: httpx2.AsyncClient, broker: Broker
+) -> None:
+    with closing_all(gateway := Gateway(broker.url, MANYCAST_LINGER_S="0")):
+        async with Author(broker.url) as author:
+            await author.begin()
+            response = Response()
+            url = f"{gateway.url}/v1/streams/{author.stream_id}/events"
+            watching = asyncio.create_task(read_events(http, url, response=response))
+            await until(lambda: len(response.logged) == 1)
+            await author.say("still there?")
+            await until(lambda: len(response.logged) == 2)
+            await author.end()
+            await watching
+            assert response.done["status"] == "completed"
