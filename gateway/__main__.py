@@ -1,38 +1,57 @@
 """`python -m gateway`: serves until SIGTERM or Ctrl-C, then drains."""
 
+import asyncio
 import logging
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 import uvicorn
 
 from gateway.app import Gateway
 from gateway.direct_protocol import DirectProtocol
-from gateway.settings import MalformedSettingError, read_settings
+from gateway.processes import Processes
+from gateway.settings import MalformedSettingError, Settings, read_settings
 
 
 class DrainingServer(uvicorn.Server):
-    """Sends viewers away before uvicorn waits for their connections to end, which they else would not."""
+    """Sends viewers away before uvicorn waits for their connections to end, which they else would not.
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+    `lifeline` is a file whose end says that this process has lost its parent; None, where it has none.
+    """
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, lifeline: int | None) -> None:
         super().__init__(config)
         self._gateway = gateway
+        self._lifeline = lifeline
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._lifeline is not None:
+            asyncio.get_running_loop().add_reader(self._lifeline, self._end)
+
+    def _end(self) -> None:
+        assert self._lifeline is not None
+        asyncio.get_running_loop().remove_reader(self._lifeline)
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gateway.drain()
         await super().shutdown(sockets)
 
 
-def open_listener(host: str, port: int, send_buffer_bytes: int) -> socket.socket:
-    """Raises: OSError, where the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def open_listener(settings: Settings, port: int, sharing: Sequence[int] = ()) -> socket.socket:
+    """`sharing` are socket options by which others may listen there too. Raises: OSError, where the address is taken
+    or not ours."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for option in (socket.SO_REUSEADDR, *sharing):
+            listener.setsockopt(socket.SOL_SOCKET, option, 1)
         # Connections inherit it: the kernel would else keep megabytes for each viewer that reads nothing.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
-        listener.bind((host, port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
+        listener.bind((settings.host, port))
         listener.listen(4096)
     except OSError:
         listener.close()
@@ -40,18 +59,8 @@ def open_listener(host: str, port: int, send_buffer_bytes: int) -> socket.socket
     return listener
 
 
-def main() -> None:
-    try:
-        settings = read_settings()
-    except MalformedSettingError as error:
-        sys.exit(f"gateway: {error}")
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    try:
-        listener = open_listener(settings.host, settings.port, settings.send_buffer_bytes)
-    except OSError as error:
-        sys.exit(f"gateway: cannot listen on {settings.host}:{settings.port}: {error.strerror}")
-    host, port = listener.getsockname()[:2]
-    logging.getLogger("gateway").info("listening on http://%s:%s", f"[{host}]" if ":" in host else host, port)
+def serve(settings: Settings, listener: socket.socket, lifeline: int | None = None) -> None:
+    """Until SIGTERM, Ctrl-C or the end of `lifeline`."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         # uvicorn raises the signal again when it has drained; by then there is nothing left to stop.
         signal.signal(signum, lambda *_: None)
@@ -66,7 +75,36 @@ def main() -> None:
         timeout_graceful_shutdown=settings.drain_timeout_s,
         server_header=False,
     )
-    DrainingServer(config, gateway).run(sockets=[listener])
+    DrainingServer(config, gateway, lifeline).run(sockets=[listener])
+
+
+def serve_together(settings: Settings, port: int) -> None:
+    """The same in several processes. Each has a listener of its own, so that the kernel deals viewers out evenly."""
+
+    def serve_one(lifeline: int) -> None:
+        serve(settings, open_listener(settings, port, [socket.SO_REUSEPORT]), lifeline)
+
+    Processes(settings.processes, serve_one).run()
+
+
+def main() -> None:
+    try:
+        settings = read_settings()
+    except MalformedSettingError as error:
+        sys.exit(f"gateway: {error}")
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        listener = open_listener(settings, settings.port)
+    except OSError as error:
+        sys.exit(f"gateway: cannot listen on {settings.host}:{settings.port}: {error.strerror}")
+    host, port = listener.getsockname()[:2]
+    logging.getLogger("gateway").info("listening on http://%s:%s", f"[{host}]" if ":" in host else host, port)
+    if settings.processes == 1:
+        serve(settings, listener)
+    else:
+        # It has shown that the address is free: shared listeners would not notice another gateway there.
+        listener.close()
+        serve_together(settings, port)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ class Settings(BaseSettings):
     redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
+    processes: int = Field(1, ge=1)
     web_dir: Path | None = None
     list_runs: bool = False
     body_limit_bytes: int = Field(1 << 20, gt=0)
