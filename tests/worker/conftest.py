@@ -10,7 +10,7 @@ from tests.stack import Simulator, Worker
 from tests.worker.stage import Desk
 
 # Short leases make quick tests; one this short is still twenty times what a busy machine needs to renew it.
-QUICK = {"MANYCAST_LEASE_S": "1", "MANYCAST_LOG_LEVEL": "info"}
+QUICK = {"MANYCAST_LEASE_S": "1", "PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error"}
 
 
 @pytest.fixture(scope="session")
@@ -36,4 +36,9 @@ def desk(fragile_client: Client) -> Desk:
 def worker(fragile_broker: Broker, provider: Simulator) -> Iterator[Worker]:
     worker = Worker(fragile_broker.url, provider.url, **QUICK)
     yield worker
+    worker.process.terminate()
+    worker.wait()
+    words = worker.output
     worker.close()
+    assert "Traceback" not in words, words
+    assert "Warning:" not in words, words
