@@ -2,7 +2,7 @@
  * Where a question is written: Enter sends, Shift+Enter breaks the line, Esc stops, / comes here from anywhere.
  */
 
-import { find } from "./element.js";
+import { find, fitToText } from "./element.js";
 
 export class Composer {
   /** @param {object} on  `ask(text)`, `stop()`, `editLast()` */
@@ -69,5 +69,6 @@ export class Composer {
     this.send.hidden = this.busy;
     this.stop.hidden = !this.busy;
     this.send.disabled = this.field.value.trim() === "";
+    fitToText(this.field);
   }
 }

@@ -46,6 +46,13 @@ async function copy(text) {
   return copied;
 }
 
+/** Keep a text field as tall as its text, up to its max-height, where CSS cannot do it (`field-sizing`). */
+export function fitToText(field) {
+  if (CSS.supports("field-sizing", "content")) return;
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight}px`;
+}
+
 /** Say something to screen readers, once, when they are done with what they read. */
 export function announce(text) {
   const region = find("#announcer");

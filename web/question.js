@@ -2,7 +2,7 @@
  * One question on the page, and the form it becomes while it is edited.
  */
 
-import { iconButton, make } from "./element.js";
+import { fitToText, iconButton, make } from "./element.js";
 
 export class Question {
   /** @param {object} on  `edited(text)`: asked again in other words */
@@ -24,6 +24,8 @@ export class Question {
     });
     field.addEventListener("keydown", (event) => this.#type(event, form));
     this.element.replaceChildren(form);
+    field.addEventListener("input", () => fitToText(field));
+    fitToText(field);
     field.focus();
     field.setSelectionRange(this.text.length, this.text.length);
   }

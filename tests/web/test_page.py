@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.web.peer import Peer, sse
-from tests.web.visit import visit
+from tests.web.visit import serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
@@ -354,7 +354,7 @@ async def test_a_page_weighs_little_and_breaks_no_rule_of_its_own(page: Page, pe
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_no_serious_violation(page: Page, peer: Peer, packages: Path, scheme: Any) -> None:
-    axe = packages / "axe-core/axe.min.js"
+    axe = (packages / "axe-core/axe.min.js").read_text()
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     everything = (
         "# Head\n\n- a `b`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nx = 1\n```\n\n> [link](https://a.test/)\n"
@@ -362,23 +362,12 @@ async def test_axe_finds_no_serious_violation(page: Page, peer: Peer, packages: 
     error = {"code": "x", "message": "Broken.", "http_status": 500}
     peer.tell(START + chunk(2, reasoning="hm", content=everything) + done("1-3", "failed", error))
     await visit(page, peer.url)
-    await page.evaluate(axe.read_text())
-    assert await serious_violations(page) == []
+    assert await serious_violations(page, axe) == []
     await ask(page, peer)
     await expect(page.locator(".fault")).to_be_visible()
-    assert await serious_violations(page) == []
+    assert await serious_violations(page, axe) == []
     await page.click("#open-settings")
-    assert await serious_violations(page) == []
+    assert await serious_violations(page, axe) == []
     await visit(page, f"{peer.url}/watch#s")
-    await page.evaluate(axe.read_text())
     await expect(page.locator(".fault")).to_be_visible()
-    assert await serious_violations(page) == []
-
-
-async def serious_violations(page: Page) -> list[str]:
-    found: list[str] = await page.evaluate(
-        """async () => (await axe.run()).violations
-             .filter(({ impact }) => impact === "serious" || impact === "critical")
-             .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))"""
-    )
-    return found
+    assert await serious_violations(page, axe) == []

@@ -1,6 +1,8 @@
 """The developers' page on real processes."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -9,7 +11,7 @@ from tests.broker import Broker
 from tests.stack import Gateway, Simulator, Worker, closing_all
 from tests.web.conftest import WEB
 from tests.web.peer import Peer
-from tests.web.visit import visit
+from tests.web.visit import serious_violations, visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -45,11 +47,14 @@ async def test_a_run_appears_by_itself_and_shows_its_pace_and_its_raw_events(pag
     await expect(row).to_contain_text("cancelled")
 
 
-async def test_a_failed_run_shows_its_error(page: Page, url: str) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_failed_run_shows_its_error_to_everyone(page: Page, url: str, packages: Path, scheme: Any) -> None:
+    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     stream = await start(page, url, "fault-401", "Break")
     await visit(page, f"{url}/runs#{stream}")
     await expect(page.locator(".facts")).to_contain_text("Error")
     await expect(page.locator(f'tr[data-id="{stream}"]')).to_contain_text("failed")
+    assert await serious_violations(page, (packages / "axe-core/axe.min.js").read_text()) == []
 
 
 async def test_a_server_that_lists_no_runs_says_so(page: Page, peer: Peer) -> None:

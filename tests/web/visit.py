@@ -1,4 +1,4 @@
-"""Opening a page of ours in a browser."""
+"""Opening a page of ours in a browser, and looking it over."""
 
 from playwright.async_api import Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
@@ -20,3 +20,14 @@ async def visit(page: Page, url: str) -> None:
         await page.goto("about:blank")
         await page.goto(url)
         await page.wait_for_selector(READY)
+
+
+async def serious_violations(page: Page, axe: str) -> list[str]:
+    """What axe-core, given as its source, finds serious or worse."""
+    await page.evaluate(axe)
+    found: list[str] = await page.evaluate(
+        """async () => (await axe.run()).violations
+             .filter(({ impact }) => impact === "serious" || impact === "critical")
+             .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))"""
+    )
+    return found
