@@ -1,5 +1,6 @@
 """The browser client, run in a real browser against a peer that breaks as it is told."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -105,7 +106,7 @@ async def test_an_event_that_comes_twice_is_told_once(page: Page, peer: Peer) ->
 
 async def test_a_bad_gateway_is_not_the_end(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk("a", "1-2"), 502, 503, chunk("b", "1-3") + sse("done", DONE, "1-4"))
-    result = await follow(page, peer)
+    result = await asyncio.wait_for(follow(page, peer, {"stallAfterMs": 600_000}), 30)
     assert told(result, "chunk") == ["a", "b"]
     assert peer.asked == [None, "1-2", "1-2", "1-2"]
 
