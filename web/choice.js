@@ -9,6 +9,9 @@ import { growingText } from "./markdown.js";
 // A whole answer that comes at once must not hold up the page: it is written in pieces, some milliseconds a frame.
 const PIECE = 2000; // characters
 const FRAME_MS = 8;
+// Beyond any usual answer the layout of each frame costs more than the writing: fewer, longer frames are sooner done.
+const HUGE = 100_000; // characters
+const HUGE_FRAME_MS = 80;
 
 export class ChoiceView {
   constructor(index) {
@@ -35,8 +38,9 @@ export class ChoiceView {
 
   #write(content, over) {
     const begun = performance.now();
+    const limit = content.length - this.written > HUGE ? HUGE_FRAME_MS : FRAME_MS;
     let piece = nextPiece(content, this.written, over);
-    while (piece && performance.now() - begun < FRAME_MS) {
+    while (piece && performance.now() - begun < limit) {
       this.text.write(piece);
       this.written += piece.length;
       piece = nextPiece(content, this.written, over);

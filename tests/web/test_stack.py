@@ -140,9 +140,9 @@ async def test_every_kind_of_answer_is_shown_the_same_to_both(
     page: Page, other: Page, gateway: Gateway, model: str
 ) -> None:
     stream = await ask(page, gateway.url, "Show me", model)
-    await page.wait_for_selector(DRAWN, timeout=30_000)
+    await page.wait_for_selector(DRAWN, timeout=60_000)
     await visit(other, f"{gateway.url}/watch#{stream}")
-    await other.wait_for_selector(DRAWN)
+    await other.wait_for_selector(DRAWN, timeout=60_000)
     shown = "document.querySelector('.choices').textContent"
     assert await page.evaluate(shown)
     assert await page.evaluate(shown) == await other.evaluate(shown)
