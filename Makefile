@@ -10,7 +10,7 @@ REQUIREMENTS := pyproject.toml constraints.txt $(wildcard */requirements.txt)
 given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt setup pictures bench stack clean
+.PHONY: help run test check fmt setup pictures bench chaos stack clean
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -37,6 +37,9 @@ pictures: $(VENV)/.test ## every state of the page, as pictures in test-results/
 
 bench: $(VENV)/.test ## what it costs, beside others, in under five minutes (T="crowd late" for a part)
 	@$(PY) -m bench $(T)
+
+chaos: $(VENV)/.run ## kill, freeze and cut everything, and prove that nothing is lost (SEED=1 MINUTES=1)
+	@exec $(PY) -m manycast chaos $(call given,SEED,--seed) $(call given,MINUTES,--minutes)
 
 stack: ## the same in containers: three gateways and two workers behind Caddy
 	@docker compose up --build --wait --scale gateway=3 --scale worker=2

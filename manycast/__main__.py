@@ -15,6 +15,9 @@ import typer
 from manycast.address import MalformedAddressError, parse_address
 from manycast.ask import ask, watch
 from manycast.broker import BrokerError
+from manycast.chaos.command import foretell, wreak
+from manycast.chaos.run import Terms
+from manycast.chaos.stage import StageError
 from manycast.client import Client
 from manycast.doctor import examine, look_at_broker, look_at_gateway, look_at_provider, look_at_python
 from manycast.errors import ManycastError, UnreachableError
@@ -124,6 +127,17 @@ def doctor(server: Server = None) -> None:
     _run(verb())
 
 
+@app.command("chaos")
+def chaos_verb(
+    seed: Annotated[int, typer.Option(help="The same seed does the same faults at the same times.")] = 1,
+    minutes: Annotated[float, typer.Option(help="How long faults are done.", min=0.1, max=1440)] = 1.0,
+    schedule: Annotated[bool, typer.Option("--schedule", help="Only print the faults.")] = False,
+) -> None:
+    """Prove that nothing is lost: kill, freeze and cut everything on this machine, and compare what viewers saw."""
+    terms = Terms(seed, minutes)
+    _run(foretell(terms) if schedule else wreak(terms, dict(os.environ)))
+
+
 def _read_settings() -> Settings:
     try:
         return read_settings()
@@ -142,7 +156,15 @@ def _run(verb: Coroutine[Any, Any, Exit]) -> NoReturn:
         raise typer.Exit(asyncio.run(verb))
     except UnreachableError as error:
         _fail(f"{error}; start it with: manycast up")
-    except (ManycastError, MalformedAddressError, PortError, BrokerError, KeptDownError, NotReadyError) as error:
+    except (
+        ManycastError,
+        MalformedAddressError,
+        PortError,
+        BrokerError,
+        KeptDownError,
+        NotReadyError,
+        StageError,
+    ) as error:
         _fail(str(error))
     except BrokenPipeError:
         # Whoever read has gone; Python would complain once more when it flushes at its end.

@@ -1,0 +1,53 @@
+"""What an answer says, by choice: out of a log's events, and out of the provider's whole answer. Pure: no I/O.
+
+Of our own, not the gateway's: who judges does not ask the judged.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from contract.event import Event, Kind, merge_chunk
+
+
+def read_answer(log: Iterable[Event]) -> list[str]:
+    """Everything the last epoch says, one text a choice."""
+    said: defaultdict[int, list[str]] = defaultdict(list)
+    tools: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+    shared: dict[str, Any] = {}
+    for event in log:
+        if event.kind is Kind.RESTART:
+            said.clear()
+            tools.clear()
+        elif event.kind is Kind.START:
+            shared = json.loads(event.data)["chunk"]
+        elif event.kind is Kind.CHUNK:
+            for choice in merge_chunk(shared, json.loads(event.data))["choices"]:
+                said[choice["index"]] += _texts_of(choice["delta"])
+                for call in choice["delta"].get("tool_calls") or ():
+                    tools[choice["index"], call["index"]].append(call["function"].get("arguments") or "")
+    return [
+        _joined([*said[index], *("".join(parts) for (of, _), parts in sorted(tools.items()) if of == index)])
+        for index in sorted(said)
+    ]
+
+
+def read_whole(completion: Mapping[str, Any]) -> list[str]:
+    """The same of a `chat.completion`."""
+    said = []
+    for choice in sorted(completion["choices"], key=lambda each: int(each["index"])):
+        turn = choice["message"]
+        calls = [call["function"]["arguments"] for call in turn.get("tool_calls") or ()]
+        said.append(_joined([*_texts_of(turn), *calls]))
+    return said
+
+
+def _texts_of(turn: Mapping[str, Any]) -> list[str]:
+    # What a model thinks comes before what it says.
+    return [turn.get("reasoning_content") or "", turn.get("content") or ""]
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """Halves of surrogate pairs that stood in two chunks are one character again."""
+    return "".join(texts).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")

@@ -1,0 +1,33 @@
+"""The verb `chaos`: runs it, prints the table, keeps the logs where something was wrong."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from manycast.chaos.report import details, table
+from manycast.chaos.run import Terms, run_chaos
+from manycast.chaos.schedule import plan_faults
+from manycast.follow import Exit
+
+
+async def wreak(terms: Terms, environ: Mapping[str, str]) -> Exit:
+    """NOT_COMPLETED where anything that must be zero is not. Raises: StageError, BrokerError, PortError."""
+    directory = Path(tempfile.mkdtemp(prefix="manycast-chaos-"))
+    tally = await run_chaos(terms, directory, environ, print)
+    print()
+    print(*table(tally), sep="\n")
+    if not tally.has_failed:
+        shutil.rmtree(directory)
+        return Exit.COMPLETED
+    print(f"\nFAILED. Do it again with: manycast chaos --seed {terms.seed} --minutes {terms.minutes:g}")
+    print(f"The logs of all processes, and what Redis holds, are in {directory}.")
+    print(*details(tally.findings), sep="\n")
+    return Exit.NOT_COMPLETED
+
+
+async def foretell(terms: Terms) -> Exit:
+    """Prints the faults that a run would do."""
+    for fault in plan_faults(terms.seed, terms.seconds, terms.workers, terms.gateways):
+        print(fault)
+    return Exit.COMPLETED

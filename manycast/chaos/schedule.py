@@ -1,0 +1,96 @@
+"""Which fault happens when: the same seed, the same faults. Pure: no I/O, no clock.
+
+Every kind comes once before any comes again, so that a short run has them all. Not their doing: the saboteur's.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+FIRST_AT_S = 1.5
+SHORTEST_GAP_S = 0.8
+LONGEST_GAP_S = 3.2
+
+
+class Kind(StrEnum):
+    """What is done; the text is how the table calls it."""
+
+    WORKER_KILL = "worker killed"
+    WORKER_FREEZE = "worker frozen beyond its lease"
+    WORKER_PAUSE = "worker frozen for a moment"
+    WORKER_DRAIN = "worker told to stop"
+    GATEWAY_KILL = "gateway killed"
+    GATEWAY_FREEZE = "gateway frozen"
+    GATEWAY_DRAIN = "gateway told to stop"
+    REDIS_KILL = "Redis killed"
+    REDIS_RESTART = "Redis restarted"
+    REDIS_FREEZE = "Redis frozen"
+    REDIS_PAUSE = "Redis paused (CLIENT PAUSE)"
+    CALLS_CUT = "all calls cut (CLIENT KILL normal)"
+    LISTENERS_CUT = "all subscriptions cut (CLIENT KILL pubsub)"
+    SCRIPTS_FLUSH = "scripts flushed"
+    PROVIDER_KILL = "provider killed"
+    PROVIDER_FREEZE = "provider frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`target` is the place of the worker or gateway, 0 elsewhere. `length_s` is how long it is away, or how long it
+    is frozen; 0 for what happens at once."""
+
+    at_s: float
+    kind: Kind
+    target: int
+    length_s: float
+
+    def __str__(self) -> str:
+        of_many = self.kind.value.startswith(("worker", "gateway"))
+        who = f" #{self.target}" if of_many else ""
+        lasting = f", {self.length_s:.1f} s" if self.length_s else ""
+        return f"{self.at_s:7.2f}  {self.kind}{who}{lasting}"
+
+
+# Shortest and longest. Two seconds is the lease; one second is the watchdog of a gateway; five a call to Redis.
+LENGTHS_S: dict[Kind, tuple[float, float]] = {
+    Kind.WORKER_KILL: (0.0, 3.0),
+    Kind.WORKER_FREEZE: (2.5, 5.0),
+    Kind.WORKER_PAUSE: (0.1, 1.2),
+    Kind.WORKER_DRAIN: (0.0, 1.0),
+    Kind.GATEWAY_KILL: (0.0, 2.0),
+    Kind.GATEWAY_FREEZE: (0.3, 4.0),
+    Kind.GATEWAY_DRAIN: (0.0, 1.0),
+    Kind.REDIS_KILL: (0.1, 2.0),
+    Kind.REDIS_RESTART: (0.1, 2.0),
+    Kind.REDIS_FREEZE: (0.3, 6.5),
+    Kind.REDIS_PAUSE: (0.2, 3.0),
+    Kind.CALLS_CUT: (0.0, 0.0),
+    Kind.LISTENERS_CUT: (0.0, 0.0),
+    Kind.SCRIPTS_FLUSH: (0.0, 0.0),
+    Kind.PROVIDER_KILL: (0.1, 1.0),
+    Kind.PROVIDER_FREEZE: (0.3, 2.0),
+}
+
+
+def plan_faults(seed: int, seconds: float, workers: int, gateways: int) -> list[Fault]:
+    """All faults of a run that lasts `seconds`, in their order; the first comes a moment after its start."""
+    chance = random.Random(f"faults {seed}")  # noqa: S311 -- a plan, not a secret
+    kinds = _shuffled_rounds(chance)
+    faults = []
+    at_s = FIRST_AT_S
+    while at_s < seconds:
+        kind = next(kinds)
+        places = {"worker": workers, "gateway": gateways}.get(kind.value.split()[0], 1)
+        shortest, longest = LENGTHS_S[kind]
+        faults.append(
+            Fault(round(at_s, 2), kind, chance.randrange(places), round(chance.uniform(shortest, longest), 2))
+        )
+        at_s += chance.uniform(SHORTEST_GAP_S, LONGEST_GAP_S)
+    return faults
+
+
+def _shuffled_rounds(chance: random.Random) -> Iterator[Kind]:
+    while True:
+        kinds = list(Kind)
+        chance.shuffle(kinds)
+        yield from kinds

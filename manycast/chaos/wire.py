@@ -1,0 +1,82 @@
+"""One HTTP/1.1 response, read from bytes that may end anywhere. Pure: no I/O.
+
+Of our own, because a viewer here breaks its line at a given byte, and wants to know what came until then. It reads what
+gateways send and nothing more: chunked bodies, bodies with a length, bodies that end with the connection.
+"""
+
+
+class MalformedResponseError(ValueError):
+    """These bytes are no HTTP response."""
+
+
+class ResponseReader:
+    """`feed` it bytes, get the body's. `status` is 0 until the head is whole; `is_whole` once the body has ended."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.is_whole = False
+        self._pending = b""
+        self._left: int | None = None
+        self._is_chunked = False
+
+    def feed(self, received: bytes) -> bytes:
+        """The part of the body that these bytes complete. Raises: MalformedResponseError."""
+        self._pending += received
+        if not self.status and not self._take_head():
+            return b""
+        if not self._is_chunked:
+            return self._take_plain()
+        pieces = []
+        while not self.is_whole and (piece := self._take_chunk()):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _take_head(self) -> bool:
+        head, end, rest = self._pending.partition(b"\r\n\r\n")
+        if not end:
+            return False
+        first, *lines = head.decode("latin-1").split("\r\n")
+        parts = first.split(" ", 2)
+        if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not parts[1].isdigit():
+            raise MalformedResponseError(f"no status line: {first[:80]!r}")
+        fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        self.status = int(parts[1])
+        self._is_chunked = fields.get("transfer-encoding", "") == "chunked"
+        if "content-length" in fields:
+            self._left = int(fields["content-length"])
+        self.is_whole = self.status == 204 or self._left == 0
+        self._pending = rest
+        return True
+
+    def _take_plain(self) -> bytes:
+        body, self._pending = self._pending, b""
+        if self._left is not None:
+            self._left -= len(body)
+            self.is_whole = self._left <= 0
+        return body
+
+    def _take_chunk(self) -> bytes:
+        """The next chunk, or what there is of it; empty where nothing can be said yet, or at the end."""
+        if self._left is None:
+            size, end, rest = self._pending.partition(b"\r\n")
+            if not end:
+                return b""
+            try:
+                self._left = int(size, 16)
+            except ValueError as error:
+                raise MalformedResponseError(f"no size of a chunk: {size[:40]!r}") from error
+            self._pending = rest
+        if self._left == 0:
+            self.is_whole = self._pending.startswith(b"\r\n")
+            return b""
+        piece, self._pending = self._pending[: self._left], self._pending[self._left :]
+        self._left -= len(piece)
+        if self._left == 0:
+            if len(self._pending) < 2:
+                # The line end after a chunk belongs to it: put its last byte back until that has come.
+                self._pending, piece, self._left = piece[-1:] + self._pending, piece[:-1], 1
+                return piece
+            if not self._pending.startswith(b"\r\n"):
+                raise MalformedResponseError("a chunk is longer than it said")
+            self._pending, self._left = self._pending[2:], None
+        return piece
