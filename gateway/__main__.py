@@ -60,7 +60,7 @@ def open_listener(settings: Settings, port: int, sharing: Sequence[int] = ()) ->
 
 
 def serve(settings: Settings, listener: socket.socket, lifeline: int | None = None) -> None:
-    """Until SIGTERM, Ctrl-C or the end of `lifeline`."""
+    """Until SIGTERM, Ctrl-C or the end of `lifeline`. Exits with 1 where a part of the gateway has fallen."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         # uvicorn raises the signal again when it has drained; by then there is nothing left to stop.
         signal.signal(signum, lambda *_: None)
@@ -76,6 +76,8 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
         server_header=False,
     )
     DrainingServer(config, gateway, lifeline).run(sockets=[listener])
+    if gateway.has_fallen:
+        sys.exit(1)
 
 
 def serve_together(settings: Settings, port: int) -> None:

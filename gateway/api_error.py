@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from gateway.json_response import JsonResponse
 
 INVALID_REQUEST = "invalid_request_error"
 BROKER_RETRY_AFTER_S = 2
@@ -49,17 +49,17 @@ def answer_errors(app: FastAPI) -> None:
     """Has every refusal of `app` answered in OpenAI's shape, those of the framework too."""
 
     @app.exception_handler(ApiError)
-    async def api_error(_: Request, error: Exception) -> JSONResponse:
+    async def api_error(_: Request, error: Exception) -> JsonResponse:
         assert isinstance(error, ApiError)
-        return JSONResponse(error.body, error.status, headers=error.headers)
+        return JsonResponse(error.body, error.status, headers=error.headers)
 
     @app.exception_handler(BrokerUnavailableError)
     @app.exception_handler(BrokerRefusedError)
-    async def broker_error(request: Request, _: Exception) -> JSONResponse:
+    async def broker_error(request: Request, _: Exception) -> JsonResponse:
         return await api_error(request, broker_unavailable())
 
     @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: Exception) -> JSONResponse:
+    async def http_error(request: Request, error: Exception) -> JsonResponse:
         assert isinstance(error, HTTPException)
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
         what = "Invalid URL" if error.status_code == 404 else error.detail
@@ -67,12 +67,12 @@ def answer_errors(app: FastAPI) -> None:
         return await api_error(request, ApiError(error.status_code, code, message, headers=error.headers))
 
     @app.exception_handler(RequestValidationError)
-    async def validation_error(request: Request, error: Exception) -> JSONResponse:
+    async def validation_error(request: Request, error: Exception) -> JsonResponse:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         return await api_error(request, ApiError(400, "invalid_value", first["msg"], param=str(first["loc"][-1])))
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, _: Exception) -> JSONResponse:
+    async def unforeseen(request: Request, _: Exception) -> JsonResponse:
         message = "The gateway met an error of its own. It has been logged."
         return await api_error(request, ApiError(500, "internal_error", message, type_="server_error"))

@@ -1,6 +1,8 @@
 """The composition root: a gateway's parts, put together once."""
 
 import asyncio
+import logging
+import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator
@@ -18,6 +20,7 @@ from gateway.departures import Departures
 from gateway.events_route import events_router
 from gateway.hub import Hub, HubLimits
 from gateway.intake import Intake
+from gateway.json_response import JsonResponse
 from gateway.metrics import Metrics
 from gateway.page import mount_page
 from gateway.reception import Reception
@@ -32,12 +35,15 @@ from gateway.streams_routes import streams_router
 LAST_WORDS_S = 1.0
 """Before the server cuts what is still open."""
 
+logger = logging.getLogger(__name__)
+
 
 class Gateway:
     """One process's gateway. `app` is the ASGI application, `drain` sends its viewers away."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.has_fallen = False
         retention_ms = settings.retention_s * 1000
         client = self._client = command_client(settings.redis_url)
         log, queue = StreamLog(client, retention_ms), JobQueue(client, retention_ms)
@@ -52,7 +58,14 @@ class Gateway:
         reception = self._reception = Reception(name, client, hub)
         metrics = Metrics(lambda: len(reception), lambda: sum(1 for _ in hub.feeds()), hub.written)
 
-        self.app = FastAPI(title="Manycast", version="0.1.0", lifespan=self._lifespan, redoc_url=None, docs_url=None)
+        self.app = FastAPI(
+            title="Manycast",
+            version="0.1.0",
+            lifespan=self._lifespan,
+            redoc_url=None,
+            docs_url=None,
+            default_response_class=JsonResponse,
+        )
         answer_errors(self.app)
         stalled = self._stalled = Stalled(settings.send_timeout_s)
         respond = choose_response(reception, stalled, settings.send_timeout_s)
@@ -77,17 +90,26 @@ class Gateway:
         self._reception.drain(self._settings.drain_retry_window_ms, patience_s)
         self._stalled.hurry(self._settings.drain_timeout_s / 4)
 
+    def _heed_fallen(self, duty: asyncio.Task[None]) -> None:
+        """A gateway without one of its duties would look alive and serve nobody: it ends, and is started anew."""
+        if not duty.cancelled():
+            logger.critical("%s has fallen: this gateway must end", duty.get_name(), exc_info=duty.exception())
+            self.has_fallen = True
+            signal.raise_signal(signal.SIGTERM)
+
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         duties = [
-            asyncio.create_task(duty)
-            for duty in (
-                self._hub.run(),
-                self._hub.look_after(self._settings.ping_interval_s),
-                self._reception.count(),
-                self._stalled.run(),
+            asyncio.create_task(duty, name=name)
+            for name, duty in (
+                ("the subscription", self._hub.run()),
+                ("looking after feeds", self._hub.look_after(self._settings.ping_interval_s)),
+                ("counting viewers", self._reception.count()),
+                ("watching stalled viewers", self._stalled.run()),
             )
         ]
+        for duty in duties:
+            duty.add_done_callback(self._heed_fallen)
         try:
             yield
         finally:

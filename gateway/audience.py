@@ -1,8 +1,11 @@
 """Those who watch one feed, and how they are told of news. No I/O: a watcher does its own."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
 
 VIEWERS_PER_TURN = 500
 """How many viewers are told in one turn of the event loop, so that new requests still get in."""
@@ -62,7 +65,10 @@ class Audience:
     def _take_turn(self) -> None:
         turn, self._round = self._round[:VIEWERS_PER_TURN], self._round[VIEWERS_PER_TURN:]
         for watcher in turn:
-            watcher.wake()
+            try:
+                watcher.wake()
+            except Exception:
+                logger.exception("a viewer could not be told")
         if self._round:
             asyncio.get_running_loop().call_soon(self._take_turn)
         elif self._again:

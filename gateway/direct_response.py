@@ -40,14 +40,14 @@ class DirectResponse(Response):
 class DirectViewer:
     """Writes what a viewer is due whenever there is something and the connection takes it."""
 
-    __slots__ = ("_connection", "_full", "_page", "_reception", "_stalled", "_viewer")
+    __slots__ = ("_connection", "_finished", "_full", "_page", "_reception", "_stalled", "_viewer")
 
     def __init__(self, viewer: Viewer, connection: DirectProtocol, reception: Reception, stalled: Stalled) -> None:
         self._viewer = viewer
         self._connection = connection
         self._reception = reception
         self._stalled = stalled
-        self._full = False
+        self._full = self._finished = False
         self._page: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -66,12 +66,14 @@ class DirectViewer:
         self._stalled.watch(self._connection)
 
     def on_free(self) -> None:
+        if self._finished:
+            return
         self._full = False
         self._stalled.forget(self._connection)
         self._send()
 
     def on_lost(self) -> None:
-        self._full = True
+        self._full = self._finished = True
         self._stalled.forget(self._connection)
         if self._page is not None:
             self._page.cancel()
@@ -103,11 +105,13 @@ class DirectViewer:
         except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError) as error:
             # Old events are in Redis alone. The end of the response makes the viewer come back for them.
             logger.warning("stream %s: %s", self._viewer.feed.stream_id, error)
-            self._page = None
+            self._finish()
+        except Exception:
+            logger.exception("stream %s: an old page cannot be written", self._viewer.feed.stream_id)
             self._finish()
 
     def _finish(self) -> None:
-        self._full = True
+        self._full = self._finished = True
         # A client that takes nothing would keep a closing connection open for ever.
         self._stalled.watch(self._connection)
         self._connection.finish()

@@ -40,7 +40,7 @@ def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter
             raise no_such_stream(stream_id) from None
         except (BrokerUnavailableError, BrokerRefusedError):
             return _come_back(dialect)
-        if feed.ended and position >= feed.tape.last:
+        if feed.ended and position == feed.tape.last:
             return Response(status_code=204)
         prologue = feed.dialect.write_retry(RETRY_MS)
         if index is None:

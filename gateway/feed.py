@@ -5,9 +5,11 @@ so that a hole shows at once; while a read of the log is under way, batches wait
 """
 
 import asyncio
+import logging
 from bisect import bisect_right
 from collections.abc import Iterable
 
+from contract.errors import Code
 from contract.event import Event, Kind, encode_json
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.live import LiveEvents
@@ -19,6 +21,9 @@ from gateway.tape import Tape
 PAGE_LIMIT_BYTES = 1 << 17
 """Of what is written, beside PAGE_LIMIT_EVENTS: checkpoints are no further apart, but for one event that is larger."""
 BROKER_UNAVAILABLE = "broker_unavailable"
+UNWRITABLE = "The gateway cannot write this answer in the form that was asked for."
+
+logger = logging.getLogger(__name__)
 
 
 class LogHoleError(Exception):
@@ -131,13 +136,18 @@ class Feed:
             self._restart(index)
         elif index == self._page_end or self._page_bytes >= PAGE_LIMIT_BYTES:
             self._begin_page(index)
-        written = self.dialect.write_event(text, kind, data)
+        try:
+            written, has_failed = self.dialect.write_event(text, kind, data), False
+        except Exception:
+            # It reads what a model wrote. Whatever it trips over must cost no one but its own viewers.
+            logger.exception("stream %s cannot be written in this dialect", self.stream_id)
+            written, has_failed = self.dialect.write_break(Code.WORKER_ERROR, UNWRITABLE), True
         self.written += 1
         self._page_bytes += len(written)
         self.tape.append(position, written)
         if kind != b"chunk":
             self._heed(kind)
-        self.broken_off = self.dialect.closed and not self.ended
+        self.broken_off = has_failed or (self.dialect.closed and not self.ended)
 
     def _heed(self, kind: bytes) -> None:
         match kind.decode():

@@ -16,7 +16,7 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError, Status
 from contract.keys import StreamKeys
 from contract.limits import PAGE_LIMIT_EVENTS
-from contract.live import LiveEvents, parse_live
+from contract.live import LiveEvents, Notice, parse_live
 from contract.position import START
 from contract.run_record import RunRecord, read_run
 from contract.stream_log import StreamLog
@@ -156,15 +156,20 @@ class Hub:
     def on_payload(self, channel: str, payload: bytes) -> None:
         live = parse_live(payload)
         for feed in self._feeds_of(channel):
-            if isinstance(live, LiveEvents):
-                if feed.offer(live):
-                    self._read_log(feed)
-            elif live is None:
+            try:
+                self._hand_over(feed, live)
+            except Exception:
+                # Anybody may publish anything; the log has what is true.
+                logger.exception("what was published on %s is not ours", channel)
                 self._read_log(feed)
-            elif live.kind == b"ping":
-                feed.set_state(json.loads(live.data)["state"])
-            else:
-                feed.keep_note(live.kind, live.data)
+
+    def _hand_over(self, feed: Feed, live: LiveEvents | Notice | None) -> None:
+        if live is None or (isinstance(live, LiveEvents) and feed.offer(live)):
+            self._read_log(feed)
+        elif isinstance(live, Notice) and live.kind == b"ping":
+            feed.set_state(str(json.loads(live.data)["state"]))
+        elif isinstance(live, Notice):
+            feed.keep_note(live.kind, live.data)
 
     def on_confirmed(self, channel: str) -> None:
         self._confirmed.add(channel)
@@ -184,8 +189,8 @@ class Hub:
 
     def _read_log(self, feed: Feed) -> None:
         if feed.begin_read():
-            self._reads[feed] = asyncio.create_task(self._catch_up(feed))
-            self._reads[feed].add_done_callback(lambda _: self._reads.pop(feed, None))
+            read = self._reads[feed] = asyncio.create_task(self._catch_up(feed))
+            read.add_done_callback(lambda _: self._reads.pop(feed, None) if self._reads.get(feed) is read else None)
 
     async def _catch_up(self, feed: Feed) -> None:
         """Reads until history and live join, however long Redis stays away."""
@@ -201,6 +206,10 @@ class Hub:
             except (BrokerUnavailableError, BrokerRefusedError) as error:
                 logger.warning("stream %s: the log cannot be read: %s", feed.stream_id, error)
                 await asyncio.sleep(READ_AGAIN_S)
+            except Exception:
+                logger.exception("stream %s: the log cannot be understood", feed.stream_id)
+                feed.lose()
+                return
 
     async def _read_to_end(self, feed: Feed) -> None:
         # The record comes first: the log must then have at least what the record says.

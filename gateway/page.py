@@ -24,7 +24,7 @@ class Page(StaticFiles):
     """The files of a folder; a path without an ending is the page of that name."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        if path.startswith("v1/"):
+        if path.startswith(("v1/", "api/")):
             # Nothing of the API is a file, whatever the method.
             raise HTTPException(404)
         if path not in (".", "") and "." not in Path(path).name:

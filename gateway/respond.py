@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from fastapi import Request
 from starlette.responses import Response
 
-from gateway.direct_protocol import EXTENSION
+from gateway.direct_protocol import EXTENSION, DirectProtocol
 from gateway.direct_response import DirectResponse
 from gateway.reception import Reception
 from gateway.sse_response import ViewerResponse
@@ -20,9 +20,9 @@ def choose_response(reception: Reception, stalled: Stalled, send_timeout_s: floa
     """The choice, over these parts."""
 
     def respond(request: Request, viewer: Viewer, headers: Mapping[str, str]) -> Response:
-        offered = EXTENSION in request.scope.get("extensions", {})
-        # A client of HTTP/1.0 does not know chunked coding, and HEAD has no body to write.
-        if offered and request.method != "HEAD" and request.scope["http_version"] == "1.1":
+        connection: DirectProtocol | None = request.scope.get("extensions", {}).get(EXTENSION)
+        # HEAD has no body to write; a client that has sent its next request already is owed that answer too.
+        if connection is not None and request.method != "HEAD" and not connection.pipeline:
             return DirectResponse(viewer, reception, stalled, headers)
         return ViewerResponse(viewer, reception, send_timeout_s, headers)
 

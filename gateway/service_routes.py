@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.roster import Offer, read_roster
 from gateway.api_error import ApiError
+from gateway.json_response import JsonResponse
 from gateway.metrics import Metrics
 from gateway.reception import Reception
 
@@ -19,12 +20,12 @@ def service_router(client: Client, reception: Reception, metrics: Metrics) -> AP
     router = APIRouter(tags=["service"])
 
     @router.get("/healthz")
-    async def healthz() -> JSONResponse:
+    async def healthz() -> JsonResponse:
         """200 while the process serves, 503 while it drains."""
-        return JSONResponse({"draining": reception.draining}, 503 if reception.draining else 200)
+        return JsonResponse({"draining": reception.draining}, 503 if reception.draining else 200)
 
     @router.get("/readyz")
-    async def readyz() -> JSONResponse:
+    async def readyz() -> JsonResponse:
         """200 where a run can be started and watched now."""
         try:
             workers, redis = len(await read_roster(client)), True
@@ -32,7 +33,7 @@ def service_router(client: Client, reception: Reception, metrics: Metrics) -> AP
             workers, redis = 0, False
         ready = redis and workers > 0 and not reception.draining
         body = {"ready": ready, "redis": redis, "workers": workers, "draining": reception.draining}
-        return JSONResponse(body, 200 if ready else 503)
+        return JsonResponse(body, 200 if ready else 503)
 
     @router.get("/v1/models")
     async def models() -> dict[str, Any]:

@@ -8,6 +8,9 @@ from bisect import bisect_right
 
 from contract.position import START, Position
 
+JOINED_KEPT = 8
+"""Places at which viewers stand together. On a stream that is over, every other place would stay for ever."""
+
 
 class Slice:
     """Some events in one piece, and the index after them."""
@@ -98,6 +101,8 @@ class Tape:
         """
         known = self._joined.get(index)
         if known is None and index < self.end:
+            if len(self._joined) == JOINED_KEPT:
+                del self._joined[next(iter(self._joined))]
             known = self._joined[index] = self._join(index - self.begin)
         return known
 

@@ -172,10 +172,13 @@ def _choices(chunk: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _whole_call(call: ToolCall) -> dict[str, Any]:
     named = {"toolCallId": call.id, "toolName": call.name}
     try:
-        return {"type": "tool-input-available", **named, "input": json.loads(call.arguments or "{}")}
+        given = json.loads(call.arguments or "{}")
+        # Python reads NaN and Infinity, which JSON does not have.
+        encode_json(given)
     except (ValueError, RecursionError):
         text = "The model's arguments are not JSON."
         return {"type": "tool-input-error", **named, "input": call.arguments, "errorText": text}
+    return {"type": "tool-input-available", **named, "input": given}
 
 
 def _part(part: Mapping[str, Any]) -> bytes:

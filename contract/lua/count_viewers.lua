@@ -11,6 +11,7 @@ if ARGV[2] == '0' then
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. string.format('%d', now + ARGV[3]))
 end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
 local sum, told, told_ms, longest = 0, -1, 0, now
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
@@ -19,7 +20,7 @@ for i = 1, #fields, 2 do
     told, told_ms = tonumber(count), tonumber(at)
   else
     local count, expiry = string.match(fields[i + 1], '^(%d+) (%d+)$')
-    if tonumber(expiry) > now then
+    if count and tonumber(expiry) > now then
       sum, longest = sum + count, math.max(longest, tonumber(expiry))
     else
       redis.call('HDEL', KEYS[1], fields[i])

@@ -9,7 +9,7 @@ local function sum_viewers(viewers, now)
   local fields = redis.call('HGETALL', viewers)
   for i = 1, #fields, 2 do
     local count, expiry = string.match(fields[i + 1], '^(%d+) (%d+)$')
-    if fields[i] ~= '=told' and tonumber(expiry) > now then sum = sum + count end
+    if count and fields[i] ~= '=told' and tonumber(expiry) > now then sum = sum + count end
   end
   return sum
 end

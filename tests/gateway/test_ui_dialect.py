@@ -116,3 +116,10 @@ def test_a_copy_goes_on_by_itself_from_any_place() -> None:
         twin = dialect.copy()
         write_all(dialect, entries[place:])
         assert before + write_all(twin, entries[place:]) == whole
+
+
+def test_arguments_that_python_reads_and_json_does_not_have_are_told_as_such() -> None:
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": '{"x":NaN}'}}
+    parts = parts_of(*attempt([chunk_of({"tool_calls": [call]}), chunk_of({}, "tool_calls")]), done("tool_calls"))
+    (told,) = [part for part in parts if isinstance(part, dict) and part["type"] == "tool-input-error"]
+    assert told["input"] == '{"x":NaN}'

@@ -74,6 +74,13 @@ async def test_a_position_beyond_the_log_gets_a_gap_and_then_the_whole_stream(
     assert response.logged == (await read_events(http, stack.events_url(stream_id, 1))).logged
 
 
+async def test_a_position_beyond_a_finished_log_gets_a_gap_too(http: httpx2.AsyncClient, stack: Stack) -> None:
+    stream_id = await start_stream(http, stack, "demo-fast", "short")
+    whole = (await read_events(http, stack.events_url(stream_id))).logged
+    response = await read_events(http, stack.events_url(stream_id), after="1-900000")
+    assert (response.frames[0].event, response.logged) == ("gap", whole)
+
+
 async def test_viewers_are_counted_over_all_gateways(http: httpx2.AsyncClient, stack: Stack) -> None:
     stream_id = await start_stream(http, stack, "demo", simulator={"first_chunk_ms": 60000})
     seen = [Response() for _ in range(6)]
