@@ -23,7 +23,8 @@ def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter
     """The route, over these parts."""
     router = APIRouter(tags=["streams"])
 
-    @router.api_route("/v1/streams/{stream_id}/events", methods=["GET", "HEAD"])
+    @router.head("/v1/streams/{stream_id}/events", include_in_schema=False)
+    @router.get("/v1/streams/{stream_id}/events")
     async def watch(stream_id: str, request: Request, after: str | None = None, dialect: str = NATIVE) -> Response:
         """Every event of the stream after the given position, as server-sent events, until `done`."""
         check_stream_id(stream_id)

@@ -1,6 +1,8 @@
 """What an SDK asks beside completions."""
 
+import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import httpx2
@@ -8,9 +10,11 @@ import pytest
 
 from contract.connection import Client
 from contract.roster import Model, Offer, announce
+from gateway.app import Gateway as GatewayApp
+from gateway.settings import Settings
 from tests.broker import Broker
 from tests.gateway.author import Author
-from tests.stack import Gateway
+from tests.stack import ROOT, Gateway
 
 
 @pytest.fixture
@@ -31,6 +35,13 @@ async def test_a_model_is_found_by_its_name_even_with_a_slash_in_it(
     assert (await http.get("/v1/models/meta/llama-3")).json() == listed[1]
     missing = await http.get("/v1/models/gpt-9")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_the_stacks_front_door_passes_on_every_call_there_is() -> None:
+    (patterns,) = re.findall(r"@api path (.*)", (ROOT / "web" / "Caddyfile").read_text())
+    calls = GatewayApp(Settings()).app.openapi()["paths"]
+    assert len(calls) > 10
+    assert [call for call in calls if not any(fnmatch(call, pattern) for pattern in patterns.split())] == []
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
