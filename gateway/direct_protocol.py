@@ -4,11 +4,16 @@ An ASGI application may use what its server offers under `scope["extensions"]` (
 offers the connection: whoever takes it writes to it without a task of its own. On any other server the key is missing.
 """
 
-from typing import Protocol
+from collections import deque
+from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 EXTENSION = "manycast.connection"
+
+# What each connection that was taken over has in common: two empty queues of its own are a third of a viewer's memory.
+_NO_HEADERS: list[tuple[bytes, bytes]] = []
+_NO_REQUESTS: deque[Any] = deque(maxlen=0)
 
 
 class Holder(Protocol):
@@ -43,8 +48,12 @@ class DirectProtocol(HttpToolsProtocol):
         self.cycle.disconnected = True
         self.cycle = None  # type: ignore[assignment]
         self.scope = None  # type: ignore[assignment]
-        self.headers = []
         self.parser = None  # type: ignore[assignment]
+        self.flow = None  # type: ignore[assignment]
+        self.headers = _NO_HEADERS
+        self.pipeline = _NO_REQUESTS
+        self.url = b""
+        self.client = self.server = None
 
     def write(self, data: bytes) -> None:
         self.transport.write(data)
@@ -74,13 +83,15 @@ class DirectProtocol(HttpToolsProtocol):
             super().data_received(data)
 
     def pause_writing(self) -> None:
-        super().pause_writing()
-        if self._holder is not None:
+        if self._holder is None:
+            super().pause_writing()
+        else:
             self._holder.on_full()
 
     def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._holder is not None:
+        if self._holder is None:
+            super().resume_writing()
+        else:
             self._holder.on_free()
 
     def connection_lost(self, exc: Exception | None) -> None:
