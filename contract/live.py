@@ -33,7 +33,7 @@ def parse_live(payload: bytes) -> LiveEvents | Notice | None:
         return None
     if head == b"!":
         kind, _, data = rest.partition(b" ")
-        return Notice(kind, data)
+        return None if b"\n" in rest else Notice(kind, data)
     entries = []
     for line in rest.split(b"\n"):
         parts = line.split(b" ", 2)

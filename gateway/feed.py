@@ -61,6 +61,7 @@ class Feed:
         self._page_bytes = 0
         self._reading = False
         self._again = False
+        self._older = 0
         self._waiting: list[LiveEvents] = []
 
     @property
@@ -88,6 +89,7 @@ class Feed:
             self._again = True
             return False
         self._reading = True
+        self._older = len(self._waiting)
         return True
 
     def absorb(self, page: Iterable[Event]) -> None:
@@ -106,8 +108,11 @@ class Feed:
         if again and not self.over:
             return True
         while self._waiting:
-            if not self._accept(self._waiting[0]):
+            # What was published before this read stands in the log before it: what still does not join is not of this
+            # log, or of a log that the broker has lost the end of.
+            if not self._accept(self._waiting[0]) and self._older <= 0:
                 return True
+            self._older -= 1
             del self._waiting[0]
         self._settle()
         return False

@@ -47,7 +47,7 @@ def test_whatever_is_published_is_understood_or_is_none(payload: bytes) -> None:
             Position.parse(text.decode())
 
 
-@pytest.mark.parametrize("payload", [b"", b"1-1", b"!", b"!!\nping {}", b"1-1\n", b"1-1\n1-2", b"1-1\n1-2 chunk"])
+@pytest.mark.parametrize("payload", [b"", b"1-1", b"!", b"!!\nping {}", b"1-1\n", b"1-1\n1-2", b"!\nviewers {}\nx"])
 def test_what_is_not_understood_is_none(payload: bytes) -> None:
     assert parse_live(payload) is None
 

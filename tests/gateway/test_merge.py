@@ -231,3 +231,17 @@ async def test_what_is_published_twice_or_overlaps_is_taken_once() -> None:
         b"id: 1-2",
         b"id: 1-3",
     ]
+
+
+async def test_what_no_log_can_join_is_dropped_after_one_read_and_holds_nothing_up() -> None:
+    feed = Feed("s", NativeDialect(), ROOMY_BYTES)
+    for payload in (b"9-8\n9-9 chunk {}", b"0-0\n1-1 start {}"):
+        live = parse_live(payload)
+        assert isinstance(live, LiveEvents)
+        if feed.offer(live):
+            assert feed.begin_read()
+    feed.absorb([])
+    assert not feed.end_read()
+    assert feed.tape.last == Position(1, 1)
+    assert not feed.offer(LiveEvents(b"1-1", [(b"1-2", b"chunk", b"{}")]))
+    assert feed.tape.last == Position(1, 2)
