@@ -43,9 +43,9 @@ async def test_a_line_to_a_server_that_greets_nobody_is_given_up(
 async def test_a_read_from_a_server_that_went_deaf_is_given_up(
     fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "COMMAND_TIMEOUT_S", 0.05)
     client = blocking_client(fragile_broker.url)
     await call_redis(client, "PING")
+    monkeypatch.setattr(connection, "COMMAND_TIMEOUT_S", 0.05)
     with frozen(fragile_broker):
         async with asyncio.timeout(DEADLINE_S):
             with pytest.raises(BrokerUnavailableError, match="does not answer in time"):
