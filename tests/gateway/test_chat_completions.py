@@ -244,9 +244,9 @@ async def test_a_policy_that_does_not_exist_is_refused_before_anything_starts(
 
 
 async def test_a_restart_after_the_first_chunk_ends_the_stream_with_an_error(
-    http: httpx2.AsyncClient, author: Author
+    http: httpx2.AsyncClient, author: Author, client: Client
 ) -> None:
-    answer = post(http, STREAMED, Idempotency_Key="lost")
+    answer = post(http, STREAMED, Idempotency_Key="lost", X_On_Disconnect="cancel")
     run = await author.take()
     await run.write(attempt(HELLO[:1]))
     async with http.stream("GET", f"/v1/streams/{run.stream_id}/events", params={"dialect": "openai"}) as watching:
@@ -255,6 +255,8 @@ async def test_a_restart_after_the_first_chunk_ends_the_stream_with_an_error(
     frames = read_frames((await answer).content.replace(b": ping\n", b""))
     assert frames[0] == HELLO[0]
     assert frames[1]["error"]["code"] == "worker_lost"
+    # That was our doing: the client did not go away, and its run is not cancelled.
+    assert not (await until_run(client, run.stream_id, lambda _: True)).cancel_asked
     await second.write([*attempt(HELLO, 2, 2), done()], Status.COMPLETED)
     again = await post(http, STREAMED, Idempotency_Key="lost")
     assert read_frames(again.content) == [*HELLO, "[DONE]"]
