@@ -43,7 +43,12 @@ static struct {
 } ask = {.streams = 1, .viewers = 1, .events = 500, .payload = 225, .together = 200, .within_s = 30, .rate = 50};
 
 static void fail(const char *what) {
-    fprintf(stderr, "load: %s: %s\n", what, errno ? strerror(errno) : "cannot be used");
+    fprintf(stderr, "load: %s\n", what);
+    exit(2);
+}
+
+static void fail_system(const char *what) {
+    perror(what);
     exit(2);
 }
 
@@ -68,7 +73,7 @@ static void make_payload(void) {
                        "\"model\":\"bench\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"";
     const char *tail = "\"},\"logprobs\":null,\"finish_reason\":null}]}";
     size_t least = strlen(head) + 12 + strlen(tail), fill = (size_t)ask.payload > least ? ask.payload - least : 0;
-    if (least + fill >= sizeof payload) fail("--payload");
+    if (least + fill >= sizeof payload) fail("--payload is too large");
     number_at = strlen(head);
     memcpy(payload, head, number_at);
     memcpy(payload + number_at, "0000 0000000", 12);
@@ -106,7 +111,7 @@ static int group_count;
 
 static void add_group(char *text) { /* name=pid,pid */
     char *equals = strchr(text, '=');
-    if (!equals || group_count == MOST_GROUPS) fail("--pids");
+    if (!equals || group_count == MOST_GROUPS) fail("--pids is NAME=PID,PID, a few times");
     *equals = 0;
     snprintf(groups[group_count].name, sizeof groups[0].name, "%s", text);
     for (char *pid = strtok(equals + 1, ","); pid; pid = strtok(NULL, ","))
@@ -154,11 +159,11 @@ static struct line {
 
 static int open_tcp(int port, bool blocking) {
     int fd = socket(AF_INET, SOCK_STREAM | (blocking ? 0 : SOCK_NONBLOCK), 0), on = 1;
-    if (fd < 0) fail("socket");
+    if (fd < 0) fail_system("load: " "socket");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (blocking && connect(fd, (struct sockaddr *)&to, sizeof to)) fail("connect");
+    if (blocking && connect(fd, (struct sockaddr *)&to, sizeof to)) fail_system("load: " "connect");
     if (!blocking && connect(fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) {
         close(fd);
         return -1;
@@ -173,7 +178,7 @@ static void flush_line(struct line *line) {
         ssize_t n = send(line->fd, line->out + sent, line->out_size - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n > 0) sent += (size_t)n;
         else if (errno == EAGAIN) poll(&(struct pollfd){.fd = line->fd, .events = POLLIN | POLLOUT}, 1, 100);
-        else fail("publishing");
+        else fail_system("load: " "publishing");
         /* Answers nobody waits for are read, so that the other side can go on; a refused write shows at the viewers. */
         if (*ask.publish != 'h')
             while (recv(line->fd, waste, sizeof waste, MSG_DONTWAIT) > 0) {}
@@ -286,12 +291,12 @@ static size_t latency_count;
 
 static void listen_to(struct viewer *viewer, uint32_t events, int how) {
     struct epoll_event wanted = {.events = events, .data.ptr = viewer};
-    if (epoll_ctl(poller, how, viewer->fd, &wanted)) fail("epoll");
+    if (epoll_ctl(poller, how, viewer->fd, &wanted)) fail_system("load: " "epoll");
 }
 
 static void connect_viewer(struct viewer *viewer) {
     viewer->fd = open_tcp(ask.port, false);
-    if (viewer->fd < 0) fail("connect");
+    if (viewer->fd < 0) fail_system("load: " "connect");
     int small = 4096;
     if (viewer->holds) setsockopt(viewer->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     viewer->next = 1;
@@ -304,7 +309,7 @@ static void send_request(struct viewer *viewer) {
     char text[1024], *end = text + sprintf(text, "GET ");
     end = fill_in(end, ask.path, strchr(ask.path, 0), viewer->stream, 0);
     end += sprintf(end, " HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n");
-    if (send(viewer->fd, text, (size_t)(end - text), MSG_NOSIGNAL) != end - text) fail("asking");
+    if (send(viewer->fd, text, (size_t)(end - text), MSG_NOSIGNAL) != end - text) fail_system("load: " "asking");
     viewer->asked = now();
     viewer->state = HEAD;
     listen_to(viewer, EPOLLIN, EPOLL_CTL_MOD);
@@ -367,7 +372,7 @@ static size_t take_text(struct viewer *viewer, const char *text, size_t size, in
 static void keep(struct viewer *viewer, const char *text, size_t size) {
     if (viewer->rest_size + size + 1 > viewer->rest_room) {
         viewer->rest_room = (viewer->rest_size + size) * 2 + 512;
-        if (!(viewer->rest = realloc(viewer->rest, viewer->rest_room))) fail("memory");
+        if (!(viewer->rest = realloc(viewer->rest, viewer->rest_room))) fail_system("load: " "memory");
     }
     memcpy(viewer->rest + viewer->rest_size, text, size);
     viewer->rest_size += size;
@@ -496,7 +501,10 @@ static void read_arguments(int count, char **words) {
         int name = 0;
         while (names[name] && strcmp(words[i] + 2, names[name])) name++;
         const char *value = name == 15 ? "" : i + 1 < count ? words[++i] : NULL;
-        if (!names[name] || !value) fail(words[i]);
+        if (!names[name] || !value) {
+            fprintf(stderr, "load: %s is unknown or lacks its value\n", words[i]);
+            exit(2);
+        }
         int *numbers[] = {&ask.port, 0, 0, &ask.publish_port, 0, 0, &ask.streams, &ask.viewers, &ask.events, &ask.preload,
             &ask.payload, &ask.stalled, &ask.together};
         switch (name) {
@@ -511,11 +519,10 @@ static void read_arguments(int count, char **words) {
         default: *numbers[name] = atoi(value);
         }
     }
-    if (!ask.path || !ask.publish || !ask.send) fail("--path, --publish (redis, http or tcp) and --send");
+    if (!ask.path || !ask.publish || !ask.send) fail("--path, --publish (redis, http or tcp) and --send are needed");
 }
 
 int main(int count, char **words) {
-    errno = 0;
     read_arguments(count, words);
     make_payload();
     struct rlimit files;

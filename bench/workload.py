@@ -46,6 +46,6 @@ WORKLOADS = {
             "in-flight", "500 join a stream in flight, 200 ev/s", HISTORY, 1, 500, 2000, 200, 225, 0, 1000, True, 500
         ),
         Workload("stalled", "50 of 500 read nothing, 4 kB, 100 ev/s", HISTORY, 1, 500, 400, 100, 4000, 50),
-        Workload("idle", "5,000 viewers, nothing happens", HISTORY, viewers=5000, events=0),
+        Workload("idle", "10,000 viewers, nothing happens", FAST, viewers=10000, events=0),
     )
 }
