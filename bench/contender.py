@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -121,6 +122,9 @@ def nchan(_: Path, __: int) -> Iterator[Target]:
             Program([nginx, "-p", directory, "-e", "stderr", "-c", str(configuration)], core=SERVER_CORE)
         )
         server.wait_for(port)
+        while len(server.pids) < 2:
+            # nginx listens before it has forked the process that works.
+            time.sleep(0.02)
         head = "Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %l\r\n\r\n"
         send = f"POST /publish/{STREAM} HTTP/1.1\r\n{head}%p"
         yield Target(port, f"/watch/{STREAM}", "http", port, send, None, {"server": server, "redis": broker})
