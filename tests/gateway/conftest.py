@@ -22,7 +22,7 @@ def broker() -> Iterator[Broker]:
 @pytest.fixture(scope="package")
 def gateway(broker: Broker) -> Iterator[Gateway]:
     """It keeps little in memory, so that whoever comes late reads pages of the log."""
-    settings = {"MANYCAST_TAPE_LIMIT_BYTES": "20000", "MANYCAST_PING_INTERVAL_S": "0.4", "MANYCAST_HEAD_WAIT_S": "1"}
+    settings = {"MANYCAST_TAPE_LIMIT_BYTES": "20000", "MANYCAST_PING_INTERVAL_S": "0.4"}
     gateway = Gateway(broker.url, **settings)
     yield gateway
     gateway.close()

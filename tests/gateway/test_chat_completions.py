@@ -152,15 +152,20 @@ async def test_a_whole_answer_knows_nothing_of_a_lost_worker(http: httpx2.AsyncC
     assert (await answer).json()["choices"][0]["message"]["content"] == "Hello"
 
 
-async def test_a_slow_provider_is_waited_for_with_keep_alives(http: httpx2.AsyncClient, author: Author) -> None:
-    """The test's gateway sends its status after a second at the latest; from then on an error can only be a frame."""
-    async with http.stream("POST", "/v1/chat/completions", json=STREAMED) as response:
-        assert response.status_code == 200
-        run = await author.take()
-        pieces = response.aiter_bytes()
-        assert await anext(pieces) == b": ping\n"
-        await run.write([done("failed", REFUSAL, "1-1")], Status.FAILED)
-        rest = b"".join([piece async for piece in pieces])
+async def test_a_slow_provider_is_waited_for_with_keep_alives(broker: Broker, author: Author) -> None:
+    """Once the status is sent, an error can only be a frame."""
+    impatient = {"MANYCAST_HEAD_WAIT_S": "0.2", "MANYCAST_PING_INTERVAL_S": "0.4"}
+    with closing_all(gateway := Gateway(broker.url, **impatient)):
+        async with (
+            httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http,
+            http.stream("POST", "/v1/chat/completions", json=STREAMED) as response,
+        ):
+            assert response.status_code == 200
+            run = await author.take()
+            pieces = response.aiter_bytes()
+            assert (await anext(pieces)).startswith(b": ping\n")
+            await run.write([done("failed", REFUSAL, "1-1")], Status.FAILED)
+            rest = b"".join([piece async for piece in pieces])
     (frame,) = read_frames(rest.replace(b": ping\n", b""))
     assert frame["error"]["code"] == "rate_limit_exceeded"
 
