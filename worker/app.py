@@ -16,6 +16,7 @@ from contract.keys import CONTROL
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
 from worker.announcer import Announcer
+from worker.contact import Contact
 from worker.doorbell import Doorbell
 from worker.generation import Generation, Terms
 from worker.job_reader import JobReader
@@ -28,6 +29,8 @@ from worker.workshop import Workshop
 logger = logging.getLogger(__name__)
 
 WATCHDOG_S = 2.0
+# With the third of a lease that may have passed since the last renewal, it stays below what counts as overdue.
+CONTACT_GAP_SHARE = 0.55
 FAREWELL_TIMEOUT_S = 2.0
 
 
@@ -63,10 +66,10 @@ class Worker:
             default_model=settings.default_model,
         )
         self._workshop = Workshop(settings.worker_streams, self._make_generation)
-        self._keeper = LeaseKeeper(
-            JobQueue(self._writes, settings.retention_s * 1000), self._workshop, self.name, settings.lease_s
-        )
-        self._reader = JobReader(self._queue, self._blocking, self._workshop, self.name, settings.lease_s)
+        contact = Contact(settings.lease_s * CONTACT_GAP_SHARE)
+        renewing = JobQueue(self._writes, settings.retention_s * 1000)
+        self._keeper = LeaseKeeper(renewing, self._workshop, contact, self.name, settings.lease_s)
+        self._reader = JobReader(self._queue, self._blocking, self._workshop, contact, self.name, settings.lease_s)
         doorbell = Doorbell(self._workshop, self._reader, self._keeper)
         self._subscription = Subscription(settings.redis_url, doorbell, WATCHDOG_S)
         self._subscription.want(CONTROL)

@@ -9,6 +9,7 @@ import logging
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import Job, JobQueue
+from worker.contact import Contact
 from worker.outage import Outage
 from worker.workshop import Workshop
 
@@ -20,17 +21,23 @@ LONGEST_BLOCK_S = 2.0
 LONGEST_PAUSE_S = 1.0
 # Two renewals of three may come late before another worker takes the job.
 OVERDUE_SHARE = 0.9
+GIVEN_BACK_MS = 43_200_000
+"""A lease that seems to be over for half a day is one that was given back: Redis is told so then."""
 POLLS_PER_LEASE = 10
 
 
 class JobReader:
     """One task of one worker. `blocking` is a client of its own: its connection waits most of the time."""
 
-    def __init__(self, queue: JobQueue, blocking: Client, workshop: Workshop, worker: str, lease_s: float) -> None:
+    def __init__(  # noqa: PLR0917 - made in one place
+        self, queue: JobQueue, blocking: Client, workshop: Workshop, contact: Contact, worker: str, lease_s: float
+    ) -> None:
         self._queue = queue
         self._blocking = blocking
         self._workshop = workshop
+        self._contact = contact
         self._worker = worker
+        self._lease_s = lease_s
         self._overdue_ms = max(1, round(lease_s * 1000 * OVERDUE_SHARE))
         self._block_s = min(LONGEST_BLOCK_S, lease_s / POLLS_PER_LEASE)
         self._rung = asyncio.Event()
@@ -74,8 +81,12 @@ class JobReader:
 
     async def _look(self) -> None:
         self._rung.clear()
+        clock = asyncio.get_running_loop().time
+        is_steady = self._contact.lasted_s(clock()) >= self._lease_s
+        idle_ms = self._overdue_ms if is_steady else GIVEN_BACK_MS
         async with asyncio.timeout(REPLY_TIMEOUT_S):
-            overdue = await self._queue.take_over(self._worker, self._overdue_ms, self._workshop.room)
+            overdue = await self._queue.take_over(self._worker, idle_ms, self._workshop.room)
+        self._contact.note(clock())
         if overdue:
             logger.info("%d jobs taken over", len(overdue))
             self._workshop.start(overdue)

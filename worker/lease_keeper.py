@@ -8,6 +8,7 @@ import logging
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
+from worker.contact import Contact
 from worker.generation import Generation
 from worker.outage import Outage
 from worker.workshop import Workshop
@@ -15,6 +16,8 @@ from worker.workshop import Workshop
 logger = logging.getLogger(__name__)
 
 LEAST_TIMEOUT_S = 0.5
+RETRY_S = 0.3
+"""When Redis is back, all leases look as if they were over: the sooner they are renewed the better."""
 SLICE_LEASES = 100
 """Renewed in one round trip. Packing a thousand at once would hold up every chunk meanwhile."""
 
@@ -22,9 +25,10 @@ SLICE_LEASES = 100
 class LeaseKeeper:
     """Renews thrice in a lease time, and at once when asked."""
 
-    def __init__(self, queue: JobQueue, workshop: Workshop, worker: str, lease_s: float) -> None:
+    def __init__(self, queue: JobQueue, workshop: Workshop, contact: Contact, worker: str, lease_s: float) -> None:
         self._queue = queue
         self._workshop = workshop
+        self._contact = contact
         self._worker = worker
         self._period_s = lease_s / 3
         self._asked = asyncio.Event()
@@ -38,15 +42,16 @@ class LeaseKeeper:
         """Until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
-            begun = clock()
+            next_at = clock() + self._period_s
             self._asked.clear()
             try:
                 await self._renew_all()
                 self._outage.end()
             except (BrokerUnavailableError, TimeoutError) as error:
                 self._outage.note(error)
+                next_at = clock() + min(self._period_s, RETRY_S)
             try:
-                async with asyncio.timeout(max(0.0, begun + self._period_s - clock())):
+                async with asyncio.timeout(max(0.0, next_at - clock())):
                     await self._asked.wait()
             except TimeoutError:
                 pass
@@ -63,6 +68,7 @@ class LeaseKeeper:
         if not leased:
             return
         answers = await self._queue.renew(self._worker, [lease for _, lease in leased])
+        self._contact.note(asyncio.get_running_loop().time())
         for (generation, _), answer in zip(leased, answers, strict=True):
             if isinstance(answer, BrokerRefusedError):
                 logger.warning("lease of %s not renewed: %s", generation.job.stream_id, answer)

@@ -6,11 +6,11 @@ import pytest
 
 from contract.connection import Client, command_client
 from tests.broker import Broker
-from tests.stack import Simulator, Worker
+from tests.stack import Simulator, Worker, closing_all
 from tests.worker.stage import Desk
 
 # Short leases make quick tests; one this short is still twenty times what a busy machine needs to renew it.
-QUICK = {"MANYCAST_LEASE_S": "1", "PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error"}
+QUICK = {"MANYCAST_LEASE_S": "1", "MANYCAST_GRACE_S": "5", "PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error"}
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +35,10 @@ def desk(fragile_client: Client) -> Desk:
 @pytest.fixture
 def worker(fragile_broker: Broker, provider: Simulator) -> Iterator[Worker]:
     worker = Worker(fragile_broker.url, provider.url, **QUICK)
-    yield worker
-    worker.process.terminate()
-    worker.wait()
-    words = worker.output
-    worker.close()
+    with closing_all(worker):
+        yield worker
+        worker.process.terminate()
+        worker.wait()
+        words = worker.output
     assert "Traceback" not in words, words
     assert "Warning:" not in words, words

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import secrets
 import signal
@@ -10,14 +11,17 @@ from typing import Any
 
 import pytest
 
-from contract.connection import call_redis
+from contract.connection import Client, blocking_client, call_redis
 from contract.event import Event, Kind
+from contract.job_queue import Lease
 from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
+from contract.stream_log import Answer
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.conftest import QUICK
 from tests.worker.stage import Desk, counts, done, has_chunks, text, until
 
+LEASE_S = 1
 SLOW = {"chunks_per_s": 20, "chunks": 40, "seed": 7}
 
 
@@ -105,6 +109,43 @@ async def test_a_frozen_worker_writes_nothing_more_and_stops_its_provider(
     (at,) = [index for index, event in enumerate(events) if event.kind is Kind.RESTART]
     assert {event.position.epoch for event in events[:at]} == {1}
     assert {event.position.epoch for event in events[at:]} == {2}
+
+
+async def test_a_redis_that_was_away_for_longer_than_a_lease_is_no_lost_worker(
+    desk: Desk, pair: Pair, fragile_broker: Broker
+) -> None:
+    stream_ids = [await desk.submit("demo-long", simulator={**SLOW, "chunks": 80}) for _ in range(6)]
+    for stream_id in stream_ids:
+        await desk.events_until(stream_id, has_chunks(30))
+    os.kill(fragile_broker.pid, signal.SIGSTOP)
+    asyncio.get_running_loop().call_later(2 * LEASE_S, os.kill, fragile_broker.pid, signal.SIGCONT)
+    for stream_id in stream_ids:
+        events = await desk.finished(stream_id)
+        assert done(events)["status"] == "completed"
+        assert restarts(events) == []
+
+
+async def test_a_worker_that_has_just_found_redis_waits_for_owners_to_renew(
+    desk: Desk, fragile_client: Client, fragile_broker: Broker, provider: Simulator
+) -> None:
+    """A lease that is over: its owner could not reach Redis either, and is back as soon as the newcomer."""
+    stream_id = await desk.submit("demo-fast")
+    await desk.queue.open()
+    blocking = blocking_client(fragile_broker.url)
+    (job,) = await desk.queue.take(blocking, "owner", 1, 1000)
+    await blocking.aclose()
+    lease = Lease(job, (await desk.queue.claim(job, "owner", 2, 10)).epoch)
+    patient_s = 4
+    while not await fragile_client.xpending_range(JOBS, WORKERS_GROUP, "-", "+", 1, idle=1000 * patient_s):
+        await asyncio.sleep(0.01)
+    newcomer = Worker(fragile_broker.url, provider.url, **{**QUICK, "MANYCAST_LEASE_S": str(patient_s)})
+    with closing_all(newcomer):
+        # Its first job is its first word with the queue.
+        first = await desk.submit("demo-fast")
+        await desk.finished(first)
+        assert await desk.queue.renew("owner", [lease]) == [Answer.OK]
+        await until(lambda: stream_id in newcomer.output)
+    assert (await desk.meta(stream_id))["epoch"] == "2"
 
 
 async def test_a_run_that_ends_within_the_grace_is_not_given_back(desk: Desk, worker: Worker) -> None:
