@@ -225,10 +225,15 @@ class Hub:
             raise LogHoleError(feed.stream_id, last, record.last if record else START)
 
     async def refresh(self, feed: Feed) -> None:
-        """Makes sure that the tape has all that the log has by now, for at most as long as opening may take."""
+        """Makes sure that the tape has all that the log has by now.
+
+        Raises: BrokerUnavailableError where that takes longer than opening may: nobody knows then what the log has.
+        """
         self._read_log(feed)
         if read := self._reads.get(feed):
-            await asyncio.wait([read], timeout=self._limits.opening_s)
+            done, _ = await asyncio.wait([read], timeout=self._limits.opening_s)
+            if not done:
+                raise BrokerUnavailableError("the log could not be read in time")
 
     async def look_after(self, ping_interval_s: float) -> None:
         """Pings the viewers of feeds on which nothing happens, and looks whether Redis still has their streams: that

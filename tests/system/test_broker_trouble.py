@@ -95,6 +95,24 @@ async def test_a_broker_that_freezes_is_noticed_told_and_made_up_for(
         check_whole(watching, author)
 
 
+async def test_who_is_ahead_of_a_gateway_is_asked_back_and_not_told_of_a_gap_while_the_log_cannot_be_read(
+    http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
+) -> None:
+    async with Author(fragile_broker.url) as author:
+        await author.begin()
+        watching = Watching(http, gateways, author.stream_id)
+        await watching.until_all_have(1)
+        os.kill(fragile_broker.pid, signal.SIGSTOP)
+        try:
+            newcomer = await read_events(http, watching.urls[0], after="1-2")
+        finally:
+            os.kill(fragile_broker.pid, signal.SIGCONT)
+        assert (newcomer.status, newcomer.frames) == (200, [])
+        assert newcomer.retry_ms is not None
+        await author.end()
+        await watching.end()
+
+
 async def test_a_broker_that_is_killed_and_restarted_with_its_data_loses_no_viewer(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
 ) -> None:
