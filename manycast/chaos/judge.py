@@ -3,6 +3,7 @@
 The log in Redis is the truth; whether it is itself the provider's answer is looked at too.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,7 @@ from enum import StrEnum
 from contract.event import Event, Kind, Status
 from contract.position import START, Position
 from manycast.chaos.answer import read_answer
+from manycast.chaos.endings import may_end
 from manycast.chaos.sighting import Leftovers, Sighting, StreamRecord
 
 
@@ -23,6 +25,7 @@ class Wrong(StrEnum):
     LEAK = "keys leaked"
     FALSE = "false events"
     ANSWER = "wrong answers"
+    ENDING = "untrue endings"
     UNENDED = "streams without an end"
     TWICE = "runs begun twice"
     FALLEN = "processes that fell by themselves"
@@ -63,6 +66,9 @@ def _judge_log(record: StreamRecord, where: str) -> Iterator[Finding]:
         yield Finding(Wrong.FALSE, where, f"the log goes on after its done at {early.position}")
     if record.said - {record.status, "cancelling"}:
         yield Finding(Wrong.FALSE, where, f"a cancel was answered {sorted(record.said)}, it ended {record.status}")
+    done = json.loads(log[-1].data)
+    if done["status"] != record.status or not may_end(record.model, record.ending, record.may_be_cancelled):
+        yield Finding(Wrong.ENDING, where, f"status {record.status}, its done says {log[-1].data.decode()}")
     if record.status == Status.COMPLETED and record.answer is not None:
         found = read_answer(log)
         if found != record.answer:

@@ -14,6 +14,8 @@ from pathlib import Path
 from manycast.child import LAUNCHER, describe_exit
 
 END_LIMIT_S = 40.0
+INFANCY_S = 10.0
+"""Told to stop before it has learned to listen, a process just ends. It had nothing yet."""
 
 
 class Place:
@@ -29,6 +31,7 @@ class Place:
         self._environ = environ
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._started_at = 0.0
 
     async def start(self) -> None:
         """From the main thread only: on Linux the process ends with the thread that started it."""
@@ -42,7 +45,12 @@ class Place:
                 env=dict(self._environ),
                 start_new_session=True,
             )
+        self._started_at = asyncio.get_running_loop().time()
         self._watch = asyncio.create_task(self._replace_when_fallen(self._process))
+
+    @property
+    def _age_s(self) -> float:
+        return asyncio.get_running_loop().time() - self._started_at
 
     async def _replace_when_fallen(self, process: asyncio.subprocess.Process) -> None:
         status = await process.wait()
@@ -64,7 +72,7 @@ class Place:
         if status is None:
             self.falls.append(f"did not stop within {END_LIMIT_S:g} s, see {self.log_path}")
             await self._end(signal.SIGKILL)
-        elif status != 0:
+        elif status != 0 and not (status == -signal.SIGTERM and self._age_s < INFANCY_S):
             self.falls.append(f"was told to stop: {describe_exit(status)}, see {self.log_path}")
 
     async def _end(self, number: signal.Signals) -> int | None:

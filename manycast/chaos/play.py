@@ -29,7 +29,7 @@ class Play:
     def __init__(
         self, plan: StreamPlan, seed: int, gateways: Sequence[Transport], provider: Transport, ledger: Ledger
     ) -> None:
-        self.record = StreamRecord(plan.name, plan.model)
+        self.record = StreamRecord(plan.name, plan.model, may_be_cancelled=plan.may_be_cancelled)
         self._plan = plan
         self._seed = seed
         self._gateways = gateways

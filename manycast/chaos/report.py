@@ -28,8 +28,9 @@ class Tally:
     restarts: int = 0
     findings: list[Finding] = field(default_factory=list)
 
-    def count(self, record: StreamRecord, outcome: str) -> None:
-        self.outcomes[outcome] += 1
+    def count(self, record: StreamRecord) -> None:
+        failed = "failed: " if record.status == "failed" else ""
+        self.outcomes[failed + (record.ending or "unknown")] += 1
         self.restarts += sum(event.kind is EventKind.RESTART for event in record.log)
         for sighting in record.sightings:
             self.viewers += 1

@@ -1,7 +1,6 @@
 """A run of chaos, from the first process to the verdict: traffic and faults side by side, then calm, then the count."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -108,7 +107,7 @@ class Traffic:
 
     def _judge(self, record: StreamRecord) -> None:
         self.known |= record.ids
-        self._tally.count(record, _outcome(record))
+        self._tally.count(record)
         self._tally.findings += judge_stream(record)
 
     async def settle(self) -> None:
@@ -120,11 +119,3 @@ class Traffic:
         for result in results:
             if isinstance(result, Exception):
                 raise result
-
-
-def _outcome(record: StreamRecord) -> str:
-    """Its status, and where it failed, why."""
-    if not record.log or record.status != "failed":
-        return record.status or "unknown"
-    error = json.loads(record.log[-1].data).get("error") or {}
-    return f"failed: {error.get('code')}"

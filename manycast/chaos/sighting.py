@@ -1,5 +1,6 @@
 """What was seen and what there is: the evidence that the judge compares. Pure: no I/O."""
 
+import json
 from dataclasses import dataclass, field
 
 from contract.event import Event
@@ -51,10 +52,18 @@ class StreamRecord:
     model: str
     ids: set[str] = field(default_factory=set)
     status: str = ""
+    may_be_cancelled: bool = False
     log: list[Event] = field(default_factory=list)
     answer: list[str] | None = None
     said: set[str] = field(default_factory=set)
     sightings: list[Sighting] = field(default_factory=list)
+
+    @property
+    def ending(self) -> str:
+        """Its status, or where it failed, the code of its error; empty where nothing is known of it."""
+        if self.status != "failed" or not self.log:
+            return self.status
+        return str((json.loads(self.log[-1].data).get("error") or {}).get("code"))
 
     @property
     def id(self) -> str:

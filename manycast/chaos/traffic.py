@@ -68,6 +68,10 @@ class StreamPlan:
     def model(self) -> str:
         return str(self.body["model"])
 
+    @property
+    def may_be_cancelled(self) -> bool:
+        return self.cancel_after_s is not None or "when_unwatched" in self.body.get("manycast", {})
+
 
 def plan_stream(seed: int, number: int) -> StreamPlan:
     """The stream of that number; streams are independent of each other, so that a run may be of any length."""

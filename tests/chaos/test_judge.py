@@ -52,7 +52,7 @@ def record() -> StreamRecord:
     """One viewer from the start, one from the middle of the first epoch, one that came for nothing more."""
     log = log_of_two_epochs()
     viewers = [viewer_of(log), viewer_of(log, Position(1, 2)), viewer_of(log, log[-1].position)]
-    return StreamRecord("s", "demo", {"x"}, "completed", log, [ANSWER], {"cancelling"}, viewers)
+    return StreamRecord("s", "demo", {"x"}, "completed", False, log, [ANSWER], {"cancelling"}, viewers)
 
 
 def found(record: StreamRecord) -> list[tuple[Wrong, int]]:
@@ -131,6 +131,29 @@ def never_end(record: StreamRecord) -> None:
     record.status = "running"
 
 
+def end_otherwise_than_it_says(record: StreamRecord) -> None:
+    record.status, record.may_be_cancelled = "cancelled", True
+
+
+def end_as_nobody_asked(record: StreamRecord) -> None:
+    record.status = "cancelled"
+    change_done(record, {"status": "cancelled"})
+
+
+def fail_for_a_reason_that_is_none(record: StreamRecord) -> None:
+    record.status = "failed"
+    change_done(record, {"status": "failed", "error": {"code": "upstream_invalid"}})
+
+
+def complete_what_cannot_be_completed(record: StreamRecord) -> None:
+    record.model = "fault-drop"
+
+
+def change_done(record: StreamRecord, done: dict[str, object]) -> None:
+    record.log[-1] = Event(record.log[-1].position, Kind.DONE, json.dumps(done).encode())
+    record.sightings = []
+
+
 def begin_twice(record: StreamRecord) -> None:
     record.ids.add("y")
 
@@ -157,6 +180,10 @@ FAULTS: list[tuple[Callable[[StreamRecord], None], list[tuple[Wrong, int]]]] = [
     (go_on_after_done, [(Wrong.FALSE, 1)]),
     (change_the_answer, [(Wrong.ANSWER, 1)]),
     (never_end, [(Wrong.UNENDED, 1)]),
+    (end_otherwise_than_it_says, [(Wrong.ENDING, 1)]),
+    (end_as_nobody_asked, [(Wrong.ENDING, 1)]),
+    (fail_for_a_reason_that_is_none, [(Wrong.ENDING, 1)]),
+    (complete_what_cannot_be_completed, [(Wrong.ENDING, 1)]),
     (begin_twice, [(Wrong.TWICE, 1)]),
     (lie_about_a_cancel, [(Wrong.FALSE, 1)]),
     (be_told_that_it_is_lost, [(Wrong.FALSE, 1)]),
