@@ -33,9 +33,10 @@ GATEWAY = {
     "MANYCAST_DRAIN_RETRY_WINDOW_MS": "500",
     "MANYCAST_RETENTION_S": str(RETENTION_S),
 }
-# Gateways differ: one forgets early and reads old events from Redis, one gives each viewer a task.
+# Gateways differ: one never looks at a quiet stream now and then, which would make up late for what was missed; one
+# forgets early, and reads old events from Redis; one gives each viewer a task.
 GATEWAY_KINDS: tuple[dict[str, str], ...] = (
-    {},
+    {"MANYCAST_PING_INTERVAL_S": "3600"},
     {"MANYCAST_TAPE_LIMIT_BYTES": "8000"},
     {"MANYCAST_HTTP_PROTOCOL": "httptools"},
 )

@@ -73,6 +73,27 @@ async def test_a_subscription_that_is_cut_misses_nothing(
     await client.aclose()
 
 
+async def test_what_was_said_while_a_subscription_was_cut_is_seen_though_nothing_follows(
+    http: httpx2.AsyncClient, fragile_broker: Broker
+) -> None:
+    client = command_client(fragile_broker.url)
+    # No look at the log now and then, which would find it too, but late.
+    gateway = Gateway(fragile_broker.url, MANYCAST_PING_INTERVAL_S="3600")
+    with closing_all(gateway):
+        async with Author(fragile_broker.url) as author:
+            await author.begin()
+            watching = Watching(http, [gateway], author.stream_id)
+            await watching.until_all_have(1)
+            for at in range(10):
+                await client.client_kill_filter(_type="pubsub")
+                await author.say(f"{at} ")
+                await watching.until_all_have(2 + at)
+            await author.end()
+            await watching.end()
+            check_whole(watching, author)
+    await client.aclose()
+
+
 async def test_a_broker_that_freezes_is_noticed_told_and_made_up_for(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
 ) -> None:
