@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from getpass import getuser
 from pathlib import Path
+from urllib.request import urlopen
 
-from bench.program import HERE, OTHER_CORE, SERVER_CORE, BenchError, Program, free_port
+from bench.program import DEADLINE_S, HERE, OTHER_CORE, SERVER_CORE, BenchError, Program, free_port
 from contract.connection import command_client
 from contract.job_queue import JobQueue, Policy, Submission
 from contract.keys import StreamKeys
@@ -125,9 +126,22 @@ def nchan(_: Path, __: int) -> Iterator[Target]:
         while len(server.pids) < 2:
             # nginx listens before it has forked the process that works.
             time.sleep(0.02)
+        _wait_for_store(port)
         head = "Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %l\r\n\r\n"
         send = f"POST /publish/{STREAM} HTTP/1.1\r\n{head}%p"
         yield Target(port, f"/watch/{STREAM}", "http", port, send, None, {"server": server, "redis": broker})
+
+
+def _wait_for_store(port: int) -> None:
+    """nginx listens before it has found its Redis, and refuses what is published until then."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/publish/readiness", data=b"x", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise BenchError("nchan does not find its Redis")
 
 
 @contextmanager
