@@ -46,6 +46,7 @@ WORKLOADS = {
             "in-flight", "500 join a stream in flight, 200 ev/s", HISTORY, 1, 500, 2000, 200, 225, 0, 1000, True, 500
         ),
         Workload("stalled", "50 of 500 read nothing, 4 kB, 100 ev/s", HISTORY, 1, 500, 400, 100, 4000, 50),
+        Workload("mute", "200 of 400 read nothing, 2,000 chunks", HISTORY, 1, 400, 2000, 100, 225, 200),
         Workload("idle", "10,000 viewers, nothing happens", FAST, viewers=10000, events=0),
     )
 }
