@@ -11,10 +11,10 @@ from tests.viewers import Response, read_events, until
 
 
 async def test_a_viewer_gets_all_although_the_stream_was_let_go_while_it_came(
-    http: httpx2.AsyncClient, broker: Broker
+    http: httpx2.AsyncClient, workerless_broker: Broker
 ) -> None:
-    with closing_all(gateway := Gateway(broker.url, MANYCAST_LINGER_S="0")):
-        async with Author(broker.url) as author:
+    with closing_all(gateway := Gateway(workerless_broker.url, MANYCAST_LINGER_S="0")):
+        async with Author(workerless_broker.url) as author:
             await author.begin()
             response = Response()
             url = f"{gateway.url}/v1/streams/{author.stream_id}/events"

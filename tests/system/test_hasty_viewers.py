@@ -22,10 +22,10 @@ def ask_and_hang_up(url: str) -> None:
 
 
 async def test_viewers_who_hang_up_before_they_are_answered_leave_once(
-    http: httpx2.AsyncClient, broker: Broker
+    http: httpx2.AsyncClient, workerless_broker: Broker
 ) -> None:
-    async with Author(broker.url) as author:
-        with closing_all(gateway := Gateway(broker.url)):
+    async with Author(workerless_broker.url) as author:
+        with closing_all(gateway := Gateway(workerless_broker.url)):
             await author.begin()
             url = f"{gateway.url}/v1/streams/{author.stream_id}"
             for _ in range(HASTY):

@@ -205,7 +205,7 @@ async def test_a_run_that_ended_while_redis_was_away_is_written_when_it_is_back(
 async def test_a_worker_stops_cleanly_while_redis_is_away(
     desk: Desk, fragile_broker: Broker, provider: Simulator
 ) -> None:
-    worker = Worker(fragile_broker.url, provider.url, **QUICK, MANYCAST_GRACE_S="0.5")
+    worker = Worker(fragile_broker.url, provider.url, **{**QUICK, "MANYCAST_GRACE_S": "0.5"})
     with closing_all(worker):
         stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20})
         await desk.events_until(stream_id, has_chunks(3))
