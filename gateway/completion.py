@@ -4,7 +4,6 @@ OpenAI's own rule: within `delta`, texts are joined, lists are merged by `index`
 """
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from contract.event import Chunk, Event, Kind, merge_chunk
@@ -23,10 +22,6 @@ class CompletionFold:
         self._top: Chunk = {}
         self._choices: dict[int, dict[str, Any]] = {}
         self.done: dict[str, Any] | None = None
-
-    def add_all(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self.add(event)
 
     def add(self, event: Event) -> None:
         """One event of the log."""
