@@ -11,6 +11,7 @@ import { watchShared } from "./shared.js";
 import { describeCost, describeEnd, describeGap, describeRestart, describeState, quoteError } from "./words.js";
 
 const FINAL = new Set(["ended", "gone", "refused"]);
+const UNDER_WAY = new Set(["connecting", "queued", "waiting", "streaming"]);
 const NO_WORKER_CHECK_MS = 2000;
 
 export class Reply {
@@ -26,6 +27,7 @@ export class Reply {
     this.views = [];
     this.done = null;
     this.over = false;
+    this.stopping = false; // Stop was pressed, and the end has not come yet
     this.note = make("p", { class: "note", hidden: true });
     this.choices = make("div", { class: "choices" });
     this.state = make("p", { class: "state" });
@@ -59,8 +61,10 @@ export class Reply {
 
   /** Ask the server to end the run; the end itself comes by the stream, as everyone sees it. */
   async stop() {
+    this.stopping = true;
     this.#enter("stopping");
     await cancelStream(this.id).catch((refusal) => {
+      this.stopping = false;
       this.state.textContent = refusal.message;
       announce(refusal.message);
     });
@@ -120,9 +124,10 @@ export class Reply {
     this.hooks.startedOver?.();
   }
 
-  #enter(state) {
+  #enter(entered) {
     clearTimeout(this.check);
-    if (state === "closed") return;
+    if (entered === "closed") return;
+    const state = this.stopping && UNDER_WAY.has(entered) ? "stopping" : entered; // words may still come until the end
     this.element.dataset.state = state;
     if (FINAL.has(state)) return this.#settle(state);
     this.#say(describeState(state));

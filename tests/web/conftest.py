@@ -83,7 +83,7 @@ async def serving(peer: Peer) -> AsyncIterator[Peer]:
         peer.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         running = asyncio.create_task(server.serve(sockets=[listener]))
         yield peer
-        peer.say("")
+        peer.hang_up()
         server.should_exit = True
         server.force_exit = True
         await running

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+PATIENCE_S = 15
+
 
 def sse(name: str, data: Any, position: str | None = None) -> str:
     head = f"id: {position}\n" if position else ""
@@ -56,10 +58,18 @@ class Peer:
     def tell(self, *answers: int | str) -> None:
         self.answers = list(answers)
 
-    def say(self, text: str) -> None:
-        """More of every open answer; an empty text ends it."""
+    async def say(self, text: str) -> None:
+        """More of every open answer, as soon as there is one: what is said to nobody would be lost."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not self._open:
+                await asyncio.sleep(0.01)
         for line in self._open:
             line.put_nowait(text)
+
+    def hang_up(self) -> None:
+        """The end of every open answer."""
+        for line in self._open:
+            line.put_nowait("")
 
     async def events(self, request: Request) -> Response:
         self.asked.append(request.headers.get("last-event-id") or request.query_params.get("after"))

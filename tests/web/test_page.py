@@ -50,10 +50,10 @@ async def test_an_answer_grows_as_markdown_and_ends_with_its_cost(page: Page, pe
     peer.tell(sse("ping", {"state": "waiting"}) + "…")
     await ask(page, peer)
     await expect(page.locator(".state")).to_contain_text("Waiting for the first words")
-    peer.say(START + chunk(2, content="One **bo") + chunk(3, content="ld** word"))
+    await peer.say(START + chunk(2, content="One **bo") + chunk(3, content="ld** word"))
     await expect(page.locator(".text strong")).to_have_text("bold")
     await expect(page.locator("#stop")).to_be_visible()
-    peer.say(done("1-4"))
+    await peer.say(done("1-4"))
     await expect(page.locator(".cost")).to_have_text("first words after 0.8 s · 4.0 s in all")
     await expect(page.locator("#send")).to_be_visible()
 
@@ -83,7 +83,7 @@ async def test_half_a_character_waits_for_its_other_half(page: Page, peer: Peer,
     await ask(page, peer)
     await expect(page.locator(".text")).to_contain_text("What is")
     assert await page.locator(".text").evaluate("text => text.textContent.isWellFormed()")
-    peer.say(chunk(3, content="\ude80 up") + done("1-4"))
+    await peer.say(chunk(3, content="\ude80 up") + done("1-4"))
     await expect(page.locator(".text")).to_have_text("What is 🚀 up")
 
 
@@ -91,9 +91,10 @@ async def test_a_restart_says_why_the_text_began_again(page: Page, peer: Peer) -
     peer.tell(START + chunk(2, content="first try\n") + "…")
     await ask(page, peer)
     await expect(page.locator(".text")).to_have_text("first try")
-    peer.say(sse("restart", {"epoch": 2, "reason": "worker_lost"}, "2-1"))
+    await peer.say(sse("restart", {"epoch": 2, "reason": "worker_lost"}, "2-1"))
     await expect(page.locator(".note")).to_contain_text("The worker was lost")
-    peer.say(sse("start", {"stream": "s", "epoch": 2, "chunk": {}}, "2-2") + chunk(3, epoch=2, content="second\n"))
+    second = sse("start", {"stream": "s", "epoch": 2, "chunk": {}}, "2-2")
+    await peer.say(second + chunk(3, epoch=2, content="second\n"))
     await expect(page.locator(".text")).to_have_text("second")
 
 
@@ -124,9 +125,9 @@ async def test_reasoning_is_folded_and_tool_calls_show_as_they_form(page: Page, 
     await ask(page, peer)
     await expect(page.locator(".reasoning summary")).to_have_text("Thinking…")
     await expect(page.locator(".reasoning .plain")).to_be_hidden()
-    peer.say(chunk(3, tool_calls=[call]))
+    await peer.say(chunk(3, tool_calls=[call]))
     await expect(page.locator(".tool pre")).to_have_text('{"word":')
-    peer.say(chunk(4, tool_calls=[rest]) + done("1-5"))
+    await peer.say(chunk(4, tool_calls=[rest]) + done("1-5"))
     await expect(page.locator(".tool pre")).to_have_text('{\n  "word": "x"\n}')
     await expect(page.locator(".reasoning summary")).to_have_text("Thoughts")
 
@@ -144,22 +145,37 @@ async def test_escape_stops_and_shift_enter_breaks_the_line(page: Page, peer: Pe
     await expect(page.locator(".text")).to_have_text("some")
     await page.keyboard.press("Escape")
     await expect(page.locator(".reply")).to_have_attribute("data-state", "stopping")
-    peer.say(done("1-3", "cancelled"))
+    await peer.say(done("1-3", "cancelled"))
     await expect(page.locator(".state")).to_have_text("Stopped.")
     assert peer.cancelled == ["s1"]
 
 
 async def test_stop_is_heard_before_the_run_has_been_taken(page: Page, peer: Peer) -> None:
     peer.admitting.clear()
-    peer.tell(START + chunk(2, content="x") + "…")
+    peer.tell(START + chunk(2, content="x\n") + "…")
     await ask(page, peer)
     await expect(page.locator(".state")).to_have_text("Sending…")
     await page.keyboard.press("Escape")
     peer.admitting.set()
-    await expect(page.locator(".reply")).to_have_attribute("data-state", "stopping")
-    peer.say(done("1-3", "cancelled"))
+    await expect(page.locator(".text")).to_have_text("x")
+    await expect(page.locator(".state")).to_have_text("Stopping…")
+    await peer.say(done("1-3", "cancelled"))
     await expect(page.locator(".state")).to_have_text("Stopped.")
     assert peer.cancelled == ["s1"]
+
+
+async def test_it_goes_on_saying_that_it_stops_while_words_still_come(page: Page, peer: Peer) -> None:
+    peer.tell(sse("ping", {"state": "waiting"}) + "…")
+    await ask(page, peer)
+    await expect(page.locator(".state")).to_contain_text("Waiting for the first words")
+    await page.click("#stop")
+    await expect(page.locator(".state")).to_have_text("Stopping…")
+    await peer.say(START + sse("ping", {"state": "streaming"}) + chunk(2, content="more\n"))
+    await expect(page.locator(".text")).to_have_text("more")
+    await expect(page.locator(".state")).to_have_text("Stopping…")
+    await expect(page.locator(".state")).to_be_visible()
+    await peer.say(done("1-3", "cancelled"))
+    await expect(page.locator(".state")).to_have_text("Stopped.")
 
 
 async def test_a_conversation_is_kept_and_goes_along_as_context(page: Page, peer: Peer) -> None:
@@ -238,12 +254,12 @@ async def test_scrolling_up_lets_go_and_the_button_comes_back(page: Page, peer: 
     await page.hover("main")
     await page.mouse.wheel(0, -600)
     await page.wait_for_function(f"() => !({at_end})()")
-    peer.say(chunk(3, content="line\n\n" * 20))
+    await peer.say(chunk(3, content="line\n\n" * 20))
     await expect(page.locator("#below")).to_be_visible()
     assert not await page.evaluate(at_end)
     await page.click("#below")
     await page.wait_for_function(at_end)
-    peer.say(chunk(4, content="line\n\n" * 20))
+    await peer.say(chunk(4, content="line\n\n" * 20))
     await expect(page.locator(".text p")).to_have_count(120)
     await page.wait_for_function(at_end)
 
@@ -284,7 +300,7 @@ async def test_the_watch_page_shows_a_late_viewer_everything_and_replays_it(page
     await expect(page.locator(".text")).to_have_text("all of it")
     await expect(page.locator("#viewers")).to_have_text("3 watching")
     await expect(page.locator("#live")).to_be_visible()
-    peer.say(done("1-4"))
+    await peer.say(done("1-4"))
     await expect(page.locator("#live")).to_be_hidden()
     await page.click("text=Replay")
     await expect(page.locator(".text")).to_have_text("all ")

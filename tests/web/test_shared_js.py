@@ -48,14 +48,14 @@ async def test_tabs_share_one_line_and_a_late_one_misses_nothing(page: Page, pee
     first, second = [await tab(page.context, peer) for _ in range(2)]
     await told(first, "a")
     await told(second, "a")
-    peer.say(chunk("b", "1-3"))
+    await peer.say(chunk("b", "1-3"))
     await told(first, "ab")
     late = await tab(page.context, peer)
     resumed = await tab(page.context, peer, after="1-2")
     await told(late, "ab")
     await told(resumed, "b")
     await expect(late).to_have_title("7")
-    peer.say(sse("restart", {"epoch": 2, "reason": "worker_lost"}, "2-1") + chunk("c", "2-2") + done("2-3"))
+    await peer.say(sse("restart", {"epoch": 2, "reason": "worker_lost"}, "2-1") + chunk("c", "2-2") + done("2-3"))
     for each in (first, second, late):
         await told(each, "ab|c.")
         assert await each.evaluate("viewer.finished.then((done) => [done.status, viewer.state])") == [
@@ -71,7 +71,7 @@ async def test_a_tab_that_is_closed_leaves_the_others_their_line(page: Page, pee
     await told(first, "a")
     await told(second, "a")
     await first.close()
-    peer.say(chunk("b", "1-3"))
+    await peer.say(chunk("b", "1-3"))
     await told(second, "ab")
     assert peer.asked == [None]
     await second.evaluate("viewer.close()")  # the tab stays, and with it the worker
