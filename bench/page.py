@@ -70,7 +70,7 @@ async def measure(browser: Browser, name: str, chunks_per_s: int | None) -> None
         if chunks_per_s:
             await page.wait_for_selector(".reply")
             for event in rest:
-                peer.say(event)
+                await peer.say(event)
                 await asyncio.sleep(1 / chunks_per_s)
         await page.wait_for_selector('.reply[data-state="ended"][aria-busy="false"]', timeout=60_000)
         tasks: list[float] = await page.evaluate("tasks")
