@@ -2,12 +2,16 @@
  * The gateway's HTTP surface, as far as the page uses it (docs/protocol.md, section 5). Events come by manycast.js.
  */
 
-/** The gateway said no, or could not be reached (`status` 0). `message` is fit for people. */
+/**
+ * The gateway said no, or could not be reached (`status` 0). `message` is fit for people; `retryAfter` is seconds, or null
+ * where it did not say when to ask again.
+ */
 export class Refusal extends Error {
-  constructor(status, error) {
+  constructor(status, error, retryAfter = null) {
     super(error.message);
     this.status = status;
     this.code = error.code ?? null;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -19,9 +23,24 @@ async function call(method, url, body, headers = {}) {
   const answer = await fetch(url, options).catch(() => null);
   if (answer === null) throw new Refusal(0, { message: "The server cannot be reached.", code: "unreachable" });
   const data = await answer.json().catch(() => null);
-  if (answer.ok && data !== null) return data;
-  throw new Refusal(answer.status, data?.error ?? { message: `The server answered with status ${answer.status}.` });
+  if (answer.status === 204 || (answer.ok && data !== null)) return data;
+  const error = data?.error ?? { message: `The server answered with status ${answer.status}.` };
+  throw new Refusal(answer.status, error, Number(answer.headers.get("retry-after")) || null);
 }
+
+/**
+ * Who we are to the gateway: `{caller, may_start, sign_in, message}`; null where it does not say (an older one, or none).
+ * What proves it is a cookie that no script can read.
+ */
+export async function readAdmission() {
+  const admission = await call("GET", "/v1/session").catch(() => null);
+  return typeof admission?.may_start === "boolean" ? admission : null;
+}
+
+/** Answers as `readAdmission`. `secret`: the password, or an API key. */
+export const signIn = (secret) => call("POST", "/v1/session", { secret });
+
+export const signOut = () => call("DELETE", "/v1/session");
 
 /**
  * Start a run. Takes an OpenAI chat-completions body; answers `{id, status, urls}`. `key` names this one question: where

@@ -66,6 +66,7 @@ export class Composer {
   }
 
   #show() {
+    this.form.classList.toggle("busy", this.busy);
     this.send.hidden = this.busy;
     this.stop.hidden = !this.busy;
     this.send.disabled = this.field.value.trim() === "";

@@ -6,6 +6,7 @@ import { startStream } from "./api.js";
 import { Composer } from "./composer.js";
 import { Conversations, newConversation, openStorage, randomId, toMessages } from "./conversations.js";
 import { copyButton, find, iconButton, make } from "./element.js";
+import { Entrance } from "./entrance.js";
 import { drawIcons, icon } from "./icons.js";
 import { loadMarkdown } from "./markdown.js";
 import { Question } from "./question.js";
@@ -18,6 +19,7 @@ import { describeSurroundings } from "./surroundings.js";
 import { describeState, describeViewers } from "./words.js";
 
 const TITLE_LENGTH = 60;
+const NOT_LET_IN = new Set(["missing_api_key", "invalid_api_key", "not_this_machine"]);
 
 class Chat {
   /** @param {Promise} ready  what must be there before an answer can be shown */
@@ -32,8 +34,11 @@ class Chat {
       stop: () => this.stop(),
       editLast: () => this.question?.edit(),
     });
+    this.entrance = new Entrance({ entered: () => this.#enter() });
+    this.look = () => {}; // at what is offered
     this.reply = null; // the last answer
     this.question = null; // the last question
+    this.unanswered = null; // the turn that was refused for want of a name
   }
 
   /** Show the conversation that the address names, or an empty one. */
@@ -49,7 +54,12 @@ class Chat {
     this.refresh();
     this.follower.follow();
     closeSidebar();
-    if (matchMedia("(hover: hover)").matches) find("#question").focus(); // on a phone the keyboard would open
+    this.#focus();
+  }
+
+  #focus() {
+    if (!matchMedia("(hover: hover)").matches) return; // on a phone the keyboard would open
+    find(this.entrance.open ? "#question" : "#secret").focus();
   }
 
   async ask(text) {
@@ -80,8 +90,8 @@ class Chat {
     try {
       const { id } = await startStream({ ...this.settings.request, messages }, randomId());
       turn.stream = id;
-    } catch (refusal) {
-      turn.done = { status: "failed", error: { message: refusal.message, code: refusal.code } };
+    } catch ({ status, message, code, retryAfter }) {
+      turn.done = { status: "failed", error: { message, code, http_status: status, retry_after_s: retryAfter, refused: true } };
     }
     sending.remove();
     conversation.turns.push(turn);
@@ -92,6 +102,21 @@ class Chat {
     if (this.stopAsked) this.stop();
     this.refresh();
     this.follower.follow();
+    if (turn.done && NOT_LET_IN.has(turn.done.error.code)) this.#wait(turn);
+  }
+
+  /** What was asked in vain is asked again as soon as this browser may. */
+  async #wait(turn) {
+    this.unanswered = turn;
+    await this.entrance.look();
+    this.#focus();
+  }
+
+  #enter() {
+    this.look();
+    this.#focus();
+    if (this.unanswered && this.unanswered === this.conversation.turns.at(-1)) this.#again();
+    this.unanswered = null;
   }
 
   /** Take back everything from the last question, or from its answer, and ask again. */
@@ -172,6 +197,7 @@ async function main() {
   drawIcons();
   const ready = loadMarkdown();
   const chat = new Chat(openStorage(), ready);
+  chat.entrance.look();
   find("#new").addEventListener("click", () => (location.hash ? (location.hash = "") : chat.open()));
   find("#open-settings").addEventListener("click", () => chat.settings.open());
   find("#model").addEventListener("change", (event) => chat.settings.keep({ model: event.target.value }));
@@ -182,7 +208,7 @@ async function main() {
   chat.open();
   addEventListener("hashchange", () => chat.open());
   addEventListener("storage", () => chat.refresh()); // another tab kept something
-  describeSurroundings({ plain, models: (ids) => offerModels(chat.settings, ids) });
+  chat.look = describeSurroundings({ plain, models: (ids) => offerModels(chat.settings, ids) });
   document.documentElement.dataset.ready = "";
 }
 

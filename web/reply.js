@@ -167,6 +167,6 @@ export class Reply {
   #describeFault(what, error) {
     const retry = this.hooks.retry && make("button", { type: "button", onclick: this.hooks.retry }, icon("again"), "Try again");
     const words = make("p", { class: "words" }, quoteError(error));
-    return make("div", { class: "fault" }, make("div", {}, make("strong", {}, what), words), retry);
+    return make("div", { class: error?.refused ? "fault mild" : "fault" }, make("div", {}, make("strong", {}, what), words), retry);
   }
 }

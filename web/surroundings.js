@@ -10,12 +10,13 @@ const SIMULATOR = "manycast-simulator";
 const CHECK_MS = { well: 30_000, trouble: 3000 };
 
 /**
- * Fills `#hint` and `#trouble`, and keeps them true.
+ * Fills `#hint` and `#trouble`, and keeps them true. Answers how to look again at once.
  *
  * @param {object} options  `plain`: markdown is not installed; `models(ids)`: called when what is offered changes
  */
 export function describeSurroundings({ plain = false, models: onModels = () => {} } = {}) {
   let offered = "";
+  let timer = 0;
   const check = async () => {
     const [models, readiness] = await Promise.all([readModels().catch(() => null), readReadiness()]);
     const ids = (models ?? []).map((model) => model.id);
@@ -24,13 +25,15 @@ export function describeSurroundings({ plain = false, models: onModels = () => {
     const trouble = describeTrouble(readiness);
     show("#trouble", trouble);
     if (models) show("#hint", [simulated(models) && SIMULATED, plain && PLAIN].filter(Boolean).join(" "));
-    setTimeout(look, trouble || ids.length === 0 ? CHECK_MS.trouble : CHECK_MS.well);
+    clearTimeout(timer);
+    timer = setTimeout(look, trouble || ids.length === 0 ? CHECK_MS.trouble : CHECK_MS.well);
   };
   const look = () => {
     if (document.visibilityState === "visible") return check();
     document.addEventListener("visibilitychange", look, { once: true });
   };
   check();
+  return check;
 }
 
 const SIMULATED = "A simulator answers here: no real model is connected.";

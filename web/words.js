@@ -31,6 +31,18 @@ const OWN_CODES = {
   stream_lost: "The broker lost this answer.",
 };
 
+/** Why the gateway took no question. */
+const REFUSALS = {
+  missing_api_key: "Sign in to have this answered.",
+  invalid_api_key: "Sign in to have this answered.",
+  not_this_machine: "This server takes no questions from here.",
+  cross_site: "This server takes no questions from this page.",
+  model_not_allowed: "You may not ask this model.",
+  rate_limit_exceeded: "That was one question too many for now.",
+  too_many_runs: "Too many answers are being written for you at once.",
+  unreachable: "The question did not get through.",
+};
+
 /** A state of the viewer (manycast.d.ts), or one of the page's own: `no_worker`, `stopping`. */
 export const describeState = (state) => STATES[state] ?? "";
 
@@ -38,15 +50,31 @@ export const describeState = (state) => STATES[state] ?? "";
 export function describeEnd({ status, finish_reason, error }) {
   if (STATES[status]) return STATES[status]; // kept from a stream that was gone or refused
   if (status === "cancelled") return "Stopped.";
+  if (error?.refused) return REFUSALS[error.code] ?? "The question was not taken.";
   if (status === "failed") return OWN_CODES[error?.code] ?? (error?.http_status ? "The provider refused." : "The answer failed.");
   return CUT[finish_reason] ?? "";
 }
 
-/** The provider's own words about a failure, or "". */
+/** The provider's own words about a failure, or the gateway's about a refusal; or "". */
 export function quoteError(error) {
   if (!error) return "";
+  if (error.refused) return [error.message, describeRetry(error.retry_after_s)].filter(Boolean).join(" ");
   const source = [error.http_status, error.code].filter(Boolean).join(", ");
   return [error.message, source && `(${source})`].filter(Boolean).join(" ");
+}
+
+/** "Try again in 20 s."; "" where nobody said when. */
+export function describeRetry(seconds) {
+  if (!seconds) return "";
+  return `Try again in ${seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`}.`;
+}
+
+/** Under which name one is known here; "" where one has none. */
+export function describeCaller(caller) {
+  if (!caller) return "";
+  if (caller === "person") return "Signed in with the password";
+  if (caller.startsWith("key:")) return `Signed in with the key “${caller.slice(4)}”`;
+  return `Signed in as ${caller.replace(/^user:/, "")}`;
 }
 
 /** @param {string} reason  of the `restart` event */

@@ -17,6 +17,19 @@ def sse(name: str, data: Any, position: str | None = None) -> str:
     return f"{head}event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
+SIGNED_IN: dict[str, Any] = {"caller": "key:ann", "may_start": True, "sign_in": False, "message": None}
+SIGNED_OUT: dict[str, Any] = {
+    "caller": None,
+    "may_start": False,
+    "sign_in": True,
+    "message": "To start runs here, sign in.",
+}
+
+
+def refuse(status: int, code: str, why: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"error": {"message": why, "type": "x", "param": None, "code": code}}, status, headers)
+
+
 class Peer:
     """Answers each request for events with the next of `answers`: a status, or the text of a 200.
 
@@ -27,9 +40,12 @@ class Peer:
     def __init__(self) -> None:
         self.answers: list[int | str] = [404]
         self.status: tuple[int, dict[str, Any]] = (200, {"status": "running", "position": "0-0"})
-        self.refusal: tuple[int, dict[str, Any]] | None = None
+        self.refusal: Response | None = None
         self.models = [{"id": "m", "object": "model", "created": 0, "owned_by": "somebody"}]
         self.readiness = {"ready": True, "redis": True, "workers": 1, "draining": False}
+        self.admission: dict[str, Any] | None = None
+        """What it says of who asks; None: it is older than the question."""
+        self.secret = "correct horse"
         self.asked: list[str | None] = []
         self.bodies: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
@@ -43,9 +59,11 @@ class Peer:
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/v1/streams", self.start, methods=["POST"]),
+            Route("/v1/streams", self.list_none),
             Route("/v1/streams/{id}/events", self.events),
             Route("/v1/streams/{id}/cancel", self.cancel, methods=["POST"]),
             Route("/v1/streams/{id}", self.describe),
+            Route("/v1/session", self.admit, methods=["GET", "POST", "DELETE"]),
             Route("/v1/models", self.offer),
             Route("/readyz", self.ready),
         ]
@@ -91,13 +109,37 @@ class Peer:
     async def start(self, request: Request) -> Response:
         self.bodies.append(await request.json())
         await self.admitting.wait()
+        if self.admission and not self.admission["may_start"]:
+            return refuse(401, "missing_api_key", self.admission["message"])
         if self.refusal:
-            return JSONResponse(self.refusal[1], self.refusal[0])
+            return self.refusal
         return JSONResponse({"id": f"s{len(self.bodies)}", "status": "queued", "urls": {}}, 201)
+
+    async def list_none(self, request: Request) -> Response:
+        if self.admission == SIGNED_OUT:
+            return refuse(401, "missing_api_key", SIGNED_OUT["message"])
+        return refuse(403, "runs_not_listed", "This gateway lists no runs.")
 
     async def cancel(self, request: Request) -> Response:
         self.cancelled.append(request.path_params["id"])
         return JSONResponse({"id": self.cancelled[-1], "status": "cancelling"})
+
+    async def admit(self, request: Request) -> Response:
+        if self.admission is None:
+            return refuse(404, "not_found", "Invalid URL (GET /v1/session)")
+        if request.method == "DELETE":
+            self.admission = SIGNED_OUT
+            return Response(status_code=204)
+        if request.method == "GET":
+            return JSONResponse(self.admission)
+        if self.refusal:
+            return self.refusal
+        if (await request.json())["secret"] != self.secret:
+            return refuse(401, "wrong_secret", "That is neither the password nor an API key.")
+        self.admission = SIGNED_IN
+        answer = JSONResponse(self.admission)
+        answer.set_cookie("manycast_session", "a-session", httponly=True, samesite="strict")
+        return answer
 
     async def describe(self, request: Request) -> Response:
         return JSONResponse(self.status[1], self.status[0])

@@ -1,4 +1,4 @@
-"""Pictures of the pages: eight states at two widths in two themes. Run as `make pictures`; nothing is compared.
+"""Pictures of the pages: each state at two widths in two themes. Run as `make pictures`; nothing is compared.
 
 They come from the same peer as the tests: a state is looked at for as long as it takes, and no run is needed for it.
 """
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.web.conftest import ARGUMENTS, CHROMIUM, serving
-from tests.web.peer import Peer, sse
+from tests.web.peer import SIGNED_IN, SIGNED_OUT, Peer, sse
 from tests.web.visit import visit
 
 PICTURES = Path("test-results/pictures")
@@ -96,7 +96,40 @@ async def expired(page: Page, peer: Peer) -> None:
     peer.status = (404, {"error": {"message": "No such stream.", "code": "stream_not_found"}})
 
 
-STATES: dict[Callable[[Page, Peer], Awaitable[None]], str] = {
+async def ask(page: Page, peer: Peer) -> None:
+    if not page.url.startswith(peer.url):
+        await visit(page, peer.url)
+    await page.fill("#question", QUESTION)
+    await page.keyboard.press("Enter")
+
+
+async def outside(page: Page, peer: Peer) -> None:
+    """Nothing is asked: nobody is let in."""
+    peer.admission = SIGNED_OUT
+    await visit(page, peer.url)
+
+
+async def shut_out(page: Page, peer: Peer) -> None:
+    """Signed out, with a question on the way."""
+    await visit(page, peer.url)
+    peer.admission = SIGNED_OUT
+    await ask(page, peer)
+
+
+async def known(page: Page, peer: Peer) -> None:
+    peer.admission = SIGNED_IN
+    await visit(page, peer.url)
+    await page.click("#open-settings")
+
+
+async def wrong_secret(page: Page, peer: Peer) -> None:
+    await outside(page, peer)
+    await page.fill("#secret", "wrong")
+    await page.click("#sign-in button")
+
+
+Step = Callable[[Page, Peer], Awaitable[None]]
+ASKED: dict[Step, str] = {
     waiting: '[data-state="waiting"]',
     streaming: '[data-state="streaming"]',
     completed: '[data-status="completed"][aria-busy="false"]',
@@ -106,6 +139,14 @@ STATES: dict[Callable[[Page, Peer], Awaitable[None]], str] = {
     failed: ".fault",
     expired: '[data-status="gone"]',
 }
+"""What the peer is told before something is asked, and how the state is known that follows."""
+VISITED: dict[Step, str] = {
+    outside: "#secret",
+    wrong_secret: "#secret-error:not([hidden])",
+    shut_out: "#entrance:not([hidden])",
+    known: "#account:not([hidden])",
+}
+"""States that one comes to in another way."""
 
 
 @asynccontextmanager
@@ -117,12 +158,11 @@ async def fresh_page(browser: Browser, width: int, theme: Literal["light", "dark
 
 
 async def take(browser: Browser, width: int, theme: Literal["light", "dark"]) -> None:
-    for prepare, sign in STATES.items():
+    for prepare, sign in {**ASKED, **VISITED}.items():
         async with serving(Peer()) as peer, fresh_page(browser, width, theme) as page:
             await prepare(page, peer)
-            await visit(page, peer.url)
-            await page.fill("#question", QUESTION)
-            await page.keyboard.press("Enter")
+            if prepare in ASKED:
+                await ask(page, peer)
             await page.wait_for_selector(sign)
             await page.evaluate("document.fonts.ready")
             await asyncio.sleep(0.9)  # the state of a broken line fades in late, so that a short break stays unseen
@@ -136,11 +176,11 @@ async def pair(browser: Browser) -> None:
         await streaming_to_all(peer)
         for width, theme, path in ((1280, THEMES[0], "/"), (390, THEMES[1], "/watch#s1")):
             async with fresh_page(browser, width, theme) as page:
-                await visit(page, peer.url + path)
                 if path == "/":
-                    await page.fill("#question", QUESTION)
-                    await page.keyboard.press("Enter")
-                await page.wait_for_selector(STATES[streaming])
+                    await ask(page, peer)
+                else:
+                    await visit(page, peer.url + path)
+                await page.wait_for_selector(ASKED[streaming])
                 await asyncio.sleep(0.5)  # the colours of code come a moment after the code
                 shots.append(b64encode(await page.screenshot()).decode())
     page = await browser.new_page(viewport={"width": 1500, "height": 860}, device_scale_factor=1.3)
@@ -162,7 +202,7 @@ async def main() -> None:
                 await take(browser, width, theme)
         await pair(browser)
         await browser.close()
-    print(f"{len(STATES) * len(WIDTHS) * len(THEMES)} pictures in {PICTURES}")
+    print(f"{len(ASKED | VISITED) * len(WIDTHS) * len(THEMES)} pictures in {PICTURES}")
 
 
 if __name__ == "__main__":

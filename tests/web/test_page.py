@@ -8,7 +8,7 @@ from urllib.parse import urlparse
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.web.peer import Peer, sse
+from tests.web.peer import SIGNED_IN, Peer, refuse, sse
 from tests.web.visit import serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
@@ -112,7 +112,7 @@ async def test_a_failure_is_told_in_the_providers_words_and_may_be_tried_again(p
 
 
 async def test_a_question_that_is_refused_says_why(page: Page, peer: Peer) -> None:
-    peer.refusal = (503, {"error": {"message": "The queue is full.", "code": "queue_full"}})
+    peer.refusal = refuse(503, "queue_full", "The queue is full.")
     await ask(page, peer)
     await expect(page.locator(".fault")).to_contain_text("The queue is full.")
     await expect(page.locator("#send")).to_be_visible()
@@ -361,6 +361,7 @@ async def test_a_page_weighs_little_and_breaks_no_rule_of_its_own(page: Page, pe
     weighing: list[asyncio.Task[None]] = []
     page.on("response", lambda response: weighing.append(asyncio.create_task(weigh(response))))
     page.on("console", lambda entry: complaints.append(entry.text))
+    peer.admission = SIGNED_IN
     peer.tell(START + chunk(2, content="```python\nx = 1\n```\n") + done("1-3"))
     await ask(page, peer)
     await expect(page.locator(".cost")).to_be_visible()

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from tests.broker import Broker
 from tests.stack import Gateway, Simulator, Worker, closing_all
 from tests.web.conftest import WEB
-from tests.web.peer import Peer
+from tests.web.peer import SIGNED_OUT, Peer
 from tests.web.visit import serious_violations, visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -59,4 +59,12 @@ async def test_a_failed_run_shows_its_error_to_everyone(page: Page, url: str, pa
 
 async def test_a_server_that_lists_no_runs_says_so(page: Page, peer: Peer) -> None:
     await visit(page, f"{peer.url}/runs")
-    await expect(page.locator("#trouble")).not_to_be_empty()
+    await expect(page.locator("#trouble")).to_have_text("This gateway lists no runs.")
+
+
+async def test_who_must_sign_in_to_see_the_runs_is_shown_the_way(page: Page, peer: Peer) -> None:
+    peer.admission = SIGNED_OUT
+    await visit(page, f"{peer.url}/runs")
+    await expect(page.locator("#trouble")).to_contain_text(SIGNED_OUT["message"])
+    await page.click("#trouble a")
+    await expect(page.locator("#secret")).to_be_visible()

@@ -1,0 +1,183 @@
+"""Who may ask: what the page shows to those who may not, and how they come in."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.web.peer import SIGNED_IN, SIGNED_OUT, Peer, refuse
+from tests.web.test_page import START, ask, chunk, done
+from tests.web.visit import serious_violations, visit
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
+
+NEAR = {"caller": None, "may_start": True, "sign_in": False, "message": "Only this machine can start runs."}
+FAR = {"caller": None, "may_start": False, "sign_in": False, "message": "Only that machine can start runs."}
+
+
+async def test_who_may_not_ask_is_told_why_in_place_of_the_composer(page: Page, peer: Peer) -> None:
+    peer.admission = FAR
+    await visit(page, peer.url)
+    await expect(page.locator("#entrance-words")).to_have_text("Only that machine can start runs.")
+    await expect(page.locator("#secret")).to_be_hidden()
+    await expect(page.locator("#composer")).to_be_hidden()
+    await expect(page.locator("#suggestions")).to_be_hidden()
+
+
+async def test_where_only_this_machine_may_ask_a_line_says_so(page: Page, peer: Peer) -> None:
+    peer.admission = NEAR
+    await visit(page, peer.url)
+    await expect(page.locator("#admission")).to_have_text("Only this machine can start runs.")
+    await expect(page.locator("#composer")).to_be_visible()
+
+
+async def test_signing_in_takes_the_keyboard_alone_and_leaves_no_secret_behind(page: Page, peer: Peer) -> None:
+    peer.admission = SIGNED_OUT
+    await visit(page, peer.url)
+    field = page.get_by_label("Password or API key")
+    await expect(field).to_be_focused()
+    await expect(field).to_have_attribute("type", "password")
+    await page.keyboard.type("wrong horse")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("That is neither the password nor an API key.")
+    await expect(field).to_have_attribute("aria-invalid", "true")
+    await expect(field).to_be_focused()
+    await page.keyboard.type(peer.secret)  # what was wrong is selected
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#question")).to_be_focused()
+    await expect(page.locator("#entrance")).to_be_hidden()
+    assert await field.input_value() == ""
+    kept = await page.evaluate("JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie")
+    assert peer.secret not in kept
+    assert "a-session" not in kept
+
+
+async def test_too_many_attempts_to_sign_in_are_told_with_the_time_to_wait(page: Page, peer: Peer) -> None:
+    peer.admission = SIGNED_OUT
+    await visit(page, peer.url)
+    peer.refusal = refuse(429, "rate_limit_exceeded", "No more than 10 requests a minute.", {"Retry-After": "6"})
+    await page.fill("#secret", peer.secret)
+    await page.click("#sign-in button")
+    await expect(page.get_by_role("alert")).to_have_text("No more than 10 requests a minute. Try again in 6 s.")
+    await expect(page.locator("#entrance")).to_be_visible()
+
+
+async def test_a_question_asked_after_the_session_has_ended_is_kept_and_answered_after_signing_in(
+    page: Page, peer: Peer
+) -> None:
+    peer.admission = SIGNED_IN
+    peer.tell(START + chunk(2, content="An answer") + done("1-3"))
+    await visit(page, peer.url)
+    peer.admission = SIGNED_OUT
+    await ask(page, peer, "A long question")
+    await expect(page.locator("#secret")).to_be_focused()
+    await expect(page.locator(".fault")).to_contain_text("Sign in to have this answered.")
+    await expect(page.locator(".bubble")).to_have_text("A long question")
+    await page.fill("#secret", peer.secret)
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".text")).to_have_text("An answer")
+    await expect(page.locator(".fault")).to_have_count(0)
+    assert peer.bodies[1]["messages"] == [{"role": "user", "content": "A long question"}]
+
+
+async def test_what_was_refused_before_a_reload_waits_to_be_tried_again(page: Page, peer: Peer) -> None:
+    peer.admission = SIGNED_IN
+    peer.tell(START + chunk(2, content="An answer") + done("1-3"))
+    await visit(page, peer.url)
+    peer.admission = SIGNED_OUT
+    await ask(page, peer)
+    await expect(page.locator("#secret")).to_be_focused()
+    await page.reload()
+    await expect(page.locator("#secret")).to_be_focused()
+    await page.keyboard.type(peer.secret)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#question")).to_be_focused()
+    assert len(peer.bodies) == 1
+    await page.click("text=Try again")
+    await expect(page.locator(".text")).to_have_text("An answer")
+
+
+async def test_an_answer_can_be_stopped_when_no_other_may_be_asked_for(page: Page, peer: Peer) -> None:
+    peer.admission = SIGNED_IN
+    peer.tell(START + chunk(2, content="some\n") + "…")
+    await ask(page, peer)
+    await expect(page.locator(".text")).to_have_text("some")
+    peer.admission = SIGNED_OUT
+    await page.reload()
+    await expect(page.locator("#entrance")).to_be_visible()
+    await page.click("#stop")
+    await peer.say(done("1-3", "cancelled"))
+    await expect(page.locator(".state")).to_have_text("Stopped.")
+    await expect(page.locator("#composer")).to_be_hidden()
+
+
+async def test_who_is_signed_in_is_named_and_may_sign_out(page: Page, peer: Peer) -> None:
+    peer.admission = SIGNED_IN
+    await visit(page, peer.url)
+    await page.click("#open-settings")
+    await expect(page.locator("#caller")).to_have_text("Signed in with the key “ann”")
+    await page.click("text=Sign out")
+    await expect(page.locator("#secret")).to_be_focused()
+    await expect(page.locator("#settings")).to_be_hidden()
+
+
+async def test_whom_a_proxy_names_is_named_and_signs_out_there(page: Page, peer: Peer) -> None:
+    peer.admission = {**SIGNED_IN, "caller": "user:ann@x.test"}
+    await visit(page, peer.url)
+    await page.click("#open-settings")
+    await expect(page.locator("#caller")).to_have_text("Signed in as ann@x.test")
+    await expect(page.locator("#sign-out")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (429, "rate_limit_exceeded", "one question too many for now"),
+        (429, "too_many_runs", "Too many answers are being written"),
+        (403, "model_not_allowed", "You may not ask this model"),
+    ],
+)
+async def test_a_limit_is_told_in_words_and_may_be_tried_again(
+    page: Page, peer: Peer, status: int, code: str, words: str
+) -> None:
+    peer.admission = SIGNED_IN
+    peer.refusal = refuse(status, code, "In the gateway's words.", {"Retry-After": "20"})
+    peer.tell(START + chunk(2, content="An answer") + done("1-3"))
+    await ask(page, peer)
+    await expect(page.locator(".fault")).to_contain_text(words)
+    await expect(page.locator(".fault")).to_contain_text("In the gateway's words. Try again in 20 s.")
+    await expect(page.locator("#entrance")).to_be_hidden()
+    peer.refusal = None
+    await page.click(".fault button")
+    await expect(page.locator(".text")).to_have_text("An answer")
+
+
+async def test_models_are_looked_up_again_after_signing_in(page: Page, peer: Peer) -> None:
+    peer.admission = SIGNED_OUT
+    await visit(page, peer.url)
+    await expect(page.locator("#model option")).to_have_count(1)
+    peer.models.append({"id": "n", "object": "model", "created": 0, "owned_by": "x"})
+    await page.fill("#secret", peer.secret)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#model option")).to_have_count(2)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_no_serious_violation_at_the_entrance(
+    page: Page, peer: Peer, packages: Path, scheme: Any
+) -> None:
+    axe = (packages / "axe-core/axe.min.js").read_text()
+    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    peer.admission = SIGNED_OUT
+    await visit(page, peer.url)
+    await page.fill("#secret", "wrong")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_be_visible()
+    assert await serious_violations(page, axe) == []
+    await page.fill("#secret", peer.secret)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#question")).to_be_focused()
+    await page.click("#open-settings")
+    await expect(page.locator("#caller")).to_be_visible()
+    assert await serious_violations(page, axe) == []
