@@ -51,8 +51,8 @@ export async function startStream(body, key) {
   return once().catch((refusal) => (refusal.status === 0 ? once() : Promise.reject(refusal)));
 }
 
-/** Stop a run; answers when it has ended, or after a short wait. */
-export const cancelStream = (id) => call("POST", `${streamUrl(id)}/cancel`);
+/** Stop a run; answers when it has ended, or after a short wait. `url`: `urls.cancel` of its start, with its ticket. */
+export const cancelStream = (url) => call("POST", url);
 
 /** The latest runs, newest first: as GET of each stream, with `prompt` and `gateways` (their viewers by name). */
 export const readLatestStreams = async (limit) => (await call("GET", `/v1/streams?limit=${limit}`)).data;
@@ -68,4 +68,5 @@ export async function readReadiness() {
 
 export const streamUrl = (id) => `/v1/streams/${encodeURIComponent(id)}`;
 export const eventsUrl = (id) => `${streamUrl(id)}/events`;
+export const cancelUrl = (id) => `${streamUrl(id)}/cancel`;
 export const watchUrl = (id) => new URL(`/watch#${encodeURIComponent(id)}`, location.href).href;

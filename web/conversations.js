@@ -2,7 +2,8 @@
  * Conversations, kept in this browser and nowhere else. No DOM.
  *
  * A conversation is `{id, title, updated, turns}`; a turn is `{role: "user", content}` or
- * `{role: "assistant", stream, choices, done}`, where `done` is null while its stream may still be running.
+ * `{role: "assistant", stream, cancel, choices, done}`, where `done` is null while its stream may still be running, and
+ * `cancel` is the address that stops it: whoever has that may, so no other page gets to see it.
  */
 
 const PREFIX = "manycast:conversation:";

@@ -88,8 +88,8 @@ class Chat {
     const turn = { role: "assistant", stream: null, choices: [], done: null };
     this.composer.setBusy(true);
     try {
-      const { id } = await startStream({ ...this.settings.request, messages }, randomId());
-      turn.stream = id;
+      const { id, urls } = await startStream({ ...this.settings.request, messages }, randomId());
+      Object.assign(turn, { stream: id, cancel: urls?.cancel });
     } catch ({ status, message, code, retryAfter }) {
       turn.done = { status: "failed", error: { message, code, http_status: status, retry_after_s: retryAfter, refused: true } };
     }
@@ -143,7 +143,7 @@ class Chat {
   #showReply(turn) {
     const { conversation } = this;
     const viewers = make("span", { class: "viewers" });
-    const reply = new Reply(turn.stream, {
+    const reply = new Reply({ id: turn.stream, cancel: turn.cancel }, {
       viewers: (count) => (viewers.textContent = describeViewers(count)),
       retry: () => this.#again(),
       settled: (state) => {

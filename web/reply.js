@@ -3,12 +3,12 @@
  */
 
 import { Answer } from "./answer.js";
-import { cancelStream, eventsUrl, readReadiness } from "./api.js";
+import { cancelStream, cancelUrl, eventsUrl, readReadiness } from "./api.js";
 import { ChoiceView } from "./choice.js";
 import { announce, make } from "./element.js";
 import { icon } from "./icons.js";
 import { watchShared } from "./shared.js";
-import { describeCost, describeEnd, describeGap, describeRestart, describeState, quoteError } from "./words.js";
+import { describeCost, describeEnd, describeGap, describeObjection, describeRestart, describeState, quoteError } from "./words.js";
 
 const FINAL = new Set(["ended", "gone", "refused"]);
 const UNDER_WAY = new Set(["connecting", "queued", "waiting", "streaming"]);
@@ -16,18 +16,20 @@ const NO_WORKER_CHECK_MS = 2000;
 
 export class Reply {
   /**
-   * @param {string|null} id  of the stream; null where none could be started
+   * @param {object} stream  `id`: null where none could be started; `cancel`: the address that stops it, where we may
    * @param {object} hooks  all optional: `viewers(count)`, `drawn()`, `chunk(chunk)`, `settled(state)` once, when nothing
    *   more will come, `retry()` which a failed answer then offers
    */
-  constructor(id, hooks = {}) {
+  constructor({ id, cancel = null }, hooks = {}) {
     this.id = id;
+    this.cancel = cancel;
     this.hooks = hooks;
     this.answer = new Answer();
     this.views = [];
     this.done = null;
     this.over = false;
     this.stopping = false; // Stop was pressed, and the end has not come yet
+    this.objection = ""; // why it could not be stopped
     this.note = make("p", { class: "note", hidden: true });
     this.choices = make("div", { class: "choices" });
     this.state = make("p", { class: "state" });
@@ -62,11 +64,13 @@ export class Reply {
   /** Ask the server to end the run; the end itself comes by the stream, as everyone sees it. */
   async stop() {
     this.stopping = true;
+    this.objection = "";
     this.#enter("stopping");
-    await cancelStream(this.id).catch((refusal) => {
+    await cancelStream(this.cancel ?? cancelUrl(this.id)).catch((refusal) => {
+      if (this.over) return;
       this.stopping = false;
-      this.state.textContent = refusal.message;
-      announce(refusal.message);
+      this.objection = describeObjection(refusal);
+      this.#enter(this.viewer.state);
     });
   }
 
@@ -130,9 +134,11 @@ export class Reply {
     const state = this.stopping && UNDER_WAY.has(entered) ? "stopping" : entered; // words may still come until the end
     this.element.dataset.state = state;
     if (FINAL.has(state)) return this.#settle(state);
-    this.#say(describeState(state));
+    const words = (UNDER_WAY.has(state) && this.objection) || describeState(state);
+    this.state.classList.toggle("objection", this.objection !== "");
+    this.#say(words);
     if (state === "queued") this.#checkWorkers();
-    if (state !== "connecting") announce(describeState(state));
+    if (state !== "connecting") announce(words);
   }
 
   #say(text) {
@@ -144,13 +150,14 @@ export class Reply {
     this.check = setTimeout(async () => {
       const readiness = await readReadiness();
       if (this.element.dataset.state !== "queued") return;
-      if (readiness) this.#say(describeState(readiness.workers === 0 ? "no_worker" : "queued"));
+      if (readiness && !this.objection) this.#say(describeState(readiness.workers === 0 ? "no_worker" : "queued"));
       this.#checkWorkers();
     }, NO_WORKER_CHECK_MS);
   }
 
   #settle(state) {
     this.over = true;
+    this.state.classList.remove("objection");
     this.element.dataset.state = state;
     this.element.dataset.status = this.done?.status ?? state;
     this.drawSoon();

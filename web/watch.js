@@ -29,7 +29,7 @@ class Watching {
     find("#share").hidden = !id;
     if (!id) return this.turns.replaceChildren(make("p", { class: "state" }, "This link names no answer: it should end in #ID."));
     const replay = new Replay();
-    const reply = new Reply(id, {
+    const reply = new Reply({ id }, {
       viewers: (count) => (find("#viewers").textContent = describeViewers(count)),
       chunk: (chunk) => replay.record(chunk),
       startedOver: () => replay.forget(),

@@ -63,6 +63,11 @@ export function quoteError(error) {
   return [error.message, source && `(${source})`].filter(Boolean).join(" ");
 }
 
+/** Why Stop stopped nothing. */
+export function describeObjection({ status, message }) {
+  return status === 403 ? "You may not stop this answer; it goes on." : `It could not be stopped: ${message}`;
+}
+
 /** "Try again in 20 s."; "" where nobody said when. */
 export function describeRetry(seconds) {
   if (!seconds) return "";

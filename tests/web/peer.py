@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from tests.web.door import Door, refuse
+
 PATIENCE_S = 15
 
 
@@ -24,10 +26,6 @@ SIGNED_OUT: dict[str, Any] = {
     "sign_in": True,
     "message": "To start runs here, sign in.",
 }
-
-
-def refuse(status: int, code: str, why: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": {"message": why, "type": "x", "param": None, "code": code}}, status, headers)
 
 
 class Peer:
@@ -49,6 +47,7 @@ class Peer:
         self.asked: list[str | None] = []
         self.bodies: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
+        self.door = Door()
         self.url = ""
         self.admitting = asyncio.Event()
         """While it is not set, nobody is told that a run was taken."""
@@ -113,7 +112,10 @@ class Peer:
             return refuse(401, "missing_api_key", self.admission["message"])
         if self.refusal:
             return self.refusal
-        return JSONResponse({"id": f"s{len(self.bodies)}", "status": "queued", "urls": {}}, 201)
+        stream_id = f"s{len(self.bodies)}"
+        control = self.door.ticket("control", stream_id)
+        urls = {"cancel": f"/v1/streams/{stream_id}/cancel?ticket={control}"}
+        return JSONResponse({"id": stream_id, "status": "queued", "tickets": {"control": control}, "urls": urls}, 201)
 
     async def list_none(self, request: Request) -> Response:
         if self.admission == SIGNED_OUT:
@@ -121,6 +123,8 @@ class Peer:
         return refuse(403, "runs_not_listed", "This gateway lists no runs.")
 
     async def cancel(self, request: Request) -> Response:
+        if refusal := self.door.refuse_control(request):
+            return refusal
         self.cancelled.append(request.path_params["id"])
         return JSONResponse({"id": self.cancelled[-1], "status": "cancelling"})
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.web.peer import SIGNED_IN, SIGNED_OUT, Peer, refuse
+from tests.web.door import refuse
+from tests.web.peer import SIGNED_IN, SIGNED_OUT, Peer
 from tests.web.test_page import START, ask, chunk, done
 from tests.web.visit import serious_violations, visit
 

@@ -8,7 +8,8 @@ from urllib.parse import urlparse
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.web.peer import SIGNED_IN, Peer, refuse, sse
+from tests.web.door import refuse
+from tests.web.peer import SIGNED_IN, Peer, sse
 from tests.web.visit import serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
@@ -176,6 +177,47 @@ async def test_it_goes_on_saying_that_it_stops_while_words_still_come(page: Page
     await expect(page.locator(".state")).to_be_visible()
     await peer.say(done("1-3", "cancelled"))
     await expect(page.locator(".state")).to_have_text("Stopped.")
+
+
+async def test_stop_works_after_a_reload(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="some\n") + "…")
+    await ask(page, peer)
+    await expect(page.locator(".text")).to_have_text("some")
+    await page.reload()
+    await expect(page.locator(".text")).to_have_text("some")
+    await page.click("#stop")
+    await expect(page.locator(".state")).to_have_text("Stopping…")
+    await peer.say(done("1-3", "cancelled"))
+    await expect(page.locator(".state")).to_have_text("Stopped.")
+    assert peer.cancelled == ["s1"]
+
+
+async def test_where_stop_is_refused_it_says_so_and_the_answer_goes_on(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="some\n") + "…")
+    await ask(page, peer)
+    await expect(page.locator(".text")).to_have_text("some")
+    peer.door.revoked += 1
+    await page.click("#stop")
+    await expect(page.locator(".state")).to_have_text("You may not stop this answer; it goes on.")
+    await expect(page.locator(".state")).to_be_visible()
+    await peer.say(chunk(3, content="\nmore\n"))
+    await expect(page.locator(".text")).to_have_text("somemore")
+    await expect(page.locator(".state")).to_be_visible()
+    await peer.say(done("1-4"))
+    await expect(page.locator(".cost")).to_be_visible()
+    await expect(page.locator(".state")).to_be_hidden()
+    assert peer.cancelled == []
+
+
+async def test_who_watches_is_offered_no_stop(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="some\n") + "…")
+    await visit(page, f"{peer.url}/watch#s1")
+    await expect(page.locator(".text")).to_have_text("some")
+    await expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    await page.keyboard.press("Escape")
+    await peer.say(chunk(3, content="\nmore\n") + done("1-4"))
+    await expect(page.locator(".text")).to_have_text("somemore")
+    assert peer.cancelled == []
 
 
 async def test_a_conversation_is_kept_and_goes_along_as_context(page: Page, peer: Peer) -> None:
