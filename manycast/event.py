@@ -55,7 +55,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The line is alive; `state` is queued, waiting, streaming or broker_unavailable."""
+    """The line is alive; `state` is queued, waiting, streaming, broker_unavailable or full (it comes back)."""
 
     state: str
 

@@ -67,6 +67,8 @@ class Follower:
                 trouble = f"the connection was lost ({event.reason}); trying again, nothing is lost"
             case Ping(state="broker_unavailable"):
                 trouble = "the server has lost its broker; the answer goes on when it is back"
+            case Ping(state="full"):
+                trouble = "too many watch just now; trying again"
             case Reconnecting():
                 return
             case _:

@@ -4,12 +4,13 @@
 export type Position = string;
 
 /**
- * Where a viewer stands. `queued`, `waiting`, `streaming`, `broker_unavailable`: the gateway's own words (a `ping`).
+ * Where a viewer stands. `queued`, `waiting`, `streaming`, `broker_unavailable`, `full` (too many watch there; it comes
+ * back by itself): the gateway's own words (a `ping`).
  * `connecting`, `reconnecting`, `offline`: the line. `ended`: there is nothing more. `gone`: no such stream, or expired.
  * `refused`: the gateway will not show it. `closed`: you called `close()`. The last four are final.
  */
 export type State =
-  | "connecting" | "queued" | "waiting" | "streaming" | "broker_unavailable"
+  | "connecting" | "queued" | "waiting" | "streaming" | "broker_unavailable" | "full"
   | "reconnecting" | "offline" | "ended" | "gone" | "refused" | "closed";
 
 export interface RunError {

@@ -139,7 +139,8 @@ class Viewer {
   /** EventSource reconnects by itself after a broken line; any status but 200 it takes for the end. Ask which it is. */
   #lose(source) {
     if (this.#over || source !== this.#source) return;
-    this.#enter(globalThis.navigator?.onLine === false ? "offline" : this.state === "connecting" ? "connecting" : "reconnecting");
+    const stays = this.state === "connecting" || this.state === "full"; // it was not the line that broke
+    this.#enter(globalThis.navigator?.onLine === false ? "offline" : stays ? this.state : "reconnecting");
     if (source.readyState === EventSource.CLOSED) this.#inspect(source);
   }
 

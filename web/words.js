@@ -11,6 +11,7 @@ const STATES = {
   streaming: "Writing",
   stopping: "Stopping…",
   broker_unavailable: "The server has lost its broker for now. The answer goes on when it is back.",
+  full: "Too many watch just now; trying again.",
   reconnecting: "The line broke. Reconnecting; nothing is lost.",
   offline: "You are offline. The answer goes on without you, and will be here when you are back.",
   gone: "There is no such answer, or it has expired.",

@@ -190,6 +190,12 @@ async def test_a_cut_is_told(places, notes, reason):
     assert notes.text.startswith("cut short")
 
 
+async def test_a_crowd_that_is_too_large_is_told_once_until_there_is_room(places, notes):
+    away = Reconnecting("the server ended the response", 0.1, 0)
+    await follow(places.file(), notes, Ping("full"), away, Ping("full"), away, chunk("a"), done())
+    assert notes.text.splitlines() == ["too many watch just now; trying again", "connected again"]
+
+
 async def test_trouble_is_told_once_and_so_is_its_end(places, notes):
     trouble = [Reconnecting("connection refused", 1.0, attempt) for attempt in (1, 2)]
     told = (chunk("a"), *trouble, Ping("streaming"), chunk("b"), Reconnecting("in order", 0.1, 0), chunk("c"), done())

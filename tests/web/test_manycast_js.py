@@ -111,6 +111,14 @@ async def test_a_bad_gateway_is_not_the_end(page: Page, peer: Peer) -> None:
     assert peer.asked == [None, "1-2", "1-2", "1-2"]
 
 
+async def test_a_gateway_with_too_many_viewers_is_told_and_tried_again(page: Page, peer: Peer) -> None:
+    full = sse("ping", {"state": "full"})
+    peer.tell(full, full, START + chunk("a", "1-2") + sse("done", DONE, "1-3"))
+    result = await follow(page, peer)
+    assert peer.asked == [None, None, None]
+    assert told(result, "state") == ["full", "streaming", "ended"]
+
+
 async def test_a_silent_line_counts_as_dead(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk("a", "1-2") + "…", chunk("b", "1-3") + sse("done", DONE, "1-4"))
     result = await follow(page, peer, {"stallAfterMs": 300})

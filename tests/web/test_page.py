@@ -317,6 +317,18 @@ async def test_being_offline_is_said_and_the_line_is_made_anew_after_it(page: Pa
     assert peer.asked == [None, "1-2"]
 
 
+async def test_a_crowd_that_is_too_large_is_told_until_there_is_room(page: Page, peer: Peer) -> None:
+    full = sse("ping", {"state": "full"})
+    peer.tell(full, full + "…", START + chunk(2, content="An answer") + done("1-3"))
+    await visit(page, f"{peer.url}/watch#s1")
+    async with asyncio.timeout(15):
+        while len(peer.asked) < 2 or not peer.lines:
+            await asyncio.sleep(0.01)
+    await expect(page.locator(".state")).to_have_text("Too many watch just now; trying again.")
+    peer.hang_up()
+    await expect(page.locator(".text")).to_have_text("An answer")
+
+
 async def test_it_says_that_a_simulator_answers_and_that_nobody_works(page: Page, peer: Peer) -> None:
     peer.models[0]["owned_by"] = "manycast-simulator"
     peer.readiness["workers"] = 0
