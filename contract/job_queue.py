@@ -10,9 +10,10 @@ from secrets import token_hex
 from typing import Any
 
 from contract.connection import Client, call_redis
+from contract.digest import digest_name
 from contract.errors import BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
-from contract.keys import CONTROL, JOBS, WORKERS_GROUP, StreamKeys, once_key
+from contract.keys import CONTROL, JOBS, WORKERS_GROUP, StreamKeys, caller_key, once_key
 from contract.scripts import Call, run_call, run_calls
 from contract.stream_log import Answer
 
@@ -27,6 +28,7 @@ class Submitted(StrEnum):
     KNOWN = "known"
     MISMATCH = "mismatch"
     FULL = "full"
+    BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A run to make. `request` is the JSON for the provider; `once` and `body` are digests in hex, `once` of the
-    idempotency key, where one was given."""
+    idempotency key, where one was given. `caller` is whose run it is ("": nobody known), who may have no more than
+    `most_at_once` (0: any number)."""
 
     stream_id: str
     request: bytes
@@ -49,6 +52,8 @@ class Submission:
     policy: Policy
     body: str
     once: str | None = None
+    caller: str = ""
+    most_at_once: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +104,15 @@ class JobQueue:
 
         May be repeated with the same submission. Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        keys = [StreamKeys.of(submission.stream_id).meta, JOBS]
+        keys = [StreamKeys.of(submission.stream_id).meta, JOBS, caller_key(digest_name(submission.caller))]
         if submission.once is not None:
             keys.append(once_key(submission.once))
         # A caller's text may hold half a surrogate pair, which is no UTF-8.
         model = submission.model.encode(errors="replace")
         what = (submission.stream_id, submission.request, model, submission.policy.on_worker_lost)
         how = (self._lifetime_ms, most_waiting, submission.body, submission.policy.unwatched_ms)
-        answer, stream_id = await run_call(self._client, Call("submit", keys, (*what, *how)))
+        whose = (submission.caller, submission.most_at_once)
+        answer, stream_id = await run_call(self._client, Call("submit", keys, (*what, *how, *whose)))
         return Submitted(answer.decode()), stream_id.decode()
 
     async def open(self) -> None:

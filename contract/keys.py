@@ -3,7 +3,6 @@
 The braces are a hash tag: all keys of one stream live in one slot. docs/protocol.md, section 6, lists them.
 """
 
-import re
 from typing import NamedTuple
 
 JOBS = "mc:jobs"
@@ -12,8 +11,7 @@ WORKERS = "mc:workers"
 OFFERS = "mc:offers"
 CONTROL = "mc:control"
 RECENT = "mc:recent"
-
-_STREAM_ID = re.compile(r"[A-Za-z0-9_-]{20,64}")
+SIGNING = "mc:signing"
 
 
 class StreamKeys(NamedTuple):
@@ -40,6 +38,11 @@ def chat_key(digest: str) -> str:
     return f"mc:chat:{{{digest}}}"
 
 
-def is_stream_id(text: str) -> bool:
-    """Whether `text` has the form of a stream id: base64url. We make 22 characters, 128 random bits; more may come."""
-    return _STREAM_ID.fullmatch(text) is not None
+def bucket_key(digest: str) -> str:
+    """Where the requests of a caller or an address are counted. `digest` is the SHA-256 of its name, in hex."""
+    return f"mc:bucket:{{{digest}}}"
+
+
+def caller_key(digest: str) -> str:
+    """Where the runs of a caller are noted that it has at once. `digest` is the SHA-256 of its name, in hex."""
+    return f"mc:caller:{{{digest}}}"

@@ -12,7 +12,8 @@ from contract.position import Position
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run. Times are Unix milliseconds by Redis's clock; `done` is the data of the `done` event."""
+    """One run. Times are Unix milliseconds by Redis's clock; `done` is the data of the `done` event. `caller` is whose
+    it is ("": nobody known), `revoked` how often its tickets were made void."""
 
     status: Status
     epoch: int
@@ -22,14 +23,28 @@ class RunRecord:
     claimed_ms: int | None
     ended_ms: int | None
     cancel_asked: bool
+    caller: str
+    revoked: int
     done: dict[str, Any] | None
 
 
 async def read_run(client: Client, stream_id: str) -> RunRecord | None:
     """None where there is no such stream, or no longer. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    names = ("status", "epoch", "last", "model", "created_ms", "claimed_ms", "ended_ms", "cancel", "done")
+    names = (
+        "status",
+        "epoch",
+        "last",
+        "model",
+        "created_ms",
+        "claimed_ms",
+        "ended_ms",
+        "cancel",
+        "done",
+        "caller",
+        "revoked",
+    )
     values: list[bytes | None] = await call_redis(client, "HMGET", StreamKeys.of(stream_id).meta, *names)
-    status, epoch, last, model, created, claimed, ended, cancel, done = (
+    status, epoch, last, model, created, claimed, ended, cancel, done, caller, revoked = (
         None if value is None else value.decode() for value in values
     )
     if status is None or epoch is None or last is None or created is None:
@@ -43,5 +58,7 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         claimed_ms=None if claimed is None else int(claimed),
         ended_ms=None if ended is None else int(ended),
         cancel_asked=cancel is not None,
+        caller=caller or "",
+        revoked=int(revoked or 0),
         done=None if done is None else json.loads(done),
     )

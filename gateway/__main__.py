@@ -74,6 +74,8 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
         access_log=False,
         timeout_graceful_shutdown=settings.drain_timeout_s,
         server_header=False,
+        # Who is behind a proxy is asked where it matters, and the peer itself must stay known there.
+        proxy_headers=False,
     )
     DrainingServer(config, gateway, lifeline).run(sockets=[listener])
     if gateway.has_fallen:

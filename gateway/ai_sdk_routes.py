@@ -3,6 +3,7 @@
 docs/protocol.md, section 10, is the source; the SDK's `HttpChatTransport` is what it follows.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -13,6 +14,7 @@ from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
 from contract.run_record import read_run
+from gateway.access.doorkeeper import Doorkeeper
 from gateway.api_error import ApiError, broker_unavailable, gateway_stopping
 from gateway.chat_request import check_chat_request, parse_object
 from gateway.chats import LastAnswer, find_answer, remember_answer
@@ -33,6 +35,7 @@ class Chats:
     """Answers to chats. `lifetime_ms`: how long a chat's last answer is remembered."""
 
     client: Client
+    door: Doorkeeper
     intake: Intake
     queue: JobQueue
     hub: Hub
@@ -43,6 +46,7 @@ class Chats:
 
     async def answer(self, request: Request) -> Response:
         """Begins a run and shows it. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
+        caller = await self.door.let_in(request)
         raw = await self.intake.read(request)
         body = parse_object(raw)
         chat = _check_chat(body.get("id"))
@@ -50,35 +54,39 @@ class Chats:
         cancels = self.departures.cancels(request.headers)
         if self.reception.draining:
             raise gateway_stopping("This gateway is being stopped. Nothing was started.")
-        admission = await self.intake.submit(asked, request.headers.get("idempotency-key"))
+        admission = await self.intake.submit(caller, asked, request.headers.get("idempotency-key"))
         answer = LastAnswer(admission.stream_id, UI_CONTINUED if continues(body) else UI)
         if chat is not None:
-            await remember_answer(self.client, chat, answer, self.lifetime_ms)
-        return await self._show(request, answer, cancels=cancels)
+            await remember_answer(self.client, caller.name, chat, answer, self.lifetime_ms)
+        headers = {**admission.headers, "X-Stream-Ticket": admission.control.text}
+        return await self._show(request, answer, headers, cancels=cancels)
 
     async def resume(self, request: Request, chat: str) -> Response:
         """The chat's answer from its start, while it is under way. Raises: as `answer`."""
-        answer = await self._find_running(chat)
+        answer = await self._find_running(request, chat)
         if answer is None:
             return Response(status_code=204)
-        return await self._show(request, answer, cancels=False)
+        return await self._show(request, answer, {}, cancels=False)
 
-    async def cancel(self, chat: str) -> Response:
-        """Ends the answer that is under way, if there is one. Raises: BrokerUnavailableError, BrokerRefusedError."""
-        answer = await self._find_running(chat)
+    async def cancel(self, request: Request, chat: str) -> Response:
+        """Ends the answer that is under way, if there is one. Raises: as `answer`."""
+        answer = await self._find_running(request, chat)
         if answer is not None:
             await self.queue.cancel(answer.stream_id)
         return Response(status_code=204)
 
-    async def _find_running(self, chat: str) -> LastAnswer | None:
-        answer = await find_answer(self.client, chat)
+    async def _find_running(self, request: Request, chat: str) -> LastAnswer | None:
+        caller = await self.door.recognise(request)
+        answer = await find_answer(self.client, caller.name, chat)
         if answer is None or answer.dialect not in DIALECTS:
             return None
         record = await read_run(self.client, answer.stream_id)
         return None if record is None or record.status.is_final else answer
 
-    async def _show(self, request: Request, answer: LastAnswer, *, cancels: bool) -> Response:
-        headers = {"X-Stream-Id": answer.stream_id}
+    async def _show(
+        self, request: Request, answer: LastAnswer, headers: Mapping[str, str], *, cancels: bool
+    ) -> Response:
+        headers = {**headers, "X-Stream-Id": answer.stream_id}
         try:
             feed = await self.hub.open(answer.stream_id, answer.dialect)
         except NoSuchStreamError:
@@ -116,8 +124,8 @@ def ai_sdk_router(chats: Chats) -> APIRouter:
         return await chats.resume(request, chat)
 
     @router.delete("/api/chat/{chat:path}/stream")
-    async def cancel(chat: str) -> Response:
+    async def cancel(request: Request, chat: str) -> Response:
         """Stops the answer that is under way: closing the connection does not."""
-        return await chats.cancel(chat)
+        return await chats.cancel(request, chat)
 
     return router

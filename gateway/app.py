@@ -13,13 +13,16 @@ from fastapi import FastAPI
 from contract.connection import command_client
 from contract.job_queue import JobQueue
 from contract.stream_log import StreamLog
+from gateway.access.entrance import open_entrance
+from gateway.access.sign_in_routes import sign_in_router
+from gateway.access.ticket_routes import ticket_router
 from gateway.ai_sdk_routes import Chats, ai_sdk_router
 from gateway.api_error import answer_errors
 from gateway.chat_completions_route import ChatCompletions, chat_completions_router
 from gateway.departures import Departures
 from gateway.events_route import events_router
 from gateway.hub import Hub, HubLimits
-from gateway.intake import Intake
+from gateway.intake import Intake, IntakeLimits
 from gateway.json_response import JsonResponse
 from gateway.metrics import Metrics
 from gateway.page import mount_page
@@ -32,6 +35,7 @@ from gateway.stalled import Stalled
 from gateway.start_route import start_router
 from gateway.streams_routes import streams_router
 
+DAY_S = 86_400
 LAST_WORDS_S = 1.0
 """Before the server cuts what is still open."""
 
@@ -47,6 +51,7 @@ class Gateway:
         retention_ms = settings.retention_s * 1000
         client = self._client = command_client(settings.redis_url)
         log, queue = StreamLog(client, retention_ms), JobQueue(client, retention_ms)
+        door, rights = open_entrance(client, settings)
         limits = HubLimits(
             tape_bytes=settings.tape_limit_bytes,
             linger_s=settings.linger_s,
@@ -69,18 +74,25 @@ class Gateway:
         answer_errors(self.app)
         stalled = self._stalled = Stalled(settings.send_timeout_s)
         respond = choose_response(reception, stalled, settings.send_timeout_s)
-        self.app.include_router(events_router(hub, reception, respond))
+        self.app.include_router(events_router(rights, hub, reception, respond))
         runs = RunList(client, retention_ms) if settings.list_runs else None
-        intake = Intake(queue, runs, metrics, settings.body_limit_bytes, settings.queue_limit)
+        # A run may last, and then its answer is kept: the right to it must not end before.
+        ticket_s = settings.retention_s + DAY_S
+        intake_limits = IntakeLimits(settings.body_limit_bytes, settings.queue_limit, ticket_s)
+        intake = Intake(client, queue, rights, runs=runs, metrics=metrics, limits=intake_limits)
         departures = Departures(queue, settings.on_disconnect)
-        self.app.include_router(start_router(client, intake))
-        calls = ChatCompletions(intake, hub, log, reception, departures, respond, settings.head_wait_s)
+        self.app.include_router(start_router(client, door, rights, intake, settings.ticket_s))
+        calls = ChatCompletions(door, intake, hub, log, reception, departures, respond, settings.head_wait_s)
         self.app.include_router(chat_completions_router(calls))
-        chats = Chats(client, intake, queue, hub, reception, departures, respond, retention_ms)
+        chats = Chats(client, door, intake, queue, hub, reception, departures, respond, retention_ms)
         self.app.include_router(ai_sdk_router(chats))
-        self.app.include_router(run_list_router(runs))
-        self.app.include_router(streams_router(client, queue, log))
-        self.app.include_router(service_router(client, reception, metrics))
+        self.app.include_router(run_list_router(door, runs))
+        self.app.include_router(streams_router(client, rights, queue, log))
+        self.app.include_router(service_router(client, door, reception, metrics))
+        self.app.include_router(sign_in_router(door, intake, settings.sign_in_s))
+        self.app.include_router(
+            ticket_router(client, door, rights, intake, usual_s=settings.ticket_s, control_s=ticket_s)
+        )
         if settings.web_dir is not None:
             mount_page(self.app, settings.web_dir)
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Status
 from contract.stream_log import StreamLog
+from gateway.access.doorkeeper import Doorkeeper
 from gateway.addresses import no_such_stream, urls_of
 from gateway.api_error import broker_unavailable, gateway_stopping
 from gateway.chat_request import ChatRequest, parse_chat_request
@@ -46,6 +47,7 @@ class _FailedRunError(Exception):
 class ChatCompletions:
     """Answers, streamed and whole. `head_wait_s`: how long a stream's first chunk may take until its status is sent."""
 
+    door: Doorkeeper
     intake: Intake
     hub: Hub
     log: StreamLog
@@ -56,11 +58,12 @@ class ChatCompletions:
 
     async def answer(self, request: Request) -> Response:
         """Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
+        caller = await self.door.let_in(request)
         chat = parse_chat_request(await self.intake.read(request))
         cancels = self.departures.cancels(request.headers)
         if self.reception.draining:
             raise gateway_stopping("This gateway is being stopped. Nothing was started.")
-        admission = await self.intake.submit(chat, request.headers.get("idempotency-key"))
+        admission = await self.intake.submit(caller, chat, request.headers.get("idempotency-key"))
         headers = _headers(admission)
         try:
             async with Patience(request, admission.stream_id, self.hub, self.reception) as patience:
@@ -129,7 +132,13 @@ def _headers(admission: Admission) -> dict[str, str]:
         f'<{urls["status"]}>; rel="status"; type="application/json"',
         f'<{urls["page"]}>; rel="alternate"; type="text/html"',
     )
-    return {"X-Stream-Id": admission.stream_id, "X-Request-Id": admission.stream_id, "Link": ", ".join(links)}
+    return {
+        **admission.headers,
+        "X-Stream-Id": admission.stream_id,
+        "X-Request-Id": admission.stream_id,
+        "X-Stream-Ticket": admission.control.text,
+        "Link": ", ".join(links),
+    }
 
 
 def chat_completions_router(calls: ChatCompletions) -> APIRouter:

@@ -16,6 +16,7 @@ from gateway.api_error import ApiError
 
 _IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e]{{1,{IDEMPOTENCY_KEY_LIMIT_CHARS}}}")
 ON_WORKER_LOST = ("restart", "fail")
+VISIBILITIES = ("unlisted", "private")
 UNWATCHED_LIMIT_S = 86_400
 
 
@@ -23,13 +24,14 @@ UNWATCHED_LIMIT_S = 86_400
 class ChatRequest:
     """`request` is the JSON for the provider, without our own part. `digest` names the body, for idempotency.
 
-    `stream` and `include_usage` are how the caller wants it answered.
+    `stream` and `include_usage` are how the caller wants it answered, `private` who may watch.
     """
 
     request: bytes
     digest: str
     model: str
     policy: Policy
+    private: bool
     stream: bool
     include_usage: bool
 
@@ -62,12 +64,12 @@ def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
         raise ApiError(400, "invalid_type", "'stream' must be a boolean.", param="stream")
     options = fields.get("stream_options")
     include_usage = isinstance(options, dict) and options.get("include_usage") is True
-    policy = _policy(fields.pop("manycast", {}))
+    policy, private = _parse_ours(fields.pop("manycast", {}))
     try:
         request = encode_json(fields)
     except ValueError as error:
         raise ApiError(400, "invalid_json", "NaN and Infinity are not JSON.") from error
-    return ChatRequest(request, digest, model, policy, stream, include_usage)
+    return ChatRequest(request, digest, model, policy, private, stream, include_usage)
 
 
 def _check_messages(messages: Any) -> None:
@@ -85,16 +87,21 @@ def _check_messages(messages: Any) -> None:
             raise ApiError(400, "invalid_type", what, param=f"messages[{at}].role")
 
 
-def _policy(ours: Any) -> Policy:
+def _parse_ours(ours: Any) -> tuple[Policy, bool]:
     if not isinstance(ours, dict):
         raise ApiError(400, "invalid_type", "'manycast' must be an object.", param="manycast")
-    if unknown := sorted(set(ours) - {"on_worker_lost", "when_unwatched"}):
+    if unknown := sorted(set(ours) - {"on_worker_lost", "when_unwatched", "visibility"}):
         raise ApiError(400, "unknown_parameter", f"Unknown: 'manycast.{unknown[0]}'.", param=f"manycast.{unknown[0]}")
     on_worker_lost = ours.get("on_worker_lost", "restart")
     if on_worker_lost not in ON_WORKER_LOST:
         what = "'manycast.on_worker_lost' must be 'restart' or 'fail'."
         raise ApiError(400, "invalid_value", what, param="manycast.on_worker_lost")
-    return Policy(on_worker_lost, _unwatched_ms(ours.get("when_unwatched", "continue")))
+    visibility = ours.get("visibility", "unlisted")
+    if visibility not in VISIBILITIES:
+        what = "'manycast.visibility' must be 'unlisted' or 'private'."
+        raise ApiError(400, "invalid_value", what, param="manycast.visibility")
+    policy = Policy(on_worker_lost, _unwatched_ms(ours.get("when_unwatched", "continue")))
+    return policy, visibility == "private"
 
 
 def _unwatched_ms(wish: Any) -> int:
@@ -110,11 +117,14 @@ def _unwatched_ms(wish: Any) -> int:
     return max(1, round(seconds * 1000))
 
 
-def digest_idempotency_key(key: str | None) -> str | None:
-    """The key's digest in hex; None where there is no key. Raises: ApiError 400."""
+def digest_idempotency_key(key: str | None, caller: str) -> str | None:
+    """A digest in hex of the key and whose it is: two callers may use the same one. None where there is no key.
+
+    Raises: ApiError 400.
+    """
     if key is None:
         return None
     if _IDEMPOTENCY_KEY.fullmatch(key) is None:
         what = f"Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_LIMIT_CHARS} visible ASCII characters."
         raise ApiError(400, "invalid_value", what, param="Idempotency-Key")
-    return sha256(key.encode()).hexdigest()
+    return sha256(f"{caller} {key}".encode(errors="surrogatepass")).hexdigest()

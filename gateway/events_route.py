@@ -6,6 +6,7 @@ from starlette.responses import Response
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import encode_json
 from contract.position import START, MalformedPositionError, Position
+from gateway.access.rights import Rights
 from gateway.addresses import check_stream_id, no_such_stream
 from gateway.api_error import ApiError, broker_unavailable
 from gateway.dialects import DIALECTS, NATIVE
@@ -19,7 +20,7 @@ RETRY_MS = 1_000
 """How long a viewer waits before it reconnects after an unforeseen end."""
 
 
-def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter:
+def events_router(rights: Rights, hub: Hub, reception: Reception, respond: Respond) -> APIRouter:
     """The route, over these parts."""
     router = APIRouter(tags=["streams"])
 
@@ -35,6 +36,7 @@ def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter
         if reception.draining:
             return _come_back(dialect)
         try:
+            right = await rights.check_viewer(request, stream_id)
             feed = await hub.open(stream_id, dialect)
             index = await _find_place(hub, feed, position)
         except NoSuchStreamError:
@@ -47,7 +49,9 @@ def events_router(hub: Hub, reception: Reception, respond: Respond) -> APIRouter
         if index is None:
             gap = encode_json({"asked": str(position), "last": str(feed.tape.last)})
             prologue, index = prologue + feed.dialect.write_note(b"gap", gap), 0
-        return respond(request, Viewer(feed, max(index, feed.entry), prologue, hub.pages.read), feed.dialect.headers)
+        viewer = Viewer(feed, max(index, feed.entry), prologue, hub.pages.read)
+        viewer.has_ticket = right is not None and right.scope is not None
+        return respond(request, viewer, feed.dialect.headers)
 
     return router
 

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from contract.connection import Client
@@ -58,6 +58,7 @@ class Hub:
         self._confirmed: set[str] = set()
         self._reads: dict[Feed, asyncio.Task[None]] = {}
         self.pages = Pages(log)
+        self.when_revoked: Callable[[str], None] = lambda _: None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -151,8 +152,6 @@ class Hub:
             self._confirmed.discard(channel)
             self._subscription.unwant(channel)
 
-    # What the subscription tells
-
     def on_payload(self, channel: str, payload: bytes) -> None:
         live = parse_live(payload)
         for feed in self._feeds_of(channel):
@@ -168,6 +167,8 @@ class Hub:
             self._read_log(feed)
         elif isinstance(live, Notice) and live.kind == b"ping":
             feed.set_state(str(json.loads(live.data)["state"]))
+        elif isinstance(live, Notice) and live.kind == b"revoked":
+            self.when_revoked(feed.stream_id)
         elif isinstance(live, Notice):
             feed.keep_note(live.kind, live.data)
 

@@ -1,13 +1,20 @@
 """How a run comes in, whatever the call: the body is read, and the job is queued once per idempotency key."""
 
 import asyncio
-import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from fastapi import Request
 
+from contract.connection import Client
 from contract.errors import BrokerUnavailableError
 from contract.job_queue import JobQueue, Submission, Submitted
+from contract.run_record import read_run
+from contract.stream_id import new_stream_id
+from gateway.access.caller import Caller
+from gateway.access.rights import Rights
+from gateway.access.tickets import Scope, Ticket
 from gateway.api_error import ApiError
 from gateway.chat_request import ChatRequest, digest_idempotency_key
 from gateway.metrics import Metrics
@@ -18,52 +25,78 @@ SUBMIT_PATIENCE_S = 2.0
 SUBMIT_AGAIN_S = 0.2
 
 
+@dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    """`waiting_runs`: how many may wait. `ticket_s`: how long the right to stop a run is good, which goes with it."""
+
+    body_bytes: int
+    waiting_runs: int
+    ticket_s: int
+
+
 class Admission(NamedTuple):
-    """The stream to watch; whether this request began it, or an earlier one with the same key."""
+    """The stream to watch; whether this request began it, or an earlier one with the same key; the right to stop it.
+
+    `headers` are the answer's, whatever it says.
+    """
 
     stream_id: str
     is_new: bool
     has_key: bool
+    control: Ticket
+    headers: Mapping[str, str]
 
 
 class Intake:
-    """The one way in. `runs`: where they are listed, if anywhere. `queue_limit` is how many runs may wait."""
+    """The one way in. `runs`: where they are listed, if anywhere."""
 
     def __init__(
-        self, queue: JobQueue, runs: RunList | None, metrics: Metrics, body_limit_bytes: int, queue_limit: int
+        self,
+        client: Client,
+        queue: JobQueue,
+        rights: Rights,
+        *,
+        runs: RunList | None,
+        metrics: Metrics,
+        limits: IntakeLimits,
     ) -> None:
+        self._client = client
         self._queue = queue
+        self._rights = rights
         self._runs = runs
         self._metrics = metrics
-        self._body_limit_bytes = body_limit_bytes
-        self._queue_limit = queue_limit
+        self._limits = limits
 
     async def read(self, request: Request) -> bytes:
         """Raises: ApiError 413 as soon as it is too large, however much the caller would still send."""
         body = bytearray()
         async for part in request.stream():
             body += part
-            if len(body) > self._body_limit_bytes:
-                raise ApiError(413, "body_too_large", f"The body is larger than {self._body_limit_bytes} bytes.")
+            if len(body) > self._limits.body_bytes:
+                raise ApiError(413, "body_too_large", f"The body is larger than {self._limits.body_bytes} bytes.")
         return bytes(body)
 
-    async def submit(self, chat: ChatRequest, key: str | None) -> Admission:
+    async def submit(self, caller: Caller, chat: ChatRequest, key: str | None) -> Admission:
         """`key` is the caller's Idempotency-Key. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
-        once = digest_idempotency_key(key)
-        stream_id = secrets.token_urlsafe(16)
-        submission = Submission(stream_id, chat.request, chat.model, chat.policy, chat.digest, once)
+        if not caller.may_use(chat.model):
+            what = f"'{chat.model[:128]}'" if chat.model else "nobody named"
+            text = f"This key may not use the model {what}."
+            raise ApiError(403, "model_not_allowed", text, type_="permission_error", param="model")
+        once = digest_idempotency_key(key, caller.name)
+        stream_id = new_stream_id(private=chat.private)
+        whose = (caller.name, caller.runs_at_once)
+        submission = Submission(stream_id, chat.request, chat.model, chat.policy, chat.digest, once, *whose)
         answer, stream_id = await self._queue_run(submission)
-        if answer is Submitted.FULL:
-            headers = {"Retry-After": str(QUEUE_RETRY_AFTER_S)}
-            text = "Too many runs wait already. Nothing was started."
-            raise ApiError(503, "queue_full", text, type_="server_error", headers=headers)
-        if answer is Submitted.MISMATCH:
-            text = "This Idempotency-Key was used with another body."
-            raise ApiError(422, "idempotency_mismatch", text, param="Idempotency-Key")
-        self._metrics.runs_started.inc(answer is Submitted.OK)
-        if self._runs is not None and answer is Submitted.OK:
+        if answer not in (Submitted.OK, Submitted.KNOWN):
+            raise _refuse(answer, caller)
+        is_new = answer is Submitted.OK
+        self._metrics.runs_started.inc(is_new)
+        if self._runs is not None and is_new:
             await self._runs.note(stream_id, chat.request)
-        return Admission(stream_id, answer is Submitted.OK, once is not None)
+        record = None if is_new else await read_run(self._client, stream_id)
+        revoked = record.revoked if record else 0
+        ticket = await self._rights.give(stream_id, Scope.CONTROL, self._limits.ticket_s, revoked)
+        return Admission(stream_id, is_new, once is not None, ticket, caller.headers)
 
     async def _queue_run(self, submission: Submission) -> tuple[Submitted, str]:
         """Where Redis fails, nobody knows whether the run is queued. The same submission once more does no harm; the
@@ -72,8 +105,20 @@ class Intake:
         deadline = clock() + SUBMIT_PATIENCE_S
         while True:
             try:
-                return await self._queue.submit(submission, self._queue_limit)
+                return await self._queue.submit(submission, self._limits.waiting_runs)
             except BrokerUnavailableError:
                 if clock() >= deadline:
                     raise
             await asyncio.sleep(SUBMIT_AGAIN_S)
+
+
+def _refuse(answer: Submitted, caller: Caller) -> ApiError:
+    if answer is Submitted.MISMATCH:
+        text = "This Idempotency-Key was used with another body."
+        return ApiError(422, "idempotency_mismatch", text, param="Idempotency-Key")
+    headers = {"Retry-After": str(QUEUE_RETRY_AFTER_S), **caller.headers}
+    if answer is Submitted.BUSY:
+        text = f"No more than {caller.runs_at_once} runs at once. Nothing was started."
+        return ApiError(429, "too_many_runs", text, type_="requests", headers=headers)
+    text = "Too many runs wait already. Nothing was started."
+    return ApiError(503, "queue_full", text, type_="server_error", headers=headers)

@@ -5,13 +5,15 @@ import json
 import logging
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from contract.attendance import read_viewers_by_gateway
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.recent_runs import KEPT_RUNS, RecentRun, note_run, read_recent_runs
 from contract.run_record import read_run
+from gateway.access.caller import Caller
+from gateway.access.doorkeeper import Doorkeeper
 from gateway.api_error import ApiError
 from gateway.streams_routes import describe
 
@@ -34,35 +36,39 @@ class RunList:
         except (BrokerUnavailableError, BrokerRefusedError) as error:
             logger.warning("run %s is missing in the list: %s", stream_id, error)
 
-    async def read(self, limit: int) -> list[dict[str, Any]]:
-        """As `GET /v1/streams/{id}`, with `prompt` and `gateways`; the newest first, without the expired.
+    async def read(self, caller: Caller, limit: int) -> list[dict[str, Any]]:
+        """As `GET /v1/streams/{id}`, with `prompt` and `gateways`; the newest first, without the expired, and without
+        those of others, unless this caller sees all.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
         runs = await read_recent_runs(self._client, limit)
-        found = await asyncio.gather(*(self._describe(run) for run in runs))
+        found = await asyncio.gather(*(self._describe(run, caller) for run in runs))
         return [run for run in found if run is not None]
 
-    async def _describe(self, run: RecentRun) -> dict[str, Any] | None:
+    async def _describe(self, run: RecentRun, caller: Caller) -> dict[str, Any] | None:
         record = await read_run(self._client, run.stream_id)
-        if record is None:
+        if record is None or not (caller.sees_all or caller.owns(record.caller)):
             return None
         gateways = await read_viewers_by_gateway(self._client, run.stream_id)
         told = {"prompt": run.prompt, "viewers": sum(gateways.values()), "gateways": gateways}
         return {**describe(run.stream_id, record), **told}
 
 
-def run_list_router(runs: RunList | None) -> APIRouter:
+def run_list_router(door: Doorkeeper, runs: RunList | None) -> APIRouter:
     """The route; None: it says that it is off."""
     router = APIRouter(tags=["streams"])
 
     @router.get("/v1/streams")
-    async def latest(limit: Annotated[int, Query(ge=1, le=KEPT_RUNS)] = USUAL_LIMIT) -> dict[str, Any]:
+    async def latest(
+        request: Request, limit: Annotated[int, Query(ge=1, le=KEPT_RUNS)] = USUAL_LIMIT
+    ) -> dict[str, Any]:
         """The latest runs."""
+        caller = await door.recognise(request)
         if runs is None:
             message = "This server does not list runs. To have them listed, set MANYCAST_LIST_RUNS=1."
             raise ApiError(403, "runs_not_listed", message)
-        return {"object": "list", "data": await runs.read(limit)}
+        return {"object": "list", "data": await runs.read(caller, limit)}
 
     return router
 

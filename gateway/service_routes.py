@@ -3,21 +3,26 @@
 from collections.abc import Iterable
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.roster import Offer, read_roster
+from gateway.access.doorkeeper import Doorkeeper
 from gateway.api_error import ApiError
 from gateway.json_response import JsonResponse
 from gateway.metrics import Metrics
 from gateway.reception import Reception
 
 
-def service_router(client: Client, reception: Reception, metrics: Metrics) -> APIRouter:
+def service_router(client: Client, door: Doorkeeper, reception: Reception, metrics: Metrics) -> APIRouter:
     """The routes, over these parts."""
     router = APIRouter(tags=["service"])
+
+    async def offered(request: Request) -> list[dict[str, Any]]:
+        key = door.find_key(request)
+        return [model for model in list_models(await read_roster(client)) if key is None or key.may_use(model["id"])]
 
     @router.get("/healthz")
     async def healthz() -> JsonResponse:
@@ -36,14 +41,14 @@ def service_router(client: Client, reception: Reception, metrics: Metrics) -> AP
         return JsonResponse(body, 200 if ready else 503)
 
     @router.get("/v1/models")
-    async def models() -> dict[str, Any]:
-        """What the live workers offer, in OpenAI's form."""
-        return {"object": "list", "data": list_models(await read_roster(client))}
+    async def models(request: Request) -> dict[str, Any]:
+        """What the live workers offer, in OpenAI's form; to a key, what it may use of it."""
+        return {"object": "list", "data": await offered(request)}
 
     @router.get("/v1/models/{model_id:path}")
-    async def model(model_id: str) -> dict[str, Any]:
+    async def model(model_id: str, request: Request) -> dict[str, Any]:
         """One of them."""
-        for found in list_models(await read_roster(client)):
+        for found in await offered(request):
             if found["id"] == model_id:
                 return found
         text = f"The model '{model_id[:128]}' does not exist: no worker offers it."

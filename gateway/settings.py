@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.access.api_keys import parse_keys, read_keys
+from gateway.access.signing import parse_secrets
+from gateway.access.visitor import Proxies
 
 
 class Settings(BaseSettings):
@@ -19,6 +23,16 @@ class Settings(BaseSettings):
     web_dir: Path | None = None
     list_runs: bool = False
     body_limit_bytes: int = Field(1 << 20, gt=0)
+    published_on: str = ""
+    trusted_proxies: str = "127.0.0.1,::1"
+    user_header: bool = False
+    keys: str = Field("", repr=False)
+    keys_file: Path | None = None
+    password: str = Field("", repr=False)
+    signing_keys: str = Field("", repr=False)
+    ticket_s: int = Field(3600, gt=0)
+    sign_in_s: int = Field(43200, gt=0)
+    requests_per_minute: int = Field(60, ge=0)
     queue_limit: int = Field(1000, gt=0)
     ping_interval_s: float = Field(15.0, gt=0)
     http_protocol: Literal["direct", "httptools", "h11"] = "direct"
@@ -35,6 +49,32 @@ class Settings(BaseSettings):
     retention_s: int = Field(86400, gt=0)
     log_level: str = "info"
 
+    # Checked here, where a slip ends in one line; read again by the part that they are for.
+
+    @field_validator("keys")
+    @classmethod
+    def _check_keys(cls, text: str) -> str:
+        parse_keys(text)
+        return text
+
+    @field_validator("keys_file")
+    @classmethod
+    def _check_keys_file(cls, file: Path | None) -> Path | None:
+        read_keys(file)
+        return file
+
+    @field_validator("signing_keys")
+    @classmethod
+    def _check_signing_keys(cls, text: str) -> str:
+        parse_secrets(text)
+        return text
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, text: str) -> str:
+        Proxies(text)
+        return text
+
 
 class MalformedSettingError(Exception):
     """Names the variable to blame, and what is wrong with it."""
@@ -46,7 +86,10 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
+        field = Settings.model_fields.get(str(first["loc"][0]))
+        # What is not to be shown in our own representation is not to be shown in a log either.
+        value = f"={first['input']}" if field is None or field.repr else ""
         # pydantic names a field by its alias where it has one, else by itself.
         name = str(first["loc"][0]).upper()
         name = name if name == "REDIS_URL" or name.startswith("MANYCAST_") else f"MANYCAST_{name}"
-        raise MalformedSettingError(f"{name}={first['input']}: {first['msg']}") from None
+        raise MalformedSettingError(f"{name}{value}: {first['msg'].removeprefix('Value error, ')}") from None

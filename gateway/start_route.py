@@ -4,24 +4,38 @@ from fastapi import APIRouter, Request
 
 from contract.connection import Client
 from contract.run_record import read_run
+from gateway.access.doorkeeper import Doorkeeper
+from gateway.access.rights import Rights
+from gateway.access.tickets import Scope
 from gateway.addresses import urls_of
 from gateway.chat_request import parse_chat_request
 from gateway.intake import Intake
 from gateway.json_response import JsonResponse
 
 
-def start_router(client: Client, intake: Intake) -> APIRouter:
-    """The route, over these parts."""
+def start_router(client: Client, door: Doorkeeper, rights: Rights, intake: Intake, view_s: int) -> APIRouter:
+    """The route, over these parts. `view_s`: how long the first ticket for viewers is good."""
     router = APIRouter(tags=["streams"])
 
     @router.post("/v1/streams", status_code=201)
     async def start(request: Request) -> JsonResponse:
         """Queues a run. The body is OpenAI's chat-completions request."""
+        caller = await door.let_in(request)
         chat = parse_chat_request(await intake.read(request))
-        admission = await intake.submit(chat, request.headers.get("idempotency-key"))
-        record = await read_run(client, admission.stream_id)
-        urls = urls_of(admission.stream_id)
-        body = {"id": admission.stream_id, "status": record.status if record else "queued", "urls": urls}
-        return JsonResponse(body, 201 if admission.is_new else 200, headers={"Location": urls["status"]})
+        admission = await intake.submit(caller, chat, request.headers.get("idempotency-key"))
+        stream_id, tickets = admission.stream_id, {"control": admission.control.text}
+        record = await read_run(client, stream_id)
+        if chat.private:
+            view = await rights.give(stream_id, Scope.VIEW, view_s, record.revoked if record else 0)
+            tickets["view"] = view.text
+        body = {
+            "id": stream_id,
+            "status": record.status if record else "queued",
+            "visibility": "private" if chat.private else "unlisted",
+            "tickets": tickets,
+            "urls": urls_of(stream_id, **tickets),
+        }
+        headers = {**admission.headers, "Location": urls_of(stream_id)["status"]}
+        return JsonResponse(body, 201 if admission.is_new else 200, headers=headers)
 
     return router

@@ -10,7 +10,9 @@ from contract.attendance import read_viewers
 from contract.connection import Client
 from contract.job_queue import JobQueue
 from contract.run_record import RunRecord, read_run
+from contract.stream_id import is_private
 from contract.stream_log import StreamLog
+from gateway.access.rights import Rights
 from gateway.addresses import check_stream_id, no_such_stream, urls_of
 from gateway.api_error import ApiError
 from gateway.finished import read_completion, respond_completion
@@ -19,19 +21,21 @@ CANCEL_WAIT_S = 2.0
 CANCEL_LOOK_S = 0.05
 
 
-def streams_router(client: Client, queue: JobQueue, log: StreamLog) -> APIRouter:
+def streams_router(client: Client, rights: Rights, queue: JobQueue, log: StreamLog) -> APIRouter:
     """The routes, over these parts."""
     router = APIRouter(tags=["streams"])
 
     @router.get("/v1/streams/{stream_id}")
-    async def status(stream_id: str) -> dict[str, Any]:
+    async def status(stream_id: str, request: Request) -> dict[str, Any]:
         """What is known of the run."""
+        await rights.check_viewer(request, stream_id)
         record = await _find(client, stream_id)
         return {**describe(stream_id, record), "viewers": await read_viewers(client, stream_id)}
 
     @router.get("/v1/streams/{stream_id}/completion")
     async def completion(stream_id: str, request: Request) -> Response:
         """The finished `chat.completion`."""
+        await rights.check_viewer(request, stream_id)
         record = await _find(client, stream_id)
         if not record.status.is_final:
             raise ApiError(409, "not_finished", f"The run is {record.status}.", headers={"Retry-After": "1"})
@@ -47,9 +51,10 @@ def streams_router(client: Client, queue: JobQueue, log: StreamLog) -> APIRouter
         return respond_completion({**fold.result(), "manycast": how}, headers)
 
     @router.post("/v1/streams/{stream_id}/cancel")
-    async def cancel(stream_id: str) -> dict[str, str]:
+    async def cancel(stream_id: str, request: Request) -> dict[str, str]:
         """Stops the run, wherever it is. Answers when it has ended, or after a short wait."""
-        answer = await queue.cancel(check_stream_id(stream_id))
+        await rights.check_control(request, stream_id)
+        answer = await queue.cancel(stream_id)
         for _ in range(round(CANCEL_WAIT_S / CANCEL_LOOK_S)):
             if answer != "cancelling":
                 break
@@ -80,6 +85,7 @@ def describe(stream_id: str, record: RunRecord) -> dict[str, Any]:
         "epoch": record.epoch,
         "position": str(record.last),
         "model": record.model,
+        "visibility": "private" if is_private(stream_id) else "unlisted",
         "created_at": record.created_ms / 1000,
         "started_at": record.claimed_ms and record.claimed_ms / 1000,
         "ended_at": record.ended_ms and record.ended_ms / 1000,

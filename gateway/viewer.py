@@ -5,6 +5,7 @@ Bounded: however slow it is, it costs one integer and the newest note of each ki
 
 import random
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code
 from contract.event import MalformedEventError
@@ -13,23 +14,33 @@ from gateway.tape import Slice
 
 STOPPING_CODE = "gateway_stopping"
 STOPPING = "This gateway is being stopped. The run goes on and can be watched from another one."
+REVOKED_RETRY_MS = 1_000
 UNREADABLE = "The rest of the answer cannot be read just now. The run is not affected."
 
 ReadPage = Callable[[Feed, int], Awaitable[Slice]]
 """(feed, index) -> events from there on, for what memory no longer holds."""
 
 
+class Leave(NamedTuple):
+    """Why a viewer is sent away before the end: for those that come back, when; for the others, in words."""
+
+    retry_window_ms: int
+    code: str
+    text: str
+
+
 class Viewer:
     """Watches one feed from an index on. Its response sets `wake`, and sends what `take` gives until `finished`."""
 
     __slots__ = (
-        "_dismissed_ms",
         "_index",
+        "_leave",
         "_notes",
         "_read_page",
         "_told_lost",
         "feed",
         "finished",
+        "has_ticket",
         "wake",
         "when_gone",
     )
@@ -37,12 +48,13 @@ class Viewer:
     def __init__(self, feed: Feed, index: int, prologue: bytes, read_page: ReadPage) -> None:
         self.feed = feed
         self.finished = False
+        self.has_ticket = False
         self.wake: Callable[[], None] = _nobody_listens_yet
         self.when_gone: Callable[[], None] | None = None
         self._index = index
         self._notes: dict[bytes, bytes] = {b"": prologue}
         self._read_page = read_page
-        self._dismissed_ms = 0
+        self._leave: Leave | None = None
         self._told_lost = False
 
     @property
@@ -59,31 +71,36 @@ class Viewer:
 
     def on_left(self) -> None:
         """Its response is over. `when_gone` is called where that was neither the stream's end nor our own doing."""
-        if self.when_gone is not None and not (self.finished or self._dismissed_ms or self.feed.over):
+        if self.when_gone is not None and not (self.finished or self._leave or self.feed.over):
             self.when_gone()
 
     def dismiss(self, retry_window_ms: int) -> None:
         """The gateway drains: the response ends after what it is sending now. The viewer is to come back, to another
         gateway, after a delay of its own, so that a thousand do not come at once."""
-        self._dismissed_ms = retry_window_ms
+        self._leave = Leave(retry_window_ms, STOPPING_CODE, STOPPING)
+        self.wake()
+
+    def revoke(self) -> None:
+        """The ticket that let it in is void: the response ends. Whether it may come in again is asked then."""
+        self._leave = Leave(REVOKED_RETRY_MS, "ticket_revoked", "The ticket was revoked.")
         self.wake()
 
     @property
     def is_behind(self) -> bool:
         """Whether memory no longer holds what comes next: `take_page` then, not `take`."""
-        return self._index < self.feed.tape.begin and not self._dismissed_ms and not self.finished
+        return self._index < self.feed.tape.begin and not self._leave and not self.finished
 
     @property
     def has_all(self) -> bool:
         """Whether what it has taken was all there is for now: to take again would give None, and no end either."""
-        return self._index == self.feed.tape.end and not (self._dismissed_ms or self.feed.over)
+        return self._index == self.feed.tape.end and not (self._leave or self.feed.over)
 
     def take(self) -> Slice | None:
         """What is to be sent now; None while there is nothing, and for good once `finished`."""
         if self.finished:
             return None
-        if self._dismissed_ms:
-            return self._take_leave()
+        if self._leave is not None:
+            return self._take_leave(self._leave)
         events = self.feed.tape.take(self._index)
         if events is not None:
             self._index = events.end
@@ -114,13 +131,13 @@ class Viewer:
         notes = self._take_notes()
         return Slice(notes + page.body, page.end) if notes else page
 
-    def _take_leave(self) -> Slice | None:
+    def _take_leave(self, leave: Leave) -> Slice | None:
         self.finished = True
         dialect = self.feed.dialect
         if not dialect.resumes:
-            return Slice(dialect.write_break(STOPPING_CODE, STOPPING), self._index)
+            return Slice(dialect.write_break(leave.code, leave.text), self._index)
         # A wish, not a secret: any spread will do.
-        retry_ms = random.randint(self._dismissed_ms // 10, self._dismissed_ms)  # noqa: S311
+        retry_ms = random.randint(leave.retry_window_ms // 10, leave.retry_window_ms)  # noqa: S311
         return Slice(dialect.write_retry(retry_ms), self._index)
 
     def _take_end(self) -> Slice | None:

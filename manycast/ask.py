@@ -39,7 +39,7 @@ async def ask(client: Client, body: Mapping[str, Any], terminal: Terminal, keybo
         interrupted.clear()
         terminal.end_line()
         if await _wants_to_stop(terminal, keyboard, interrupted):
-            terminal.note(f"the run is {await client.cancel(stream.id)}")
+            terminal.note(f"the run is {await client.cancel(stream)}")
         else:
             terminal.note(f"left running; go on with: manycast watch {stream.page_url}")
         return Exit.INTERRUPTED

@@ -110,9 +110,9 @@ class Client:
             else:
                 return self._read_stream(answer)
 
-    async def cancel(self, stream_id: str) -> str:
-        """Stops a run, from anywhere and as often as one likes. Returns a final status, or `cancelling`."""
-        answer = await self._transport.call("POST", f"/v1/streams/{stream_id}/cancel")
+    async def cancel(self, stream: Stream) -> str:
+        """Stops a run that was started here, as often as one likes. Returns a final status, or `cancelling`."""
+        answer = await self._transport.call("POST", stream.urls["cancel"])
         return str(answer["status"])
 
     async def last_position(self, stream_id: str) -> Position:

@@ -1,14 +1,25 @@
 -- submit: makes a stream and queues its job, once per idempotency key.
--- KEYS: 1 meta, 2 jobs, 3 idempotency key (optional)
+-- KEYS: 1 meta, 2 jobs, 3 the runs its caller has at once, 4 idempotency key (optional)
 -- ARGV: 1 stream id, 2 request JSON, 3 model, 4 policy on a lost worker, 5 lifetime in ms, 6 most jobs that may wait,
---   7 digest of the body, 8 how long it may go unwatched in ms (0: for ever)
+--   7 digest of the body, 8 how long it may go unwatched in ms (0: for ever), 9 caller ("": nobody known), 10 most runs
+--   of this caller at once (0: any number)
 -- Returns: {answer, stream id}: ok; known (this idempotency key made that stream before); mismatch (it did, with another
---   body); full (that many jobs wait)
+--   body); full (that many jobs wait); busy (this caller has that many runs already)
 -- Errors: those of Redis itself
--- Cost: O(1), and O(workers) for the count of waiting jobs
+-- Cost: O(1), O(workers) for the count of waiting jobs, and O(most runs at once) where that is limited
 
-if KEYS[3] then
-  local known = redis.call('HMGET', KEYS[3], 'id', 'body')
+-- What has ended since counts no more. To look here costs less than to have every end of a run tell.
+local function count_runs(runs)
+  local count = 0
+  for _, id in ipairs(redis.call('SMEMBERS', runs)) do
+    local status = redis.call('HGET', 'mc:{' .. id .. '}:meta', 'status')
+    if status == 'queued' or status == 'running' then count = count + 1 else redis.call('SREM', runs, id) end
+  end
+  return count
+end
+
+if KEYS[4] then
+  local known = redis.call('HMGET', KEYS[4], 'id', 'body')
   if known[1] and known[1] ~= ARGV[1] then
     if known[2] ~= ARGV[7] then return { 'mismatch', known[1] } end
     return { 'known', known[1] }
@@ -23,13 +34,20 @@ if pending.err then
 end
 local waiting = redis.call('XLEN', KEYS[2]) - pending[1]
 if waiting >= tonumber(ARGV[6]) then return { 'full', '' } end
+local most_runs = tonumber(ARGV[10])
+if most_runs > 0 and count_runs(KEYS[3]) >= most_runs then return { 'busy', '' } end
 local entry = redis.call('XADD', KEYS[2], '*', 'id', ARGV[1])
 redis.call('HSET', KEYS[1], 'status', 'queued', 'epoch', '0', 'last', '0-0', 'request', ARGV[2], 'model', ARGV[3],
-  'on_lost', ARGV[4], 'lost', '0', 'job', entry, 'created_ms', string.format('%d', now_ms()))
+  'on_lost', ARGV[4], 'lost', '0', 'job', entry, 'caller', ARGV[9],
+  'created_ms', string.format('%d', now_ms()))
 if ARGV[8] ~= '0' then redis.call('HSET', KEYS[1], 'unwatched_ms', ARGV[8]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
-if KEYS[3] then
-  redis.call('HSET', KEYS[3], 'id', ARGV[1], 'body', ARGV[7])
+if most_runs > 0 then
+  redis.call('SADD', KEYS[3], ARGV[1])
   redis.call('PEXPIRE', KEYS[3], ARGV[5])
+end
+if KEYS[4] then
+  redis.call('HSET', KEYS[4], 'id', ARGV[1], 'body', ARGV[7])
+  redis.call('PEXPIRE', KEYS[4], ARGV[5])
 end
 return { 'ok', ARGV[1] }

@@ -75,11 +75,12 @@ class Play:
         content = json.dumps(self._plan.body).encode()
         answer = await self._call("/v1/streams", content, {"Idempotency-Key": self._plan.key})
         stream_id = str(answer["id"])
+        self._cancel_url = answer["urls"]["cancel"]
         self.record.ids.add(stream_id)
         return stream_id
 
     async def _cancel(self) -> None:
-        answer = await self._call(f"/v1/streams/{self.record.id}/cancel")
+        answer = await self._call(self._cancel_url)
         self.record.said.add(str(answer["status"]))
 
     async def _call(self, path: str, content: bytes | None = None, headers: Any = None) -> dict[str, Any]:

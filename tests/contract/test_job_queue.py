@@ -9,7 +9,7 @@ import pytest
 from contract.connection import call_redis
 from contract.errors import BrokerRefusedError
 from contract.event import Status
-from contract.job_queue import Job, Lease, Submitted, Verdict
+from contract.job_queue import Job, Lease, Submission, Submitted, Verdict
 from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
 from contract.run_record import read_run
 from contract.scripts import Call, run_call
@@ -51,6 +51,33 @@ async def test_a_repeated_submission_queues_one_job(place: Place) -> None:
         for _ in range(3):
             assert await place.queue.submit(submission, MOST_WAITING) == (Submitted.OK, submission.stream_id)
     assert len(await place.queued_entries()) == 2
+
+
+async def test_a_caller_has_no_more_runs_at_once_than_it_may(place: Place) -> None:
+    def of(caller: str) -> Submission:
+        return replace(place.submission(), caller=caller, most_at_once=2)
+
+    async def submit(submission: Submission) -> Submitted:
+        return (await place.queue.submit(submission, MOST_WAITING))[0]
+
+    first, second = of("key:a"), of("key:a")
+    assert [await submit(each) for each in (first, second, of("key:a"))] == ["ok", "ok", "busy"]
+    assert await submit(of("key:b")) == "ok"
+    await place.queue.cancel(first.stream_id)
+    assert [await submit(of("key:a")), await submit(of("key:a"))] == ["ok", "busy"]
+    # The stream is gone with all its keys: Redis has lost it, or it has expired.
+    await call_redis(place.client, "DEL", StreamKeys.of(second.stream_id).meta)
+    assert [await submit(of("key:a")), await submit(of("key:a"))] == ["ok", "busy"]
+    assert await submit(place.submission()) == "ok"
+    assert await place.keys_without_expiry() == []
+
+
+async def test_a_repeated_submission_of_a_caller_that_is_busy_by_it_is_the_same_one(place: Place) -> None:
+    one = replace(place.submission(once="k1"), caller="key:a", most_at_once=1)
+    for _ in range(2):
+        assert await place.queue.submit(one, MOST_WAITING) == (Submitted.OK, one.stream_id)
+    again = replace(place.submission(once="k1"), caller="key:a", most_at_once=1)
+    assert await place.queue.submit(again, MOST_WAITING) == (Submitted.KNOWN, one.stream_id)
 
 
 async def test_an_idempotency_key_answers_the_first_stream_or_a_mismatch(place: Place) -> None:

@@ -18,6 +18,7 @@ STANDS_ON = {
 WIDE_DOORS = {
     ("gateway", "fastapi"): "a route is declared in the module of its call",
     ("gateway", "uvicorn"): "its server is run in __main__, its protocol is extended in direct_protocol",
+    ("gateway", "pydantic"): "settings and the lines of API keys are both checked against their shape",
     ("gateway", "starlette"): "FastAPI is Starlette underneath: responses, types, exceptions",
     ("simulator", "fastapi"): "a route is declared in the module of its call",
 }
@@ -25,6 +26,7 @@ WIDE_DOORS = {
 IMPORTED_AS = {
     "pydantic-settings": "pydantic_settings",
     "prometheus-client": "prometheus_client",
+    "pyjwt": "jwt",
     "sse-starlette": "sse_starlette",
 }
 

@@ -1,0 +1,50 @@
+"""Somebody who may start runs: under which name, and within which limits. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from contract.allowance import Taken
+from gateway.access.api_keys import ApiKey
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`name` is "" for callers that have none: they own nothing. `key` holds the limits, where it came with one.
+
+    `headers` are for the answer: what is left of its allowance. `sees_all`: the latest runs of others, too. The
+    operator is somebody at the command line, where only this machine is let in: nothing is kept from them.
+    """
+
+    name: str
+    key: ApiKey | None = None
+    sees_all: bool = False
+    is_operator: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def runs_at_once(self) -> int:
+        """0: any number."""
+        return self.key.runs_at_once if self.key else 0
+
+    def may_use(self, model: str) -> bool:
+        return self.key is None or self.key.may_use(model)
+
+    def owns(self, owner: str) -> bool:
+        """Whether a stream of that owner is this caller's."""
+        return self.is_operator or (self.name != "" and self.name == owner)
+
+
+def tell_allowance(per_minute: int, taken: Taken) -> dict[str, str]:
+    """OpenAI's headers. Their durations are like `1m30s` and `250ms`."""
+    return {
+        "x-ratelimit-limit-requests": str(per_minute),
+        "x-ratelimit-remaining-requests": str(taken.left),
+        "x-ratelimit-reset-requests": _duration(taken.full_ms),
+    }
+
+
+def _duration(ms: int) -> str:
+    if ms < 1000:
+        return f"{ms}ms"
+    minutes, seconds = divmod(-(-ms // 1000), 60)
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"

@@ -1,0 +1,190 @@
+"""Who may start a run: by key, by session, by a proxy's word, or by being here. And everyone who may not."""
+
+from contextlib import closing
+
+import httpx2
+import pytest
+
+from contract.connection import Client, call_redis
+from contract.keys import JOBS
+from gateway.access.api_keys import make_key
+from tests.broker import Broker
+from tests.gateway.access.conftest import BODY, PASSWORD, Door, bearer, code, lines
+from tests.stack import Gateway
+
+STARTS = [
+    ("/v1/streams", BODY),
+    ("/v1/chat/completions", {**BODY, "stream": True}),
+    (
+        "/api/chat",
+        {"id": "c", "model": "demo", "messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}]},
+    ),
+]
+
+
+async def queued(client: Client) -> int:
+    count: int = await call_redis(client, "XLEN", JOBS)
+    return count
+
+
+@pytest.mark.parametrize(("path", "body"), STARTS)
+async def test_nothing_is_started_without_a_right_key(
+    http: httpx2.AsyncClient, client: Client, door: Door, path: str, body: dict[str, object]
+) -> None:
+    assert code(await http.post(path, json=body)) == (401, "missing_api_key")
+    for wrong in (door.secret[:-1], door.secret + "x", make_key("team")[0], "sk-anything", "mc-", "mc-00000000-x"):
+        assert code(await http.post(path, json=body, headers=bearer(wrong))) == (401, "invalid_api_key")
+    for malformed in (f"Basic {door.secret}", door.secret, "Bearer"):
+        refused = await http.post(path, json=body, headers={"Authorization": malformed})
+        assert code(refused) == (401, "missing_api_key")
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert await queued(client) == 0
+
+
+async def test_a_stranger_is_refused_before_its_body_is_read(http: httpx2.AsyncClient) -> None:
+    assert code(await http.post("/v1/streams", content=b"not JSON")) == (401, "missing_api_key")
+
+
+async def test_a_right_key_starts_runs(http: httpx2.AsyncClient, client: Client, key: dict[str, str]) -> None:
+    assert (await http.post("/v1/streams", json=BODY, headers=key)).status_code == 201
+    assert await queued(client) == 1
+
+
+async def test_a_key_that_is_taken_out_of_the_file_opens_no_more(
+    broker: Broker, client: Client, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    secret, made = make_key("team")
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    file.write_text(lines(made))
+    with closing(Gateway(broker.url, MANYCAST_KEYS_FILE=str(file))) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            assert (await http.post("/v1/streams", json=BODY, headers=bearer(secret))).status_code == 201
+            answer = await http.post("/v1/session", json={"secret": secret})
+            assert answer.json()["caller"] == "key:team"
+            assert (await http.post("/v1/streams", json=BODY)).status_code == 201
+            file.write_text("")
+            assert code(await http.post("/v1/streams", json=BODY, headers=bearer(secret))) == (401, "invalid_api_key")
+            # The session that it began is over with it.
+            assert code(await http.post("/v1/streams", json=BODY)) == (401, "missing_api_key")
+
+
+async def test_a_key_may_use_the_models_it_names(broker: Broker, client: Client) -> None:
+    secret, made = make_key("team", models=["demo", "gpt-*"])
+    with closing(Gateway(broker.url, MANYCAST_KEYS=lines(made))) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url, headers=bearer(secret)) as http:
+            assert (await http.post("/v1/streams", json=BODY)).status_code == 201
+            refused = await http.post("/v1/streams", json={**BODY, "model": "other"})
+            assert code(refused) == (403, "model_not_allowed")
+            nameless = {name: value for name, value in BODY.items() if name != "model"}
+            assert code(await http.post("/v1/streams", json=nameless)) == (403, "model_not_allowed")
+
+
+async def test_an_idempotency_key_belongs_to_its_caller(
+    http: httpx2.AsyncClient, key: dict[str, str], other_key: dict[str, str]
+) -> None:
+    once = {"Idempotency-Key": "1"}
+    first = (await http.post("/v1/streams", json=BODY, headers=key | once)).json()["id"]
+    again = await http.post("/v1/streams", json=BODY, headers=key | once)
+    other = await http.post("/v1/streams", json=BODY, headers=other_key | once)
+    assert (again.status_code, again.json()["id"]) == (200, first)
+    assert other.status_code == 201
+    assert other.json()["id"] != first
+
+
+async def test_a_chat_belongs_to_its_caller(
+    http: httpx2.AsyncClient, client: Client, key: dict[str, str], other_key: dict[str, str]
+) -> None:
+    _, body = STARTS[2]
+    async with http.stream("POST", "/api/chat", json=body, headers=key) as answer:
+        stream_id = answer.headers["x-stream-id"]
+    assert (await http.get("/api/chat/c/stream", headers=other_key)).status_code == 204
+    assert (await http.delete("/api/chat/c/stream", headers=other_key)).status_code == 204
+    assert code(await http.get("/api/chat/c/stream")) == (401, "missing_api_key")
+    assert code(await http.delete("/api/chat/c/stream")) == (401, "missing_api_key")
+    assert (await http.get(f"/v1/streams/{stream_id}")).json()["status"] == "queued"
+    assert (await http.delete("/api/chat/c/stream", headers=key)).status_code == 204
+    assert (await http.get(f"/v1/streams/{stream_id}")).json()["status"] == "cancelled"
+
+
+async def test_runs_are_listed_to_those_who_started_them(
+    http: httpx2.AsyncClient, key: dict[str, str], other_key: dict[str, str]
+) -> None:
+    mine = (await http.post("/v1/streams", json=BODY, headers=key)).json()["id"]
+    theirs = (await http.post("/v1/streams", json=BODY, headers=other_key)).json()["id"]
+
+    async def listed(headers: dict[str, str]) -> list[str]:
+        return [run["id"] for run in (await http.get("/v1/streams", headers=headers)).json()["data"]]
+
+    assert code(await http.get("/v1/streams")) == (401, "missing_api_key")
+    assert await listed(key) == [mine]
+    assert await listed(other_key) == [theirs]
+    await http.post("/v1/session", json={"secret": PASSWORD})
+    assert await listed({}) == [theirs, mine]
+
+
+async def test_models_are_for_everyone_but_a_wrong_key_is_told(http: httpx2.AsyncClient, key: dict[str, str]) -> None:
+    assert (await http.get("/v1/models")).status_code == 200
+    assert (await http.get("/v1/models", headers=key)).status_code == 200
+    assert code(await http.get("/v1/models", headers=bearer("mc-wrong"))) == (401, "invalid_api_key")
+
+
+async def test_a_proxy_names_a_user_and_a_stranger_does_not(http: httpx2.AsyncClient, client: Client) -> None:
+    named = {"X-Forwarded-User": "ada"}
+    stream_id = (await http.post("/v1/streams", json=BODY, headers=named)).json()["id"]
+    cancel = f"/v1/streams/{stream_id}/cancel"
+    assert code(await http.post(cancel, headers={"X-Forwarded-User": "bob"})) == (403, "ticket_missing")
+    assert (await http.post(cancel, headers=named)).json()["status"] == "cancelled"
+
+
+async def test_a_users_name_counts_only_where_it_is_set_up_and_from_a_listed_proxy(
+    broker: Broker, client: Client
+) -> None:
+    named = {"X-Forwarded-User": "ada"}
+    for settings in ({"MANYCAST_PASSWORD": "x"}, {"MANYCAST_USER_HEADER": "1", "MANYCAST_TRUSTED_PROXIES": "10.0.0.1"}):
+        with closing(Gateway(broker.url, **settings)) as gateway:
+            async with httpx2.AsyncClient(base_url=gateway.url) as http:
+                assert code(await http.post("/v1/streams", json=BODY, headers=named)) == (401, "missing_api_key")
+
+
+# Where nothing is set up
+
+
+async def test_without_any_key_this_machine_may_start_runs_and_sdks_may_send_what_they_like(
+    local: Gateway, client: Client
+) -> None:
+    async with httpx2.AsyncClient(base_url=local.url) as http:
+        assert (await http.post("/v1/streams", json=BODY)).status_code == 201
+        assert (await http.post("/v1/streams", json=BODY, headers=bearer("sk-any"))).status_code == 201
+        assert (await http.post("/v1/streams", json=BODY, headers=bearer("mc-any"))).status_code == 201
+    assert "Only this machine can start runs" in local.output
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({"X-Forwarded-For": "203.0.113.7"}, "not_this_machine"),
+        ({"X-Forwarded-For": "127.0.0.1"}, "not_this_machine"),
+        ({"Host": "evil.example"}, "not_this_machine"),
+        ({"Origin": "https://evil.example"}, "cross_site"),
+        ({"Sec-Fetch-Site": "cross-site"}, "cross_site"),
+        ({"Origin": "null"}, "cross_site"),
+    ],
+)
+async def test_without_any_key_nobody_else_may(
+    local: Gateway, client: Client, headers: dict[str, str], why: str
+) -> None:
+    async with httpx2.AsyncClient(base_url=local.url) as http:
+        for path, body in STARTS:
+            assert code(await http.post(path, json=body, headers=headers)) == (403, why)
+    assert await queued(client) == 0
+
+
+async def test_a_gateway_that_is_published_elsewhere_does_not_take_its_proxy_for_this_machine(
+    broker: Broker, client: Client
+) -> None:
+    for published, status in (("127.0.0.1", 201), ("0.0.0.0", 403), ("chat.example.com", 403)):
+        settings = {"MANYCAST_PUBLISHED_ON": published, "MANYCAST_TRUSTED_PROXIES": "*"}
+        with closing(Gateway(broker.url, **settings)) as gateway:
+            async with httpx2.AsyncClient(base_url=gateway.url) as http:
+                answer = await http.post("/v1/streams", json=BODY, headers={"X-Forwarded-For": "172.18.0.1"})
+                assert answer.status_code == status

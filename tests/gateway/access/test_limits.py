@@ -1,0 +1,103 @@
+"""How much somebody may ask for: requests a minute, runs at once; told as OpenAI tells it, and fair to the others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+
+import httpx2
+import pytest
+
+from contract.connection import Client
+from gateway.access.api_keys import make_key
+from tests.broker import Broker
+from tests.gateway.access.conftest import BODY, PASSWORD, bearer, code, lines
+from tests.stack import Gateway
+
+PER_MINUTE = 20
+AT_ONCE = 3
+
+
+@pytest.fixture
+async def limited(
+    broker: Broker, client: Client
+) -> AsyncIterator[tuple[list[httpx2.AsyncClient], dict[str, dict[str, str]]]]:
+    """Two gateways with the same keys, and what the holder of each key sends."""
+    made = {
+        "a": make_key("a", requests_per_minute=PER_MINUTE),
+        "b": make_key("b", requests_per_minute=PER_MINUTE),
+        "few": make_key("few", runs_at_once=AT_ONCE),
+        "free": make_key("free"),
+    }
+    settings = {"MANYCAST_KEYS": lines(*(key for _, key in made.values())), "MANYCAST_REQUESTS_PER_MINUTE": "5"}
+    with closing(Gateway(broker.url, **settings)) as one, closing(Gateway(broker.url, **settings)) as two:
+        async with httpx2.AsyncClient(base_url=one.url) as first, httpx2.AsyncClient(base_url=two.url) as second:
+            yield [first, second], {name: bearer(secret) for name, (secret, _) in made.items()}
+
+
+async def flood(gateways: list[httpx2.AsyncClient], headers: dict[str, str], count: int) -> list[httpx2.Response]:
+    asked = (gateways[at % 2].post("/v1/streams", json=BODY, headers=headers) for at in range(count))
+    return await asyncio.gather(*asked)
+
+
+async def test_two_keys_that_flood_get_the_same_share_over_all_gateways(limited) -> None:
+    gateways, keys = limited
+    floods = await asyncio.gather(flood(gateways, keys["a"], 60), flood(gateways, keys["b"], 60))
+    for answers in floods:
+        let_in = [answer for answer in answers if answer.status_code == 201]
+        # What comes back while they flood is some more, and no key's share grows by the other's.
+        assert PER_MINUTE <= len(let_in) <= PER_MINUTE + 5
+        for answer in answers:
+            assert answer.headers["x-ratelimit-limit-requests"] == str(PER_MINUTE)
+            assert int(answer.headers["x-ratelimit-remaining-requests"]) < PER_MINUTE
+            assert answer.headers["x-ratelimit-reset-requests"].endswith("s")
+        refused = next(answer for answer in answers if answer.status_code != 201)
+        assert code(refused) == (429, "rate_limit_exceeded")
+        assert 1 <= int(refused.headers["retry-after"]) <= 3
+
+
+async def test_a_key_without_limits_is_told_of_none(limited) -> None:
+    gateways, keys = limited
+    answers = await flood(gateways, keys["free"], 40)
+    assert {answer.status_code for answer in answers} == {201}
+    assert not any("x-ratelimit-limit-requests" in answer.headers for answer in answers)
+
+
+async def test_a_key_has_no_more_runs_at_once_than_it_may(limited) -> None:
+    gateways, keys = limited
+    answers = await flood(gateways, keys["few"], 10)
+    started = [answer.json() for answer in answers if answer.status_code == 201]
+    assert len(started) == AT_ONCE
+    refused = next(answer for answer in answers if answer.status_code != 201)
+    assert code(refused) == (429, "too_many_runs")
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await gateways[0].post(started[0]["urls"]["cancel"])).json()["status"] == "cancelled"
+    assert (await gateways[1].post("/v1/streams", json=BODY, headers=keys["few"])).status_code == 201
+
+
+async def test_an_sdk_is_told_by_the_headers_of_its_own_call(limited) -> None:
+    gateways, keys = limited
+    # Nobody works here: what is looked at is the refusal.
+    await flood(gateways, keys["a"], PER_MINUTE)
+    refused = await gateways[0].post("/v1/chat/completions", json=BODY, headers=keys["a"])
+    assert code(refused) == (429, "rate_limit_exceeded")
+    assert refused.json()["error"]["type"] == "requests"
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+
+
+async def test_one_address_cannot_knock_for_ever(limited) -> None:
+    gateways, _ = limited
+    codes = [code(answer)[1] for answer in await flood(gateways, bearer("mc-wrong"), 12)]
+    assert codes.count("invalid_api_key") in (5, 6)
+    assert codes.count("rate_limit_exceeded") >= 6
+    elsewhere = bearer("mc-wrong") | {"X-Forwarded-For": "203.0.113.7"}
+    assert code(await gateways[0].post("/v1/streams", json=BODY, headers=elsewhere)) == (401, "invalid_api_key")
+
+
+async def test_people_share_what_their_address_may(broker: Broker, client: Client) -> None:
+    settings = {"MANYCAST_PASSWORD": PASSWORD, "MANYCAST_REQUESTS_PER_MINUTE": "5"}
+    with closing(Gateway(broker.url, **settings)) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            await http.post("/v1/session", json={"secret": PASSWORD})
+            answers = [await http.post("/v1/streams", json=BODY) for _ in range(8)]
+    assert [answer.status_code for answer in answers].count(201) in (5, 6)
+    assert answers[0].headers["x-ratelimit-limit-requests"] == "5"

@@ -1,0 +1,292 @@
+"""Rights to one stream: given, handed on, exchanged for a cookie, revoked. And every ticket that must not open."""
+
+import asyncio
+import base64
+import json
+import time
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+
+from contract.connection import Client
+from tests.gateway.access.conftest import BODY, PRIVATE, Door, bearer, code
+from tests.viewers import Response, read_events, until
+
+WATCHED = ("", "/events", "/completion")
+
+
+async def start(http: httpx2.AsyncClient, key: dict[str, str], body: dict[str, Any] = PRIVATE) -> dict[str, Any]:
+    answer = await http.post("/v1/streams", json=body, headers=key)
+    assert answer.status_code == 201, answer.text
+    run: dict[str, Any] = answer.json()
+    return run
+
+
+async def may_watch(http: httpx2.AsyncClient, run: dict[str, Any], **how: Any) -> bool:
+    """Whether all ways to watch are open, or all are closed."""
+    statuses = set()
+    for path in WATCHED:
+        method = "HEAD" if path == "/events" else "GET"
+        statuses.add((await http.request(method, f"/v1/streams/{run['id']}{path}", **how)).status_code)
+    assert statuses in ({200, 409}, {403})  # 409: it has not finished
+    return 200 in statuses
+
+
+async def ask_ticket(http: httpx2.AsyncClient, run: dict[str, Any], key: dict[str, str], **wish: Any) -> str:
+    answer = await http.post(f"/v1/streams/{run['id']}/tickets", json=wish, headers=key)
+    assert answer.status_code == 201, answer.text
+    ticket: str = answer.json()["ticket"]
+    return ticket
+
+
+async def test_a_private_stream_is_seen_by_its_owner_and_with_a_ticket(
+    http: httpx2.AsyncClient, key: dict[str, str], other_key: dict[str, str]
+) -> None:
+    run = await start(http, key)
+    assert run["visibility"] == "private"
+    assert await may_watch(http, run, headers=key)
+    assert not await may_watch(http, run)
+    assert not await may_watch(http, run, headers=other_key)
+    for ticket in run["tickets"].values():
+        assert await may_watch(http, run, params={"ticket": ticket})
+        assert await may_watch(http, run, headers=bearer(ticket))
+
+
+async def test_the_urls_of_a_start_work_as_they_stand(http: httpx2.AsyncClient, key: dict[str, str]) -> None:
+    for body in (BODY, PRIVATE):
+        run = await start(http, key, body)
+        urls = run["urls"]
+        assert (await http.head(urls["events"])).status_code == 200
+        assert (await http.get(urls["status"])).json()["visibility"] == run["visibility"]
+        assert "ticket" not in str((await http.get(urls["status"])).json()["urls"])
+        assert urls["page"].partition("#")[2].split(".")[0] == run["id"]
+        assert (await http.post(urls["cancel"])).json() == {"id": run["id"], "status": "cancelled"}
+
+
+async def test_an_unlisted_stream_is_seen_by_everyone_and_stopped_by_its_owner_alone(
+    http: httpx2.AsyncClient, key: dict[str, str], other_key: dict[str, str]
+) -> None:
+    run = await start(http, key, BODY)
+    assert await may_watch(http, run)
+    cancel = f"/v1/streams/{run['id']}/cancel"
+    assert code(await http.post(cancel)) == (403, "ticket_missing")
+    assert code(await http.post(cancel, headers=other_key)) == (403, "ticket_missing")
+    view = await ask_ticket(http, run, key)
+    assert code(await http.post(cancel, headers=bearer(view))) == (403, "ticket_scope")
+    assert (await http.post(cancel, headers=key)).json()["status"] == "cancelled"
+
+
+async def test_who_may_only_view_neither_gives_nor_revokes_tickets(
+    http: httpx2.AsyncClient, key: dict[str, str]
+) -> None:
+    run = await start(http, key)
+    tickets = f"/v1/streams/{run['id']}/tickets"
+    for method in ("POST", "DELETE"):
+        assert code(await http.request(method, tickets)) == (403, "ticket_missing")
+        assert code(await http.request(method, tickets, headers=bearer(run["tickets"]["view"]))) == (
+            403,
+            "ticket_scope",
+        )
+        assert (await http.request(method, tickets, headers=bearer(run["tickets"]["control"]))).status_code in (
+            200,
+            201,
+        )
+
+
+async def test_a_ticket_is_for_one_stream(http: httpx2.AsyncClient, key: dict[str, str]) -> None:
+    run, other = await start(http, key), await start(http, key)
+    for ticket in other["tickets"].values():
+        assert code(await http.get(f"/v1/streams/{run['id']}", params={"ticket": ticket})) == (403, "ticket_invalid")
+        cancel = f"/v1/streams/{run['id']}/cancel"
+        assert code(await http.post(cancel, params={"ticket": ticket})) == (403, "ticket_invalid")
+
+
+async def test_a_ticket_is_over_when_its_time_is(http: httpx2.AsyncClient, key: dict[str, str]) -> None:
+    run = await start(http, key)
+    ticket = await ask_ticket(http, run, key, expires_in_s=1)
+    assert await may_watch(http, run, params={"ticket": ticket})
+    async with asyncio.timeout(10):
+        while (refused := await http.get(f"/v1/streams/{run['id']}", params={"ticket": ticket})).status_code == 200:
+            pass
+    assert code(refused) == (403, "ticket_expired")
+    assert not await may_watch(http, run, params={"ticket": ticket})
+
+
+def forge(run: dict[str, Any], secret: str = "n" * 40, headers: dict[str, str] | None = None, **claims: Any) -> str:
+    """A ticket as the gateway makes them, but for what is given."""
+    right = {"sub": run["id"], "scope": "control", "revoked": 0, "aud": "manycast.ticket", "exp": time.time() + 60}
+    what = {name: value for name, value in {**right, **claims}.items() if value is not None}
+    return jwt.encode(what, secret, "HS256", headers={"kid": "now"} if headers is None else headers)
+
+
+def unsigned(run: dict[str, Any], algorithm: str) -> str:
+    head, payload, _ = forge(run).split(".")
+    head = base64.urlsafe_b64encode(json.dumps({"alg": algorithm, "kid": "now"}).encode()).decode().rstrip("=")
+    return f"{head}.{payload}."
+
+
+async def test_what_is_signed_by_another_or_not_at_all_opens_nothing(
+    http: httpx2.AsyncClient, key: dict[str, str]
+) -> None:
+    run = await start(http, key)
+    head, payload, signature = forge(run).split(".")
+    view = await ask_ticket(http, run, key)
+    forged = {
+        "another secret": forge(run, "x" * 40),
+        "another kid": forge(run, headers={"kid": "nobody"}),
+        "no kid": forge(run, headers={}),
+        "the other secret's kid": forge(run, "b" * 40),
+        "alg none": unsigned(run, "none"),
+        "alg None": unsigned(run, "None"),
+        "alg HS512": unsigned(run, "HS512"),
+        "alg RS256": unsigned(run, "RS256"),
+        "no signature": f"{head}.{payload}.",
+        "half a signature": f"{head}.{payload}.{signature[: len(signature) // 2]}",
+        "another's signature": f"{head}.{payload}.{view.rpartition('.')[2]}",
+        "a session": forge(run, aud="manycast.session"),
+        "no audience": forge(run, aud=None),
+        "no expiry": forge(run, exp=None),
+        "no subject": forge(run, sub=None),
+        "another scope": forge(run, scope="everything"),
+        "no scope": forge(run, scope=None),
+        "no count": forge(run, revoked=None),
+        "ey": "ey",
+        "garbage": "eyJ" + "x" * 200,
+        "not ASCII": "eyé.é.é",
+    }
+    opened = [name for name, ticket in forged.items() if await may_watch(http, run, params={"ticket": ticket})]
+    assert opened == []
+    # The same, made as it should be: the test forges what would be taken.
+    assert await may_watch(http, run, params={"ticket": forge(run)})
+    assert await may_watch(http, run, params={"ticket": forge(run, "b" * 40, {"kid": "before"})})
+
+
+async def test_a_revoked_ticket_stays_revoked_and_a_new_one_opens(
+    http: httpx2.AsyncClient, key: dict[str, str]
+) -> None:
+    run = await start(http, key)
+    tickets = f"/v1/streams/{run['id']}/tickets"
+    old = [*run["tickets"].values(), await ask_ticket(http, run, key)]
+    control = (await http.delete(tickets, headers=bearer(run["tickets"]["control"]))).json()["tickets"]["control"]
+    for _ in range(2):
+        for ticket in old:
+            refused = await http.get(f"/v1/streams/{run['id']}", params={"ticket": ticket})
+            assert code(refused) == (403, "ticket_revoked")
+            assert code(await http.delete(tickets, headers=bearer(ticket))) == (403, "ticket_revoked")
+    assert await may_watch(http, run, params={"ticket": control})
+    assert await may_watch(http, run, params={"ticket": await ask_ticket(http, run, bearer(control))})
+
+
+async def test_revoking_sends_away_who_watches_by_a_ticket_and_nobody_else(
+    http: httpx2.AsyncClient, key: dict[str, str], door: Door
+) -> None:
+    run, other = await start(http, key), await start(http, key)
+    path = f"{door.gateway.url}/v1/streams/"
+    by_ticket, by_key, elsewhere = Response(), Response(), Response()
+    async with httpx2.AsyncClient(headers=key, timeout=20) as owner:
+        watching = [
+            asyncio.create_task(read_events(client, url, response=response))
+            for client, url, response in (
+                (http, f"{path}{run['id']}/events?ticket={run['tickets']['view']}", by_ticket),
+                (owner, f"{path}{run['id']}/events", by_key),
+                (http, f"{path}{other['id']}/events?ticket={other['tickets']['view']}", elsewhere),
+            )
+        ]
+        await until(lambda: all(response.states for response in (by_ticket, by_key, elsewhere)))
+        await owner.delete(f"{path}{run['id']}/tickets")
+        async with asyncio.timeout(10):
+            await watching[0]
+        assert not by_ticket.logged
+        for each in (run, other):
+            await owner.post(f"{path}{each['id']}/cancel")
+        await asyncio.gather(*watching[1:])
+    assert (by_key.done["status"], elsewhere.done["status"]) == ("cancelled", "cancelled")
+
+
+async def test_a_ticket_is_exchanged_for_a_cookie_of_that_stream_alone(
+    http: httpx2.AsyncClient, key: dict[str, str], door: Door
+) -> None:
+    run, other = await start(http, key), await start(http, key)
+    async with httpx2.AsyncClient(base_url=door.gateway.url) as browser:
+        path = f"/v1/streams/{run['id']}"
+        assert code(await browser.post(f"{path}/cookie")) == (403, "ticket_missing")
+        kept = await browser.post(f"{path}/cookie", headers=bearer(run["tickets"]["view"]))
+        assert kept.status_code == 204
+        flags = kept.headers["set-cookie"].lower()
+        assert all(flag in flags for flag in ("httponly", "samesite=strict", f"path={path}".lower(), "max-age="))
+        assert "secure" not in flags  # this is plain HTTP
+        assert await may_watch(browser, run)
+        assert not await may_watch(browser, other)
+        assert code(await browser.post(f"{path}/cancel")) == (403, "ticket_scope")
+        assert (
+            "secure"
+            in (await browser.post(f"{path}/cookie", headers={"X-Forwarded-Proto": "https"}))
+            .headers["set-cookie"]
+            .lower()
+        )
+        await http.delete(f"{path}/tickets", headers=key)
+        assert not await may_watch(browser, run)
+
+
+async def test_a_cookie_is_no_use_to_another_site(http: httpx2.AsyncClient, key: dict[str, str], door: Door) -> None:
+    run = await start(http, key)
+    path = f"/v1/streams/{run['id']}"
+    async with httpx2.AsyncClient(base_url=door.gateway.url) as browser:
+        await browser.post(f"{path}/cookie", headers=bearer(run["tickets"]["control"]))
+        for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            assert code(await browser.post(f"{path}/cancel", headers=headers)) == (403, "cross_site")
+        assert (await browser.post(f"{path}/cancel", headers={"Sec-Fetch-Site": "same-origin"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("wish", "param"),
+    [
+        ({"scope": "all"}, "scope"),
+        ({"scope": []}, "scope"),
+        ({"expires_in_s": 0}, "expires_in_s"),
+        ({"expires_in_s": True}, "expires_in_s"),
+        ({"expires_in_s": 10**9}, "expires_in_s"),
+        ({"colour": 1}, "colour"),
+    ],
+)
+async def test_a_wish_that_is_none_is_refused(
+    http: httpx2.AsyncClient, key: dict[str, str], wish: dict[str, Any], param: str
+) -> None:
+    run = await start(http, key)
+    answer = await http.post(f"/v1/streams/{run['id']}/tickets", json=wish, headers=key)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+async def test_a_stream_that_is_not_there_has_no_tickets(
+    http: httpx2.AsyncClient, key: dict[str, str], client: Client
+) -> None:
+    for stream_id in ("p_nowhere_nowhere_nowhere", "s_nowhere_nowhere_nowhere"):
+        path = f"/v1/streams/{stream_id}"
+        for method, call in (("POST", "/tickets"), ("DELETE", "/tickets"), ("POST", "/cookie"), ("POST", "/cancel")):
+            assert code(await http.request(method, path + call, headers=key)) == (404, "stream_not_found")
+    assert code(await http.get("/v1/streams/p_nowhere_nowhere_nowhere/events")) == (404, "stream_not_found")
+
+
+async def test_a_page_of_this_machine_needs_the_ticket_it_was_given(local_http: httpx2.AsyncClient) -> None:
+    page = {"Sec-Fetch-Site": "same-origin"}
+    run = (await local_http.post("/v1/streams", json=PRIVATE, headers=page)).json()
+    assert not await may_watch(local_http, run, headers=page)
+    assert code(await local_http.post(f"/v1/streams/{run['id']}/cancel", headers=page)) == (403, "ticket_missing")
+    assert await may_watch(local_http, run, headers=page, params={"ticket": run["tickets"]["view"]})
+    assert (await local_http.post(run["urls"]["cancel"], headers=page)).json()["status"] == "cancelled"
+
+
+async def test_the_operator_of_this_machine_needs_none(local_http: httpx2.AsyncClient) -> None:
+    run = (await local_http.post("/v1/streams", json=PRIVATE)).json()
+    assert await may_watch(local_http, run)
+    assert (await local_http.post(f"/v1/streams/{run['id']}/cancel")).json()["status"] == "cancelled"
+
+
+async def test_gateways_without_keys_of_their_own_accept_each_others_tickets(
+    local_http: httpx2.AsyncClient, another_local_http: httpx2.AsyncClient
+) -> None:
+    page = {"Sec-Fetch-Site": "same-origin"}
+    run = (await local_http.post("/v1/streams", json=PRIVATE, headers=page)).json()
+    assert await may_watch(another_local_http, run, headers=page, params={"ticket": run["tickets"]["view"]})
