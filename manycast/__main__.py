@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from gateway.access.api_keys import make_key
 from manycast.address import MalformedAddressError, parse_address
 from manycast.ask import ask, watch
 from manycast.broker import BrokerError
@@ -23,6 +24,7 @@ from manycast.doctor import examine, look_at_broker, look_at_gateway, look_at_pr
 from manycast.errors import ManycastError, UnreachableError
 from manycast.follow import Exit
 from manycast.keeper import KeptDownError
+from manycast.key_file import KeyFileError, add_key
 from manycast.plan import Plan
 from manycast.port import PortError
 from manycast.screen import Screen
@@ -37,6 +39,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+keys = typer.Typer(no_args_is_help=True, help="API keys: who may start runs.")
+app.add_typer(keys, name="key")
 
 
 @app.callback()
@@ -136,6 +142,37 @@ def chaos_verb(
     """Prove that nothing is lost: kill, freeze and cut everything on this machine, and compare what viewers saw."""
     terms = Terms(seed, minutes)
     _run(foretell(terms) if schedule else wreak(terms, dict(os.environ)))
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is: letters, digits and . _ @ -")],
+    file: Annotated[
+        Path | None, typer.Option(help="The file to add it to, which MANYCAST_KEYS_FILE names to the gateway.")
+    ] = None,
+    requests_per_minute: Annotated[int, typer.Option(help="0: any number.", min=0)] = 0,
+    runs_at_once: Annotated[int, typer.Option(help="0: any number.", min=0)] = 0,
+    models: Annotated[str, typer.Option(help="Names or patterns, separated by commas. [default: all]")] = "",
+) -> None:
+    """Make an API key. It is printed once; what is kept of it, in the file or below it, is a hash."""
+    wanted = [model for model in models.replace(" ", "").split(",") if model]
+    try:
+        secret, key = make_key(name, requests_per_minute=requests_per_minute, runs_at_once=runs_at_once, models=wanted)
+    except ValueError:
+        _fail(f"'{name}' is no name for a key: up to 64 letters, digits and . _ @ -")
+    if file is None:
+        typer.echo(
+            "For the gateway, in MANYCAST_KEYS or as a line of the file that MANYCAST_KEYS_FILE names:", err=True
+        )
+        typer.echo(key.model_dump_json(), err=True)
+    else:
+        try:
+            add_key(file, key)
+        except KeyFileError as error:
+            _fail(str(error))
+        typer.echo(f"'{name}' is in {file}. For the gateway: MANYCAST_KEYS_FILE={file.absolute()}", err=True)
+    typer.echo("The key, which cannot be shown again:", err=True)
+    typer.echo(secret)
 
 
 def _read_settings() -> Settings:

@@ -24,6 +24,7 @@ READY_LIMIT_S = 60.0
 FOREIGN_BROKER_LIMIT_S = 5.0
 ENDING = ("gateway", "worker", "simulator", "valkey")
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- how to reach what listens everywhere
+WAYS_IN = ("MANYCAST_KEYS", "MANYCAST_KEYS_FILE", "MANYCAST_PASSWORD", "MANYCAST_USER_HEADER")
 
 
 class NotReadyError(Exception):
@@ -68,7 +69,9 @@ async def _rise(plan: Plan, port: int, lock: int | None, stack: "Stack", screen:
         await _wait_for_readiness(client)
     stack.has_stood = True
     if plan.host in WILDCARDS:
-        screen.note(f"listening on every address of this machine: whoever reaches port {port} can use it")
+        screen.note(f"listening on every address of this machine: whoever reaches port {port} can watch with a link")
+    if not any(plan.environ.get(name) for name in WAYS_IN):
+        screen.note("only this machine can start runs: no API key is set up (manycast key create)")
     screen.announce(f"Manycast is ready: {url}")
 
 

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 from contract.connection import Client, call_redis
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Event, Status, parse_entry
-from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
+from contract.keys import JOBS, SIGNING, WORKERS_GROUP, StreamKeys
 from contract.position import Position
 from manycast.chaos.sighting import Leftovers
 
 LOOK_S = 0.25
 VIEWERS_GO_LIMIT_S = 30.0
 ALL = "mc:*"
-LASTING = frozenset({JOBS, "mc:workers", "mc:offers"})
+LASTING = frozenset({JOBS, SIGNING, "mc:workers", "mc:offers"})
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Ledger:
         """To be asked once everyone has left. `known` are the ids of all streams; they are expired by this."""
         await self._until_nobody_is_counted()
         keys = await self._keys()
-        immortal = [key for key in keys if key != JOBS and await self._ask("PTTL", key) == -1]
+        immortal = [key for key in keys if key not in (JOBS, SIGNING) and await self._ask("PTTL", key) == -1]
         unknown = {_owner_of(key) for key in keys if ":meta" in key} - set(known)
         await self._expire_all(keys)
         queued = int(await self._ask("XLEN", JOBS))

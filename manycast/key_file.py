@@ -1,0 +1,35 @@
+"""A file of API keys, added to. Only hashes stand in it; the key itself is shown once and kept nowhere."""
+
+import os
+from pathlib import Path
+
+from gateway.access.api_keys import ApiKey, MalformedKeysError, parse_keys
+
+
+class KeyFileError(Exception):
+    """One sentence on what is in the way of adding a key."""
+
+
+def add_key(file: Path, key: ApiKey) -> None:
+    """Makes the file where there is none, for its owner's eyes alone. A gateway that uses it reads it again by itself.
+
+    Raises: KeyFileError.
+    """
+    try:
+        # One write of a whole line at the end: a gateway that reads meanwhile sees all of it or nothing.
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise KeyFileError(f"cannot write {file}: {error.strerror}") from error
+    with os.fdopen(handle, "r+b", buffering=0) as keys:
+        try:
+            text = (keys.read() or b"").decode()
+            known = parse_keys(text)
+        except (UnicodeDecodeError, MalformedKeysError) as error:
+            raise KeyFileError(f"{file} is no file of keys: {error}") from error
+        if any(each.name == key.name for each in known):
+            raise KeyFileError(f"{file} has a key named '{key.name}' already: take its line out to replace it")
+        line = ("" if not text or text.endswith("\n") else "\n") + key.model_dump_json() + "\n"
+        try:
+            keys.write(line.encode())
+        except OSError as error:
+            raise KeyFileError(f"cannot write {file}: {error.strerror}") from error
