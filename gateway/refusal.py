@@ -17,11 +17,15 @@ STREAM_LOST: Mapping[str, Any] = RunError(
 _STATUS_BY_CODE = {
     CANCELLED["code"]: CANCELLED_STATUS,
     Code.UPSTREAM_TIMEOUT: 504,
+    Code.RUN_TOO_LONG: 504,
     Code.WORKER_LOST: 503,
     Code.WORKER_ERROR: 500,
     Code.BROKER_UNAVAILABLE: 503,
     Code.STREAM_LOST: 500,
 }
+
+# It would be as much, and cost as much, once more. SDKs, which repeat a 5xx, obey the header.
+_AGAIN_THE_SAME = frozenset({Code.ANSWER_TOO_LARGE, Code.RUN_TOO_LONG})
 
 
 def error_body(error: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,5 +39,7 @@ def refuse(error: Mapping[str, Any], headers: Mapping[str, str] | None = None) -
     if not isinstance(status, int) or not 400 <= status < 600:
         # Whatever else went wrong went wrong between us and the provider (RFC 9110, section 15.6.3).
         status = 400 if error.get("type") == INVALID_REQUEST else _STATUS_BY_CODE.get(str(error.get("code")), 502)
+    if error.get("code") in _AGAIN_THE_SAME:
+        headers = {**(headers or {}), "X-Should-Retry": "false"}
     told = error_body(error)["error"]
     return ApiError(status, told["code"], told["message"], param=told["param"], type_=told["type"], headers=headers)

@@ -61,6 +61,8 @@ class Worker:
             worker=self.name,
             attempts=settings.attempts,
             most_epochs=settings.most_epochs,
+            answer_limit_bytes=settings.answer_limit_bytes,
+            run_limit_s=settings.run_limit_s,
             chunk_timeout_s=settings.chunk_timeout_s,
             broker_patience_s=settings.broker_patience_s,
             default_model=settings.default_model,

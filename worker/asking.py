@@ -7,7 +7,7 @@ from typing import Any
 
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk, Kind, chunk_difference, encode_json, entry_line, shared_fields
-from worker.outcome import Outcome, worker_failed
+from worker.outcome import Outcome, answer_too_large, worker_failed
 from worker.outlet import Outlet
 from worker.pace import Pace
 from worker.provider_error import own_error
@@ -18,14 +18,16 @@ logger = logging.getLogger(__name__)
 
 
 class Asking:
-    """Runs once. Times are of the running loop's clock, in seconds."""
+    """Runs once. Times are of the running loop's clock, in seconds; an `answer_limit_bytes` of 0 is none."""
 
-    def __init__(self, stream_id: str, publisher: Publisher) -> None:
+    def __init__(self, stream_id: str, publisher: Publisher, answer_limit_bytes: int) -> None:
         self.outcome = Outcome(1)
         self.pace = Pace()
         self.first_chunk_at: float | None = None
         self._stream_id = stream_id
         self._publisher = publisher
+        self._answer_limit_bytes = answer_limit_bytes
+        self._answer_bytes = 0
         self._clock = asyncio.get_running_loop().time
         self._heard_at = 0.0
         self._is_held_back = False
@@ -40,7 +42,7 @@ class Asking:
                     self._heard_at = self._clock()
                     if shared is None:
                         shared = self._begin(chunk, epoch, outlet)
-                    outlet.put(entry_line(Kind.CHUNK, _encode(chunk_difference(shared, chunk))))
+                    self._put(outlet, entry_line(Kind.CHUNK, _encode(chunk_difference(shared, chunk))))
                     self._publisher.send(outlet)
                     self.outcome.note(chunk)
                     self.pace.note(self._heard_at)
@@ -62,8 +64,14 @@ class Asking:
     def _begin(self, first: Chunk, epoch: int, outlet: Outlet) -> Chunk:
         self.first_chunk_at = self._heard_at
         shared = shared_fields(first)
-        outlet.put(entry_line(Kind.START, _encode({"stream": self._stream_id, "epoch": epoch, "chunk": shared})))
+        self._put(outlet, entry_line(Kind.START, _encode({"stream": self._stream_id, "epoch": epoch, "chunk": shared})))
         return shared
+
+    def _put(self, outlet: Outlet, line: bytes) -> None:
+        self._answer_bytes += len(line)
+        if 0 < self._answer_limit_bytes < self._answer_bytes:
+            raise RunFailedError(answer_too_large(self._answer_limit_bytes))
+        outlet.put(line)
 
     async def _wait_for_room(self) -> None:
         self._is_held_back = True

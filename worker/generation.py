@@ -7,6 +7,7 @@ the provider is told at once. Not a writer: lines go to the outlet, and the publ
 import asyncio
 import json
 import logging
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,7 +18,7 @@ from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
 from contract.stream_log import Answer
 from worker.asking import Asking
 from worker.outage import Outage
-from worker.outcome import Timing, broker_unavailable, done_line, worker_lost
+from worker.outcome import Timing, broker_unavailable, done_line, run_too_long, worker_lost
 from worker.outlet import Outlet
 from worker.provider_error import own_error
 from worker.publisher import Publisher
@@ -34,11 +35,13 @@ CLEANUP_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for every generation of a worker."""
+    """What holds for every generation of a worker. A limit of 0 is none."""
 
     worker: str
     attempts: int
     most_epochs: int
+    answer_limit_bytes: int
+    run_limit_s: float
     chunk_timeout_s: float
     broker_patience_s: float
     default_model: str
@@ -50,6 +53,7 @@ class Stop(StrEnum):
     CANCELLED = "cancelled"
     STALLED = "stalled"
     UNSTORED = "unstored"
+    OVERDUE = "overdue"
     LEFT = "left"
     """It is not ours any more: nothing more is written."""
 
@@ -67,7 +71,7 @@ class Generation:
         self._clock = asyncio.get_running_loop().time
         self._stop: Stop | None = None
         self._stopped = asyncio.Event()
-        self._asking = Asking(job.stream_id, publisher)
+        self._asking = Asking(job.stream_id, publisher, terms.answer_limit_bytes)
         self._outlet: Outlet | None = None
         self._claim = Claim(Verdict.GONE)
         self._claimed_at = 0.0
@@ -171,13 +175,16 @@ class Generation:
         if self._stop is Stop.STALLED:
             text = f"The provider sent nothing for {self._terms.chunk_timeout_s:g} seconds."
             return Status.FAILED, own_error(Code.UPSTREAM_TIMEOUT, text)
+        if self._stop is Stop.OVERDUE:
+            return Status.FAILED, run_too_long(self._terms.run_limit_s)
         if error is None and not self._asking.outcome.is_finished:
             error = own_error(Code.UPSTREAM_TRUNCATED, "The provider ended without a finish_reason.")
         return (Status.COMPLETED, None) if error is None else (Status.FAILED, error)
 
     async def _watch(self, outlet: Outlet) -> None:
-        """Stops a run whose provider has gone quiet, or whose lines Redis refuses for too long."""
-        look_s = min(1.0, self._terms.chunk_timeout_s / 4, self._terms.broker_patience_s / 4 + 0.01)
+        """Stops a run that takes too long, whose provider has gone quiet, or whose lines Redis refuses for too long."""
+        run_limit_s = self._terms.run_limit_s or math.inf
+        look_s = min(1.0, self._terms.chunk_timeout_s / 4, self._terms.broker_patience_s / 4 + 0.01, run_limit_s / 4)
         while True:
             await asyncio.sleep(look_s)
             now = self._clock()
@@ -189,6 +196,8 @@ class Generation:
                 patience_s = min(patience_s, LINGER_S)
             if self._asking.quiet_s(now) > patience_s:
                 self.stop(Stop.STALLED)
+            if now - self._claimed_at > run_limit_s:
+                self.stop(Stop.OVERDUE)
 
     def _timing(self) -> Timing:
         first = self._asking.first_chunk_at

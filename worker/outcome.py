@@ -82,6 +82,16 @@ def worker_failed() -> RunError:
     return RunError(Code.WORKER_ERROR.value, "The worker failed at this run; its log has the reason.", SERVER_ERROR)
 
 
+def answer_too_large(limit_bytes: int) -> RunError:
+    text = f"The answer is larger than the {limit_bytes} bytes that are allowed here."
+    return RunError(Code.ANSWER_TOO_LARGE.value, text, SERVER_ERROR)
+
+
+def run_too_long(limit_s: float) -> RunError:
+    text = f"The answer takes longer than the {limit_s:g} seconds that are allowed here."
+    return RunError(Code.RUN_TOO_LONG.value, text, SERVER_ERROR)
+
+
 def broker_unavailable() -> RunError:
     text = "The broker refused to store the answer for too long."
     return RunError(Code.BROKER_UNAVAILABLE.value, text, SERVER_ERROR, retryable=True)

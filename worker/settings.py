@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     chunk_timeout_s: float = Field(60.0, gt=0)
     provider_retries: int = Field(2, ge=0)
 
+    answer_limit_bytes: int = Field(16 << 20, ge=0)
+    run_limit_s: float = Field(3600.0, ge=0)
     unsent_limit_bytes: int = Field(64 << 20, ge=1 << 16)
     broker_patience_s: float = Field(60.0, ge=0)
     grace_s: float = Field(20.0, ge=0)

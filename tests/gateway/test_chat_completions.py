@@ -104,7 +104,15 @@ async def test_a_refusal_before_the_first_chunk_has_the_providers_status_and_bod
 
 
 @pytest.mark.parametrize(
-    ("code", "status"), [("upstream_timeout", 504), ("upstream_disconnected", 502), ("worker_lost", 503), ("odd", 502)]
+    ("code", "status"),
+    [
+        ("upstream_timeout", 504),
+        ("upstream_disconnected", 502),
+        ("worker_lost", 503),
+        ("odd", 502),
+        ("answer_too_large", 502),
+        ("run_too_long", 504),
+    ],
 )
 async def test_what_is_no_providers_answer_is_a_server_error(
     http: httpx2.AsyncClient, author: Author, code: str, status: int
@@ -112,6 +120,14 @@ async def test_what_is_no_providers_answer_is_a_server_error(
     answer = post(http, STREAMED)
     await (await author.take()).write([done("failed", RunError(code, "x"), "1-1")], Status.FAILED)
     assert (await answer).status_code == status
+
+
+@pytest.mark.parametrize("code", ["answer_too_large", "run_too_long"])
+async def test_a_run_beyond_a_limit_is_not_to_be_repeated(http: httpx2.AsyncClient, author: Author, code: str) -> None:
+    for body in (STREAMED, BODY):
+        answer = post(http, body)
+        await (await author.take()).write([done("failed", RunError(code, "x"), "1-1")], Status.FAILED)
+        assert (await answer).headers["x-should-retry"] == "false"
 
 
 async def test_a_failure_after_the_first_chunk_is_a_frame_or_for_a_whole_answer_a_status(
