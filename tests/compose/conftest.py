@@ -7,6 +7,7 @@ import httpx2
 import pytest
 from pytest_docker.plugin import Services
 
+from tests.compose.report import pytest_runtest_makereport  # noqa: F401 -- a hook: found by its name
 from tests.compose.stack import COMPOSE_FILE, Stack, lacking_engine
 from tests.house.tree import ROOT
 

@@ -31,12 +31,16 @@ async def count_chunks(sdk: openai.AsyncOpenAI, under_way: asyncio.Event) -> int
 async def test_an_sdk_reads_on_while_its_gateway_is_stopped(stack: Stack) -> None:
     stopped = stack.containers("gateway")[0]
     under_way = [asyncio.Event() for _ in range(CLIENTS)]
-    async with openai.AsyncOpenAI(base_url=f"{stack.address()}/v1", api_key="any", max_retries=0) as sdk:
-        reading = [asyncio.create_task(count_chunks(sdk, event)) for event in under_way]
+    async with (
+        openai.AsyncOpenAI(base_url=f"{stack.address()}/v1", api_key="any", max_retries=0) as sdk,
+        # A reader that fails is told as what it is, not as the time-out of those who wait for it.
+        asyncio.TaskGroup() as readers,
+    ):
+        reading = [readers.create_task(count_chunks(sdk, event)) for event in under_way]
         async with asyncio.timeout(30):
             await asyncio.gather(*(event.wait() for event in under_way))
         await asyncio.to_thread(docker, "kill", "--signal", "TERM", stopped)
-        assert min(await asyncio.gather(*reading)) > 200
+    assert min(task.result() for task in reading) > 200
     await asyncio.to_thread(docker, "wait", stopped)
     await asyncio.to_thread(stack.up, GATEWAYS, WORKERS)
 
