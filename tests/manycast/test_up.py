@@ -39,6 +39,7 @@ def test_it_prints_one_address_and_says_that_nobody_real_answers(data):
         wait_until_gone(list(parts.values()))
     assert stack.notes.splitlines() == [
         "no OPENAI_API_KEY: answers come from the built-in simulator",
+        "only this machine can start runs: no API key is set up (manycast key create)",
         "ending, open answers first (Ctrl-C again to hurry)",
     ]
 
