@@ -6,12 +6,16 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import uvicorn
 
 from gateway.app import Gateway
 from gateway.direct_protocol import DirectProtocol
+from gateway.guarded_protocol import GuardedProtocol
 from gateway.processes import Processes
+from gateway.request_bounds import Bounds
 from gateway.settings import MalformedSettingError, Settings, read_settings
 
 
@@ -59,6 +63,18 @@ def open_listener(settings: Settings, port: int, sharing: Sequence[int] = ()) ->
     return listener
 
 
+def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
+    """What makes uvicorn's protocol for each connection. Of the three, h11 alone knows no bounds."""
+    bounds = Bounds(settings.head_timeout_s, settings.body_timeout_s, settings.connection_limit)
+    match settings.http_protocol:
+        case "direct":
+            return partial(DirectProtocol, bounds, gateway.stalled)
+        case "httptools":
+            return partial(GuardedProtocol, bounds, gateway.stalled)
+        case other:
+            return other
+
+
 def serve(settings: Settings, listener: socket.socket, lifeline: int | None = None) -> None:
     """Until SIGTERM, Ctrl-C or the end of `lifeline`. Exits with 1 where a part of the gateway has fallen."""
     for signum in (signal.SIGINT, signal.SIGTERM):
@@ -67,12 +83,13 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
     gateway = Gateway(settings)
     config = uvicorn.Config(
         gateway.app,
-        http=DirectProtocol if settings.http_protocol == "direct" else settings.http_protocol,
+        http=choose_protocol(settings, gateway),
         loop="uvloop",
         ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        timeout_keep_alive=settings.keep_alive_s,
         server_header=False,
         # Who is behind a proxy is asked where it matters, and the peer itself must stay known there.
         proxy_headers=False,

@@ -11,6 +11,8 @@ from gateway.json_response import JsonResponse
 
 INVALID_REQUEST = "invalid_request_error"
 BROKER_RETRY_AFTER_S = 2
+GONE_STATUS = 499
+"""To a client that has gone. Nobody reads it; nginx writes it into its log."""
 
 
 class ApiError(Exception):

@@ -43,7 +43,8 @@ logger = logging.getLogger(__name__)
 
 
 class Gateway:
-    """One process's gateway. `app` is the ASGI application, `drain` sends its viewers away."""
+    """One process's gateway. `app` is the ASGI application, `drain` sends its viewers away; `stalled` drops connections
+    that take nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -72,7 +73,7 @@ class Gateway:
             default_response_class=JsonResponse,
         )
         answer_errors(self.app)
-        stalled = self._stalled = Stalled(settings.send_timeout_s)
+        stalled = self.stalled = Stalled(settings.send_timeout_s)
         respond = choose_response(reception, stalled, settings.send_timeout_s)
         self.app.include_router(events_router(rights, hub, reception, respond))
         runs = RunList(client, retention_ms) if settings.list_runs else None
@@ -100,7 +101,7 @@ class Gateway:
         """Ends every viewer's response cleanly; from now on the gateway says that it is not ready."""
         patience_s = max(0.0, self._settings.drain_timeout_s - LAST_WORDS_S)
         self._reception.drain(self._settings.drain_retry_window_ms, patience_s)
-        self._stalled.hurry(self._settings.drain_timeout_s / 4)
+        self.stalled.hurry(self._settings.drain_timeout_s / 4)
 
     def _heed_fallen(self, duty: asyncio.Task[None]) -> None:
         """A gateway without one of its duties would look alive and serve nobody: it ends, and is started anew."""
@@ -117,7 +118,7 @@ class Gateway:
                 ("the subscription", self._hub.run()),
                 ("looking after feeds", self._hub.look_after(self._settings.ping_interval_s)),
                 ("counting viewers", self._reception.count()),
-                ("watching stalled viewers", self._stalled.run()),
+                ("watching stalled viewers", self.stalled.run()),
             )
         ]
         for duty in duties:

@@ -16,7 +16,7 @@ from contract.event import Status
 from contract.stream_log import StreamLog
 from gateway.access.doorkeeper import Doorkeeper
 from gateway.addresses import no_such_stream, urls_of
-from gateway.api_error import broker_unavailable, gateway_stopping
+from gateway.api_error import GONE_STATUS, broker_unavailable, gateway_stopping
 from gateway.chat_request import ChatRequest, parse_chat_request
 from gateway.departures import Departures
 from gateway.dialects import NATIVE, OPENAI, OPENAI_USAGE
@@ -30,9 +30,6 @@ from gateway.reception import Reception
 from gateway.refusal import CANCELLED, STREAM_LOST, refuse
 from gateway.respond import Respond
 from gateway.viewer import Viewer
-
-GONE_STATUS = 499
-"""Nobody reads it. nginx writes it into its log."""
 
 
 class _FailedRunError(Exception):

@@ -1,4 +1,4 @@
-"""The door to uvicorn's HTTP protocol: a connection that can be handed to a viewer.
+"""A connection that can be handed to a viewer.
 
 An ASGI application may use what its server offers under `scope["extensions"]` (ASGI specification, "Extensions"). Ours
 offers the connection: whoever takes it writes to it without a task of its own. On any other server the key is missing.
@@ -7,7 +7,9 @@ offers the connection: whoever takes it writes to it without a task of its own. 
 from collections import deque
 from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from gateway.guarded_protocol import GuardedProtocol
+from gateway.request_bounds import Bounds
+from gateway.stalled import Stalled
 
 EXTENSION = "manycast.connection"
 
@@ -29,10 +31,14 @@ class Holder(Protocol):
         """The connection is gone."""
 
 
-class DirectProtocol(HttpToolsProtocol):
+class DirectProtocol(GuardedProtocol):
     """uvicorn's, until a response takes the connection over."""
 
-    _holder: Holder | None = None
+    __slots__ = ("_holder",)
+
+    def __init__(self, bounds: Bounds, stalled: Stalled, **theirs: Any) -> None:
+        super().__init__(bounds, stalled, **theirs)
+        self._holder: Holder | None = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -44,6 +50,9 @@ class DirectProtocol(HttpToolsProtocol):
         The request is let go: that is most of what an open response costs in memory.
         """
         self._holder = holder
+        self.let_go()
+        # A client that is still sending would never be seen to leave.
+        self.flow.resume_reading()
         # So that uvicorn does not miss the end of a response which is no longer its own.
         self.cycle.disconnected = True
         self.cycle = None  # type: ignore[assignment]
@@ -58,19 +67,10 @@ class DirectProtocol(HttpToolsProtocol):
     def write(self, data: bytes) -> None:
         self.transport.write(data)
 
-    @property
-    def unsent_bytes(self) -> int:
-        """What the transport holds for a client that does not take it."""
-        return self.transport.get_write_buffer_size()
-
     def finish(self) -> None:
         """Ends the body; what is still unsent goes first."""
         self.transport.write(b"0\r\n\r\n")
         self.transport.close()
-
-    def abort(self) -> None:
-        """Drops the connection with all that is unsent."""
-        self.transport.abort()
 
     def shutdown(self) -> None:
         # The server drains, and takes a connection without a request of its own for an idle one.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from contract.connection import Client
 from contract.errors import BrokerUnavailableError
@@ -15,7 +16,7 @@ from contract.stream_id import new_stream_id
 from gateway.access.caller import Caller
 from gateway.access.rights import Rights
 from gateway.access.tickets import Scope, Ticket
-from gateway.api_error import ApiError
+from gateway.api_error import GONE_STATUS, ApiError
 from gateway.chat_request import ChatRequest, digest_idempotency_key
 from gateway.metrics import Metrics
 from gateway.run_list import RunList
@@ -68,13 +69,21 @@ class Intake:
         self._limits = limits
 
     async def read(self, request: Request) -> bytes:
-        """Raises: ApiError 413 as soon as it is too large, however much the caller would still send."""
+        """Raises: ApiError 413 as soon as it is known to be too large, before it is read where it says so itself."""
+        announced = request.headers.get("content-length", "")
+        self._check_size(int(announced) if announced.isdecimal() else 0)
         body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > self._limits.body_bytes:
-                raise ApiError(413, "body_too_large", f"The body is larger than {self._limits.body_bytes} bytes.")
+        try:
+            async for part in request.stream():
+                body += part
+                self._check_size(len(body))
+        except ClientDisconnect:
+            raise ApiError(GONE_STATUS, "client_gone", "The client went away before its request was whole.") from None
         return bytes(body)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.body_bytes:
+            raise ApiError(413, "body_too_large", f"The body is larger than {self._limits.body_bytes} bytes.")
 
     async def submit(self, caller: Caller, chat: ChatRequest, key: str | None) -> Admission:
         """`key` is the caller's Idempotency-Key. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""

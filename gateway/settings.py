@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     queue_limit: int = Field(1000, gt=0)
     ping_interval_s: float = Field(15.0, gt=0)
     http_protocol: Literal["direct", "httptools", "h11"] = "direct"
+    head_timeout_s: float = Field(10.0, gt=0)
+    body_timeout_s: float = Field(30.0, gt=0)
+    keep_alive_s: int = Field(5, gt=0)
+    connection_limit: int = Field(21_000, gt=0)
     head_wait_s: float = Field(25.0, gt=0)
     on_disconnect: Literal["continue", "cancel"] = "continue"
     send_timeout_s: float = Field(30.0, gt=0)

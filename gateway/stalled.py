@@ -39,9 +39,11 @@ class Stalled:
             await asyncio.sleep(min(1.0, self._send_timeout_s / 4))
             now = asyncio.get_running_loop().time()
             for connection, (unsent, since) in list(self._seen.items()):
-                if connection.unsent_bytes < unsent:
+                if connection.unsent_bytes == 0:
+                    del self._seen[connection]
+                elif connection.unsent_bytes < unsent:
                     self._seen[connection] = (connection.unsent_bytes, now)
                 elif now - since >= self._send_timeout_s:
-                    logger.info("a viewer took nothing for %.0f s", now - since)
+                    logger.info("a client took nothing for %.0f s", now - since)
                     del self._seen[connection]
                     connection.abort()

@@ -1,11 +1,14 @@
 """Fixtures that more than one part uses."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, closing
+from typing import Any
 
 import pytest
 
 from contract.connection import Client, command_client
 from tests.broker import Broker, redis_binary, valkey_binary
+from tests.crowd import Crowd, NewCrowd
 from tests.demands import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 -- hooks: found by their names
 
 
@@ -49,3 +52,14 @@ async def client(broker: Broker) -> AsyncIterator[Client]:
     client = command_client(broker.url)
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+def crowd_of() -> Iterator[NewCrowd]:
+    """Crowds that are closed when the test is over, also where it fails."""
+    with ExitStack() as crowds:
+
+        def make(url: str, size: int, **options: Any) -> Crowd:
+            return crowds.enter_context(closing(Crowd(url, size, **options)))
+
+        yield make

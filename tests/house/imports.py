@@ -17,7 +17,7 @@ STANDS_ON = {
 # A library with more than one door in a package, and why that is right.
 WIDE_DOORS = {
     ("gateway", "fastapi"): "a route is declared in the module of its call",
-    ("gateway", "uvicorn"): "its server is run in __main__, its protocol is extended in direct_protocol",
+    ("gateway", "uvicorn"): "its server is run in __main__, its protocol is extended in guarded_protocol",
     ("gateway", "pydantic"): "settings and the lines of API keys are both checked against their shape",
     ("gateway", "starlette"): "FastAPI is Starlette underneath: responses, types, exceptions",
     ("simulator", "fastapi"): "a route is declared in the module of its call",

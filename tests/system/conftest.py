@@ -1,15 +1,12 @@
 """The whole stack as real processes: a broker, the simulator, a worker, two gateways."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Any
 
 import httpx2
 import pytest
 
 from tests.broker import Broker
-from tests.crowd import Crowd, NewCrowd
 from tests.stack import Gateway, Simulator, Worker, closing_all
 from tests.viewers import DEADLINE_S, question
 
@@ -51,14 +48,3 @@ async def start_stream(http: httpx2.AsyncClient, stack: Stack, model: str, text:
     assert answer.status_code == 201, answer.text
     stream_id: str = answer.json()["id"]
     return stream_id
-
-
-@pytest.fixture
-def crowd_of() -> Iterator[NewCrowd]:
-    """Crowds that are closed when the test is over, also where it fails."""
-    with ExitStack() as crowds:
-
-        def make(url: str, size: int, **options: Any) -> Crowd:
-            return crowds.enter_context(closing(Crowd(url, size, **options)))
-
-        yield make

@@ -1,0 +1,77 @@
+"""A client that writes bytes, not requests: for what no HTTP library would send."""
+
+import json
+import select
+import socket
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from tests.stack import DEADLINE_S, Gateway
+
+
+class RawLine:
+    """One connection. `received` is all that has come so far."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        parts = urlsplit(gateway.url)
+        self._socket = socket.create_connection((parts.hostname, parts.port), DEADLINE_S)
+        self.received = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def send_what_is_taken(self, data: bytes) -> None:
+        """As much of it as the other side takes now."""
+        self._socket.setblocking(False)
+        self._socket.send(data)
+        self._socket.setblocking(True)
+
+    def read_until(self, text: bytes) -> None:
+        """Raises: TimeoutError after the deadline; ConnectionError where the other side closes before."""
+        while text not in self.received:
+            self.read_more()
+
+    def read_more(self) -> None:
+        """What comes next. Raises: as `read_until`."""
+        if not self._read():
+            raise ConnectionError(f"closed after {self.received!r}")
+
+    def wait_for_answer(self) -> None:
+        """Until there is something to read, and reads nothing of it."""
+        assert select.select([self._socket], [], [], DEADLINE_S)[0]
+
+    def read_to_end(self) -> bytes:
+        """All until the other side closes. Raises: TimeoutError after the deadline."""
+        while self._read():
+            pass
+        return self.received
+
+    def _read(self) -> bool:
+        piece = self._socket.recv(1 << 16)
+        self.received += piece
+        return bool(piece)
+
+    @property
+    def status(self) -> int:
+        return int(self.received.split(b" ", 2)[1])
+
+    @property
+    def error(self) -> Any:
+        """Of the one answer there is, in OpenAI's shape."""
+        head, _, body = self.received.partition(b"\r\n\r\n")
+        assert b"application/json" in head, self.received
+        error = json.loads(body)["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        return error
