@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from typing import Literal
 
+from contract.discretion import abbreviate
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
 from gateway.api_error import ApiError
@@ -40,4 +41,4 @@ class Departures:
         try:
             await self._queue.cancel(stream_id)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
-            logger.warning("stream %s runs on though its client has gone: %s", stream_id, error)
+            logger.warning("stream %s runs on though its client has gone: %s", abbreviate(stream_id), error)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from contract.discretion import abbreviate
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
 from gateway.direct_protocol import EXTENSION, DirectProtocol
@@ -104,10 +105,10 @@ class DirectViewer:
             self._send()
         except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError) as error:
             # Old events are in Redis alone. The end of the response makes the viewer come back for them.
-            logger.warning("stream %s: %s", self._viewer.feed.stream_id, error)
+            logger.warning("stream %s: %s", abbreviate(self._viewer.stream_id), error)
             self._finish()
         except Exception:
-            logger.exception("stream %s: an old page cannot be written", self._viewer.feed.stream_id)
+            logger.exception("stream %s: an old page cannot be written", abbreviate(self._viewer.stream_id))
             self._finish()
 
     def _finish(self) -> None:

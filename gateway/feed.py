@@ -9,6 +9,7 @@ import logging
 from bisect import bisect_right
 from collections.abc import Iterable
 
+from contract.discretion import abbreviate
 from contract.errors import Code
 from contract.event import Event, Kind, encode_json
 from contract.limits import PAGE_LIMIT_EVENTS
@@ -30,7 +31,7 @@ class LogHoleError(Exception):
     """The log lacks events that it once had: the broker lost data."""
 
     def __init__(self, stream_id: str, last: Position, found: Position) -> None:
-        super().__init__(f"stream {stream_id}: the log goes from {last} to {found}")
+        super().__init__(f"stream {abbreviate(stream_id)}: the log goes from {last} to {found}")
 
 
 class Feed:
@@ -145,7 +146,7 @@ class Feed:
             written, has_failed = self.dialect.write_event(text, kind, data), False
         except Exception:
             # It reads what a model wrote. Whatever it trips over must cost no one but its own viewers.
-            logger.exception("stream %s cannot be written in this dialect", self.stream_id)
+            logger.exception("stream %s cannot be written in this dialect", abbreviate(self.stream_id))
             written, has_failed = self.dialect.write_break(Code.WORKER_ERROR, UNWRITABLE), True
         self.written += 1
         self._page_bytes += len(written)

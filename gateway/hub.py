@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from contract.connection import Client
+from contract.discretion import abbreviate
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError, Status
 from contract.keys import StreamKeys
@@ -159,7 +160,7 @@ class Hub:
                 self._hand_over(feed, live)
             except Exception:
                 # Anybody may publish anything; the log has what is true.
-                logger.exception("what was published on %s is not ours", channel)
+                logger.exception("stream %s: what was published is not ours", abbreviate(feed.stream_id))
                 self._read_log(feed)
 
     def _hand_over(self, feed: Feed, live: LiveEvents | Notice | None) -> None:
@@ -205,10 +206,10 @@ class Hub:
                 feed.lose()
                 return
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                logger.warning("stream %s: the log cannot be read: %s", feed.stream_id, error)
+                logger.warning("stream %s: the log cannot be read: %s", abbreviate(feed.stream_id), error)
                 await asyncio.sleep(READ_AGAIN_S)
             except Exception:
-                logger.exception("stream %s: the log cannot be understood", feed.stream_id)
+                logger.exception("stream %s: the log cannot be understood", abbreviate(feed.stream_id))
                 feed.lose()
                 return
 

@@ -6,6 +6,7 @@ A page lies between two checkpoints of its feed, so viewers that crawl through a
 import asyncio
 from collections import OrderedDict
 
+from contract.discretion import abbreviate
 from contract.event import MalformedEventError
 from contract.stream_log import StreamLog
 from gateway.feed import Feed
@@ -51,7 +52,7 @@ class Pages:
         page = await self._log.read_page(feed.stream_id, feed.tape.position_before(place), until - place)
         if len(page) < until - place:
             feed.lose()
-            raise MalformedEventError(f"the log of {feed.stream_id} lacks what it had")
+            raise MalformedEventError(f"the log of {abbreviate(feed.stream_id)} lacks what it had")
         feed.written += len(page)
         write = dialect.write_event
         return [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 
 from contract.attendance import read_viewers_by_gateway
 from contract.connection import Client
+from contract.discretion import abbreviate
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.recent_runs import KEPT_RUNS, RecentRun, note_run, read_recent_runs
 from contract.run_record import read_run
@@ -34,7 +35,7 @@ class RunList:
         try:
             await note_run(self._client, RecentRun(stream_id, read_prompt(request)), self._lifetime_ms)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
-            logger.warning("run %s is missing in the list: %s", stream_id, error)
+            logger.warning("run %s is missing in the list: %s", abbreviate(stream_id), error)
 
     async def read(self, caller: Caller, limit: int) -> list[dict[str, Any]]:
         """As `GET /v1/streams/{id}`, with `prompt` and `gateways`; the newest first, without the expired, and without

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from sse_starlette.sse import AppStatus, EventSourceResponse, SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
+from contract.discretion import abbreviate
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
 from gateway.reception import Reception
@@ -33,7 +34,7 @@ class ViewerResponse(EventSourceResponse):
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
-            logger.info("a viewer of stream %s took nothing for too long", self._viewer.feed.stream_id)
+            logger.info("a viewer of stream %s took nothing for too long", abbreviate(self._viewer.stream_id))
         finally:
             self._reception.leave(self._viewer)
 
@@ -47,7 +48,7 @@ class ViewerResponse(EventSourceResponse):
                 due = await viewer.take_page() if viewer.is_behind else viewer.take()
             except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError) as error:
                 # Old events are in Redis alone. The end of the response makes the viewer come back for them.
-                logger.warning("stream %s: %s", viewer.feed.stream_id, error)
+                logger.warning("stream %s: %s", abbreviate(viewer.stream_id), error)
                 return
             if due is not None:
                 yield due.body

@@ -5,6 +5,7 @@ import logging
 from contextlib import aclosing
 from typing import Any
 
+from contract.discretion import abbreviate
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk, Kind, chunk_difference, encode_json, entry_line, shared_fields
 from worker.outcome import Outcome, answer_too_large, worker_failed
@@ -51,7 +52,7 @@ class Asking:
         except RunFailedError as failure:
             return failure.error
         except Exception:
-            logger.exception("run %s: the generator failed", self._stream_id)
+            logger.exception("run %s: the generator failed", abbreviate(self._stream_id))
             return worker_failed()
         return None
 

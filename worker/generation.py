@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from contract.discretion import abbreviate
 from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, RunError
 from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
@@ -90,7 +91,7 @@ class Generation:
         claim, stream_id = self._claim, self.job.stream_id
         outlet = Outlet(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.heed)
         self._outlet = outlet
-        logger.info("run %s epoch %d: %s", stream_id, claim.epoch, claim.verdict)
+        logger.info("run %s epoch %d: %s", abbreviate(stream_id), claim.epoch, claim.verdict)
         try:
             status, error = await self._live(claim, outlet)
             if not self._has_left:
@@ -98,7 +99,7 @@ class Generation:
                 self._publisher.send(outlet)
             await self._publisher.settled(outlet)
             words = f"{status} {error.code if error else ''}" if outlet.has_ended and not self._has_left else "left"
-            logger.info("run %s epoch %d: %s", stream_id, claim.epoch, words)
+            logger.info("run %s epoch %d: %s", abbreviate(stream_id), claim.epoch, words)
         finally:
             outlet.close()
             self._publisher.forget(outlet)
@@ -128,7 +129,11 @@ class Generation:
             self._publisher.forget(self._outlet)
 
     async def _claim_job(self) -> Claim:
-        terms, pause_s, outage = self._terms, 0.05, Outage(logger, f"run {self.job.stream_id} cannot be claimed")
+        terms, pause_s, outage = (
+            self._terms,
+            0.05,
+            Outage(logger, f"run {abbreviate(self.job.stream_id)} cannot be claimed"),
+        )
         while not self._has_left:
             try:
                 return await self._queue.claim(self.job, terms.worker, terms.attempts, terms.most_epochs)
@@ -155,7 +160,7 @@ class Generation:
             for task in (asking, stopped, watch):
                 task.cancel()
         if not asking.done():
-            logger.warning("run %s: the generator does not end when it is told to", self.job.stream_id)
+            logger.warning("run %s: the generator does not end when it is told to", abbreviate(self.job.stream_id))
         return self._judge(asking.result() if asking.done() and not asking.cancelled() else None)
 
     def _request(self) -> dict[str, Any]:
@@ -170,7 +175,8 @@ class Generation:
             return Status.FAILED, broker_unavailable()
         if self._asking.outcome.is_whole:
             if error is not None:
-                logger.info("run %s was whole when its provider failed: %s", self.job.stream_id, error.message)
+                said = "run %s was whole when its provider failed: %s"
+                logger.info(said, abbreviate(self.job.stream_id), error.message)
             return Status.COMPLETED, None
         if self._stop is Stop.STALLED:
             text = f"The provider sent nothing for {self._terms.chunk_timeout_s:g} seconds."

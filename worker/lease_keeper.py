@@ -6,6 +6,7 @@ A worker that was frozen, or that Redis forgot, learns it here at the latest, an
 import asyncio
 import logging
 
+from contract.discretion import abbreviate
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
 from worker.contact import Contact
@@ -71,6 +72,6 @@ class LeaseKeeper:
         self._contact.note(asyncio.get_running_loop().time())
         for (generation, _), answer in zip(leased, answers, strict=True):
             if isinstance(answer, BrokerRefusedError):
-                logger.warning("lease of %s not renewed: %s", generation.job.stream_id, answer)
+                logger.warning("lease of %s not renewed: %s", abbreviate(generation.job.stream_id), answer)
             else:
                 generation.heed(answer)

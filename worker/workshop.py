@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from contract.discretion import abbreviate
 from contract.errors import BrokerUnavailableError
 from contract.job_queue import Job, JobQueue
 from worker.generation import Generation, Stop
@@ -107,7 +108,7 @@ class Workshop:
             del self._by_stream[generation.job.stream_id]
         self._tell()
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("run %s was dropped by a fault of ours", generation.job.stream_id, exc_info=error)
+            logger.error("run %s was dropped by a fault of ours", abbreviate(generation.job.stream_id), exc_info=error)
 
     def _tell(self) -> None:
         self._changed.set()

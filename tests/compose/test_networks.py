@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from contract.discretion import abbreviate
 from tests.compose.conftest import GATEWAYS, WORKERS
 from tests.compose.stack import Stack, docker
 from tests.compose.viewer import Viewer
@@ -111,7 +112,8 @@ async def test_a_worker_that_is_cut_off_from_redis_is_replaced_and_writes_nothin
             for viewer in viewers:
                 watching.create_task(viewer.watch(web, path))
             await all_under_way(viewers)
-            (worker,) = [each for each in stack.containers("worker") if f"run {stream_id} " in logs_of(each)]
+            its_run = f"run {abbreviate(stream_id)}"
+            (worker,) = [each for each in stack.containers("worker") if f"{its_run} " in logs_of(each)]
             async with cut_off(stack, worker, "broker", "worker"):
                 async with asyncio.timeout(60):
                     while not any(event == "restart" for _, event, _ in viewers[0].events):
@@ -121,7 +123,7 @@ async def test_a_worker_that_is_cut_off_from_redis_is_replaced_and_writes_nothin
         assert json.loads(restart) == {"epoch": 2, "reason": "worker_lost"}
         # The one that was cut off is back, and learns that the run is not its own any more.
         async with asyncio.timeout(60):
-            while f"run {stream_id} epoch 1: left" not in logs_of(worker):
+            while f"{its_run} epoch 1: left" not in logs_of(worker):
                 await asyncio.sleep(0.2)
         late = Viewer()
         await late.watch(web, path)
