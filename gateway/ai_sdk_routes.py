@@ -15,7 +15,7 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
 from contract.run_record import read_run
 from gateway.access.doorkeeper import Doorkeeper
-from gateway.api_error import ApiError, broker_unavailable, gateway_stopping
+from gateway.api_error import ApiError, broker_unavailable, gateway_stopping, too_many_viewers
 from gateway.chat_request import check_chat_request, parse_object
 from gateway.chats import LastAnswer, find_answer, remember_answer
 from gateway.departures import Departures
@@ -54,6 +54,8 @@ class Chats:
         cancels = self.departures.cancels(request.headers)
         if self.reception.draining:
             raise gateway_stopping("This gateway is being stopped. Nothing was started.")
+        if not self.reception.has_room():
+            raise too_many_viewers()
         admission = await self.intake.submit(caller, asked, request.headers.get("idempotency-key"))
         answer = LastAnswer(admission.stream_id, UI_CONTINUED if continues(body) else UI)
         if chat is not None:
@@ -94,6 +96,8 @@ class Chats:
         except (BrokerUnavailableError, BrokerRefusedError):
             # The run goes on; `useChat` finds it again by its chat.
             raise broker_unavailable(headers) from None
+        if not self.reception.has_room(answer.stream_id):
+            raise too_many_viewers(headers)
         viewer = Viewer(feed, feed.entry, b"", self.hub.pages.read)
         if cancels:
             viewer.when_gone = lambda: self.departures.cancel(answer.stream_id)

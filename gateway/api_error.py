@@ -11,6 +11,7 @@ from gateway.json_response import JsonResponse
 
 INVALID_REQUEST = "invalid_request_error"
 BROKER_RETRY_AFTER_S = 2
+FULL_RETRY_AFTER_S = 10
 GONE_STATUS = 499
 """To a client that has gone. Nobody reads it; nginx writes it into its log."""
 
@@ -39,6 +40,12 @@ def broker_unavailable(headers: Mapping[str, str] | None = None) -> ApiError:
     message = "The broker cannot be reached just now."
     headers = {"Retry-After": str(BROKER_RETRY_AFTER_S), **(headers or {})}
     return ApiError(503, "broker_unavailable", message, type_="server_error", headers=headers)
+
+
+def too_many_viewers(headers: Mapping[str, str] | None = None) -> ApiError:
+    """There is no room; others leave in time, and another gateway may have some."""
+    headers = {"Retry-After": str(FULL_RETRY_AFTER_S), **(headers or {})}
+    return ApiError(503, "too_many_viewers", "Too many watch just now.", type_="server_error", headers=headers)
 
 
 def gateway_stopping(message: str, headers: Mapping[str, str] | None = None) -> ApiError:

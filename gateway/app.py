@@ -26,7 +26,7 @@ from gateway.intake import Intake, IntakeLimits
 from gateway.json_response import JsonResponse
 from gateway.metrics import Metrics
 from gateway.page import mount_page
-from gateway.reception import Reception
+from gateway.reception import Reception, Room
 from gateway.respond import choose_response
 from gateway.run_list import RunList, run_list_router
 from gateway.service_routes import service_router
@@ -61,7 +61,9 @@ class Gateway:
         )
         hub = self._hub = Hub(settings.redis_url, client, log, limits)
         name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-        reception = self._reception = Reception(name, client, hub)
+        reception = self._reception = Reception(
+            name, client, hub, Room(settings.viewer_limit, settings.stream_viewer_limit)
+        )
         metrics = Metrics(lambda: len(reception), lambda: sum(1 for _ in hub.feeds()), hub.written)
 
         self.app = FastAPI(

@@ -16,7 +16,7 @@ from contract.event import Status
 from contract.stream_log import StreamLog
 from gateway.access.doorkeeper import Doorkeeper
 from gateway.addresses import no_such_stream, urls_of
-from gateway.api_error import GONE_STATUS, broker_unavailable, gateway_stopping
+from gateway.api_error import GONE_STATUS, broker_unavailable, gateway_stopping, too_many_viewers
 from gateway.chat_request import ChatRequest, parse_chat_request
 from gateway.departures import Departures
 from gateway.dialects import NATIVE, OPENAI, OPENAI_USAGE
@@ -60,6 +60,8 @@ class ChatCompletions:
         cancels = self.departures.cancels(request.headers)
         if self.reception.draining:
             raise gateway_stopping("This gateway is being stopped. Nothing was started.")
+        if not self.reception.has_room():
+            raise too_many_viewers()
         admission = await self.intake.submit(caller, chat, request.headers.get("idempotency-key"))
         headers = _headers(admission)
         try:

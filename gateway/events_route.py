@@ -1,5 +1,7 @@
 """`GET /v1/streams/{id}/events`: a viewer comes in. docs/protocol.md, sections 2 and 4, is the source."""
 
+import random
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -8,7 +10,7 @@ from contract.event import encode_json
 from contract.position import START, MalformedPositionError, Position
 from gateway.access.rights import Rights
 from gateway.addresses import check_stream_id, no_such_stream
-from gateway.api_error import ApiError, broker_unavailable
+from gateway.api_error import FULL_RETRY_AFTER_S, ApiError, broker_unavailable, too_many_viewers
 from gateway.dialects import DIALECTS, NATIVE
 from gateway.feed import Feed
 from gateway.hub import Hub, NoSuchStreamError
@@ -45,6 +47,8 @@ def events_router(rights: Rights, hub: Hub, reception: Reception, respond: Respo
             return _come_back(dialect)
         if feed.ended and position == feed.tape.last:
             return Response(status_code=204)
+        if not reception.has_room(stream_id):
+            return _turn_away(feed)
         prologue = feed.dialect.write_retry(RETRY_MS)
         if index is None:
             gap = encode_json({"asked": str(position), "last": str(feed.tape.last)})
@@ -73,6 +77,16 @@ def _parse_position(text: str | None) -> Position:
         return Position.parse(text)
     except MalformedPositionError as error:
         raise ApiError(400, "invalid_position", str(error), param="Last-Event-ID") from error
+
+
+def _turn_away(feed: Feed) -> Response:
+    """The gateway has no room. Those who come back by themselves come at different times."""
+    if not feed.dialect.resumes:
+        raise too_many_viewers()
+    # A wish, not a secret: any spread will do.
+    retry_ms = round(FULL_RETRY_AFTER_S * random.uniform(500, 1500))  # noqa: S311
+    body = feed.dialect.write_retry(retry_ms) + feed.dialect.write_note(b"ping", encode_json({"state": "full"}))
+    return Response(body, headers=dict(feed.dialect.headers))
 
 
 def _come_back(dialect: str) -> Response:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from contract.attendance import Count, count_viewers
 from contract.connection import Client
@@ -34,11 +34,19 @@ class Guest(Protocol):
         """Ends it as well as it can be ended."""
 
 
+class Room(NamedTuple):
+    """How many may watch through one process, and how many of them the same stream; 0: any number."""
+
+    viewers: int
+    of_one_stream: int
+
+
 class Reception:
     """Everyone who watches through this gateway."""
 
-    def __init__(self, gateway: str, client: Client, hub: Hub) -> None:
+    def __init__(self, gateway: str, client: Client, hub: Hub, room: Room) -> None:
         self.draining = False
+        self._room = room
         self._retry_window_ms = 0
         self._patience_s = 0.0
         self._gateway = gateway
@@ -51,6 +59,11 @@ class Reception:
 
     def __len__(self) -> int:
         return len(self._guests)
+
+    def has_room(self, stream_id: str = "") -> bool:
+        """For one more, who would watch this stream."""
+        viewers, of_one_stream = self._room
+        return not ((viewers and len(self) >= viewers) or (of_one_stream and self._counts[stream_id] >= of_one_stream))
 
     def enter(self, viewer: Viewer) -> None:
         """The viewer's response begins."""

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     head_timeout_s: float = Field(10.0, gt=0)
     body_timeout_s: float = Field(30.0, gt=0)
     keep_alive_s: int = Field(5, gt=0)
+    viewer_limit: int = Field(20_000, ge=0)
+    stream_viewer_limit: int = Field(0, ge=0)
     connection_limit: int = Field(21_000, gt=0)
     head_wait_s: float = Field(25.0, gt=0)
     on_disconnect: Literal["continue", "cancel"] = "continue"
