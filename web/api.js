@@ -54,6 +54,21 @@ export async function startStream(body, key) {
 /** Stop a run; answers when it has ended, or after a short wait. `url`: `urls.cancel` of its start, with its ticket. */
 export const cancelStream = (url) => call("POST", url);
 
+/**
+ * A fresh ticket to watch a stream, to hand on: `{ticket, expires_at, urls}`, `expires_at` in Unix seconds. `ticket` is
+ * ours, that controls the stream.
+ */
+export const mintTicket = (id, ticket) => call("POST", `${streamUrl(id)}/tickets`, { scope: "view" }, withTicket(ticket));
+
+/** Make all tickets of a stream void. Answers the one that controls it from here on. */
+export const revokeTickets = async (id, ticket) =>
+  (await call("DELETE", `${streamUrl(id)}/tickets`, null, withTicket(ticket))).tickets.control;
+
+/** Have a ticket kept as a cookie that no script can read, so that it need not stand in addresses. */
+export const keepTicket = (id, ticket) => call("POST", `${streamUrl(id)}/cookie`, null, withTicket(ticket));
+
+const withTicket = (ticket) => (ticket ? { authorization: `Bearer ${ticket}` } : {});
+
 /** The latest runs, newest first: as GET of each stream, with `prompt` and `gateways` (their viewers by name). */
 export const readLatestStreams = async (limit) => (await call("GET", `/v1/streams?limit=${limit}`)).data;
 
@@ -67,6 +82,15 @@ export async function readReadiness() {
 }
 
 export const streamUrl = (id) => `/v1/streams/${encodeURIComponent(id)}`;
-export const eventsUrl = (id) => `${streamUrl(id)}/events`;
-export const cancelUrl = (id) => `${streamUrl(id)}/cancel`;
+export const eventsUrl = (id, ticket) => withQuery(`${streamUrl(id)}/events`, ticket);
+export const cancelUrl = (id, ticket) => withQuery(`${streamUrl(id)}/cancel`, ticket);
+
+const withQuery = (url, ticket) => (ticket ? `${url}?ticket=${encodeURIComponent(ticket)}` : url);
+
+/** The ticket that an address carries, or null. */
+export const ticketOf = (url) => (url ? new URL(url, location.href).searchParams.get("ticket") : null);
+
+/** Whether watching it takes a ticket: its id says so. */
+export const isPrivate = (id) => id.startsWith("p_");
+
 export const watchUrl = (id) => new URL(`/watch#${encodeURIComponent(id)}`, location.href).href;

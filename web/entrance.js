@@ -55,6 +55,7 @@ export class Entrance {
     this.open = may_start;
     document.body.classList.toggle("shut", !may_start);
     this.form.hidden = may_start;
+    find("#privacy").hidden = false; // a gateway that knows callers knows private streams
     find("#entrance-words").textContent = may_start ? "" : message;
     find("#sign-in").hidden = !sign_in;
     find("#admission").textContent = may_start && caller === null ? (message ?? "") : "";

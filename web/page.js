@@ -2,7 +2,7 @@
  * The chat page: conversations of questions and answers. The composition root of index.html.
  */
 
-import { startStream } from "./api.js";
+import { cancelUrl, isPrivate, revokeTickets, startStream, ticketOf } from "./api.js";
 import { Composer } from "./composer.js";
 import { Conversations, newConversation, openStorage, randomId, toMessages } from "./conversations.js";
 import { copyButton, find, iconButton, make } from "./element.js";
@@ -147,7 +147,9 @@ class Chat {
       viewers: (count) => (viewers.textContent = describeViewers(count)),
       retry: () => this.#again(),
       settled: (state) => {
-        Object.assign(turn, { choices: reply.answer.choices, done: reply.done ?? { status: state } });
+        // Who is refused now may be let in later.
+        const end = reply.done ?? (state === "refused" ? null : { status: state });
+        Object.assign(turn, { choices: reply.answer.choices, done: end });
         this.conversations.save(conversation);
         this.refresh();
       },
@@ -156,16 +158,26 @@ class Chat {
       copyButton("Copy answer", () => reply.answer.text),
       iconButton("again", "Answer again", () => this.#again()),
     );
-    if (turn.stream) reply.foot.append(this.#shareButton(turn.stream), viewers);
+    if (turn.stream) reply.foot.append(this.#shareButton(turn, reply), viewers);
     this.reply = reply;
     this.turns.append(reply.element);
     if (turn.done) reply.recall(turn);
     else reply.follow();
   }
 
-  #shareButton(id) {
-    const title = "A link to watch this answer";
-    return make("button", { type: "button", class: "quiet share-button", title, onclick: () => share(id) }, icon("share"), "Share");
+  #shareButton(turn, reply) {
+    const { conversation } = this;
+    const hidden = isPrivate(turn.stream);
+    const revoke = () =>
+      reply.renewTicket(async (ticket) => {
+        const control = await revokeTickets(turn.stream, ticket);
+        turn.cancel = cancelUrl(turn.stream, control);
+        this.conversations.save(conversation);
+        return control;
+      });
+    const open = () => share({ id: turn.stream, ticket: () => ticketOf(turn.cancel), revoke });
+    const title = hidden ? "A link to watch this private answer" : "A link to watch this answer";
+    return make("button", { type: "button", class: "quiet share-button", title, onclick: open }, icon("share"), hidden ? "Share, private" : "Share");
   }
 
   /** Make everything around the turns agree with the conversation. */

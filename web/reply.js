@@ -3,12 +3,12 @@
  */
 
 import { Answer } from "./answer.js";
-import { cancelStream, cancelUrl, eventsUrl, readReadiness } from "./api.js";
+import { cancelStream, cancelUrl, eventsUrl, isPrivate, readReadiness, ticketOf } from "./api.js";
 import { ChoiceView } from "./choice.js";
 import { announce, make } from "./element.js";
 import { icon } from "./icons.js";
 import { watchShared } from "./shared.js";
-import { describeCost, describeEnd, describeGap, describeObjection, describeRestart, describeState, quoteError } from "./words.js";
+import { describeCost, describeEnd, describeGap, describeNoEntry, describeObjection, describeRestart, describeState, quoteError } from "./words.js";
 
 const FINAL = new Set(["ended", "gone", "refused"]);
 const UNDER_WAY = new Set(["connecting", "queued", "waiting", "streaming"]);
@@ -41,16 +41,43 @@ export class Reply {
   /** Show a stream from its start, or wherever it stands, until its end. */
   follow() {
     this.element.ariaBusy = "true";
-    this.viewer = watchShared(eventsUrl(this.id), {
+    this.#watch(null);
+    this.#enter("connecting");
+    return this;
+  }
+
+  #watch(after) {
+    const url = eventsUrl(this.id, isPrivate(this.id) ? ticketOf(this.cancel) : null);
+    const callbacks = {
       chunk: (chunk) => this.#add(chunk),
       restart: ({ reason }) => this.#startOver(describeRestart(reason)),
       gap: () => this.#startOver(describeGap()),
       done: (done) => (this.done = done),
       viewers: (count) => this.hooks.viewers?.(count),
+      refused: ({ error }) => (this.refusal = error),
       state: (state) => this.#enter(state),
-    });
-    this.#enter("connecting");
-    return this;
+    };
+    this.viewer = watchShared(url, callbacks, { after });
+  }
+
+  /**
+   * Let `change` make our own ticket void, and go on with the one it answers, from where we are. Without a line
+   * meanwhile: it would be refused.
+   */
+  async renewTicket(change) {
+    const after = this.viewer?.position ?? null;
+    this.viewer?.close();
+    try {
+      this.cancel = cancelUrl(this.id, await change(ticketOf(this.cancel)));
+    } finally {
+      if (this.viewer && !this.over) this.#watch(after);
+    }
+  }
+
+  /** Say, before it is watched, why it is not yet, or (`gone`, `refused`) that it will not be. */
+  hold(state, refusal = null) {
+    this.refusal = refusal;
+    if (this.element.dataset.state !== state) this.#enter(state);
   }
 
   /** Show an answer that was kept: `{choices, done}`. */
@@ -161,7 +188,7 @@ export class Reply {
     this.element.dataset.state = state;
     this.element.dataset.status = this.done?.status ?? state;
     this.drawSoon();
-    const end = this.done ? describeEnd(this.done) : describeState(state);
+    const end = this.done ? describeEnd(this.done) : this.#describeClosing(state);
     const failed = this.done?.status === "failed";
     this.state.textContent = end;
     this.state.hidden = end === "" || failed;
@@ -169,6 +196,10 @@ export class Reply {
     if (this.done) this.foot.append(make("span", { class: "cost" }, describeCost(this.done)));
     announce(end || "The answer is complete.");
     this.hooks.settled?.(state);
+  }
+
+  #describeClosing(state) {
+    return state === "refused" && this.refusal ? describeNoEntry(this.refusal) : describeState(state);
   }
 
   #describeFault(what, error) {

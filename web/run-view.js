@@ -6,7 +6,7 @@ import { eventsUrl, watchUrl } from "./api.js";
 import { drawChart } from "./chart.js";
 import { make } from "./element.js";
 import { watch } from "./manycast.js";
-import { describeAmount, describeClock, describeMilliseconds } from "./words.js";
+import { describeAmount, describeClock, describeMilliseconds, describeNoEntry } from "./words.js";
 
 const MOST_EVENTS = 1000; // rows; a page with more of them is slow, and nobody reads them
 const LONGEST_ROW = 4000; // characters
@@ -33,7 +33,10 @@ export class RunView {
       make("h3", {}, "Raw events"),
       this.rows,
     );
-    this.viewer = watch(eventsUrl(run.id), { event: (event) => this.#take(event) });
+    this.viewer = watch(eventsUrl(run.id), {
+      event: (event) => this.#take(event),
+      refused: ({ error }) => this.rows.before(make("p", { class: "small" }, describeNoEntry(error))),
+    });
     this.show(run);
   }
 

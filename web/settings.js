@@ -1,5 +1,5 @@
 /**
- * The drawer: system prompt, temperature and theme. Kept in this browser; they hold for the next question.
+ * The drawer: system prompt, temperature, who may watch, and theme. Kept in this browser; they hold for the next question.
  */
 
 import { find } from "./element.js";
@@ -9,13 +9,14 @@ const KEY = "manycast:settings";
 export class Settings {
   constructor(storage) {
     this.storage = storage;
-    this.values = { model: "", system: "", temperature: null, theme: "", ...readKept(storage) };
+    this.values = { model: "", system: "", temperature: null, visibility: "unlisted", theme: "", ...readKept(storage) };
     this.dialog = find("#settings");
     this.temperature = find("#temperature");
     this.#fill();
     find("#system").addEventListener("input", (event) => this.keep({ system: event.target.value }));
     this.temperature.addEventListener("input", () => this.keep({ temperature: Number(this.temperature.value) }));
     find("#temperature-default").addEventListener("click", () => this.keep({ temperature: null }));
+    find("#visibility").addEventListener("change", (event) => this.keep({ visibility: event.target.value }));
     find("#theme").addEventListener("change", (event) => this.keep({ theme: event.target.value }));
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
   }
@@ -36,17 +37,20 @@ export class Settings {
 
   /** The fields of a request; what is not set is left to the provider. */
   get request() {
-    const { model, temperature } = this.values;
-    return { ...(model && { model }), ...(temperature !== null && { temperature }) };
+    const { model, temperature, visibility } = this.values;
+    const manycast = visibility === "private" && { manycast: { visibility } };
+    return { ...(model && { model }), ...(temperature !== null && { temperature }), ...manycast };
   }
 
   #fill() {
-    const { system, temperature, theme } = this.values;
+    const { system, temperature, visibility, theme } = this.values;
     if (find("#system").value !== system) find("#system").value = system;
     this.temperature.value = temperature ?? 1;
     this.temperature.classList.toggle("unset", temperature === null);
     find("#temperature-value").textContent = temperature === null ? "the model's default" : temperature.toFixed(1);
     find("#temperature-default").hidden = temperature === null;
+    find("#visibility").value = visibility;
+    if (visibility === "private") find("#privacy").hidden = false; // else shown where the gateway is known to know it
     find("#theme").value = theme;
     applyTheme(theme);
   }

@@ -2,33 +2,74 @@
  * The link to a stream, and its picture for phones. The one door to lean-qr.
  */
 
-import { watchUrl } from "./api.js";
+import { isPrivate, mintTicket, watchUrl } from "./api.js";
 import { copyButton, find, make } from "./element.js";
 import { icon } from "./icons.js";
+import { describeUntil } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = 3; // modules of white that a reader needs around the code
+const DENSE = 50; // modules; a link with a ticket needs more, and more room
 
-/** Open the dialog for a stream. */
-export async function share(id) {
-  const url = watchUrl(id);
+/**
+ * Open the dialog for a stream.
+ *
+ * @param {object} stream  `id`; of a private one also `ticket()`, which controls it, and `revoke()`, which makes all
+ *   tickets void
+ */
+export function share(stream) {
   const dialog = make("dialog", { class: "share", "aria-labelledby": "share-title" });
   const close = make("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
-  const link = make("input", { readonly: true, value: url, "aria-label": "Link", onfocus: (event) => event.target.select() });
-  dialog.append(
-    make("header", {}, make("h2", { id: "share-title" }, "Watch this answer"), close),
-    make("p", {}, "Everyone with this link sees the same answer, live or later, until it expires."),
-    make("div", { class: "link" }, link, copyButton("Copy link", () => url)),
-    make("div", { class: "qr" }),
-    make("p", { class: "open" }, make("a", { href: url, target: "_blank" }, "Open the watch page"), sendButton(url)),
-  );
+  const words = make("p", { role: "status" });
+  const body = make("div");
+  dialog.append(make("header", {}, make("h2", { id: "share-title" }, "Watch this answer"), close), words, body);
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
+  if (isPrivate(stream.id)) return offerTicket(stream, words, body);
+  words.textContent = "Everyone with this link sees the same answer, live or later, until it expires.";
+  return offerLink(watchUrl(stream.id), body);
+}
+
+async function offerTicket(stream, words, body) {
+  words.textContent = "Making a link…";
+  body.replaceChildren();
+  try {
+    const { urls, expires_at } = await mintTicket(stream.id, stream.ticket());
+    words.textContent = `This answer is private. This link lets in whoever has it, ${describeUntil(expires_at)}.`;
+    const button = make("button", { type: "button", onclick: () => takeBack(stream, words, body) }, "Revoke links");
+    const note = make("p", { class: "small" }, "Ends every link made so far, and sends away who watches by one.");
+    await offerLink(new URL(urls.page, location.href).href, body, make("div", { class: "revoke" }, button, note));
+  } catch (refusal) {
+    words.textContent = `No link could be made: ${refusal.message}`;
+  }
+}
+
+async function takeBack(stream, words, body) {
+  try {
+    await stream.revoke();
+    words.textContent = "Revoked. No link made so far lets anybody in.";
+  } catch (refusal) {
+    words.textContent = `Not revoked: ${refusal.message}`;
+    return;
+  }
+  const again = make("button", { type: "button", onclick: () => offerTicket(stream, words, body) }, "Make a new link");
+  body.replaceChildren(make("p", { class: "open" }, again));
+  again.focus();
+}
+
+async function offerLink(url, body, below = null) {
+  const link = make("input", { readonly: true, value: url, "aria-label": "Link", onfocus: (event) => event.target.select() });
+  body.replaceChildren(
+    make("div", { class: "link" }, link, copyButton("Copy link", () => url)),
+    make("div", { class: "qr" }),
+    make("p", { class: "open" }, make("a", { href: url, target: "_blank" }, "Open the watch page"), sendButton(url) ?? ""),
+    below ?? "",
+  );
   link.focus();
   const picture = await drawCode(url);
-  if (picture) find(".qr", dialog).append(picture);
+  if (picture) find(".qr", body)?.append(picture);
 }
 
 /** Phones have a way of their own to send a link; null where there is none. */
@@ -50,6 +91,7 @@ async function drawCode(text) {
   const svg = document.createElementNS(SVG, "svg");
   const size = code.size + 2 * MARGIN;
   svg.setAttribute("viewBox", `${-MARGIN} ${-MARGIN} ${size} ${size}`);
+  svg.classList.toggle("dense", code.size > DENSE);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", "QR code of the link");
   const path = svg.appendChild(document.createElementNS(SVG, "path"));

@@ -1,7 +1,9 @@
 /**
- * The viewer's page: `/watch#STREAM_ID` shows one stream to anyone who has the link. The composition root of watch.html.
+ * The viewer's page: `/watch#STREAM_ID` shows one stream to anyone who has the link, `/watch#STREAM_ID.TICKET` a private
+ * one. What follows `#` is sent to no server. The composition root of watch.html.
  */
 
+import { isPrivate, keepTicket } from "./api.js";
 import { openStorage } from "./conversations.js";
 import { copyButton, find, make } from "./element.js";
 import { drawIcons, icon } from "./icons.js";
@@ -14,6 +16,7 @@ import { share } from "./share.js";
 import { describeSurroundings } from "./surroundings.js";
 import { describeViewers } from "./words.js";
 
+const KNOCK_AGAIN_MS = 2000;
 const AT_ONCE_MS = 2000; // an answer that ends so soon was there already: it is read from its beginning
 
 class Watching {
@@ -23,10 +26,11 @@ class Watching {
     this.reply = null;
   }
 
-  open() {
-    const id = decodeURIComponent(location.hash.slice(1));
+  async open() {
+    const [id, ...rest] = decodeURIComponent(location.hash.slice(1)).split(".");
+    const ticket = rest.join(".");
     this.reply?.leave();
-    find("#share").hidden = !id;
+    find("#share").hidden = !id || isPrivate(id); // only who asked can make a link of that
     if (!id) return this.turns.replaceChildren(make("p", { class: "state" }, "This link names no answer: it should end in #ID."));
     const replay = new Replay();
     const reply = new Reply({ id }, {
@@ -39,15 +43,35 @@ class Watching {
     this.openedAt = performance.now();
     find("#live").hidden = false;
     this.turns.replaceChildren(reply.element);
+    if (ticket && !(await this.#comeIn(reply, ticket))) return;
     reply.follow();
     this.follower.follow();
+  }
+
+  /** Exchange the ticket for a cookie, and take it out of the address. Whether that let us in. */
+  async #comeIn(reply, ticket) {
+    reply.hold("connecting");
+    for (;;) {
+      const refusal = await keepTicket(reply.id, ticket).then(() => null, (error) => error);
+      if (this.reply !== reply) return false;
+      if (!refusal) {
+        history.replaceState(null, "", `#${encodeURIComponent(reply.id)}`);
+        return true;
+      }
+      if (refusal.status >= 400 && refusal.status < 500 && refusal.status !== 429) {
+        reply.hold(refusal.status === 404 ? "gone" : "refused", refusal.status === 404 ? null : refusal);
+        return false;
+      }
+      reply.hold("reconnecting");
+      await new Promise((resolve) => setTimeout(resolve, KNOCK_AGAIN_MS));
+    }
   }
 
   #settle(replay, state) {
     const { reply } = this;
     find("#live").hidden = true;
     find("#viewers").textContent = "";
-    if (state === "gone") {
+    if (state === "gone" || state === "refused") {
       find("#share").hidden = true;
       reply.foot.append(make("a", { href: "/" }, "Ask something yourself"));
     }
@@ -71,7 +95,7 @@ async function main() {
   const watching = new Watching();
   watching.open();
   addEventListener("hashchange", () => watching.open());
-  find("#share").addEventListener("click", () => share(watching.reply.id));
+  find("#share").addEventListener("click", () => share({ id: watching.reply.id }));
   describeSurroundings({ plain });
   document.documentElement.dataset.ready = "";
 }

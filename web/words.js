@@ -44,6 +44,14 @@ const REFUSALS = {
   unreachable: "The question did not get through.",
 };
 
+/** Why a viewer is not let in. */
+const NO_ENTRY = {
+  ticket_missing: "This answer is private. Ask whoever shared it for a link that lets you in.",
+  ticket_expired: "This link has run out. Ask whoever shared it for a new one.",
+  ticket_revoked: "This link was taken back by whoever shared it.",
+  ticket_invalid: "This link is not right: it may have been cut when it was copied.",
+};
+
 /** A state of the viewer (manycast.d.ts), or one of the page's own: `no_worker`, `stopping`. */
 export const describeState = (state) => STATES[state] ?? "";
 
@@ -62,6 +70,16 @@ export function quoteError(error) {
   if (error.refused) return [error.message, describeRetry(error.retry_after_s)].filter(Boolean).join(" ");
   const source = [error.http_status, error.code].filter(Boolean).join(", ");
   return [error.message, source && `(${source})`].filter(Boolean).join(" ");
+}
+
+/** Why a stream is not shown. */
+export const describeNoEntry = ({ code, message }) => NO_ENTRY[code] ?? `${STATES.refused} ${message}`;
+
+/** "until 21:40", with the day where it is another one; from Unix seconds. */
+export function describeUntil(seconds, now = new Date()) {
+  const then = new Date(seconds * 1000);
+  const day = then.toDateString() === now.toDateString() ? {} : { month: "long", day: "numeric" };
+  return `until ${then.toLocaleString([], { ...day, hour: "numeric", minute: "2-digit" })}`;
 }
 
 /** Why Stop stopped nothing. */

@@ -61,6 +61,8 @@ class Peer:
             Route("/v1/streams", self.list_none),
             Route("/v1/streams/{id}/events", self.events),
             Route("/v1/streams/{id}/cancel", self.cancel, methods=["POST"]),
+            Route("/v1/streams/{id}/tickets", self.hand_out, methods=["POST", "DELETE"]),
+            Route("/v1/streams/{id}/cookie", self.door.keep, methods=["POST"]),
             Route("/v1/streams/{id}", self.describe),
             Route("/v1/session", self.admit, methods=["GET", "POST", "DELETE"]),
             Route("/v1/models", self.offer),
@@ -89,6 +91,8 @@ class Peer:
             line.put_nowait("")
 
     async def events(self, request: Request) -> Response:
+        if refusal := self.door.refuse_viewer(request):
+            return refusal
         self.asked.append(request.headers.get("last-event-id") or request.query_params.get("after"))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, int):
@@ -112,7 +116,8 @@ class Peer:
             return refuse(401, "missing_api_key", self.admission["message"])
         if self.refusal:
             return self.refusal
-        stream_id = f"s{len(self.bodies)}"
+        hidden = self.bodies[-1].get("manycast", {}).get("visibility") == "private"
+        stream_id = f"{'p_' if hidden else 's'}{len(self.bodies)}"
         control = self.door.ticket("control", stream_id)
         urls = {"cancel": f"/v1/streams/{stream_id}/cancel?ticket={control}"}
         return JSONResponse({"id": stream_id, "status": "queued", "tickets": {"control": control}, "urls": urls}, 201)
@@ -127,6 +132,12 @@ class Peer:
             return refusal
         self.cancelled.append(request.path_params["id"])
         return JSONResponse({"id": self.cancelled[-1], "status": "cancelling"})
+
+    async def hand_out(self, request: Request) -> Response:
+        answer = self.door.hand_out(request)
+        if request.method == "DELETE" and answer.status_code == 200:
+            self.hang_up()
+        return answer
 
     async def admit(self, request: Request) -> Response:
         if self.admission is None:
@@ -146,6 +157,8 @@ class Peer:
         return answer
 
     async def describe(self, request: Request) -> Response:
+        if refusal := self.door.refuse_viewer(request):
+            return refusal
         return JSONResponse(self.status[1], self.status[0])
 
     async def offer(self, request: Request) -> Response:

@@ -128,6 +128,47 @@ async def wrong_secret(page: Page, peer: Peer) -> None:
     await page.click("#sign-in button")
 
 
+async def private_link(page: Page, peer: Peer) -> None:
+    peer.admission = SIGNED_IN
+    peer.door.seal = "x" * 230  # as long as a real one
+    await streaming(page, peer)
+    await visit(page, peer.url)
+    await page.click("#open-settings")
+    await page.select_option("#visibility", "private")
+    await page.click("#settings [aria-label=Close]")
+    await ask(page, peer)
+    await page.click(".share-button")
+
+
+async def revoked_link(page: Page, peer: Peer) -> None:
+    await private_link(page, peer)
+    await page.click("text=Revoke links")
+
+
+async def sent_away(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(ANSWER[:300]), 403)
+    peer.door.revoked = 1
+    await visit(page, f"{peer.url}/watch#p_1.{peer.door.ticket('view', 'p_1')}")
+    await page.wait_for_selector(".text p")
+    peer.door.revoked = 2
+
+
+async def refused(page: Page, peer: Peer) -> None:
+    await visit(page, f"{peer.url}/watch#p_1.expired")
+
+
+async def stop_refused(page: Page, peer: Peer) -> None:
+    await streaming(page, peer)
+    await ask(page, peer)
+    peer.door.revoked += 1
+    await page.click("#stop")
+
+
+async def crowded(page: Page, peer: Peer) -> None:
+    peer.tell(sse("ping", {"state": "full"}) + "…")
+    await visit(page, f"{peer.url}/watch#s1")
+
+
 Step = Callable[[Page, Peer], Awaitable[None]]
 ASKED: dict[Step, str] = {
     waiting: '[data-state="waiting"]',
@@ -145,6 +186,12 @@ VISITED: dict[Step, str] = {
     wrong_secret: "#secret-error:not([hidden])",
     shut_out: "#entrance:not([hidden])",
     known: "#account:not([hidden])",
+    private_link: "dialog.share svg[role=img]",
+    revoked_link: "text=Make a new link",
+    refused: '[data-status="refused"]',
+    sent_away: '[data-status="refused"]',
+    stop_refused: ".state.objection",
+    crowded: '[data-state="full"]',
 }
 """States that one comes to in another way."""
 

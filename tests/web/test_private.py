@@ -1,0 +1,181 @@
+"""Private streams: who asked hands out tickets and takes them back, who watches comes in with one."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.web.peer import SIGNED_IN, Peer
+from tests.web.test_page import START, ask, chunk, done
+from tests.web.visit import serious_violations, visit
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
+
+BEGUN = START + chunk(2, content="begun\n") + "…"
+
+
+async def ask_privately(page: Page, peer: Peer) -> None:
+    """Leaves an answer that has begun."""
+    peer.admission = SIGNED_IN
+    peer.tell(BEGUN)
+    await visit(page, peer.url)
+    await page.click("#open-settings")
+    await page.get_by_label("Who can watch").select_option("private")
+    await page.keyboard.press("Escape")
+    await ask(page, peer)
+    await expect(page.locator(".text")).to_have_text("begun")
+
+
+async def test_a_private_answer_is_asked_for_watched_and_stopped_by_its_own_page(page: Page, peer: Peer) -> None:
+    await ask_privately(page, peer)
+    assert peer.bodies[0]["manycast"] == {"visibility": "private"}
+    await page.reload()
+    await expect(page.locator(".text")).to_have_text("begun")
+    await page.click("#stop")
+    await peer.say(done("1-3", "cancelled"))
+    await expect(page.locator(".state")).to_have_text("Stopped.")
+    assert peer.cancelled == ["p_1"]
+
+
+async def test_an_older_gateway_is_asked_for_nothing_private(page: Page, peer: Peer) -> None:
+    peer.tell(START + done("1-2"))
+    await ask(page, peer)
+    await expect(page.locator(".cost")).to_be_visible()
+    await page.click("#open-settings")
+    await expect(page.locator("#theme")).to_be_visible()
+    await expect(page.locator("#visibility")).to_be_hidden()
+    assert "manycast" not in peer.bodies[0]
+
+
+async def test_the_link_of_a_private_answer_carries_a_ticket_and_says_until_when(page: Page, peer: Peer) -> None:
+    await ask_privately(page, peer)
+    await page.click(".share-button")
+    await expect(page.locator("dialog.share input")).to_have_value(f"{peer.url}/watch#p_1.view-p_1-0.signed")
+    await expect(page.locator("dialog.share [role=status]")).to_contain_text(re.compile(r"until .*\d\d"))
+    await expect(page.locator("dialog.share svg[role=img]")).to_be_visible()
+
+
+async def test_revoked_links_let_nobody_in_and_who_asked_watches_on(page: Page, peer: Peer) -> None:
+    await ask_privately(page, peer)
+    await page.click(".share-button")
+    peer.tell(chunk(3, content="\nmore\n") + "…")
+
+    async def revoke(route: Route) -> None:
+        async with asyncio.timeout(10):
+            while peer.lines:  # whoever watches by a ticket that is void is sent away
+                await asyncio.sleep(0.01)
+        await route.continue_()
+
+    await page.route("**/tickets", revoke, times=1)
+    await page.click("text=Revoke links")
+    await expect(page.locator("dialog.share [role=status]")).to_contain_text("Revoked.")
+    await expect(page.locator("dialog.share input")).to_have_count(0)
+    await expect(page.locator(".text")).to_have_text("begunmore")
+    assert peer.asked == [None, "1-2"]
+    await page.click("text=Make a new link")
+    await expect(page.locator("dialog.share input")).to_have_value(f"{peer.url}/watch#p_1.view-p_1-1.signed")
+    await page.keyboard.press("Escape")
+    await page.reload()
+    await page.click("#stop")
+    await peer.say(done("1-4", "cancelled"))
+    await expect(page.locator(".state")).to_have_text("Stopped.")
+
+
+async def test_what_cannot_be_revoked_is_said_and_watched_on(page: Page, peer: Peer) -> None:
+    await ask_privately(page, peer)
+    await page.click(".share-button")
+    await expect(page.locator("dialog.share input")).to_be_visible()
+    await page.route("**/tickets", lambda route: route.abort())
+    peer.tell(chunk(3, content="\nmore\n") + "…")
+    await page.click("text=Revoke links")
+    await expect(page.locator("dialog.share [role=status]")).to_have_text("Not revoked: The server cannot be reached.")
+    await expect(page.locator(".text")).to_have_text("begunmore")
+
+
+async def test_a_link_that_cannot_be_made_says_why(page: Page, peer: Peer) -> None:
+    await ask_privately(page, peer)
+    peer.door.revoked += 1
+    await page.click(".share-button")
+    await expect(page.locator("dialog.share [role=status]")).to_contain_text("No link could be made: This ticket was")
+
+
+async def test_a_ticket_leaves_the_address_and_no_request_for_events_carries_it(page: Page, peer: Peer) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    peer.tell(BEGUN)
+    await visit(page, f"{peer.url}/watch#p_1.view-p_1-0.signed")
+    await expect(page.locator(".text")).to_have_text("begun")
+    assert page.url == f"{peer.url}/watch#p_1"
+    assert await page.evaluate("document.cookie") == ""
+    assert [url for url in asked if "view-" in url.partition("#")[0]] == []
+    await expect(page.locator("#share")).to_be_hidden()
+    await page.reload()
+    await expect(page.locator(".text")).to_have_text("begun")
+
+
+@pytest.mark.parametrize(
+    ("ticket", "words"),
+    [
+        (".expired", "This link has run out."),
+        (".view-p_1-7.signed", "This link was taken back"),
+        (".view-p_2-0.signed", "This link is not right"),
+        (".view-p_", "This link is not right"),
+        ("", "This answer is private."),
+    ],
+)
+async def test_a_ticket_that_lets_nobody_in_is_told_in_words_and_not_tried_again(
+    page: Page, peer: Peer, ticket: str, words: str
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await visit(page, f"{peer.url}/watch#p_1{ticket}")
+    await expect(page.locator(".state")).to_contain_text(words)
+    await expect(page.locator("#live")).to_be_hidden()
+    knocks = [url for url in asked if "/v1/streams" in url]
+    assert len(knocks) == (1 if ticket else 2)  # without one: the events, and why not
+
+
+async def test_a_gateway_that_is_unwell_is_asked_again_with_the_ticket(page: Page, peer: Peer) -> None:
+    peer.door.unwell = 503
+    peer.tell(BEGUN)
+    await visit(page, f"{peer.url}/watch#p_1.view-p_1-0.signed")
+    await expect(page.locator(".state")).to_contain_text("Reconnecting")
+    peer.door.unwell = 0
+    await expect(page.locator(".text")).to_have_text("begun")
+
+
+async def test_who_is_sent_away_is_told_why(page: Page, peer: Peer) -> None:
+    peer.tell(BEGUN)
+    await visit(page, f"{peer.url}/watch#p_1.view-p_1-0.signed")
+    await expect(page.locator(".text")).to_have_text("begun")
+    peer.door.revoked += 1
+    peer.hang_up()
+    await expect(page.locator(".state")).to_contain_text("This link was taken back")
+    await expect(page.locator(".text")).to_have_text("begun")
+
+
+async def test_another_link_in_the_same_tab_is_followed(page: Page, peer: Peer) -> None:
+    peer.tell(BEGUN)
+    await visit(page, f"{peer.url}/watch#p_1.expired")
+    await expect(page.locator(".state")).to_contain_text("This link has run out.")
+    await page.evaluate("location.hash = 'p_2.view-p_2-0.signed'")
+    await expect(page.locator(".text")).to_have_text("begun")
+    assert page.url == f"{peer.url}/watch#p_2"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_no_serious_violation_in_what_is_private(
+    page: Page, peer: Peer, packages: Path, scheme: Any
+) -> None:
+    axe = (packages / "axe-core/axe.min.js").read_text()
+    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    await ask_privately(page, peer)
+    await page.click(".share-button")
+    await expect(page.locator("dialog.share svg[role=img]")).to_be_visible()
+    assert await serious_violations(page, axe) == []
+    await visit(page, f"{peer.url}/watch#p_1.expired")
+    await expect(page.locator(".state")).to_contain_text("This link has run out.")
+    assert await serious_violations(page, axe) == []
