@@ -3,7 +3,8 @@
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -11,15 +12,18 @@ from tests.house.tree import ROOT
 
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 UP_DEADLINE_S = 600
-# Empty, so that neither the caller's environment nor a .env beside the file has a test ask a real provider.
-# Port 0: the engine takes a free one.
-ENVIRONMENT = {
-    **os.environ,
-    "OPENAI_API_KEY": "",
-    "OPENAI_BASE_URL": "",
-    "MANYCAST_DEFAULT_MODEL": "",
+FREE_PORT = "0"
+"""The engine takes one."""
+# Set, so that neither the caller's environment nor a .env beside the file has a test ask a real provider, or let in
+# whom it does not expect.
+SETTINGS = {
+    **dict.fromkeys(("OPENAI_API_KEY", "OPENAI_BASE_URL", "MANYCAST_DEFAULT_MODEL", "MANYCAST_LIST_RUNS"), ""),
+    **dict.fromkeys(("MANYCAST_KEYS", "MANYCAST_KEYS_FILE", "MANYCAST_PASSWORD", "MANYCAST_SIGNING_KEYS"), ""),
+    **dict.fromkeys(("SITE_ADDRESS", "MANYCAST_TRUSTED_PROXIES", "MANYCAST_USER_HEADER"), ""),
     "MANYCAST_BIND": "127.0.0.1",
-    "MANYCAST_PORT": "0",
+    "MANYCAST_PORT": FREE_PORT,
+    "MANYCAST_HTTP_PORT": f"127.0.0.1:{FREE_PORT}",
+    "MANYCAST_HTTPS_PORT": f"127.0.0.1:{FREE_PORT}",
 }
 
 
@@ -36,14 +40,14 @@ def lacking_engine() -> str | None:
     return None
 
 
-def docker(*arguments: str) -> str:
+def docker(*arguments: str, settings: Mapping[str, str] = SETTINGS) -> str:
     """What `docker …` printed. Raises: AssertionError with what it said, where it fails."""
     done = subprocess.run(
         ["docker", *arguments],
         check=False,
         capture_output=True,
         text=True,
-        env=ENVIRONMENT,
+        env={**os.environ, **settings},
         timeout=UP_DEADLINE_S,
         stdin=subprocess.DEVNULL,
     )
@@ -53,12 +57,18 @@ def docker(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Stack:
-    """One project of the compose file."""
+    """One project of the compose file, and the settings it is run with."""
 
     project: str
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
+
+    def set_up(self, **settings: str) -> "Stack":
+        """The same project with other settings, which hold from its next `up` on."""
+        return replace(self, settings={**self.settings, **settings})
 
     def compose(self, *arguments: str) -> str:
-        return docker("compose", "-f", str(COMPOSE_FILE), "-p", self.project, *arguments)
+        words = ("compose", "-f", str(COMPOSE_FILE), "-p", self.project, *arguments)
+        return docker(*words, settings=self.settings)
 
     def build(self) -> None:
         """Makes the images of our services."""
@@ -74,7 +84,11 @@ class Stack:
 
     def address(self) -> str:
         """Where the web service is published."""
-        return f"http://{self.compose('port', 'web', '8080').strip()}"
+        return f"http://{self.published('web', 8080)}"
+
+    def published(self, service: str, port: int) -> str:
+        """The address and port of this machine that lead to a port of the service."""
+        return self.compose("port", service, str(port)).strip()
 
     def containers(self, service: str) -> list[str]:
         """The ids of the running containers of a service."""
@@ -102,3 +116,18 @@ def inspected(container: str) -> dict[str, Any]:
     answer: dict[str, Any]
     (answer,) = json.loads(docker("inspect", container))
     return answer
+
+
+def check_rights(container: str, *, is_published: bool) -> None:
+    """Raises: AssertionError, where the container may do more than its program needs."""
+    host = inspected(container)["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert host["Memory"] > 0
+    assert any(limit["Name"] == "nofile" for limit in host["Ulimits"])
+    assert bool(host["PortBindings"]) == is_published
+    status = docker("exec", container, "cat", "/proc/1/status")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert "0" not in fields["Uid"].split(), "its process is root"
+    assert int(fields["CapEff"], 16) == 0

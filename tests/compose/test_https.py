@@ -1,0 +1,137 @@
+"""The stack under a name: HTTPS with certificates of Caddy's own, HTTP/2, and nothing of it where no name is given."""
+
+import asyncio
+import json
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.compose.conftest import GATEWAYS, WORKERS
+from tests.compose.stack import Stack, check_rights, docker, inspected
+from tests.web.conftest import browser, chromium  # noqa: F401 -- fixtures: found by their names
+
+PASSWORD = "open sesame"
+SLOW = {
+    "model": "demo-long",
+    "messages": [{"role": "user", "content": "Count the ways"}],
+    "simulator": {"chunks": 200, "chunks_per_s": 40, "first_chunk_ms": 100},
+}
+# Browsers have six connections to a host; a tab that watches takes one of them on HTTP/1.1.
+TABS = 12
+WATCH_ALL = """([url, tabs]) => Promise.all(Array.from({ length: tabs }, () => new Promise((resolve, reject) => {
+  const source = new EventSource(url);
+  source.addEventListener("chunk", resolve, { once: true });
+  source.addEventListener("error", reject);
+}))).then(() => performance.getEntriesByType("navigation")[0].nextHopProtocol)"""
+
+
+@pytest.fixture(scope="module")
+def site(stack: Stack) -> Iterator[Stack]:
+    """The stack under the name localhost, for which Caddy is its own authority. Afterwards it has none again."""
+    named = stack.set_up(SITE_ADDRESS="localhost", MANYCAST_PASSWORD=PASSWORD)
+    named.up(1, 1)
+    yield named
+    stack.up(GATEWAYS, WORKERS)
+
+
+@pytest.fixture(scope="module")
+def port(site: Stack) -> int:
+    return int(site.published("tls", 8443).rpartition(":")[2])
+
+
+@pytest.fixture(scope="module")
+def authority(site: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the certificates are signed with. It is there once the first was given."""
+    (container,) = site.containers("tls")
+    file = tmp_path_factory.mktemp("authority") / "root.crt"
+    file.write_text(docker("exec", container, "cat", "/certificates/caddy/pki/authorities/local/root.crt"))
+    return file
+
+
+@pytest.fixture(scope="module")
+def url(port: int) -> str:
+    return f"https://localhost:{port}"
+
+
+@pytest.fixture(scope="module")
+def curl(url: str, authority: Path) -> list[str]:
+    """curl, as somebody who has signed in, and who believes in nobody but this authority."""
+    jar = str(authority.with_name("cookies"))
+    words = ["curl", "--silent", "--show-error", "--no-buffer", "--max-time", "60", "--cacert", str(authority)]
+    words += ["--cookie", jar, "--cookie-jar", jar]
+    assert json.loads(read([*words, "--json", json.dumps({"secret": PASSWORD}), f"{url}/v1/session"]))["may_start"]
+    return words
+
+
+def read(words: list[str]) -> str:
+    return subprocess.run(words, check=True, capture_output=True, text=True, timeout=90).stdout
+
+
+def begin_stream(curl: list[str], url: str) -> str:
+    """Asks, and gives the path of the stream."""
+    answer = json.loads(read([*curl, "--json", json.dumps(SLOW), f"{url}/v1/streams"]))
+    path: str = answer["urls"]["status"]
+    return path
+
+
+def test_a_name_has_a_certificate_and_is_spoken_to_in_http_2(curl: list[str], url: str) -> None:
+    told = "%{http_version} %{response_code} %{content_type}\n"
+    page = read([*curl, "--output", "/dev/null", "--write-out", told, f"{url}/"])
+    assert page.startswith("2 200 text/html")
+    assert json.loads(read([*curl, f"{url}/readyz"]))["ready"]
+
+
+def test_each_event_goes_to_the_viewer_as_it_comes(curl: list[str], url: str) -> None:
+    path = begin_stream(curl, url)
+    with subprocess.Popen([*curl, f"{url}{path}/events"], stdout=subprocess.PIPE, text=True) as viewer:
+        assert viewer.stdout is not None
+        while viewer.stdout.readline() != "event: chunk\n":
+            assert viewer.poll() is None
+        assert json.loads(read([*curl, f"{url}{path}"]))["status"] == "running"
+        assert "event: done\n" in viewer.stdout.read()
+
+
+def test_who_comes_by_http_is_sent_to_https(site: Stack) -> None:
+    where = f"http://localhost:{site.published('tls', 8080).rpartition(':')[2]}/watch?a=b"
+    told = "%{response_code} %{redirect_url}"
+    assert read(["curl", "--silent", "--write-out", told, where]) == "308 https://localhost/watch?a=b"
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_more_tabs_watch_than_a_browser_has_connections(
+    browser: Browser,  # noqa: F811
+    curl: list[str],
+    url: str,
+) -> None:
+    path = await asyncio.to_thread(begin_stream, curl, url)
+    # The browser's own list of authorities is none of a test's business.
+    context = await browser.new_context(ignore_https_errors=True)
+    page = await context.new_page()
+    await page.goto(f"{url}/watch")
+    assert await page.evaluate(WATCH_ALL, [f"{path}/events", TABS]) == "h2"
+    await context.close()
+
+
+def test_the_certificate_outlives_its_container(site: Stack, port: int) -> None:
+    before = ssl.get_server_certificate(("localhost", port))
+    site.compose("up", "--no-build", "--detach", "--no-deps", "--force-recreate", "--wait", "tls")
+    again = int(site.published("tls", 8443).rpartition(":")[2])
+    assert ssl.get_server_certificate(("localhost", again)) == before
+
+
+def test_it_has_no_right_it_does_not_need(site: Stack) -> None:
+    (container,) = site.containers("tls")
+    check_rights(container, is_published=True)
+
+
+def test_without_a_name_nothing_but_loopback_is_published(site: Stack, stack: Stack) -> None:
+    """The last one here: it takes the name away."""
+    stack.up(GATEWAYS, WORKERS)
+    assert stack.containers("tls") == []
+    ports = [inspected(container)["HostConfig"]["PortBindings"] for container in stack.compose("ps", "--quiet").split()]
+    published = [binding for bindings in ports for each in (bindings or {}).values() for binding in each]
+    assert [binding["HostIp"] for binding in published] == ["127.0.0.1"]
