@@ -48,7 +48,7 @@ def authority(site: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the certificates are signed with. It is there once the first was given."""
     (container,) = site.containers("tls")
     file = tmp_path_factory.mktemp("authority") / "root.crt"
-    file.write_text(docker("exec", container, "cat", "/certificates/caddy/pki/authorities/local/root.crt"))
+    file.write_text(docker("exec", container, "cat", f"/certificates/caddy/pki/authorities/local/{file.name}"))
     return file
 
 
