@@ -5,9 +5,11 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.row import ROW_LIMIT_VIEWERS, Member, Row, Source, Write
+
 logger = logging.getLogger(__name__)
 
-VIEWERS_PER_TURN = 500
+VIEWERS_PER_TURN = ROW_LIMIT_VIEWERS
 """How many viewers are told in one turn of the event loop, so that new requests still get in."""
 
 
@@ -26,10 +28,13 @@ class Watcher(Protocol):
 class Audience:
     """Tells all its watchers, in turns of the event loop; news that come meanwhile are told in the next round."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._watchers: set[Watcher] = set()
+        self._alone: set[Watcher] = set()
+        self._rows: list[Row] = []
         self._kept: dict[bytes, bytes] = {}
-        self._round: list[Watcher] = []
+        self._round: list[Watcher | Row] = []
         self._again = False
 
     def __len__(self) -> int:
@@ -38,11 +43,29 @@ class Audience:
     def join(self, watcher: Watcher) -> None:
         """From now on `watcher` is told; at once, what it could not know."""
         self._watchers.add(watcher)
+        self._alone.add(watcher)
         for kind, encoded in self._kept.items():
             watcher.on_note(kind, encoded)
 
     def leave(self, watcher: Watcher) -> None:
         self._watchers.discard(watcher)
+        self._alone.discard(watcher)
+
+    def line_up(self, watcher: Watcher, member: Member, write: Write, index: int) -> Row:
+        """`watcher` has all there is, up to `index`, and takes what comes: from now on it is not told of news, but
+        written to with others."""
+        self._alone.discard(watcher)
+        row = next((row for row in self._rows if row.takes(index)), None)
+        if row is None:
+            row = Row(self._source, index)
+            self._rows = [*filter(len, self._rows), row]
+        row.join(member, write)
+        return row
+
+    def stand_alone(self, watcher: Watcher) -> None:
+        """It has left its row and is told of news again."""
+        if watcher in self._watchers:
+            self._alone.add(watcher)
 
     def tell_note(self, kind: bytes, encoded: bytes) -> None:
         """Something passing, for those who are here now."""
@@ -59,11 +82,12 @@ class Audience:
             # Those that this round has passed already have not seen the newest.
             self._again = True
         elif self._watchers:
-            self._round = list(self._watchers)
+            self._round = [*self._rows, *self._alone]
             asyncio.get_running_loop().call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
-        turn, self._round = self._round[:VIEWERS_PER_TURN], self._round[VIEWERS_PER_TURN:]
+        size = 1 if isinstance(self._round[0], Row) else VIEWERS_PER_TURN
+        turn, self._round = self._round[:size], self._round[size:]
         for watcher in turn:
             try:
                 watcher.wake()

@@ -16,6 +16,7 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
 from gateway.direct_protocol import EXTENSION, DirectProtocol
 from gateway.reception import Reception
+from gateway.row import Row
 from gateway.stalled import Stalled
 from gateway.viewer import Viewer
 
@@ -41,7 +42,7 @@ class DirectResponse(Response):
 class DirectViewer:
     """Writes what a viewer is due whenever there is something and the connection takes it."""
 
-    __slots__ = ("_connection", "_finished", "_full", "_page", "_reception", "_stalled", "_viewer")
+    __slots__ = ("_connection", "_finished", "_full", "_page", "_reception", "_row", "_stalled", "_viewer")
 
     def __init__(self, viewer: Viewer, connection: DirectProtocol, reception: Reception, stalled: Stalled) -> None:
         self._viewer = viewer
@@ -50,6 +51,7 @@ class DirectViewer:
         self._stalled = stalled
         self._full = self._finished = False
         self._page: asyncio.Task[None] | None = None
+        self._row: Row | None = None
 
     def begin(self) -> None:
         self._connection.take_over(self)
@@ -64,6 +66,7 @@ class DirectViewer:
 
     def on_full(self) -> None:
         self._full = True
+        self._leave_row()
         self._stalled.watch(self._connection)
 
     def on_free(self) -> None:
@@ -75,13 +78,29 @@ class DirectViewer:
 
     def on_lost(self) -> None:
         self._full = self._finished = True
+        if self._row is not None:
+            self._row.leave(self)
         self._stalled.forget(self._connection)
         if self._page is not None:
             self._page.cancel()
         self._reception.leave(self._viewer)
 
+    def fall_out(self) -> None:
+        """A row's: there is more to do for its members than to write."""
+        self._send()
+
+    def _leave_row(self) -> None:
+        row, viewer = self._row, self._viewer
+        if row is not None:
+            self._row = None
+            row.leave(self)
+            viewer.index = row.index
+            viewer.feed.audience.stand_alone(viewer)
+
     def _send(self) -> None:
+        """Whatever this viewer is due; then it stands with the others who have all."""
         viewer = self._viewer
+        self._leave_row()
         while not self._full and self._page is None:
             if viewer.is_behind:
                 self._page = asyncio.get_running_loop().create_task(self._send_page())
@@ -89,12 +108,11 @@ class DirectViewer:
             due = viewer.take()
             if due is not None:
                 self._connection.write(due.framed)
-                if viewer.has_all:
-                    return
             elif viewer.finished:
                 self._finish()
-                return
             else:
+                write = self._connection.transport.write
+                self._row = viewer.feed.audience.line_up(viewer, self, write, viewer.index)
                 return
 
     async def _send_page(self) -> None:

@@ -46,7 +46,7 @@ class Feed:
         self.stream_id = stream_id
         self.name = name
         self.tape = Tape(limit_bytes)
-        self.audience = Audience()
+        self.audience = Audience(self)
         self.state = "queued"
         self.ended = False
         self.lost = False

@@ -33,7 +33,6 @@ class Viewer:
     """Watches one feed from an index on. Its response sets `wake`, and sends what `take` gives until `finished`."""
 
     __slots__ = (
-        "_index",
         "_leave",
         "_notes",
         "_read_page",
@@ -41,6 +40,7 @@ class Viewer:
         "feed",
         "finished",
         "has_ticket",
+        "index",
         "wake",
         "when_gone",
     )
@@ -51,7 +51,8 @@ class Viewer:
         self.has_ticket = False
         self.wake: Callable[[], None] = _nobody_listens_yet
         self.when_gone: Callable[[], None] | None = None
-        self._index = index
+        self.index = index
+        """Of the next event that it has not had. In a row, the row's is true, and not this one."""
         self._notes: dict[bytes, bytes] = {b"": prologue}
         self._read_page = read_page
         self._leave: Leave | None = None
@@ -88,12 +89,7 @@ class Viewer:
     @property
     def is_behind(self) -> bool:
         """Whether memory no longer holds what comes next: `take_page` then, not `take`."""
-        return self._index < self.feed.tape.begin and not self._leave and not self.finished
-
-    @property
-    def has_all(self) -> bool:
-        """Whether what it has taken was all there is for now: to take again would give None, and no end either."""
-        return self._index == self.feed.tape.end and not (self._leave or self.feed.over)
+        return self.index < self.feed.tape.begin and not self._leave and not self.finished
 
     def take(self) -> Slice | None:
         """What is to be sent now; None while there is nothing, and for good once `finished`."""
@@ -101,12 +97,12 @@ class Viewer:
             return None
         if self._leave is not None:
             return self._take_leave(self._leave)
-        events = self.feed.tape.take(self._index)
+        events = self.feed.tape.take(self.index)
         if events is not None:
-            self._index = events.end
+            self.index = events.end
         if self._notes:
             notes = self._take_notes()
-            return Slice(notes + events.body, events.end) if events else Slice(notes, self._index)
+            return Slice(notes + events.body, events.end) if events else Slice(notes, self.index)
         if events is None and self.feed.over:
             return self._take_end()
         return events
@@ -119,14 +115,14 @@ class Viewer:
     async def take_page(self) -> Slice:
         """Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError. The viewer then comes back."""
         try:
-            page = await self._read_page(self.feed, self._index)
+            page = await self._read_page(self.feed, self.index)
         except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError):
             dialect = self.feed.dialect
             if dialect.resumes:
                 raise
             self.finished = True
-            return Slice(dialect.write_break(Code.BROKER_UNAVAILABLE, UNREADABLE), self._index)
-        self._index = page.end
+            return Slice(dialect.write_break(Code.BROKER_UNAVAILABLE, UNREADABLE), self.index)
+        self.index = page.end
         # What it is owed beside the events comes first: a `gap` says that all it shows is void.
         notes = self._take_notes()
         return Slice(notes + page.body, page.end) if notes else page
@@ -135,15 +131,15 @@ class Viewer:
         self.finished = True
         dialect = self.feed.dialect
         if not dialect.resumes:
-            return Slice(dialect.write_break(leave.code, leave.text), self._index)
+            return Slice(dialect.write_break(leave.code, leave.text), self.index)
         # A wish, not a secret: any spread will do.
         retry_ms = random.randint(leave.retry_window_ms // 10, leave.retry_window_ms)  # noqa: S311
-        return Slice(dialect.write_retry(retry_ms), self._index)
+        return Slice(dialect.write_retry(retry_ms), self.index)
 
     def _take_end(self) -> Slice | None:
         if self.feed.lost and not self._told_lost:
             self._told_lost = True
-            return Slice(self.feed.dialect.write_lost(), self._index)
+            return Slice(self.feed.dialect.write_lost(), self.index)
         self.finished = True
         return None
 

@@ -6,7 +6,7 @@ from contract.connection import Client
 from contract.stream_log import StreamLog
 from gateway.dialects import NATIVE
 from gateway.hub import Hub, HubLimits
-from gateway.reception import Reception
+from gateway.reception import Reception, Room
 from gateway.viewer import Viewer
 from tests.author import RETENTION_MS, Author
 from tests.broker import Broker
@@ -23,7 +23,7 @@ async def test_a_viewer_whose_stream_was_let_go_between_its_opening_and_its_resp
         await author.begin()
         feed = await hub.open(author.stream_id, NATIVE)
         await until(lambda: feed not in list(hub.feeds()))
-        Reception("gateway", client, hub).enter(Viewer(feed, 0, b"", hub.pages.read))
+        Reception("gateway", client, hub, Room(0, 0)).enter(Viewer(feed, 0, b"", hub.pages.read))
         await author.say("still there?")
         await until(lambda: feed.tape.end == 2)
         await author.end()
