@@ -10,7 +10,7 @@ REQUIREMENTS := pyproject.toml constraints.txt $(wildcard */requirements.txt)
 given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt setup pictures bench chaos stack clean
+.PHONY: help run test check audit fmt setup pictures bench chaos stack clean
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -25,6 +25,9 @@ check: $(VENV)/.test ## lint, format and types, without changing a file
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+audit: $(VENV)/.test ## whether a pinned package has a known vulnerability (asks a service outside)
+	@$(PY) -m tests.house.audit
 
 fmt: $(VENV)/.test ## put the code into the house's format
 	@$(PY) -m ruff check --fix .
