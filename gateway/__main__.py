@@ -1,6 +1,7 @@
 """`python -m gateway`: serves until SIGTERM or Ctrl-C, then drains."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -32,6 +33,8 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What was made to get here stays until the end: the collector need not walk through it while viewers wait.
+        gc.freeze()
         if self._lifeline is not None:
             asyncio.get_running_loop().add_reader(self._lifeline, self._end)
 
