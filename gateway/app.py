@@ -81,7 +81,9 @@ class Gateway:
         runs = RunList(client, retention_ms) if settings.list_runs else None
         # A run may last, and then its answer is kept: the right to it must not end before.
         ticket_s = settings.retention_s + DAY_S
-        intake_limits = IntakeLimits(settings.body_limit_bytes, settings.queue_limit, ticket_s)
+        intake_limits = IntakeLimits(
+            settings.body_limit_bytes, settings.prompt_limit_chars, settings.queue_limit, ticket_s
+        )
         intake = Intake(client, queue, rights, runs=runs, metrics=metrics, limits=intake_limits)
         departures = Departures(queue, settings.on_disconnect)
         self.app.include_router(start_router(client, door, rights, intake, settings.ticket_s))

@@ -15,6 +15,7 @@ from contract.limits import IDEMPOTENCY_KEY_LIMIT_CHARS
 from gateway.api_error import ApiError
 
 _IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e]{{1,{IDEMPOTENCY_KEY_LIMIT_CHARS}}}")
+_FILES = frozenset(("image_url", "input_audio", "file"))
 ON_WORKER_LOST = ("restart", "fail")
 VISIBILITIES = ("unlisted", "private")
 UNWATCHED_LIMIT_S = 86_400
@@ -24,7 +25,8 @@ UNWATCHED_LIMIT_S = 86_400
 class ChatRequest:
     """`request` is the JSON for the provider, without our own part. `digest` names the body, for idempotency.
 
-    `stream` and `include_usage` are how the caller wants it answered, `private` who may watch.
+    `stream` and `include_usage` are how the caller wants it answered, `private` who may watch. `prompt_chars` is how
+    much text the model is given to read.
     """
 
     request: bytes
@@ -34,6 +36,7 @@ class ChatRequest:
     private: bool
     stream: bool
     include_usage: bool
+    prompt_chars: int
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:
@@ -55,6 +58,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
     """`digest` is that of the body as it was sent. Raises: ApiError 400, with the field to blame."""
     _check_messages(fields.get("messages"))
+    prompt_chars = count_chars(fields["messages"])
     model = fields.get("model", "")
     if not isinstance(model, str):
         raise ApiError(400, "invalid_type", "'model' must be a string.", param="model")
@@ -69,7 +73,9 @@ def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
         request = encode_json(fields)
     except ValueError as error:
         raise ApiError(400, "invalid_json", "NaN and Infinity are not JSON.") from error
-    return ChatRequest(request, digest, model, policy, private, stream, include_usage)
+    except RecursionError as error:
+        raise ApiError(400, "invalid_json", "The body is nested too deeply.") from error
+    return ChatRequest(request, digest, model, policy, private, stream, include_usage, prompt_chars)
 
 
 def _check_messages(messages: Any) -> None:
@@ -85,6 +91,20 @@ def _check_messages(messages: Any) -> None:
         if not isinstance(each.get("role"), str):
             what = f"'messages[{at}].role' must be a string."
             raise ApiError(400, "invalid_type", what, param=f"messages[{at}].role")
+
+
+def count_chars(value: Any) -> int:
+    """Of all texts in what JSON has become, but not of names and of files, which have a size and no length."""
+    chars, rest = 0, [value]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, str):
+            chars += len(each)
+        elif isinstance(each, list):
+            rest += each
+        elif isinstance(each, dict):
+            rest += (inner for name, inner in each.items() if name not in _FILES)
+    return chars
 
 
 def _parse_ours(ours: Any) -> tuple[Policy, bool]:

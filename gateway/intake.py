@@ -28,9 +28,11 @@ SUBMIT_AGAIN_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class IntakeLimits:
-    """`waiting_runs`: how many may wait. `ticket_s`: how long the right to stop a run is good, which goes with it."""
+    """`prompt_chars`: how much text a model may be given to read. `waiting_runs`: how many may wait. `ticket_s`: how
+    long the right to stop a run is good, which goes with it."""
 
     body_bytes: int
+    prompt_chars: int
     waiting_runs: int
     ticket_s: int
 
@@ -91,6 +93,11 @@ class Intake:
             what = f"'{chat.model[:128]}'" if chat.model else "nobody named"
             text = f"This key may not use the model {what}."
             raise ApiError(403, "model_not_allowed", text, type_="permission_error", param="model")
+        if chat.prompt_chars > self._limits.prompt_chars:
+            # The code that clients know: they shorten the conversation, and ask again.
+            most = self._limits.prompt_chars
+            text = f"The texts in 'messages' have {chat.prompt_chars} characters; {most} are allowed here."
+            raise ApiError(400, "context_length_exceeded", text, param="messages")
         once = digest_idempotency_key(key, caller.name)
         stream_id = new_stream_id(private=chat.private)
         whose = (caller.name, caller.runs_at_once)

@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     web_dir: Path | None = None
     list_runs: bool = False
     body_limit_bytes: int = Field(1 << 20, gt=0)
+    prompt_limit_chars: int = Field(500_000, gt=0)
     published_on: str = ""
     trusted_proxies: str = "127.0.0.1,::1"
     user_header: bool = False

@@ -38,6 +38,13 @@ BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
         "invalid_value",
         "manycast.when_unwatched",
     ),
+    "more than anybody should read": (
+        b'{"messages":[{"role":"user","content":[{"type":"text","text":"%b"}]},{"role":"user","content":"%b"}]}'
+        % (b"x" * 250_000, b"\xc3\xa4" * 250_001),
+        400,
+        "context_length_exceeded",
+        "messages",
+    ),
     "too large": (b'{"messages":[{"role":"user","content":"%b"}]}' % (b"x" * (1 << 20)), 413, "body_too_large", None),
 }
 
@@ -66,6 +73,21 @@ async def test_a_bad_body_is_refused_and_starts_nothing(http: httpx2.AsyncClient
     answer = await http.post(f"{stack.gateways[0].url}/v1/streams", content=body)
     check_error(answer, status, code, param)
     assert (await jobs(stack))["entries-added"] == before
+
+
+async def test_a_body_that_is_nested_however_deeply_is_no_error_of_ours(http: httpx2.AsyncClient, stack: Stack) -> None:
+    for depth in range(50, 2000, 50):
+        nested = b"[" * depth + b"]" * depth
+        body = b'{"model":"demo-fast","messages":[{"role":"user","content":%b}]}' % nested
+        answer = await http.post(f"{stack.gateways[0].url}/v1/streams", content=body)
+        assert answer.status_code in (201, 400), depth
+
+
+async def test_pictures_are_not_counted_as_text(http: httpx2.AsyncClient, stack: Stack) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "x" * 600_000}}
+    content = [{"type": "text", "text": "What is this?"}, picture]
+    body = {**question("demo-fast"), "messages": [{"role": "user", "content": content}]}
+    assert (await http.post(f"{stack.gateways[0].url}/v1/streams", json=body)).status_code == 201
 
 
 @pytest.mark.parametrize("path", ["", "/events", "/completion"])
