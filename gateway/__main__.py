@@ -85,7 +85,7 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
         signal.signal(signum, lambda *_: None)
     gateway = Gateway(settings)
     config = uvicorn.Config(
-        gateway.app,
+        gateway.edge,
         http=choose_protocol(settings, gateway),
         loop="uvloop",
         ws="none",

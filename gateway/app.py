@@ -20,6 +20,7 @@ from gateway.ai_sdk_routes import Chats, ai_sdk_router
 from gateway.api_error import answer_errors
 from gateway.chat_completions_route import ChatCompletions, chat_completions_router
 from gateway.departures import Departures
+from gateway.edge import parse_origins, surround
 from gateway.events_route import events_router
 from gateway.hub import Hub, HubLimits
 from gateway.intake import Intake, IntakeLimits
@@ -43,8 +44,8 @@ logger = logging.getLogger(__name__)
 
 
 class Gateway:
-    """One process's gateway. `app` is the ASGI application, `drain` sends its viewers away; `stalled` drops connections
-    that take nothing."""
+    """One process's gateway. `edge` is the ASGI application, `app` its routes. `drain` sends its viewers away;
+    `stalled` drops connections that take nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -72,6 +73,8 @@ class Gateway:
             lifespan=self._lifespan,
             redoc_url=None,
             docs_url=None,
+            # A path is what it is; whoever could be sent on would be sent to a host of the client's choosing.
+            redirect_slashes=False,
             default_response_class=JsonResponse,
         )
         answer_errors(self.app)
@@ -100,6 +103,7 @@ class Gateway:
         )
         if settings.web_dir is not None:
             mount_page(self.app, settings.web_dir)
+        self.edge = surround(self.app, parse_origins(settings.cors_origins))
 
     def drain(self) -> None:
         """Ends every viewer's response cleanly; from now on the gateway says that it is not ready."""

@@ -27,6 +27,9 @@ class Page(StaticFiles):
         if path.startswith(("v1/", "api/")):
             # Nothing of the API is a file, whatever the method.
             raise HTTPException(404)
+        if path == "." and scope["path"] != "/":
+            # Another way to say the root; the library would send the client on to what it said.
+            raise HTTPException(404)
         if path not in (".", "") and "." not in Path(path).name:
             path = f"{path}.html"
         response = await super().get_response(path, scope)
@@ -35,5 +38,6 @@ class Page(StaticFiles):
 
 
 def mount_page(app: FastAPI, folder: Path) -> None:
-    """Everything that is no route of the API is looked for in the folder."""
-    app.mount("/", Page(directory=folder, html=True), name="page")
+    """Everything that is no route of the API is looked for in the folder. Not mounted: a route is still to say that it
+    does not know a method."""
+    app.router.default = Page(directory=folder, html=True)

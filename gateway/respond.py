@@ -20,10 +20,19 @@ def choose_response(reception: Reception, stalled: Stalled, send_timeout_s: floa
     """The choice, over these parts."""
 
     def respond(request: Request, viewer: Viewer, headers: Mapping[str, str]) -> Response:
+        if request.method == "HEAD":
+            return _only_head(headers)
         connection: DirectProtocol | None = request.scope.get("extensions", {}).get(EXTENSION)
-        # HEAD has no body to write; a client that has sent its next request already is owed that answer too.
-        if connection is not None and request.method != "HEAD" and not connection.pipeline:
+        # A client that has sent its next request already is owed that answer too.
+        if connection is not None and not connection.pipeline:
             return DirectResponse(viewer, reception, stalled, headers)
         return ViewerResponse(viewer, reception, send_timeout_s, headers)
 
     return respond
+
+
+def _only_head(headers: Mapping[str, str]) -> Response:
+    """Whoever asks for it watches nothing. How long a body would be nobody knows."""
+    response = Response(headers=dict(headers))
+    del response.headers["content-length"]
+    return response

@@ -24,11 +24,13 @@ def service_router(client: Client, door: Doorkeeper, reception: Reception, metri
         key = door.find_key(request)
         return [model for model in list_models(await read_roster(client)) if key is None or key.may_use(model["id"])]
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz")
     async def healthz() -> JsonResponse:
         """200 while the process serves, 503 while it drains."""
         return JsonResponse({"draining": reception.draining}, 503 if reception.draining else 200)
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz")
     async def readyz() -> JsonResponse:
         """200 where a run can be started and watched now."""

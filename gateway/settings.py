@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gateway.access.api_keys import parse_keys, read_keys
 from gateway.access.signing import parse_secrets
 from gateway.access.visitor import Proxies
+from gateway.edge import parse_origins
 
 
 class Settings(BaseSettings):
@@ -24,6 +25,7 @@ class Settings(BaseSettings):
     list_runs: bool = False
     body_limit_bytes: int = Field(1 << 20, gt=0)
     prompt_limit_chars: int = Field(500_000, gt=0)
+    cors_origins: str = ""
     published_on: str = ""
     trusted_proxies: str = "127.0.0.1,::1"
     user_header: bool = False
@@ -74,6 +76,12 @@ class Settings(BaseSettings):
     @classmethod
     def _check_signing_keys(cls, text: str) -> str:
         parse_secrets(text)
+        return text
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_cors_origins(cls, text: str) -> str:
+        parse_origins(text)
         return text
 
     @field_validator("trusted_proxies")

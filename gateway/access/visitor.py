@@ -108,7 +108,10 @@ def _is_own_page(request: Request, allowed_origins: Container[str]) -> bool:
     if site is not None:
         # Set by the browser itself, and by no page. `none`: typed by its user.
         return site in ("same-origin", "none")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    try:
+        return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    except ValueError:
+        return False
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
