@@ -65,6 +65,12 @@ class Broker:
             return line.recv(64).startswith(b"+PONG")
         return False
 
+    def empty(self) -> None:
+        """Forgets everything, at once."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S) as line:
+            line.sendall(b"FLUSHALL\r\n")
+            assert line.recv(64) == b"+OK\r\n"
+
     def stop(self) -> None:
         assert self._process is not None
         self._process.terminate()

@@ -18,6 +18,8 @@ from tests.gateway.recording import attempt, chunk_of, done
 from tests.gateway.test_dialects import BODY, start
 from tests.stack import Gateway, closing_all
 
+pytestmark = pytest.mark.usefixtures("emptied")
+
 OURS = "https://app.example.com"
 STREAM = "s_" + "x" * 22
 PROTOCOLS = ["direct", "httptools", "h11"]

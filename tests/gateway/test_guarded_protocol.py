@@ -18,6 +18,8 @@ from tests.gateway.test_dialects import BODY, start
 from tests.stack import Gateway, closing_all
 from tests.viewers import until
 
+pytestmark = pytest.mark.usefixtures("emptied")
+
 CONNECTIONS = 20
 BODY_LIMIT_BYTES = 1 << 20
 OK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"

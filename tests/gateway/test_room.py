@@ -17,6 +17,8 @@ from tests.gateway.test_dialects import BODY, start
 from tests.stack import Gateway, closing_all
 from tests.viewers import read_events
 
+pytestmark = pytest.mark.usefixtures("emptied")
+
 UI_BODY = {"id": "c", "messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}]}
 
 
