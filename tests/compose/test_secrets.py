@@ -139,9 +139,9 @@ async def test_no_log_has_what_opens_a_door(guarded: Stack, http: httpx2.AsyncCl
     await lose_the_gateways(guarded, http, used)
     await asyncio.to_thread(guarded.compose, "stop", "worker")
     logs = await asyncio.to_thread(guarded.compose, "logs", "--no-color")
+    assert [what for what, secret in used.items() if secret in logs] == []
     # That they were all there to be seen: Caddy's requests and errors, the gateways' and the worker's words on a run.
     for told in ('"msg":"handled request"', '"logger":"http.log.error', '"msg":"aborting with incomplete response"'):
         assert told in logs
     assert f"/v1/streams/{used['long stream'][:10]}/events" in logs
     assert f"run {used['long stream'][:10]}" in logs
-    assert [what for what, secret in used.items() if secret in logs] == []

@@ -12,6 +12,12 @@ from tests.compose.stack import Stack, check_rights, docker, inspected
 from tests.compose.viewer import Viewer
 
 VIEWERS = 30
+INSTALLERS = """import shutil, subprocess, sys
+pythons, names = (sys.executable, sys._base_executable), ("pip", "ensurepip")
+asked = [(python, "-m", name, "--version") for python in pythons for name in names]
+print([one for one in asked if subprocess.run(one, capture_output=True).returncode == 0 or shutil.which("pip")])"""
+ADDED_LIMIT_BYTES = 80_000_000
+"""By an image of ours to that of Python, which most machines have already."""
 # Some six seconds: long enough that a gateway goes in the middle of it.
 QUESTION = {
     "model": "demo-long",
@@ -118,6 +124,14 @@ def test_only_loopback_reaches_the_published_port(stack: Stack) -> None:
 def test_an_image_carries_only_what_its_service_needs(stack: Stack, service: str, foreign: str) -> None:
     probe = f"import importlib.util; print(importlib.util.find_spec({foreign!r}))"
     assert docker("exec", stack.containers(service)[0], "python", "-c", probe).strip() == "None"
+
+
+@pytest.mark.parametrize("service", ["gateway", "worker", "simulator"])
+def test_an_image_installs_nothing_and_adds_little(stack: Stack, service: str) -> None:
+    container = stack.containers(service)[0]
+    assert docker("exec", container, "python", "-c", INSTALLERS).strip() == "[]"
+    image, base = (inspected(name)["Size"] for name in (inspected(container)["Image"], "python:3.13-slim"))
+    assert image - base < ADDED_LIMIT_BYTES
 
 
 def test_every_service_ends_with_status_0_when_told_to(stack: Stack) -> None:
