@@ -100,6 +100,17 @@ def dead_links(tree: Tree) -> list[str]:
     return breaches
 
 
+def missing_tests(tree: Tree) -> list[str]:
+    """A paper claims that a test holds something, and there is no such test."""
+    return [
+        f"{paper} names {path}::{name}, which is not there"
+        for paper, text in tree.items()
+        if paper.endswith(".md")
+        for path, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", text)
+        if f"def {name}(" not in tree.get(path, "")
+    ]
+
+
 def _fold(parts: list[str]) -> list[str]:
     folded: list[str] = []
     for part in parts:
