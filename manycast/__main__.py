@@ -21,10 +21,11 @@ from manycast.chaos.run import Terms
 from manycast.chaos.stage import StageError
 from manycast.client import Client
 from manycast.doctor import examine, look_at_broker, look_at_gateway, look_at_provider, look_at_python
-from manycast.errors import ManycastError, UnreachableError
+from manycast.errors import ManycastError, RefusedError, UnreachableError
 from manycast.follow import Exit
 from manycast.keeper import KeptDownError
 from manycast.key_file import KeyFileError, add_key
+from manycast.own_key import OwnKeyError, find_key
 from manycast.plan import Plan
 from manycast.port import PortError
 from manycast.screen import Screen
@@ -73,12 +74,16 @@ def up(
 
 Server = Annotated[str | None, typer.Option(help="Where Manycast answers. [default: http://127.0.0.1:8000]")]
 
+KeyFile = Annotated[Path | None, typer.Option(help="A file with your API key. [default: MANYCAST_API_KEY]")]
+
 
 @app.command("ask")
 def ask_verb(
     prompt: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
     model: Annotated[str | None, typer.Option("--model", "-m", help="The model. [default: the worker's]")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Only who has a ticket can watch.")] = False,
     server: Server = None,
+    key_file: KeyFile = None,
 ) -> None:
     """Ask, and print the answer as it comes. Its watch address goes to standard error."""
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if prompt == "-" else _decodable(prompt)
@@ -87,11 +92,11 @@ def ask_verb(
     body: dict[str, Any] = {"messages": [{"role": "user", "content": text}]}
     if model is not None:
         body["model"] = model
-    url = server or _read_settings().server
+    url, key = _find_server(server, key_file)
 
     async def verb() -> Exit:
-        async with Client(url) as client:
-            return await ask(client, body, Terminal(sys.stdout, sys.stderr), sys.stdin)
+        async with Client(url, api_key=key) as client:
+            return await ask(client, body, Terminal(sys.stdout, sys.stderr), sys.stdin, private=private)
 
     _run(verb())
 
@@ -101,22 +106,26 @@ def ask_verb(
 def watch_verb(
     stream: Annotated[str, typer.Argument(help="A stream's id, or any address of it.", metavar="ID|URL")],
     server: Server = None,
+    key_file: KeyFile = None,
 ) -> None:
     """Follow an answer that somebody else has asked for, from its first word."""
-    url = server or _read_settings().server
+    url, key = _find_server(server, key_file)
 
     async def verb() -> Exit:
         address = parse_address(stream, url)
-        async with Client(address.base_url) as client:
-            return await watch(client, address.stream_id, Terminal(sys.stdout, sys.stderr))
+        # A link may lead anywhere: the key is for our own server.
+        own = key if address.base_url == url.rstrip("/") else None
+        async with Client(address.base_url, api_key=own) as client:
+            return await watch(client, address.stream_id, Terminal(sys.stdout, sys.stderr), ticket=address.ticket)
 
     _run(verb())
 
 
 @app.command()
-def doctor(server: Server = None) -> None:
+def doctor(server: Server = None, key_file: KeyFile = None) -> None:
     """Look whether everything is here that Manycast needs, and say what to do where it is not."""
     settings = _read_settings()
+    url, key = _find_server(server, key_file)
 
     async def verb() -> Exit:
         is_well = await examine(
@@ -124,7 +133,7 @@ def doctor(server: Server = None) -> None:
                 look_at_python,
                 lambda: look_at_broker(settings.redis_url),
                 lambda: look_at_provider(settings.openai_api_key, settings.openai_base_url),
-                lambda: look_at_gateway(server or settings.server),
+                lambda: look_at_gateway(url, key),
             ],
             typer.echo,
         )
@@ -182,6 +191,16 @@ def _read_settings() -> Settings:
         _fail(str(error))
 
 
+def _find_server(server: str | None, key_file: Path | None) -> tuple[str, str | None]:
+    """Whom to turn to, and with which key."""
+    settings = _read_settings()
+    try:
+        own = settings.api_key.get_secret_value() if settings.api_key else None
+        return server or settings.server, find_key(own, key_file)
+    except OwnKeyError as error:
+        _fail(str(error))
+
+
 def _decodable(argument: str) -> str:
     """What the shell has passed; bytes that are no UTF-8 reach Python as halves of surrogate pairs."""
     return os.fsencode(argument).decode("utf-8", "replace")
@@ -193,6 +212,8 @@ def _run(verb: Coroutine[Any, Any, Exit]) -> NoReturn:
         raise typer.Exit(asyncio.run(verb))
     except UnreachableError as error:
         _fail(f"{error}; start it with: manycast up")
+    except RefusedError as error:
+        _fail("; ".join(filter(None, (str(error), error.advice))))
     except (
         ManycastError,
         MalformedAddressError,

@@ -2,10 +2,11 @@
 
 import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8000"
 
+_WITH_TICKET = re.compile(r"(?P<id>[A-Za-z0-9_-]{20,64})\.(?P<ticket>[A-Za-z0-9_.-]+)")
 _API_PATH = re.compile(r"(?P<prefix>.*?)/v1/streams/(?P<id>[A-Za-z0-9_-]{20,64})(?:/.*)?")
 _ID = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{20,64}(?![A-Za-z0-9_-])")
 
@@ -18,20 +19,23 @@ class MalformedAddressError(ValueError):
 
 
 class Address(NamedTuple):
-    """A server and one of its streams. `base_url` is without a slash at its end."""
+    """A server and one of its streams. `base_url` is without a slash at its end; `ticket` lets its holder in."""
 
     base_url: str
     stream_id: str
+    ticket: str | None = None
 
 
 def parse_address(text: str, base_url: str = DEFAULT_BASE_URL) -> Address:
     """Takes an id (of a stream at `base_url`), a URL of the API, or the link of a page that shows the stream.
 
-    Raises: MalformedAddressError.
+    A ticket stands behind the id and a dot, or in the query. Raises: MalformedAddressError.
     """
     text = text.strip()
     if _ID.fullmatch(text):
         return Address(base_url.rstrip("/"), text)
+    if with_ticket := _WITH_TICKET.fullmatch(text):
+        return Address(base_url.rstrip("/"), with_ticket["id"], with_ticket["ticket"])
     try:
         parts = urlsplit(text)
     except ValueError as error:
@@ -39,10 +43,13 @@ def parse_address(text: str, base_url: str = DEFAULT_BASE_URL) -> Address:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise MalformedAddressError(text)
     server = f"{parts.scheme}://{parts.netloc}"
+    ticket = parse_qs(parts.query).get("ticket", [None])[0]
     if api := _API_PATH.fullmatch(parts.path):
-        return Address(server + api["prefix"], api["id"])
-    places = (parts.fragment, parts.query, parts.path)
+        return Address(server + api["prefix"], api["id"], ticket)
+    if with_ticket := _WITH_TICKET.fullmatch(parts.fragment):
+        return Address(server, with_ticket["id"], with_ticket["ticket"])
+    places = (parts.fragment, parts.query.replace(ticket or " ", ""), parts.path)
     found = next((ids[-1] for ids in map(_ID.findall, places) if ids), None)
     if found is None:
         raise MalformedAddressError(text)
-    return Address(server, found)
+    return Address(server, found, ticket)

@@ -16,19 +16,22 @@ from manycast.terminal import Terminal
 STOP_WORDS = frozenset({"s", "stop", "y", "yes"})
 
 
-async def ask(client: Client, body: Mapping[str, Any], terminal: Terminal, keyboard: TextIO) -> Exit:
+async def ask(
+    client: Client, body: Mapping[str, Any], terminal: Terminal, keyboard: TextIO, *, private: bool = False
+) -> Exit:
     """Submits the run and follows it. The run does not end with this command, unless that is chosen.
 
     Raises: what `Client.submit` and `Client.watch` raise; BrokenPipeError.
     """
     simulated = await _simulated_models(client)
-    stream = await client.submit(body)
+    stream = await client.submit(body, private=private)
     terminal.note(f"watch it at {stream.page_url}")
     with suppress(ManycastError):
         if not (await client.readiness()).get("workers", 1):
             terminal.note("no worker is alive: the question is kept, and answered as soon as one starts")
     async with _interrupts() as interrupted:
-        following = asyncio.create_task(_follow(client, stream.id, Follower(terminal, simulated)))
+        ticket = stream.tickets.get("control") if private else None
+        following = asyncio.create_task(_follow(client, stream.id, ticket, Follower(terminal, simulated)))
         pressed = asyncio.create_task(interrupted.wait())
         await asyncio.wait([following, pressed], return_when=asyncio.FIRST_COMPLETED)
         pressed.cancel()
@@ -45,22 +48,22 @@ async def ask(client: Client, body: Mapping[str, Any], terminal: Terminal, keybo
         return Exit.INTERRUPTED
 
 
-async def watch(client: Client, stream_id: str, terminal: Terminal) -> Exit:
+async def watch(client: Client, stream_id: str, terminal: Terminal, *, ticket: str | None = None) -> Exit:
     """Follows a run that somebody else has started, from its first word.
 
     Raises: what `Client.watch` raises; BrokenPipeError.
     """
     try:
-        history_end = await client.last_position(stream_id)
+        history_end = await client.last_position(stream_id, ticket=ticket)
     except ConnectionLostError:
         # The stream itself may be waited for; only what began in vain before is not left out then.
         history_end = START
     follower = Follower(terminal, await _simulated_models(client), history_end)
-    return await _follow(client, stream_id, follower)
+    return await _follow(client, stream_id, ticket, follower)
 
 
-async def _follow(client: Client, stream_id: str, follower: Follower) -> Exit:
-    async with aclosing(client.watch(stream_id)) as events:
+async def _follow(client: Client, stream_id: str, ticket: str | None, follower: Follower) -> Exit:
+    async with aclosing(client.watch(stream_id, ticket=ticket)) as events:
         return await follower.follow(events)
 
 

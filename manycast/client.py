@@ -13,7 +13,7 @@ import json
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urljoin
@@ -42,12 +42,16 @@ SUBMIT_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A run that was accepted. `page_url` is where anyone may watch it; `urls` are the server's own."""
+    """A run that was accepted. `page_url` is where it may be watched; `urls` are the server's own.
+
+    `tickets`: `control`, which stops it and hands out others; of a private one also `view`, which is in `page_url`.
+    """
 
     id: str
     status: str
     page_url: str
     urls: Mapping[str, str]
+    tickets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +65,21 @@ class Model:
 class Client:
     """One server. Open it with `async with`; every method may be called from any task of that event loop.
 
-    `headers` go with every request. `patience_s` bounds how long `watch` waits for a server that went away.
+    `api_key` is the server's, not the provider's; it and `headers` go with every request. `patience_s` bounds how long
+    `watch` waits for a server that went away.
     """
 
     def __init__(
         self,
         base_url: str = DEFAULT_BASE_URL,
         *,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         stall_limit_s: float = STALL_LIMIT_S,
         patience_s: float = PATIENCE_S,
     ) -> None:
         """Raises: UnreachableError where `base_url` is no HTTP address."""
-        self._transport = Transport(base_url, headers or {}, stall_limit_s)
+        self._transport = Transport(base_url, {**bearer(api_key), **(headers or {})}, stall_limit_s)
         self._patience_s = patience_s
 
     async def __aenter__(self) -> Self:
@@ -88,14 +94,18 @@ class Client:
     def base_url(self) -> str:
         return self._transport.base_url
 
-    async def submit(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> Stream:
-        """Starts a run; `body` is that of OpenAI's chat completions.
+    async def submit(
+        self, body: Mapping[str, Any], idempotency_key: str | None = None, *, private: bool = False
+    ) -> Stream:
+        """Starts a run; `body` is that of OpenAI's chat completions. To watch a private one takes a ticket.
 
         An answer that was lost on its way is asked for again, with the same key: there is never a second run.
 
-        Raises: UnreachableError, ConnectionLostError (more than once), RefusedError (queue full, malformed body),
-            NotManycastError.
+        Raises: UnreachableError, ConnectionLostError (more than once), RefusedError (no key, too many requests, queue
+            full, malformed body), NotManycastError.
         """
+        if private:
+            body = {**body, "manycast": {**body.get("manycast", {}), "visibility": "private"}}
         content = json.dumps(body).encode()
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         patience = Patience(self._patience_s)
@@ -115,10 +125,10 @@ class Client:
         answer = await self._transport.call("POST", stream.urls["cancel"])
         return str(answer["status"])
 
-    async def last_position(self, stream_id: str) -> Position:
+    async def last_position(self, stream_id: str, *, ticket: str | None = None) -> Position:
         """Where the last event of a stream stands just now. Raises: StreamNotFoundError, and as `cancel`."""
         try:
-            answer = await self._transport.call("GET", f"/v1/streams/{stream_id}")
+            answer = await self._transport.call("GET", f"/v1/streams/{stream_id}", headers=bearer(ticket))
             return Position.parse(answer["position"])
         except RefusedError as error:
             raise (StreamNotFoundError(stream_id) if error.status == 404 else error) from None
@@ -134,7 +144,11 @@ class Client:
         """`/readyz`: is the server `ready`, its `redis`, how many `workers` are alive, is it `draining`."""
         return await self._transport.probe("/readyz")
 
-    async def watch(self, stream_id: str) -> AsyncGenerator[Event, None]:
+    async def admission(self) -> dict[str, Any]:
+        """What we are to the server: `caller`, a name or None; `may_start`; `message`, why not. Raises: as `cancel`."""
+        return await self._transport.call("GET", "/v1/session")
+
+    async def watch(self, stream_id: str, *, ticket: str | None = None) -> AsyncGenerator[Event, None]:
         """Every event of a stream, once and in order, up to its `Done`. Connects again by itself.
 
         Close the generator (`contextlib.aclosing`) where the loop may end early: it holds a connection.
@@ -148,7 +162,7 @@ class Client:
             frames = FrameReader()
             lost: UnreachableError | ConnectionLostError | None = None
             try:
-                async with aclosing(self._read_response(stream_id, reader, frames)) as events:
+                async with aclosing(self._read_response(stream_id, ticket, reader, frames)) as events:
                     async for event in events:
                         was_there = True
                         patience.restore()
@@ -166,12 +180,13 @@ class Client:
             await asyncio.sleep(again.delay_s)
 
     async def _read_response(
-        self, stream_id: str, reader: EventReader, frames: FrameReader
+        self, stream_id: str, ticket: str | None, reader: EventReader, frames: FrameReader
     ) -> AsyncGenerator[Event, None]:
         """The events of one response, from where `reader` stands."""
         last_event_id = None if reader.position is None else str(reader.position)
         try:
-            async with self._transport.open_events(f"/v1/streams/{stream_id}/events", last_event_id) as pieces:
+            path = f"/v1/streams/{stream_id}/events"
+            async with self._transport.open_events(path, last_event_id, bearer(ticket)) as pieces:
                 async for piece in pieces:
                     for frame in frames.feed(piece):
                         if (event := reader.read(frame)) is not None:
@@ -197,17 +212,29 @@ class Client:
     def _read_stream(self, answer: Mapping[str, Any]) -> Stream:
         try:
             urls = answer["urls"]
-            return Stream(answer["id"], answer["status"], urljoin(self.base_url, urls["page"]), urls)
+            page_url = urljoin(self.base_url, urls["page"])
+            return Stream(answer["id"], answer["status"], page_url, urls, answer.get("tickets") or {})
         except (KeyError, TypeError) as error:
             raise NotManycastError(self.base_url, f"its answer has no {error}") from error
 
 
-async def watch(url_or_id: str, base_url: str = DEFAULT_BASE_URL) -> AsyncGenerator[Event, None]:
+async def watch(
+    url_or_id: str, base_url: str = DEFAULT_BASE_URL, *, ticket: str | None = None
+) -> AsyncGenerator[Event, None]:
     """`Client.watch` for a stream of which one has the address: a URL of the API, a page's link, or an id.
 
-    Raises: MalformedAddressError, and what `Client.watch` raises.
+    A `ticket` is only needed where the address carries none. Raises: MalformedAddressError, and what `Client.watch`
+    raises.
     """
     address = parse_address(url_or_id, base_url)
-    async with Client(address.base_url) as client, aclosing(client.watch(address.stream_id)) as events:
+    async with (
+        Client(address.base_url) as client,
+        aclosing(client.watch(address.stream_id, ticket=ticket or address.ticket)) as events,
+    ):
         async for event in events:
             yield event
+
+
+def bearer(token: str | None) -> dict[str, str]:
+    """The header that carries an API key or a ticket; none without one."""
+    return {} if token is None else {"Authorization": f"Bearer {token}"}

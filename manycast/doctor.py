@@ -96,19 +96,37 @@ async def look_at_provider(api_key: str | None, url: str | None) -> list[Finding
     return [Finding("ok", "provider", f"{url} offers {len(models)} models")]
 
 
-async def look_at_gateway(url: str) -> list[Finding]:
+async def look_at_gateway(url: str, api_key: str | None = None) -> list[Finding]:
     try:
-        async with Client(url) as client:
+        async with Client(url, api_key=api_key) as client:
             readiness = await client.readiness()
+            return [judge_gateway(url, readiness), *await _look_at_admission(client, api_key)]
     except ManycastError as error:
         return [Finding("warn", "gateway", str(error), "start one: manycast up")]
+
+
+def judge_gateway(url: str, readiness: dict[str, Any]) -> Finding:
+    """What `/readyz` says. Pure."""
     if readiness.get("ready"):
-        return [Finding("ok", "gateway", f"{url} is ready, with {readiness.get('workers')} workers")]
+        return Finding("ok", "gateway", f"{url} is ready, with {readiness.get('workers')} workers")
     if not readiness.get("redis"):
-        return [Finding("fail", "gateway", f"{url} does not reach its broker", "look at its REDIS_URL")]
+        return Finding("fail", "gateway", f"{url} does not reach its broker", "look at its REDIS_URL")
     if readiness.get("draining"):
-        return [Finding("warn", "gateway", f"{url} is going down", "ask another, or wait for its successor")]
-    return [Finding("fail", "gateway", f"{url} knows no live worker", "start one: python -m worker")]
+        return Finding("warn", "gateway", f"{url} is going down", "ask another, or wait for its successor")
+    return Finding("fail", "gateway", f"{url} knows no live worker", "start one: python -m worker")
+
+
+async def _look_at_admission(client: Client, api_key: str | None) -> list[Finding]:
+    """Whether we may ask there. Nothing, where the gateway is older than the question."""
+    try:
+        admission = await client.admission()
+    except ManycastError:
+        return []
+    name, words = admission.get("caller"), admission.get("message") or ""
+    if admission.get("may_start"):
+        return [Finding("ok", "access", f"you may start runs, as {name}" if name else f"you may start runs. {words}")]
+    level: Literal["fail", "warn"] = "fail" if api_key else "warn"
+    return [Finding(level, "access", words, "name a key: MANYCAST_API_KEY, or --key-file")]
 
 
 async def examine(looks: list[Callable[[], Awaitable[list[Finding]]]], show: Callable[[str], None]) -> bool:

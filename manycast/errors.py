@@ -3,6 +3,18 @@
 Not how a run fails: that is told by its `done` event and raises nothing.
 """
 
+_KEY = "name a key: MANYCAST_API_KEY, or --key-file"
+_LINK = "ask whoever shared it for a new link"
+_ADVICE = {
+    "missing_api_key": _KEY,
+    "invalid_api_key": _KEY,
+    "not_this_machine": "on that machine, make keys with: manycast key create",
+    "ticket_missing": "take the whole link, with what stands behind the dot",
+    "ticket_invalid": "take the whole link, as it was shared",
+    "ticket_expired": _LINK,
+    "ticket_revoked": _LINK,
+}
+
 
 class ManycastError(Exception):
     """Any failure of this package that a caller may want to catch."""
@@ -46,6 +58,13 @@ class RefusedError(ManycastError):
         self.code = code
         self.detail = detail
         self.retry_after_s = retry_after_s
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, after the words of the server; "" where they say it all."""
+        if self.status == 429 and self.retry_after_s:
+            return f"try again in {self.retry_after_s:.0f} s"
+        return _ADVICE.get(self.code or "", "")
 
 
 class NotManycastError(ManycastError):

@@ -77,12 +77,15 @@ class Transport:
         return _read_object(response)
 
     @asynccontextmanager
-    async def open_events(self, path: str, last_event_id: str | None) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open_events(
+        self, path: str, last_event_id: str | None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         """One response of server-sent events, as the pieces of its body.
 
         Raises: NothingMoreError (204), UnreachableError, ConnectionLostError, RefusedError, NotManycastError.
         """
-        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-store"}
+        accepted = {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-store"}
+        headers = {**accepted, **(headers or {})}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
         with _own_words(self.base_url):

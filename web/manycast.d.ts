@@ -45,7 +45,10 @@ export interface Callbacks {
   viewers?(count: number): void;
   /** Called when the state changes, and only then; the first one, `connecting`, is not announced. */
   state?(state: State): void;
-  /** The gateway refused the stream for good. */
+  /**
+   * The gateway refused the stream for good. `code` of a private one: `ticket_missing`, `ticket_invalid`,
+   * `ticket_expired` or `ticket_revoked` (also for who was let in before).
+   */
   refused?(answer: { status: number; error: { message: string; code: string | null } }): void;
   /** Every event as it came, before the callback of its name. */
   event?(event: { name: string; data: any; position: Position | null }): void;
@@ -67,6 +70,7 @@ export interface Viewer {
   wake(): void;
 }
 
+/** `url` may carry a ticket (`?ticket=`): it goes along each time the line is made anew. */
 export function watch(url: string | URL, callbacks?: Callbacks, options?: Options): Viewer;
 /** Whether `position` stands after `other`; null stands before every event. */
 export function isAfter(position: Position | null, other: Position | null): boolean;

@@ -30,7 +30,8 @@ export function merge(shared, difference) {
 /**
  * Watch a stream until its end. Every event reaches `callbacks` once and in order, whatever happens to the line.
  *
- * @param {string} url  the stream's events, for example `/v1/streams/ID/events` (`urls.events` of POST /v1/streams)
+ * @param {string} url  the stream's events, for example `/v1/streams/ID/events` (`urls.events` of POST /v1/streams);
+ *   what stands behind its `?`, a ticket for example, goes along each time
  * @param {object} [callbacks]  see manycast.d.ts; each is optional
  * @param {object} [options]  `after`: the position to go on from; `stallAfterMs`: silence after which the line counts
  *   as dead (default 40000: gateways ping more often); `withCredentials`: send cookies to another origin

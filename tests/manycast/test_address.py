@@ -26,6 +26,24 @@ def test_an_address_is_taken_apart(text: str, base_url: str):
     assert parse_address(text, "http://default:1/") == Address(base_url, ID)
 
 
+TICKET = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImEifQ.eyJzdWIiOiJwX2FiY2RlZmdoaWprbG1ub3BxcnN0In0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ID}.{TICKET}",
+        f"http://default:1/watch#{ID}.{TICKET}",
+        f"http://default:1/v1/streams/{ID}/events?ticket={TICKET}",
+        f"http://default:1/v1/streams/{ID}?dialect=native&ticket={TICKET}",
+        f"http://default:1/?stream={ID}&ticket={TICKET}",
+        f"http://default:1/?ticket={TICKET}#{ID}",
+    ],
+)
+def test_a_ticket_is_taken_off_an_address(text: str):
+    assert parse_address(text, "http://default:1/") == Address("http://default:1", ID, TICKET)
+
+
 @pytest.mark.parametrize(
     "text", ["", "short", ID + "/x", 65 * "x", f"ftp://host/{ID}", "http://host/", f"host/s/{ID}", "http://["]
 )

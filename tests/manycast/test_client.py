@@ -328,3 +328,39 @@ async def test_watch_takes_the_address_of_a_page(stage):
     async with aclosing(watch(f"{stage.url}/#{STREAM_ID}")) as events:
         assert len(of_log([event async for event in events])) == len(LOG)
     assert stage.requests[0].stream_id == STREAM_ID
+
+
+async def test_a_ticket_goes_along_each_time_it_connects_and_takes_the_place_of_the_key(stage):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        after = request.headers.get("last-event-id")
+        write_events(writer, log_of(LOG[:3]) if after is None else log_of(LOG, after))
+
+    stage.answer = answer
+    async with Client(stage.url, api_key="mc-key") as client:
+        async with aclosing(client.watch(STREAM_ID, ticket="eyJ.x.y")) as events:
+            assert len(of_log([event async for event in events])) == len(LOG)
+        await follow(client)
+    sent = [request.headers.get("authorization") for request in stage.requests]
+    assert sent == ["Bearer eyJ.x.y", "Bearer eyJ.x.y", "Bearer mc-key", "Bearer mc-key"]
+
+
+@pytest.mark.parametrize("form", ["{url}/watch#{id}.eyJ.x.y", "{url}/v1/streams/{id}/events?ticket=eyJ.x.y"])
+async def test_watch_sends_the_ticket_of_an_address_as_a_header(stage, form):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        write_events(writer, log_of(LOG))
+
+    stage.answer = answer
+    async with aclosing(watch(form.format(url=stage.url, id=STREAM_ID))) as events:
+        assert len(of_log([event async for event in events])) == len(LOG)
+    (request,) = stage.requests
+    assert (request.headers["authorization"], "ticket" in request.path) == ("Bearer eyJ.x.y", False)
+
+
+async def test_a_private_run_is_asked_for_beside_what_else_was_wished_and_answered_with_its_tickets(stage, client):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        assert json.loads(request.body)["manycast"] == {"on_worker_lost": "fail", "visibility": "private"}
+        write_json(writer, 201, {"id": "p", "status": "queued", "urls": {"page": "/"}, "tickets": {"control": "eyJ"}})
+
+    stage.answer = answer
+    stream = await client.submit({"manycast": {"on_worker_lost": "fail"}}, private=True)
+    assert stream.tickets == {"control": "eyJ"}

@@ -99,10 +99,35 @@ async def test_without_a_provider_there_is_the_simulator_and_one_that_is_away_fa
 )
 async def test_a_gateway_is_judged_by_what_it_says_of_itself(stage: Stage, status, body, expected):
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
-        write_json(writer, status, body)
+        if request.path == "/readyz":
+            write_json(writer, status, body)
+        else:
+            write_refusal(writer, 404, "not_found", "An older gateway")
 
     stage.answer = answer
     assert levels(await look_at_gateway(stage.url)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("api_key", "admission", "expected"),
+    [
+        ("mc-1", {"caller": "key:ann", "may_start": True, "message": None}, ("ok", "you may start runs, as key:ann")),
+        (None, {"caller": None, "may_start": True, "message": "Only here."}, ("ok", "you may start runs. Only here.")),
+        (None, {"caller": None, "may_start": False, "message": "Send a key."}, ("warn", "Send a key.")),
+        ("mc-2", {"caller": None, "may_start": False, "message": "None of ours."}, ("fail", "None of ours.")),
+    ],
+)
+async def test_whether_we_may_ask_is_asked_with_our_key(stage: Stage, api_key, admission, expected):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.path == "/readyz":
+            write_json(writer, 200, {"ready": True, "workers": 1})
+        else:
+            assert request.headers.get("authorization") == (f"Bearer {api_key}" if api_key else None)
+            write_json(writer, 200, admission)
+
+    stage.answer = answer
+    _, access = await look_at_gateway(stage.url, api_key)
+    assert (access.level, access.fact) == expected
 
 
 def test_the_command_prints_a_line_for_each_and_fails_with_the_first_that_fails():

@@ -19,12 +19,12 @@ def chunk(text: str, position: str) -> str:
     return sse("chunk", {"choices": [{"index": 0, "delta": {"content": text}}]}, position)
 
 
-WATCH = """async ([options, until]) => {
+WATCH = """async ([options, until, url]) => {
   const { watch } = await import("/manycast.js");
   const log = [];
   const note = (name) => (value) => log.push([name, value]);
   const viewer = await new Promise((resolve) => {
-    const viewer = watch("/v1/streams/s/events", {
+    const viewer = watch(url, {
       chunk: (chunk) => log.push(["chunk", chunk.choices[0].delta.content]),
       restart: note("restart"), gap: note("gap"), done: note("done"), refused: note("refused"),
       viewers: note("viewers"),
@@ -40,10 +40,12 @@ WATCH = """async ([options, until]) => {
 }"""
 
 
-async def follow(page: Page, peer: Peer, options: dict[str, Any] | None = None, until: str = "") -> dict[str, Any]:
+async def follow(
+    page: Page, peer: Peer, options: dict[str, Any] | None = None, until: str = "", url: str = "/v1/streams/s/events"
+) -> dict[str, Any]:
     """Watch until the end, or until a state; answers what the callbacks were told."""
     await page.goto(f"{peer.url}/manycast.d.ts")  # any page of this origin
-    result: dict[str, Any] = await page.evaluate(WATCH, [options or {}, until])
+    result: dict[str, Any] = await page.evaluate(WATCH, [options or {}, until, url])
     return result
 
 
@@ -171,6 +173,19 @@ async def test_a_refusal_is_told_in_the_gateways_words(page: Page, peer: Peer) -
     result = await follow(page, peer)
     assert result["state"] == "refused"
     assert told(result, "refused")[0]["error"]["message"] == "no ticket"
+
+
+async def test_an_address_with_a_ticket_is_watched_through_broken_lines(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk("a", "1-2"), 503, chunk("b", "1-3") + sse("done", DONE, "1-4"))
+    result = await follow(page, peer, url=f"/v1/streams/p_1/events?ticket={peer.door.ticket('view', 'p_1')}")
+    assert told(result, "chunk") == ["a", "b"]
+    assert peer.asked == [None, "1-2", "1-2"]
+
+
+async def test_a_ticket_that_has_expired_is_not_tried_again(page: Page, peer: Peer) -> None:
+    result = await follow(page, peer, url="/v1/streams/p_1/events?ticket=expired")
+    assert result["state"] == "refused"
+    assert [each["error"]["code"] for each in told(result, "refused")] == ["ticket_expired"]
 
 
 async def test_a_lost_log_ends_the_stream_without_a_position(page: Page, peer: Peer) -> None:

@@ -1,0 +1,26 @@
+"""The API key that a command sends: from a file, else from the environment. `ps` shows arguments to all."""
+
+from pathlib import Path
+
+
+class OwnKeyError(Exception):
+    """One sentence on what is wrong with the file, never what stands in it."""
+
+
+def find_key(from_environment: str | None, file: Path | None) -> str | None:
+    """None where there is none. Raises: OwnKeyError."""
+    if file is None:
+        place, text = "MANYCAST_API_KEY", from_environment or ""
+    else:
+        place, text = str(file), _read(file)
+    key = text.strip()
+    if not (key.isascii() and key.isprintable()) or " " in key or (file is not None and not key):
+        raise OwnKeyError(f"{place} holds no key: one line, without spaces")
+    return key or None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise OwnKeyError(f"cannot read {file}: {error.strerror}") from error
