@@ -17,6 +17,11 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures
 DRAWN = '.reply[data-state="ended"][aria-busy="false"]'
 WRITING = '.reply[data-state="streaming"] .text p'
 
+CANCEL = """async (url) => {
+  const answer = await fetch(url, { method: "POST" });
+  return { status: answer.status, code: (await answer.json()).error?.code };
+}"""
+
 
 @pytest.fixture(scope="module")
 def provider(broker: Broker) -> Iterator[Simulator]:
@@ -119,6 +124,82 @@ async def test_stop_is_seen_by_everyone_and_reaches_the_provider(page: Page, oth
     for watching in (page, other):
         await expect(watching.locator(".state")).to_have_text("Stopped.")
     assert await whole(page) == await whole(other)
+
+
+async def test_stop_is_refused_from_the_side_of_who_watches_and_granted_to_who_asked(
+    page: Page, other: Page, gateway: Gateway
+) -> None:
+    stream = await ask(page, gateway.url, "Go on for ever", "demo-long")
+    await visit(other, f"{gateway.url}/watch#{stream}")
+    await other.wait_for_selector(WRITING)
+    await expect(other.get_by_role("button", name="Stop")).to_have_count(0)
+    refused = await other.evaluate(CANCEL, f"/v1/streams/{stream}/cancel")
+    assert (refused["status"], refused["code"]) == (403, "ticket_missing")
+    await page.reload()
+    await page.wait_for_selector(WRITING)
+    await page.click("#stop")
+    for watching in (page, other):
+        await expect(watching.locator(".state")).to_have_text("Stopped.")
+
+
+async def test_a_private_answer_is_seen_by_who_has_its_link_until_that_is_taken_back(
+    page: Page, other: Page, gateway: Gateway
+) -> None:
+    await visit(page, gateway.url)
+    await page.click("#open-settings")
+    await page.get_by_label("Who can watch").select_option("private")
+    await page.keyboard.press("Escape")
+    stream = await ask(page, gateway.url, "Go on in private", "demo-long")
+    await page.wait_for_selector(WRITING)
+    await visit(other, f"{gateway.url}/watch#{stream}")
+    await expect(other.locator(".state")).to_contain_text("This answer is private.")
+    await page.click(".share-button")
+    link = await page.locator("dialog.share input").input_value()
+    await other.goto("about:blank")
+    await visit(other, link)
+    await other.wait_for_selector(WRITING)
+    assert other.url == f"{gateway.url}/watch#{stream}"
+    refused = await other.evaluate(CANCEL, f"/v1/streams/{stream}/cancel")
+    assert (refused["status"], refused["code"]) == (403, "ticket_scope")
+    await page.click("text=Revoke links")
+    await expect(page.locator("dialog.share [role=status]")).to_contain_text("Revoked.")
+    await expect(other.locator(".state")).to_contain_text("This link was taken back")
+    await page.keyboard.press("Escape")
+    await page.reload()
+    await page.wait_for_selector(WRITING)
+    await page.click("#stop")
+    await expect(page.locator(".state")).to_have_text("Stopped.")
+
+
+async def test_who_signs_in_at_one_gateway_is_let_in_at_another_and_signs_out_of_both(
+    page: Page, broker: Broker, provider: Simulator
+) -> None:
+    shut = {"MANYCAST_WEB_DIR": str(WEB), "MANYCAST_PASSWORD": "correct horse battery"}
+    first, second = (Gateway(broker.url, **shut) for _ in range(2))
+    with closing_all(first, second):
+        await visit(page, first.url)
+        await expect(page.locator("#composer")).to_be_hidden()
+        await page.get_by_label("Password or API key").fill("wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("neither the password nor an API key")
+        await page.get_by_label("Password or API key").fill("correct horse battery")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#composer")).to_be_visible()
+        await ask(page, second.url, "Who am I?", "demo-fast")
+        await whole(page)
+        await page.click("#open-settings")
+        await expect(page.locator("#caller")).to_have_text("Signed in with the password")
+        await page.click("text=Sign out")
+        await expect(page.locator("#secret")).to_be_visible()
+        await visit(page, first.url)
+        await expect(page.locator("#secret")).to_be_visible()
+
+
+async def test_where_no_key_is_set_up_the_page_says_that_only_this_machine_may_ask(
+    page: Page, gateway: Gateway
+) -> None:
+    await visit(page, gateway.url)
+    await expect(page.locator("#admission")).to_contain_text("Only this machine can start runs")
 
 
 @pytest.mark.parametrize(
