@@ -30,6 +30,8 @@ const OWN_CODES = {
   upstream_invalid: "The provider sent something that is no answer.",
   worker_lost: "The worker was lost, and no attempt is left.",
   stream_lost: "The broker lost this answer.",
+  answer_too_large: "The answer grew too large, and was ended.",
+  run_too_long: "The answer took too long, and was ended.",
 };
 
 /** Why the gateway took no question. */

@@ -112,6 +112,15 @@ async def test_a_failure_is_told_in_the_providers_words_and_may_be_tried_again(p
     assert peer.bodies[0]["messages"] == peer.bodies[1]["messages"]
 
 
+@pytest.mark.parametrize(("code", "words"), [("answer_too_large", "grew too large"), ("run_too_long", "took too long")])
+async def test_an_answer_that_met_a_limit_says_which(page: Page, peer: Peer, code: str, words: str) -> None:
+    error = {"code": code, "message": "In the worker's words.", "http_status": None}
+    peer.tell(START + chunk(2, content="half") + done("1-3", "failed", error))
+    await ask(page, peer)
+    await expect(page.locator(".fault strong")).to_contain_text(words)
+    await expect(page.locator(".text")).to_have_text("half")
+
+
 async def test_a_question_that_is_refused_says_why(page: Page, peer: Peer) -> None:
     peer.refusal = refuse(503, "queue_full", "The queue is full.")
     await ask(page, peer)
