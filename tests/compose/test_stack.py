@@ -116,8 +116,9 @@ def test_the_worker_asks_the_right_provider_where(stack: Stack, given: str) -> N
     assert "http://simulator:8100/v1" not in " ".join(found) or not environment
 
 
-def test_only_loopback_reaches_the_published_port(stack: Stack) -> None:
+def test_without_a_name_only_loopback_reaches_the_published_port(stack: Stack) -> None:
     assert stack.address().startswith("http://127.0.0.1:")
+    assert stack.containers("tls") == []
 
 
 @pytest.mark.parametrize(("service", "foreign"), [("gateway", "openai"), ("gateway", "worker"), ("worker", "fastapi")])

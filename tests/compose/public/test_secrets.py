@@ -2,27 +2,23 @@
 
 import asyncio
 import contextlib
+import json
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 
-from gateway.access.api_keys import make_key
-from tests.compose.conftest import GATEWAYS, WORKERS
+from tests.compose.public.conftest import Secrets
 from tests.compose.stack import Stack, docker
 from tests.compose.viewer import Viewer
 
-KEY, KEPT = make_key("tester")
-PASSWORD = "open-" + secrets.token_hex(8)
 WRONG_PASSWORD = "guessed-" + secrets.token_hex(8)
 WRONG_KEY = "mc-0123abcd-" + secrets.token_urlsafe(32)
-SIGNING_SECRET = secrets.token_hex(24)
 ASKED = {"messages": [{"role": "user", "content": "Count the ways"}]}
 BRIEF = {**ASKED, "model": "demo-fast"}
 LONG = {**ASKED, "model": "demo-long", "simulator": {"chunks": 4000, "chunks_per_s": 40, "first_chunk_ms": 100}}
 PRIVATE = {"manycast": {"visibility": "private"}}
-AS_PROGRAM = {"Authorization": f"Bearer {KEY}"}
 
 
 class Used(dict[str, str]):
@@ -34,29 +30,20 @@ class Used(dict[str, str]):
         return secret
 
 
-@pytest.fixture(scope="module")
-def guarded(stack: Stack) -> Iterator[Stack]:
-    """The stack with a key, a password and a signing key. Afterwards it has none of them."""
-    guarded = stack.set_up(
-        MANYCAST_KEYS=KEPT.model_dump_json(),
-        MANYCAST_PASSWORD=PASSWORD,
-        MANYCAST_SIGNING_KEYS=f"first:{SIGNING_SECRET}",
-    )
-    guarded.up(2, 1)
-    yield guarded
-    stack.up(GATEWAYS, WORKERS)
+@pytest.fixture
+def used(known: Secrets) -> Used:
+    right = {"key": known.key, "hash": json.loads(known.key_line)["hash"], "password": known.password}
+    return Used(**right, **{"signing secret": known.signing, "wrong key": WRONG_KEY, "wrong password": WRONG_PASSWORD})
 
 
 @pytest.fixture
-def used() -> Used:
-    fixed = {"key": KEY, "hash": KEPT.hash, "wrong key": WRONG_KEY, "password": PASSWORD}
-    return Used(**fixed, **{"wrong password": WRONG_PASSWORD, "signing secret": SIGNING_SECRET})
-
-
-@pytest.fixture
-async def http(guarded: Stack) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=guarded.address(), timeout=30) as http:
+async def http(site: Stack) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=site.address(), timeout=30) as http:
         yield http
+
+
+def as_program(used: Used) -> dict[str, str]:
+    return {"Authorization": f"Bearer {used['key']}"}
 
 
 def refusal(answer: httpx2.Response) -> tuple[int, str]:
@@ -65,7 +52,7 @@ def refusal(answer: httpx2.Response) -> tuple[int, str]:
 
 async def start(http: httpx2.AsyncClient, used: Used, what: str, body: dict[str, object]) -> dict[str, str]:
     """The addresses of a new stream, which its tickets stand in."""
-    answer = await http.post("/v1/streams", json=body, headers=AS_PROGRAM)
+    answer = await http.post("/v1/streams", json=body, headers=as_program(used))
     assert answer.status_code == 201, answer.text
     told = answer.json()
     used.note(f"{what} stream", told["id"])
@@ -77,7 +64,7 @@ async def start(http: httpx2.AsyncClient, used: Used, what: str, body: dict[str,
 
 async def sign_in(http: httpx2.AsyncClient, used: Used) -> None:
     assert (await http.post("/v1/session", json={"secret": WRONG_PASSWORD})).status_code == 401
-    answer = await http.post("/v1/session", json={"secret": PASSWORD})
+    answer = await http.post("/v1/session", json={"secret": used["password"]})
     used.note("session", answer.cookies["manycast_session"])
     assert (await http.get("/v1/session")).json()["may_start"]
     wrong = {"Authorization": f"Bearer {WRONG_KEY}"}
@@ -112,33 +99,33 @@ async def use_ids(http: httpx2.AsyncClient, used: Used) -> None:
     chat = used.note("chat", secrets.token_hex(8))
     parts = [{"id": "u", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}]
     body = {"id": chat, "messages": parts, "model": "demo-fast"}
-    assert (await http.post("/api/chat", json=body, headers=AS_PROGRAM)).is_success
-    assert (await http.get(f"/api/chat/{chat}/stream", headers=AS_PROGRAM)).status_code == 204
+    assert (await http.post("/api/chat", json=body, headers=as_program(used))).is_success
+    assert (await http.get(f"/api/chat/{chat}/stream", headers=as_program(used))).status_code == 204
 
 
-async def lose_the_gateways(guarded: Stack, http: httpx2.AsyncClient, used: Used) -> None:
+async def lose_the_gateways(site: Stack, http: httpx2.AsyncClient, used: Used) -> None:
     """A viewer hangs up, another is cut, a third finds nobody; then all is well again and the run is stopped."""
     urls = await start(http, used, "long", {**LONG, **PRIVATE})
     async with http.stream("GET", urls["events"]) as hangs_up:
         await anext(hangs_up.aiter_lines())
     async with http.stream("GET", urls["events"]) as cut:
         await anext(lines := cut.aiter_lines())
-        await asyncio.to_thread(docker, "kill", *guarded.containers("gateway"))
+        await asyncio.to_thread(docker, "kill", *site.containers("gateway"))
         with contextlib.suppress(httpx2.TransportError):
             async for _ in lines:
                 pass
     assert (await http.get(urls["events"])).status_code in (502, 503)
-    await asyncio.to_thread(guarded.up, 2, 1)
+    await asyncio.to_thread(site.up, 2, 1)
     assert (await http.post(urls["cancel"])).is_success
 
 
-async def test_no_log_has_what_opens_a_door(guarded: Stack, http: httpx2.AsyncClient, used: Used) -> None:
+async def test_no_log_has_what_opens_a_door(site: Stack, http: httpx2.AsyncClient, used: Used) -> None:
     await sign_in(http, used)
     await use_tickets(http, used)
     await use_ids(http, used)
-    await lose_the_gateways(guarded, http, used)
-    await asyncio.to_thread(guarded.compose, "stop", "worker")
-    logs = await asyncio.to_thread(guarded.compose, "logs", "--no-color")
+    await lose_the_gateways(site, http, used)
+    await asyncio.to_thread(site.compose, "stop", "worker")
+    logs = await asyncio.to_thread(site.compose, "logs", "--no-color")
     assert [what for what, secret in used.items() if secret in logs] == []
     # That they were all there to be seen: Caddy's requests and errors, the gateways' and the worker's words on a run.
     for told in ('"msg":"handled request"', '"logger":"http.log.error', '"msg":"aborting with incomplete response"'):

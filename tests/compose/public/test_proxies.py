@@ -1,12 +1,11 @@
 """Who somebody is, as the gateways hear it through Caddy: from a proxy that is set as trusted, and from nobody else."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 
-from tests.compose.conftest import GATEWAYS, WORKERS
 from tests.compose.stack import Stack, docker
 
 BODY = {"model": "demo-fast", "messages": [{"role": "user", "content": "Hello"}], "manycast": {"visibility": "private"}}
@@ -20,25 +19,16 @@ FORGERIES = [
 
 
 @pytest.fixture(scope="module")
-def named(stack: Stack) -> Iterator[Stack]:
-    """People are let in by name here, and no proxy is set as trusted. Afterwards it is as it was."""
-    named = stack.set_up(MANYCAST_USER_HEADER="true")
-    named.up(1, 1)
-    yield named
-    stack.up(GATEWAYS, WORKERS)
-
-
-@pytest.fixture(scope="module")
-def neighbour(named: Stack) -> str:
+def neighbour(site: Stack) -> str:
     """The address that this test has where `web` looks."""
-    (network,) = json.loads(docker("network", "inspect", f"{named.project}_edge"))
+    (network,) = json.loads(docker("network", "inspect", f"{site.project}_edge"))
     address: str = network["IPAM"]["Config"][0]["Gateway"]
     return address
 
 
 @pytest.fixture
-async def http(named: Stack) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=named.address(), timeout=30) as http:
+async def http(site: Stack) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=site.address(), timeout=30) as http:
         yield http
 
 
@@ -51,10 +41,9 @@ async def test_a_stranger_does_not_become_somebody_by_saying_so(
     assert (await http.get("/v1/session", headers=forged)).json()["caller"] is None
 
 
-async def test_a_trusted_proxy_says_who_somebody_is_and_where_they_come_from(named: Stack, neighbour: str) -> None:
-    """The last one here: it sets the test up as such a proxy."""
-    trusting = named.set_up(MANYCAST_TRUSTED_PROXIES=f"203.0.113.9 {neighbour}", MANYCAST_USER_HEADER="true")
-    trusting.up(1, 1)
+async def test_a_trusted_proxy_says_who_somebody_is_and_where_they_come_from(site: Stack, neighbour: str) -> None:
+    trusting = site.set_up(MANYCAST_TRUSTED_PROXIES=f"203.0.113.9 {neighbour}")
+    trusting.up(2, 1)
     async with httpx2.AsyncClient(base_url=trusting.address(), timeout=30) as http:
         answer = await http.post("/v1/streams", json=BODY, headers=ALICE)
         assert answer.status_code == 201, answer.text
@@ -67,3 +56,4 @@ async def test_a_trusted_proxy_says_who_somebody_is_and_where_they_come_from(nam
         assert {(await http.post("/v1/session", json=wrong, headers=from_)).status_code for from_ in spread} == {401}
         alike = [{"X-Forwarded-For": f"198.51.100.{number}, 203.0.113.50"} for number in range(100, 115)]
         assert 429 in {(await http.post("/v1/session", json=wrong, headers=from_)).status_code for from_ in alike}
+    site.up(2, 1)

@@ -1,20 +1,18 @@
-"""The stack under a name: HTTPS with certificates of Caddy's own, HTTP/2, and nothing of it where no name is given."""
+"""The stack under a name: HTTPS with certificates of Caddy's own, HTTP/2 without a limit of six."""
 
 import asyncio
 import json
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.compose.conftest import GATEWAYS, WORKERS
-from tests.compose.stack import Stack, check_rights, docker, inspected
+from tests.compose.public.conftest import Secrets
+from tests.compose.stack import Stack, check_rights, docker
 from tests.web.conftest import browser, chromium  # noqa: F401 -- fixtures: found by their names
 
-PASSWORD = "open sesame"
 SLOW = {
     "model": "demo-long",
     "messages": [{"role": "user", "content": "Count the ways"}],
@@ -27,15 +25,6 @@ WATCH_ALL = """([url, tabs]) => Promise.all(Array.from({ length: tabs }, () => n
   source.addEventListener("chunk", resolve, { once: true });
   source.addEventListener("error", reject);
 }))).then(() => performance.getEntriesByType("navigation")[0].nextHopProtocol)"""
-
-
-@pytest.fixture(scope="module")
-def site(stack: Stack) -> Iterator[Stack]:
-    """The stack under the name localhost, for which Caddy is its own authority. Afterwards it has none again."""
-    named = stack.set_up(SITE_ADDRESS="localhost", MANYCAST_PASSWORD=PASSWORD)
-    named.up(1, 1)
-    yield named
-    stack.up(GATEWAYS, WORKERS)
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +47,14 @@ def url(port: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def curl(url: str, authority: Path) -> list[str]:
+def curl(url: str, authority: Path, known: Secrets) -> list[str]:
     """curl, as somebody who has signed in, and who believes in nobody but this authority."""
     jar = str(authority.with_name("cookies"))
     words = ["curl", "--silent", "--show-error", "--no-buffer", "--max-time", "60", "--cacert", str(authority)]
     words += ["--cookie", jar, "--cookie-jar", jar]
-    assert json.loads(read([*words, "--json", json.dumps({"secret": PASSWORD}), f"{url}/v1/session"]))["may_start"]
+    assert json.loads(read([*words, "--json", json.dumps({"secret": known.password}), f"{url}/v1/session"]))[
+        "may_start"
+    ]
     return words
 
 
@@ -126,12 +117,3 @@ def test_the_certificate_outlives_its_container(site: Stack, port: int) -> None:
 def test_it_has_no_right_it_does_not_need(site: Stack) -> None:
     (container,) = site.containers("tls")
     check_rights(container, is_published=True)
-
-
-def test_without_a_name_nothing_but_loopback_is_published(site: Stack, stack: Stack) -> None:
-    """The last one here: it takes the name away."""
-    stack.up(GATEWAYS, WORKERS)
-    assert stack.containers("tls") == []
-    ports = [inspected(container)["HostConfig"]["PortBindings"] for container in stack.compose("ps", "--quiet").split()]
-    published = [binding for bindings in ports for each in (bindings or {}).values() for binding in each]
-    assert [binding["HostIp"] for binding in published] == ["127.0.0.1"]
