@@ -44,11 +44,15 @@ class DirectProtocol(GuardedProtocol):
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
 
-    def take_over(self, holder: Holder) -> None:
+    def take_over(self, holder: Holder) -> bool:
         """From now on `holder` writes the body, in chunked coding, and ends it. Only after `http.response.start`.
+
+        False: it is lost already, and nobody will be told again.
 
         The request is let go: that is most of what an open response costs in memory.
         """
+        if self.is_parting:
+            return False
         self._holder = holder
         self.let_go()
         # A client that is still sending would never be seen to leave.
@@ -63,6 +67,7 @@ class DirectProtocol(GuardedProtocol):
         self.pipeline = _NO_REQUESTS
         self.url = b""
         self.client = self.server = None
+        return not self.transport.is_closing()
 
     def write(self, data: bytes) -> None:
         self.transport.write(data)

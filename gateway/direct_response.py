@@ -54,9 +54,8 @@ class DirectViewer:
         self._row: Row | None = None
 
     def begin(self) -> None:
-        self._connection.take_over(self)
-        # Lost before it was taken: nobody will tell us again, and uvloop refuses what is written to it.
-        is_lost = self._full = self._connection.transport.is_closing()
+        # uvloop refuses what is written to a connection that is lost.
+        is_lost = self._full = not self._connection.take_over(self)
         self._viewer.wake = self._send
         self._reception.enter(self._viewer)
         if is_lost:

@@ -193,6 +193,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._answering.message_event.set()
         self._answering = None
 
+    @property
+    def is_parting(self) -> bool:
+        """It was refused, and nothing more is to be said."""
+        return self._phase is Phase.PARTING
+
     def let_go(self) -> None:
         """The answer is somebody else's from now on: nothing is awaited any more."""
         self._answering = None

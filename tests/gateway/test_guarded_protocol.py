@@ -248,6 +248,20 @@ def ask_and_send_on(line: RawLine, run: Run, more: bytes) -> None:
     line.read_until(b"event: ping")
 
 
+async def test_a_viewer_whose_request_goes_wrong_in_its_body_is_refused_and_does_not_stay(
+    hasty: Gateway, author: Author
+) -> None:
+    run = await begin_run(author, hasty)
+    with RawLine(hasty) as line:
+        head = f"GET /v1/streams/{run.stream_id}/events HTTP/1.1\r\nHost: localhost\r\n".encode()
+        line.send(head + b"Transfer-Encoding: chunked\r\n\r\nno size\r\n")
+        line.read_to_end()
+        assert (line.status, line.error["code"]) == (400, "invalid_http")
+        # It stays to see whether anybody would still write to it.
+        await begin_run(author, hasty)
+    await until_nobody_watches(hasty)
+
+
 async def until_nobody_watches(gateway: Gateway) -> None:
     async with httpx2.AsyncClient(base_url=gateway.url) as http, asyncio.timeout(10):
         while "manycast_viewers 0.0" not in (await http.get("/metrics")).text:
