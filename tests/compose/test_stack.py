@@ -12,6 +12,8 @@ from tests.compose.stack import Stack, check_rights, docker, inspected
 from tests.compose.viewer import Viewer
 
 VIEWERS = 30
+REFUSED = 1500
+"""As many as it takes to see a fault that hits one in two hundred."""
 INSTALLERS = """import shutil, subprocess, sys
 pythons, names = (sys.executable, sys._base_executable), ("pip", "ensurepip")
 asked = [(python, "-m", name, "--version") for python in pythons for name in names]
@@ -76,6 +78,12 @@ async def test_it_is_ready_and_names_the_models(web: httpx2.AsyncClient) -> None
     assert (ready["ready"], ready["workers"]) == (True, WORKERS)
     models = (await web.get("/v1/models")).json()["data"]
     assert "demo" in [model["id"] for model in models]
+
+
+async def test_what_is_refused_at_once_is_told_whole_each_time(web: httpx2.AsyncClient) -> None:
+    for _ in range(REFUSED // 50):
+        answers = await asyncio.gather(*(web.post("/v1/streams", content=b"{") for _ in range(50)))
+        assert {answer.json()["error"]["type"] for answer in answers} == {"invalid_request_error"}
 
 
 async def test_an_answer_needs_no_model_name(web: httpx2.AsyncClient) -> None:
