@@ -20,6 +20,7 @@ from gateway.ai_sdk_routes import Chats, ai_sdk_router
 from gateway.api_error import answer_errors
 from gateway.chat_completions_route import ChatCompletions, chat_completions_router
 from gateway.departures import Departures
+from gateway.document import document_api
 from gateway.edge import parse_origins, surround
 from gateway.events_route import events_router
 from gateway.hub import Hub, HubLimits
@@ -103,6 +104,7 @@ class Gateway:
         )
         if settings.web_dir is not None:
             mount_page(self.app, settings.web_dir)
+        document_api(self.app)
         self.edge = surround(self.app, parse_origins(settings.cors_origins))
 
     def drain(self) -> None:
