@@ -7,6 +7,7 @@ import time
 import httpx2
 import pytest
 
+from gateway.access.visitor import is_loopback
 from tests.compose.conftest import GATEWAYS, WORKERS
 from tests.compose.stack import Stack, check_rights, docker, inspected
 from tests.compose.viewer import Viewer
@@ -127,6 +128,23 @@ def test_the_worker_asks_the_right_provider_where(stack: Stack, given: str) -> N
 def test_without_a_name_only_loopback_reaches_the_published_port(stack: Stack) -> None:
     assert stack.address().startswith("http://127.0.0.1:")
     assert stack.containers("tls") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_here"),
+    [
+        ({}, True),
+        ({"MANYCAST_BIND": "::1"}, True),
+        ({"MANYCAST_BIND": "0.0.0.0"}, False),
+        ({"SITE_ADDRESS": "localhost"}, False),
+        ({"MANYCAST_TRUSTED_PROXIES": "127.0.0.1"}, False),
+    ],
+)
+def test_only_what_is_published_on_loopback_alone_is_for_this_machine(
+    stack: Stack, settings: dict[str, str], is_here: bool
+) -> None:
+    told = json.loads(stack.set_up(**settings).compose("config", "--format", "json"))
+    assert is_loopback(told["services"]["gateway"]["environment"]["MANYCAST_PUBLISHED_ON"]) is is_here
 
 
 @pytest.mark.parametrize(("service", "foreign"), [("gateway", "openai"), ("gateway", "worker"), ("worker", "fastapi")])
