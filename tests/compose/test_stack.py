@@ -134,7 +134,7 @@ def test_without_a_name_only_loopback_reaches_the_published_port(stack: Stack) -
     ("settings", "is_here"),
     [
         ({}, True),
-        ({"MANYCAST_BIND": "::1"}, True),
+        ({"MANYCAST_BIND": "[::1]"}, True),
         ({"MANYCAST_BIND": "0.0.0.0"}, False),
         ({"SITE_ADDRESS": "localhost"}, False),
         ({"MANYCAST_TRUSTED_PROXIES": "127.0.0.1"}, False),
