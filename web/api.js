@@ -82,10 +82,8 @@ export async function readReadiness() {
 }
 
 export const streamUrl = (id) => `/v1/streams/${encodeURIComponent(id)}`;
-export const eventsUrl = (id, ticket) => withQuery(`${streamUrl(id)}/events`, ticket);
-export const cancelUrl = (id, ticket) => withQuery(`${streamUrl(id)}/cancel`, ticket);
-
-const withQuery = (url, ticket) => (ticket ? `${url}?ticket=${encodeURIComponent(ticket)}` : url);
+export const eventsUrl = (id) => `${streamUrl(id)}/events`;
+export const cancelUrl = (id, ticket) => `${streamUrl(id)}/cancel${ticket ? `?ticket=${encodeURIComponent(ticket)}` : ""}`;
 
 /** The ticket that an address carries, or null. */
 export const ticketOf = (url) => (url ? new URL(url, location.href).searchParams.get("ticket") : null);

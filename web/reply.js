@@ -3,7 +3,7 @@
  */
 
 import { Answer } from "./answer.js";
-import { cancelStream, cancelUrl, eventsUrl, isPrivate, readReadiness, ticketOf } from "./api.js";
+import { cancelStream, cancelUrl, eventsUrl, isPrivate, keepTicket, readReadiness, ticketOf } from "./api.js";
 import { ChoiceView } from "./choice.js";
 import { announce, make } from "./element.js";
 import { icon } from "./icons.js";
@@ -13,21 +13,25 @@ import { describeCost, describeEnd, describeGap, describeNoEntry, describeObject
 const FINAL = new Set(["ended", "gone", "refused"]);
 const UNDER_WAY = new Set(["connecting", "queued", "waiting", "streaming"]);
 const NO_WORKER_CHECK_MS = 2000;
+const KNOCK_AGAIN_MS = 2000;
 
 export class Reply {
   /**
-   * @param {object} stream  `id`: null where none could be started; `cancel`: the address that stops it, where we may
+   * @param {object} stream  `id`: null where none could be started; `cancel`: the address that stops it, where we may;
+   *   `ticket`: what lets us in where it is private, if not that of `cancel`
    * @param {object} hooks  all optional: `viewers(count)`, `drawn()`, `chunk(chunk)`, `settled(state)` once, when nothing
-   *   more will come, `retry()` which a failed answer then offers
+   *   more will come, `retry()` which a failed answer then offers, `entered()` when a ticket has let us in
    */
-  constructor({ id, cancel = null }, hooks = {}) {
+  constructor({ id, cancel = null, ticket = ticketOf(cancel) }, hooks = {}) {
     this.id = id;
     this.cancel = cancel;
+    this.ticket = ticket;
     this.hooks = hooks;
     this.answer = new Answer();
     this.views = [];
     this.done = null;
     this.over = false;
+    this.left = false;
     this.stopping = false; // Stop was pressed, and the end has not come yet
     this.objection = ""; // why it could not be stopped
     this.note = make("p", { class: "note", hidden: true });
@@ -41,13 +45,30 @@ export class Reply {
   /** Show a stream from its start, or wherever it stands, until its end. */
   follow() {
     this.element.ariaBusy = "true";
-    this.#watch(null);
     this.#enter("connecting");
+    this.#comeIn(null);
     return this;
   }
 
+  /** Watch from `after` on; with a ticket, once it is exchanged for a cookie: then it stands in no address. */
+  async #comeIn(after) {
+    while (this.ticket && isPrivate(this.id)) {
+      const refusal = await keepTicket(this.id, this.ticket).then(() => null, (error) => error);
+      if (this.left) return;
+      if (!refusal) {
+        this.hooks.entered?.();
+        break;
+      }
+      this.refusal = refusal;
+      if (refusal.status === 404) return this.#enter("gone");
+      if (refusal.status >= 400 && refusal.status < 500 && refusal.status !== 429) return this.#enter("refused");
+      if (this.element.dataset.state !== "reconnecting") this.#enter("reconnecting");
+      await new Promise((resolve) => setTimeout(resolve, KNOCK_AGAIN_MS));
+    }
+    if (!this.left) this.#watch(after);
+  }
+
   #watch(after) {
-    const url = eventsUrl(this.id, isPrivate(this.id) ? ticketOf(this.cancel) : null);
     const callbacks = {
       chunk: (chunk) => this.#add(chunk),
       restart: ({ reason }) => this.#startOver(describeRestart(reason)),
@@ -57,27 +78,22 @@ export class Reply {
       refused: ({ error }) => (this.refusal = error),
       state: (state) => this.#enter(state),
     };
-    this.viewer = watchShared(url, callbacks, { after });
+    this.viewer = watchShared(eventsUrl(this.id), callbacks, { after });
   }
 
   /**
    * Let `change` make our own ticket void, and go on with the one it answers, from where we are. Without a line
-   * meanwhile: it would be refused.
+   * meanwhile: it would be sent away.
    */
   async renewTicket(change) {
-    const after = this.viewer?.position ?? null;
-    this.viewer?.close();
+    const { viewer } = this;
+    viewer?.close();
     try {
-      this.cancel = cancelUrl(this.id, await change(ticketOf(this.cancel)));
+      this.ticket = await change(this.ticket);
+      this.cancel = cancelUrl(this.id, this.ticket);
     } finally {
-      if (this.viewer && !this.over) this.#watch(after);
+      if (viewer && !this.over) this.#comeIn(viewer.position);
     }
-  }
-
-  /** Say, before it is watched, why it is not yet, or (`gone`, `refused`) that it will not be. */
-  hold(state, refusal = null) {
-    this.refusal = refusal;
-    if (this.element.dataset.state !== state) this.#enter(state);
   }
 
   /** Show an answer that was kept: `{choices, done}`. */
@@ -97,11 +113,12 @@ export class Reply {
       if (this.over) return;
       this.stopping = false;
       this.objection = describeObjection(refusal);
-      this.#enter(this.viewer.state);
+      this.#enter(this.viewer?.state ?? "connecting");
     });
   }
 
   leave() {
+    this.left = true;
     this.hooks = {};
     this.viewer?.close();
     clearTimeout(this.check);

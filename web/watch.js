@@ -3,7 +3,7 @@
  * one. What follows `#` is sent to no server. The composition root of watch.html.
  */
 
-import { isPrivate, keepTicket } from "./api.js";
+import { isPrivate } from "./api.js";
 import { openStorage } from "./conversations.js";
 import { copyButton, find, make } from "./element.js";
 import { drawIcons, icon } from "./icons.js";
@@ -16,7 +16,6 @@ import { share } from "./share.js";
 import { describeSurroundings } from "./surroundings.js";
 import { describeViewers } from "./words.js";
 
-const KNOCK_AGAIN_MS = 2000;
 const AT_ONCE_MS = 2000; // an answer that ends so soon was there already: it is read from its beginning
 
 class Watching {
@@ -26,45 +25,26 @@ class Watching {
     this.reply = null;
   }
 
-  async open() {
+  open() {
     const [id, ...rest] = decodeURIComponent(location.hash.slice(1)).split(".");
-    const ticket = rest.join(".");
+    const ticket = rest.join(".") || null;
     this.reply?.leave();
     find("#share").hidden = !id || isPrivate(id); // only who asked can make a link of that
     if (!id) return this.turns.replaceChildren(make("p", { class: "state" }, "This link names no answer: it should end in #ID."));
     const replay = new Replay();
-    const reply = new Reply({ id }, {
+    const reply = new Reply({ id, ticket }, {
       viewers: (count) => (find("#viewers").textContent = describeViewers(count)),
       chunk: (chunk) => replay.record(chunk),
       startedOver: () => replay.forget(),
       settled: (state) => this.#settle(replay, state),
+      entered: () => history.replaceState(null, "", `#${encodeURIComponent(id)}`), // the ticket is a cookie now
     });
     this.reply = reply;
     this.openedAt = performance.now();
     find("#live").hidden = false;
     this.turns.replaceChildren(reply.element);
-    if (ticket && !(await this.#comeIn(reply, ticket))) return;
     reply.follow();
     this.follower.follow();
-  }
-
-  /** Exchange the ticket for a cookie, and take it out of the address. Whether that let us in. */
-  async #comeIn(reply, ticket) {
-    reply.hold("connecting");
-    for (;;) {
-      const refusal = await keepTicket(reply.id, ticket).then(() => null, (error) => error);
-      if (this.reply !== reply) return false;
-      if (!refusal) {
-        history.replaceState(null, "", `#${encodeURIComponent(reply.id)}`);
-        return true;
-      }
-      if (refusal.status >= 400 && refusal.status < 500 && refusal.status !== 429) {
-        reply.hold(refusal.status === 404 ? "gone" : "refused", refusal.status === 404 ? null : refusal);
-        return false;
-      }
-      reply.hold("reconnecting");
-      await new Promise((resolve) => setTimeout(resolve, KNOCK_AGAIN_MS));
-    }
   }
 
   #settle(replay, state) {

@@ -4,6 +4,7 @@ import asyncio
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import pytest
 from playwright.async_api import Page, Route, expect
@@ -30,6 +31,8 @@ async def ask_privately(page: Page, peer: Peer) -> None:
 
 
 async def test_a_private_answer_is_asked_for_watched_and_stopped_by_its_own_page(page: Page, peer: Peer) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     await ask_privately(page, peer)
     assert peer.bodies[0]["manycast"] == {"visibility": "private"}
     await page.reload()
@@ -38,6 +41,7 @@ async def test_a_private_answer_is_asked_for_watched_and_stopped_by_its_own_page
     await peer.say(done("1-3", "cancelled"))
     await expect(page.locator(".state")).to_have_text("Stopped.")
     assert peer.cancelled == ["p_1"]
+    assert {urlparse(url).path for url in asked if "ticket=" in url} == {"/v1/streams/p_1/cancel"}
 
 
 async def test_an_older_gateway_is_asked_for_nothing_private(page: Page, peer: Peer) -> None:
