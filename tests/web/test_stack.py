@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.broker import Broker, free_port
 from tests.stack import Gateway, Part, Simulator, Worker, closing_all, wait_for_http
 from tests.web.conftest import WEB
-from tests.web.visit import visit
+from tests.web.visit import reload, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
@@ -79,8 +79,8 @@ async def test_two_pages_show_one_stream_and_a_reload_in_the_middle_keeps_all_of
     await page.wait_for_selector(WRITING)
     await other.wait_for_selector(WRITING)
     await expect(page.locator(".viewers")).to_have_text("2 watching")
-    await page.reload()
-    await other.reload()
+    await reload(page)
+    await reload(other)
     text = await whole(page)
     assert len(text) > 300
     assert text == await whole(other) == await truth(other, gateway.url, stream)
@@ -135,7 +135,7 @@ async def test_stop_is_refused_from_the_side_of_who_watches_and_granted_to_who_a
     await expect(other.get_by_role("button", name="Stop")).to_have_count(0)
     refused = await other.evaluate(CANCEL, f"/v1/streams/{stream}/cancel")
     assert (refused["status"], refused["code"]) == (403, "ticket_missing")
-    await page.reload()
+    await reload(page)
     await page.wait_for_selector(WRITING)
     await page.click("#stop")
     for watching in (page, other):
@@ -165,7 +165,7 @@ async def test_a_private_answer_is_seen_by_who_has_its_link_until_that_is_taken_
     await expect(page.locator("dialog.share [role=status]")).to_contain_text("Revoked.")
     await expect(other.locator(".state")).to_contain_text("This link was taken back")
     await page.keyboard.press("Escape")
-    await page.reload()
+    await reload(page)
     await page.wait_for_selector(WRITING)
     await page.click("#stop")
     await expect(page.locator(".state")).to_have_text("Stopped.")

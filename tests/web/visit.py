@@ -5,12 +5,13 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 READY = "html[data-ready]"
 PATIENCE_MS = 5000
+ATTEMPTS = 2
 
 
 async def visit(page: Page, url: str) -> None:
     """Go there and wait until the page works.
 
-    Twice where need be: Chromium drops what it is loading when the machine gets another network interface, as it does
+    Again where need be: Chromium drops what it is loading when the machine gets another network interface, as it does
     whenever a container starts beside the tests.
     """
     try:
@@ -19,7 +20,24 @@ async def visit(page: Page, url: str) -> None:
     except PlaywrightTimeout:
         await page.goto("about:blank")
         await page.goto(url)
-        await page.wait_for_selector(READY)
+        await _insist(page)
+
+
+async def reload(page: Page) -> None:
+    """The same for a page that is there already."""
+    await page.reload()
+    await _insist(page)
+
+
+async def _insist(page: Page) -> None:
+    for _ in range(ATTEMPTS):
+        try:
+            await page.wait_for_selector(READY, timeout=PATIENCE_MS)
+        except PlaywrightTimeout:
+            await page.reload()
+        else:
+            return
+    await page.wait_for_selector(READY)
 
 
 async def serious_violations(page: Page, axe: str) -> list[str]:
