@@ -24,6 +24,9 @@ class Watcher(Protocol):
     def on_note(self, kind: bytes, encoded: bytes) -> None:
         """Something that is not on the tape; only the newest of each kind matters."""
 
+    def on_revoked(self, count: int) -> None:
+        """The stream's tickets have been revoked `count` times by now."""
+
 
 class Audience:
     """Tells all its watchers, in turns of the event loop; news that come meanwhile are told in the next round."""
@@ -76,6 +79,10 @@ class Audience:
         """Something that holds until it changes: those who join later are told, too."""
         self._kept[kind] = encoded
         self.tell_note(kind, encoded)
+
+    def tell_revoked(self, count: int) -> None:
+        for watcher in list(self._watchers):
+            watcher.on_revoked(count)
 
     def tell_news(self) -> None:
         if self._round:

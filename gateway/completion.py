@@ -14,6 +14,15 @@ _STREAM_ONLY = frozenset({"choices", "obfuscation"})
 _NAMES = frozenset({"id", "type", "role", "index", "object", "status"})
 
 
+class _Text:
+    """A text that grows: joined when it is wanted, and not with each of its pieces."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, *pieces: str) -> None:
+        self.pieces = list(pieces)
+
+
 class CompletionFold:
     """Takes a stream's events in order; `result` is the completion of its last epoch so far."""
 
@@ -70,12 +79,25 @@ class CompletionFold:
         return {**self._top, "object": "chat.completion", "choices": choices}
 
     def _finish(self, choice: dict[str, Any]) -> dict[str, Any]:
+        choice = _joined(choice)
         given = choice.get("message", {})
         message = {"role": "assistant", "content": None, "refusal": None, **given}
         calls = message.get("tool_calls")
         if isinstance(calls, list):
             message["tool_calls"] = [_unnumbered(call) for call in calls]
         return {"logprobs": None, "finish_reason": None, **choice, "message": message}
+
+
+def _joined(value: Any) -> Any:
+    match value:
+        case _Text():
+            return "".join(value.pieces)
+        case dict():
+            return {name: _joined(held) for name, held in value.items()}
+        case list():
+            return [_joined(held) for held in value]
+        case _:
+            return value
 
 
 def _unnumbered(call: Any) -> Any:
@@ -91,8 +113,10 @@ def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
             whole[name] = json.loads(json.dumps(value)) if isinstance(value, dict | list) else value
         elif name in _NAMES:
             whole[name] = value or held
+        elif isinstance(held, _Text) and isinstance(value, str):
+            held.pieces.append(value)
         elif isinstance(held, str) and isinstance(value, str):
-            whole[name] = held + value
+            whole[name] = _Text(held, value)
         elif isinstance(held, dict) and isinstance(value, dict):
             _merge(held, value)
         elif isinstance(held, list) and isinstance(value, list):

@@ -54,7 +54,8 @@ def events_router(rights: Rights, hub: Hub, reception: Reception, respond: Respo
             gap = encode_json({"asked": str(position), "last": str(feed.tape.last)})
             prologue, index = prologue + feed.dialect.write_note(b"gap", gap), 0
         viewer = Viewer(feed, max(index, feed.entry), prologue, hub.pages.read)
-        viewer.has_ticket = right is not None and right.scope is not None
+        if right is not None and right.ticket is not None:
+            viewer.ticket_round = right.record.revoked
         return respond(request, viewer, feed.dialect.headers)
 
     return router

@@ -55,6 +55,7 @@ class Feed:
         self.written = 0
         self.broker_down = False
         self.news_at = 0.0
+        self.revoked = 0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.dialect = dialect
         self._checkpoints: list[tuple[int, Dialect]] = []
@@ -194,6 +195,14 @@ class Feed:
         if not self.over:
             watcher.on_note(b"ping", self._ping())
         self.audience.join(watcher)
+        watcher.on_revoked(self.revoked)
+
+    def see_revoked(self, count: int) -> None:
+        """How often the stream's tickets have been revoked by now. Who came in by an older one is sent away, also where
+        the notice was missed, or came while the viewer was on its way."""
+        if count > self.revoked:
+            self.revoked = count
+            self.audience.tell_revoked(count)
 
     @property
     def visible_state(self) -> str:

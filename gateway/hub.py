@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from contract.connection import Client
@@ -59,7 +59,6 @@ class Hub:
         self._confirmed: set[str] = set()
         self._reads: dict[Feed, asyncio.Task[None]] = {}
         self.pages = Pages(log)
-        self.when_revoked: Callable[[str], None] = lambda _: None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -169,7 +168,7 @@ class Hub:
         elif isinstance(live, Notice) and live.kind == b"ping":
             feed.set_state(str(json.loads(live.data)["state"]))
         elif isinstance(live, Notice) and live.kind == b"revoked":
-            self.when_revoked(feed.stream_id)
+            feed.see_revoked(int(live.data))
         elif isinstance(live, Notice):
             feed.keep_note(live.kind, live.data)
 
@@ -216,6 +215,7 @@ class Hub:
     async def _read_to_end(self, feed: Feed) -> None:
         # The record comes first: the log must then have at least what the record says.
         record = await read_run(self._client, feed.stream_id)
+        feed.see_revoked(record.revoked if record else 0)
         while True:
             page = await self._log.read_page(feed.stream_id, feed.tape.last)
             feed.absorb(page)

@@ -70,22 +70,21 @@ class Intake:
         self._metrics = metrics
         self._limits = limits
 
-    async def read(self, request: Request) -> bytes:
-        """Raises: ApiError 413 as soon as it is known to be too large, before it is read where it says so itself."""
+    async def read(self, request: Request, limit_bytes: int | None = None) -> bytes:
+        """`limit_bytes`: where it is to be less than what a run may be asked for with.
+
+        Raises: ApiError 413 as soon as it is known to be too large, before it is read where it says so itself."""
+        limit = limit_bytes or self._limits.body_bytes
         announced = request.headers.get("content-length", "")
-        self._check_size(int(announced) if announced.isdecimal() else 0)
+        _check_size(int(announced) if announced.isdecimal() else 0, limit)
         body = bytearray()
         try:
             async for part in request.stream():
                 body += part
-                self._check_size(len(body))
+                _check_size(len(body), limit)
         except ClientDisconnect:
             raise ApiError(GONE_STATUS, "client_gone", "The client went away before its request was whole.") from None
         return bytes(body)
-
-    def _check_size(self, size: int) -> None:
-        if size > self._limits.body_bytes:
-            raise ApiError(413, "body_too_large", f"The body is larger than {self._limits.body_bytes} bytes.")
 
     async def submit(self, caller: Caller, chat: ChatRequest, key: str | None) -> Admission:
         """`key` is the caller's Idempotency-Key. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
@@ -111,7 +110,7 @@ class Intake:
             await self._runs.note(stream_id, chat.request)
         record = None if is_new else await read_run(self._client, stream_id)
         revoked = record.revoked if record else 0
-        ticket = await self._rights.give(stream_id, Scope.CONTROL, self._limits.ticket_s, revoked)
+        ticket = await self._rights.give(stream_id, Scope.CONTROL, lifetime_s=self._limits.ticket_s, revoked=revoked)
         return Admission(stream_id, is_new, once is not None, ticket, caller.headers)
 
     async def _queue_run(self, submission: Submission) -> tuple[Submitted, str]:
@@ -126,6 +125,11 @@ class Intake:
                 if clock() >= deadline:
                     raise
             await asyncio.sleep(SUBMIT_AGAIN_S)
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise ApiError(413, "body_too_large", f"The body is larger than {limit} bytes.")
 
 
 def _refuse(answer: Submitted, caller: Caller) -> ApiError:

@@ -64,6 +64,9 @@ class Patience:
     def on_note(self, kind: bytes, encoded: bytes) -> None:
         """A watcher's. Nothing that anybody waits for."""
 
+    def on_revoked(self, count: int) -> None:
+        """A watcher's. Who asked for the run needs no ticket."""
+
     async def open(self, dialect: str, within_s: float) -> Feed:
         """The run has begun, so a moment without Redis is no reason to have the client begin another one.
 

@@ -55,7 +55,6 @@ class Reception:
         self._guests: set[Guest] = set()
         self._counts: Counter[str] = Counter()
         self._changed: set[str] = set()
-        hub.when_revoked = self._revoke
 
     def __len__(self) -> int:
         return len(self._guests)
@@ -103,12 +102,6 @@ class Reception:
         self._retry_window_ms, self._patience_s = retry_window_ms, patience_s
         for guest in list(self._guests):
             self._send_away(guest)
-
-    def _revoke(self, stream_id: str) -> None:
-        """Sends away who watches this stream by a ticket."""
-        for guest in list(self._guests):
-            if isinstance(guest, Viewer) and guest.stream_id == stream_id and guest.has_ticket:
-                guest.revoke()
 
     def _send_away(self, guest: Guest) -> None:
         if guest.resumes:

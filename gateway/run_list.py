@@ -13,6 +13,7 @@ from contract.discretion import abbreviate
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.recent_runs import KEPT_RUNS, RecentRun, note_run, read_recent_runs
 from contract.run_record import read_run
+from contract.stream_id import is_private
 from gateway.access.caller import Caller
 from gateway.access.doorkeeper import Doorkeeper
 from gateway.api_error import ApiError
@@ -43,16 +44,19 @@ class RunList:
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        runs = await read_recent_runs(self._client, limit)
+        # Whose they are stands in their records: others' runs must not take the room of this caller's.
+        runs = await read_recent_runs(self._client, limit if caller.sees_all else KEPT_RUNS)
         found = await asyncio.gather(*(self._describe(run, caller) for run in runs))
-        return [run for run in found if run is not None]
+        return [run for run in found if run is not None][:limit]
 
     async def _describe(self, run: RecentRun, caller: Caller) -> dict[str, Any] | None:
         record = await read_run(self._client, run.stream_id)
         if record is None or not (caller.sees_all or caller.owns(record.caller)):
             return None
         gateways = await read_viewers_by_gateway(self._client, run.stream_id)
-        told = {"prompt": run.prompt, "viewers": sum(gateways.values()), "gateways": gateways}
+        # To see that it ran is not to see what was asked.
+        is_open = not is_private(run.stream_id) or caller.owns(record.caller)
+        told = {"prompt": run.prompt if is_open else "", "viewers": sum(gateways.values()), "gateways": gateways}
         return {**describe(run.stream_id, record), **told}
 
 

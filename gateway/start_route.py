@@ -26,7 +26,7 @@ def start_router(client: Client, door: Doorkeeper, rights: Rights, intake: Intak
         stream_id, tickets = admission.stream_id, {"control": admission.control.text}
         record = await read_run(client, stream_id)
         if chat.private:
-            view = await rights.give(stream_id, Scope.VIEW, view_s, record.revoked if record else 0)
+            view = await rights.give(stream_id, Scope.VIEW, lifetime_s=view_s, revoked=record.revoked if record else 0)
             tickets["view"] = view.text
         body = {
             "id": stream_id,

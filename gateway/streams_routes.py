@@ -39,7 +39,9 @@ def streams_router(client: Client, rights: Rights, queue: JobQueue, log: StreamL
         record = await _find(client, stream_id)
         if not record.status.is_final:
             raise ApiError(409, "not_finished", f"The run is {record.status}.", headers={"Retry-After": "1"})
-        headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": "private, max-age=31536000, immutable"}
+        # What only some may see must not outlive their right in a browser that others use.
+        kept = "no-store" if is_private(stream_id) else "private, max-age=31536000, immutable"
+        headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": kept}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         fold = await read_completion(log, stream_id)

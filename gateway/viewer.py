@@ -39,8 +39,8 @@ class Viewer:
         "_told_lost",
         "feed",
         "finished",
-        "has_ticket",
         "index",
+        "ticket_round",
         "wake",
         "when_gone",
     )
@@ -48,7 +48,8 @@ class Viewer:
     def __init__(self, feed: Feed, index: int, prologue: bytes, read_page: ReadPage) -> None:
         self.feed = feed
         self.finished = False
-        self.has_ticket = False
+        self.ticket_round: int | None = None
+        """How often tickets had been revoked when the one was made that let it in; None: none did."""
         self.wake: Callable[[], None] = _nobody_listens_yet
         self.when_gone: Callable[[], None] | None = None
         self.index = index
@@ -81,8 +82,10 @@ class Viewer:
         self._leave = Leave(retry_window_ms, STOPPING_CODE, STOPPING)
         self.wake()
 
-    def revoke(self) -> None:
-        """The ticket that let it in is void: the response ends. Whether it may come in again is asked then."""
+    def on_revoked(self, count: int) -> None:
+        """A watcher's. Where its ticket is void, the response ends. Whether it may come in again is asked then."""
+        if self.ticket_round is None or self.ticket_round >= count:
+            return
         self._leave = Leave(REVOKED_RETRY_MS, "ticket_revoked", "The ticket was revoked.")
         self.wake()
 

@@ -7,5 +7,5 @@
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local revoked = redis.call('HINCRBY', KEYS[1], 'revoked', 1)
-redis.call('PUBLISH', KEYS[2], '!\nrevoked {}')
+redis.call('PUBLISH', KEYS[2], '!\nrevoked ' .. revoked)
 return revoked

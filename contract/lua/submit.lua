@@ -44,7 +44,8 @@ if ARGV[8] ~= '0' then redis.call('HSET', KEYS[1], 'unwatched_ms', ARGV[8]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if most_runs > 0 then
   redis.call('SADD', KEYS[3], ARGV[1])
-  redis.call('PEXPIRE', KEYS[3], ARGV[5])
+  -- A run may last longer than its answer is kept: the count of them must not be forgotten before. A week is longer.
+  redis.call('PEXPIRE', KEYS[3], math.max(ARGV[5], 604800000))
 end
 if KEYS[4] then
   redis.call('HSET', KEYS[4], 'id', ARGV[1], 'body', ARGV[7])

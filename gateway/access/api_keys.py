@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -60,9 +61,23 @@ def make_key(
     )
 
 
+class KeyList(NamedTuple):
+    """What a text holds, and what is wrong with its other lines."""
+
+    keys: list[ApiKey]
+    faults: list[str]
+
+
 def parse_keys(text: str) -> list[ApiKey]:
     """Empty lines and those that begin with `#` are passed over. Raises: MalformedKeysError."""
-    keys: list[ApiKey] = []
+    keys, faults = _parse_lines(text)
+    if faults:
+        raise MalformedKeysError(faults[0])
+    return keys
+
+
+def _parse_lines(text: str) -> KeyList:
+    found = KeyList([], [])
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -71,25 +86,27 @@ def parse_keys(text: str) -> list[ApiKey]:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise MalformedKeysError(f"line {number}: {where + ': ' if where else ''}{first['msg']}") from None
-        if any(key.name == known.name or key.id == known.id for known in keys):
-            raise MalformedKeysError(f"line {number}: there is a key of this name or id already")
-        keys.append(key)
-    return keys
+            found.faults.append(f"line {number}: {where + ': ' if where else ''}{first['msg']}")
+            continue
+        if any(key.name == known.name or key.id == known.id for known in found.keys):
+            found.faults.append(f"line {number}: there is a key of this name or id already")
+        else:
+            found.keys.append(key)
+    return found
 
 
 class KeyRing:
-    """The keys that open. A file is read again when it has changed: to withdraw a key, take its line out."""
+    """The keys that open. A file is read again when it has changed: to withdraw a key, take its line out.
+
+    A slip in the file costs the lines that it is in, and no withdrawal: what does not stand there does not open.
+    """
 
     def __init__(self, lines: str, file: Path | None) -> None:
-        """Raises: MalformedKeysError, also where the file cannot be read: a door whose list is lost stays shut."""
+        """Raises: MalformedKeysError, also where the file cannot be read: who starts a gateway hears of every slip."""
         self._fixed = parse_keys(lines)
         self._file = file
-        self._seen: object = None
-        self._keys: dict[str, ApiKey] = {}
-        if file is not None:
-            self._seen = _stamp(file)
-        self._take(read_keys(file))
+        self._seen = None if file is None else _stamp(file)
+        self._keys = {key.id: key for key in [*self._fixed, *read_keys(file)]}
 
     def __bool__(self) -> bool:
         """Whether keys are set up at all; a file without a key in it is, and lets nobody in."""
@@ -111,17 +128,13 @@ class KeyRing:
             return
         self._seen = stamp
         try:
-            self._take(read_keys(self._file))
+            keys, faults = _parse_lines(_read(self._file))
         except MalformedKeysError as error:
-            logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - a slip of the pen, not a defect
-        else:
-            logger.info("keys read again: %d", len(self._keys))
-
-    def _take(self, added: list[ApiKey]) -> None:
-        keys = [*self._fixed, *added]
-        if len({key.name for key in keys}) < len(keys) or len({key.id for key in keys}) < len(keys):
-            raise MalformedKeysError("the variable and the file both have a key of the same name or id")
-        self._keys = {key.id: key for key in keys}
+            keys, faults = [], [str(error)]
+        self._keys = {key.id: key for key in [*keys, *self._fixed]}
+        logger.log(
+            logging.ERROR if faults else logging.INFO, "keys read again: %s", "; ".join([str(len(keys)), *faults])
+        )
 
 
 def _digest(salt: str, secret: str) -> str:
@@ -141,10 +154,15 @@ def read_keys(file: Path | None) -> list[ApiKey]:
     if file is None:
         return []
     try:
-        return parse_keys(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MalformedKeysError(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise MalformedKeysError(f"{file}: it is no UTF-8") from None
+        return parse_keys(_read(file))
     except MalformedKeysError as error:
         raise MalformedKeysError(f"{file}: {error}") from None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise MalformedKeysError(f"it cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise MalformedKeysError("it is no UTF-8") from None

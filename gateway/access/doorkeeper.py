@@ -1,7 +1,6 @@
 """Who may start a run, and how often. docs/protocol.md, section 11, is the source."""
 
 import math
-from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from fastapi import Request
@@ -27,7 +26,6 @@ class House:
     proxies: Proxies
     published_on: str
     trusts_user_header: bool
-    allowed_origins: Container[str]
     per_minute: int
 
 
@@ -46,7 +44,7 @@ class Doorkeeper:
         return not (self._keys or self._sign_ins.has_password or self._house.trusts_user_header)
 
     def look_at(self, request: Request) -> Visitor:
-        return look_at(request, self._house.proxies, self._house.allowed_origins)
+        return look_at(request, self._house.proxies)
 
     def check_page(self, request: Request) -> None:
         """No other site may use what a browser adds to requests by itself. Raises: ApiError 403."""
@@ -93,7 +91,10 @@ class Doorkeeper:
         return key
 
     def _recognise_place(self, visitor: Visitor) -> Caller:
-        is_here = is_loopback(self._house.published_on) if self._house.published_on else visitor.is_near
+        if self._house.published_on:
+            is_here = is_loopback(self._house.published_on) and not visitor.is_passed_on
+        else:
+            is_here = visitor.is_near
         if is_here and visitor.names_this_machine:
             return Caller("", sees_all=True, is_operator=not visitor.is_browser)
         text = f"{ONLY_HERE} How to let others in: docs/operations.md."
@@ -109,12 +110,16 @@ class Doorkeeper:
         headers = {"WWW-Authenticate": "Bearer"}
         raise ApiError(401, "missing_api_key", "To start runs here, send an API key or sign in.", headers=headers)
 
-    async def sign_in(self, request: Request, secret: str) -> tuple[Caller, str]:
-        """The caller, and the cookie that makes it one. Raises: ApiError 401, 403, 429, BrokerUnavailableError."""
-        visitor = self.look_at(request)
+    async def let_try(self, request: Request) -> None:
+        """Whether one more secret may be tried: a password can be guessed, if anything can.
+
+        Raises: ApiError 403, 429, BrokerUnavailableError, BrokerRefusedError.
+        """
         self.check_page(request)
-        # A password can be guessed, if anything can.
-        await self._spend(Allowance(f"sign-in:{visitor.neighbourhood}", SIGN_INS_PER_MINUTE))
+        await self._spend(Allowance(f"sign-in:{self.look_at(request).neighbourhood}", SIGN_INS_PER_MINUTE))
+
+    async def sign_in(self, secret: str) -> tuple[Caller, str]:
+        """The caller, and the cookie that makes it one. Raises: ApiError 401, BrokerUnavailableError."""
         owner = self._sign_ins.recognise(secret)
         if owner is None:
             raise ApiError(401, "wrong_secret", "That is neither the password nor an API key.", param="secret")

@@ -11,7 +11,6 @@ from gateway.access.sign_ins import SignIns
 from gateway.access.signing import Signing, parse_secrets
 from gateway.access.tickets import Tickets
 from gateway.access.visitor import Proxies
-from gateway.edge import parse_origins
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,6 @@ def open_entrance(client: Client, settings: Settings) -> Entrance:
         proxies=Proxies(settings.trusted_proxies),
         published_on=settings.published_on,
         trusts_user_header=settings.user_header,
-        allowed_origins=parse_origins(settings.cors_origins),
         per_minute=settings.requests_per_minute,
     )
     door = Doorkeeper(client, keys, SignIns(signing, keys, settings.password, settings.sign_in_s), house)

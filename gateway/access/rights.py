@@ -17,9 +17,9 @@ QUERY = "ticket"
 
 
 class Right(NamedTuple):
-    """To the stream of `record`. `scope` is that of the ticket; None: its owner needs none."""
+    """To the stream of `record`, by `ticket`; None: its owner needs none."""
 
-    scope: Scope | None
+    ticket: Ticket | None
     record: RunRecord
 
 
@@ -30,6 +30,7 @@ class Rights:
         self._client = client
         self._door = door
         self._tickets = tickets
+        self.give = tickets.give
 
     async def check_viewer(self, request: Request, stream_id: str) -> Right | None:
         """None where anyone may watch who knows the id. Raises: ApiError 400, 403, 404, BrokerUnavailableError."""
@@ -41,30 +42,28 @@ class Rights:
         """Raises: ApiError 400, 403, 404, BrokerUnavailableError, BrokerRefusedError."""
         return await self._check(request, check_stream_id(stream_id), Scope.CONTROL, "This")
 
-    async def check_ticket(self, request: Request, stream_id: str) -> tuple[Scope, RunRecord]:
-        """What the ticket is good for that comes with this request. Raises: as `check_control`."""
-        record, text = await self._find(check_stream_id(stream_id)), _ticket_of(request)
-        if text is None:
-            raise ticket_missing("This")
-        return await self._tickets.check(text, stream_id, Scope.VIEW, record), record
-
-    async def give(self, stream_id: str, scope: Scope, lifetime_s: int, revoked: int) -> Ticket:
-        """A ticket for this stream, good until its tickets are revoked once more than `revoked` times.
-
-        Raises: BrokerUnavailableError, BrokerRefusedError.
-        """
-        return await self._tickets.give(stream_id, scope, revoked, lifetime_s)
+    async def check_ticket(self, request: Request, stream_id: str) -> Ticket:
+        """The ticket that comes with this request. Raises: as `check_control`."""
+        record = await self._find(check_stream_id(stream_id))
+        return await self._check_ticket(request, stream_id, Scope.VIEW, "This", record)
 
     async def _check(self, request: Request, stream_id: str, scope: Scope, what: str) -> Right:
         record = await self._find(stream_id)
         if await self._is_owner(request, record.caller):
             return Right(None, record)
-        text = _ticket_of(request)
-        if text is None:
-            raise ticket_missing(what)
-        # It may be a cookie.
-        self._door.check_page(request)
-        return Right(await self._tickets.check(text, stream_id, scope, record), record)
+        return Right(await self._check_ticket(request, stream_id, scope, what, record), record)
+
+    async def _check_ticket(
+        self, request: Request, stream_id: str, scope: Scope, what: str, record: RunRecord
+    ) -> Ticket:
+        bearer = bearer_of(request)
+        text = bearer if bearer is not None and is_ticket(bearer) else request.query_params.get(QUERY)
+        if not text:
+            text = request.cookies.get(COOKIE)
+            if text is None:
+                raise ticket_missing(what)
+            self._door.check_page(request)
+        return await self._tickets.check(text, stream_id, scope, record)
 
     async def _is_owner(self, request: Request, owner: str) -> bool:
         try:
@@ -77,10 +76,3 @@ class Rights:
         if record is None:
             raise no_such_stream(stream_id)
         return record
-
-
-def _ticket_of(request: Request) -> str | None:
-    bearer = bearer_of(request)
-    if bearer is not None and is_ticket(bearer):
-        return bearer
-    return request.query_params.get(QUERY) or request.cookies.get(COOKIE)

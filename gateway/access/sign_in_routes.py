@@ -14,6 +14,7 @@ from gateway.intake import Intake
 from gateway.json_response import JsonResponse
 
 SECRET_LIMIT_CHARS = 1024
+BODY_LIMIT_BYTES = 8192
 
 
 def sign_in_router(door: Doorkeeper, intake: Intake, lifetime_s: int) -> APIRouter:
@@ -32,11 +33,12 @@ def sign_in_router(door: Doorkeeper, intake: Intake, lifetime_s: int) -> APIRout
     @router.post("/v1/session")
     async def sign_in(request: Request) -> JsonResponse:
         """Takes the password, or an API key, and answers with the cookie."""
-        secret = parse_object(await intake.read(request)).get("secret")
+        await door.let_try(request)
+        secret = parse_object(await intake.read(request, BODY_LIMIT_BYTES)).get("secret")
         if not isinstance(secret, str) or not 0 < len(secret) <= SECRET_LIMIT_CHARS:
             text = f"'secret' must be a string of 1 to {SECRET_LIMIT_CHARS} characters."
             raise ApiError(400, "invalid_value", text, param="secret")
-        caller, cookie = await door.sign_in(request, secret)
+        caller, cookie = await door.sign_in(secret)
         answer = JsonResponse(_describe(door, caller))
         secure = door.look_at(request).is_secure
         answer.set_cookie(COOKIE, cookie, max_age=lifetime_s, httponly=True, samesite="strict", secure=secure)

@@ -90,9 +90,9 @@ class Signing:
         return secret
 
     async def _agree(self) -> tuple[str, str]:
-        """The secret to sign with. Asked anew each time: a Redis that lost everything may have been given another one,
-        and what is signed with the old one no other gateway would accept."""
+        """The secret to sign with. Asked anew each time: Redis may have lost it, or an operator taken it out, and what
+        is signed with an old one no other gateway would accept."""
         if not self._is_configured:
-            mine = next(iter(self._secrets.items()), (token_hex(4), token_urlsafe(32)))
-            self._secrets = parse_secrets(await share_secret(self._client, ":".join(mine)))
+            shared = await share_secret(self._client, f"{token_hex(4)}:{token_urlsafe(32)}")
+            self._secrets = parse_secrets(shared)
         return next(iter(self._secrets.items()))

@@ -1,5 +1,6 @@
 """Rights to a stream, handed on and taken back. docs/protocol.md, section 11, is the source."""
 
+import time
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -32,7 +33,7 @@ def ticket_router(
         right = await rights.check_control(request, stream_id)
         raw = await intake.read(request)
         scope, lifetime_s = _parse_wish(parse_object(raw) if raw else {}, usual_s)
-        ticket = await rights.give(stream_id, scope, lifetime_s, right.record.revoked)
+        ticket = await rights.give(stream_id, scope, lifetime_s=lifetime_s, revoked=right.record.revoked)
         control = ticket.text if scope is Scope.CONTROL else None
         told = {"ticket": ticket.text, "scope": scope, "expires_at": ticket.expires_at}
         return JsonResponse({**told, "urls": urls_of(stream_id, view=ticket.text, control=control)}, 201)
@@ -44,20 +45,19 @@ def ticket_router(
         revoked = await revoke_tickets(client, stream_id)
         if revoked is None:
             raise no_such_stream(stream_id)
-        ticket = await rights.give(stream_id, Scope.CONTROL, control_s, revoked)
+        ticket = await rights.give(stream_id, Scope.CONTROL, lifetime_s=control_s, revoked=revoked)
         return JsonResponse({"tickets": {"control": ticket.text}})
 
     @router.post("/v1/streams/{stream_id}/cookie", status_code=204)
     async def keep(stream_id: str, request: Request) -> Response:
-        """Exchanges the ticket of this request for a cookie."""
+        """Keeps the ticket of this request in a cookie: the same one, and no longer than it is good."""
         door.check_page(request)
-        scope, record = await rights.check_ticket(request, stream_id)
-        ticket = await rights.give(stream_id, scope, control_s, record.revoked)
+        ticket = await rights.check_ticket(request, stream_id)
         answer = Response(status_code=204)
         answer.set_cookie(
             COOKIE,
             ticket.text,
-            max_age=control_s,
+            max_age=max(1, ticket.expires_at - int(time.time())),
             path=f"/v1/streams/{stream_id}",
             httponly=True,
             samesite="strict",

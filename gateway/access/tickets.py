@@ -27,13 +27,13 @@ class Ticket(NamedTuple):
 
 
 class Tickets:
-    """Gives and reads them. Whether one was revoked stands in the stream's record: `check_fresh`."""
+    """Gives and reads them. Whether one was revoked stands in the stream's record."""
 
     def __init__(self, signing: Signing) -> None:
         self._signing = signing
 
-    async def give(self, stream_id: str, scope: Scope, revoked: int, lifetime_s: int) -> Ticket:
-        """`revoked` is how often this stream's tickets were revoked so far.
+    async def give(self, stream_id: str, scope: Scope, *, lifetime_s: int, revoked: int) -> Ticket:
+        """Good until this stream's tickets are revoked once more than `revoked` times.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
@@ -41,8 +41,8 @@ class Tickets:
         claims = {"sub": stream_id, "scope": scope, "revoked": revoked}
         return Ticket(await self._signing.sign(AUDIENCE, claims, expires_at), scope, expires_at)
 
-    async def check(self, text: str, stream_id: str, scope: Scope, record: RunRecord) -> Scope:
-        """What the ticket is good for. Raises: ApiError 403, BrokerUnavailableError, BrokerRefusedError."""
+    async def check(self, text: str, stream_id: str, scope: Scope, record: RunRecord) -> Ticket:
+        """The ticket, if it is good for `scope`. Raises: ApiError 403, BrokerUnavailableError, BrokerRefusedError."""
         try:
             claims = (await self._signing.read(AUDIENCE, text)).claims
         except ExpiredError:
@@ -55,7 +55,7 @@ class Tickets:
             raise _refused("revoked", "This ticket was revoked.")
         if claims.get("scope") not in (scope, Scope.CONTROL):
             raise _refused("scope", "This ticket is for viewing only.")
-        return Scope(claims["scope"])
+        return Ticket(text, Scope(claims["scope"]), int(claims["exp"]))
 
 
 def is_ticket(text: str) -> bool:

@@ -3,15 +3,17 @@
 Pure: from a request to what it says of its sender.
 """
 
-from collections.abc import Container
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Interface, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from fastapi import Request
+from starlette.datastructures import Headers
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+PASSED_ON = ("forwarded", "x-real-ip", "cf-connecting-ip")
+"""What says that somebody else has passed this request on, also where our own Caddy is the last who did."""
+FORWARDING = (*PASSED_ON, "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "via")
 ANYONE = "*"
 
 
@@ -46,6 +48,7 @@ class Visitor:
     """`address` is where it comes from, in front of all our proxies; `user` whom a trusted proxy says it is."""
 
     address: str
+    is_passed_on: bool
     is_forwarded: bool
     is_secure: bool
     host: str
@@ -62,37 +65,57 @@ class Visitor:
     @property
     def names_this_machine(self) -> bool:
         """Its `Host` cannot be a name of somebody else's that was made to point here (DNS rebinding)."""
-        host = urlsplit(f"//{self.host}").hostname or ""
-        return host == "localhost" or host.endswith(".localhost") or _parse(host) is not None
+        try:
+            host = urlsplit(f"//{self.host}").hostname or ""
+        except ValueError:
+            return False
+        return is_loopback(host) or host.endswith(".localhost")
 
     @property
     def neighbourhood(self) -> str:
         """What is counted together: an IPv4 address, or the /64 that one IPv6 household has to itself."""
         parsed = _parse(self.address)
-        return str(IPv6Interface((parsed, 64)).network) if isinstance(parsed, IPv6Address) else self.address
+        return str(IPv6Interface((parsed, 64)).network) if isinstance(parsed, IPv6Address) else str(parsed)
 
 
-def look_at(request: Request, proxies: Proxies, allowed_origins: Container[str]) -> Visitor:
+def look_at(request: Request, proxies: Proxies) -> Visitor:
     """The visitor that sent this request."""
     peer = request.client.host if request.client else ""
     headers = request.headers
-    trusted = proxies.trusts(peer)
-    forwarded = [entry.strip() for entry in headers.get("x-forwarded-for", "").split(",") if entry.strip()]
-    address = peer
-    while trusted and forwarded:
-        # From the right: what stands left of the first stranger is the stranger's own word.
-        address = forwarded.pop()
-        trusted = proxies.lists(address)
     is_proxy = proxies.trusts(peer)
+    users = headers.getlist("x-forwarded-user") if is_proxy else []
     return Visitor(
-        address=address,
+        address=_forwarded_address(headers, proxies, peer) if is_proxy else peer,
+        is_passed_on=any(name in headers for name in PASSED_ON),
         is_forwarded=any(name in headers for name in FORWARDING),
         is_secure=request.url.scheme == "https" or (is_proxy and headers.get("x-forwarded-proto") == "https"),
         host=headers.get("host", ""),
-        user=(headers.get("x-forwarded-user") or None) if is_proxy else None,
+        # Of several one is the proxy's, and nobody knows which.
+        user=users[0] or None if len(users) == 1 else None,
         is_browser="origin" in headers or "sec-fetch-site" in headers,
-        is_own_page=_is_own_page(request, allowed_origins),
+        is_own_page=_is_own_page(request),
     )
+
+
+def _forwarded_address(headers: Headers, proxies: Proxies, peer: str) -> str:
+    """From the right: what stands left of the first stranger is the stranger's own word."""
+    # A proxy may add a line of its own below one that was there.
+    entries = ",".join(headers.getlist("x-forwarded-for")).split(",")
+    address = peer
+    for entry in reversed(entries):
+        found = _parse(_without_port(entry.strip()))
+        if found is None:
+            break
+        address = str(found)
+        if not proxies.lists(address):
+            break
+    return address
+
+
+def _without_port(entry: str) -> str:
+    host, colon, port = entry.rpartition(":")
+    is_port = colon and port.isdigit() and (host.endswith("]") or ":" not in host)
+    return host if is_port else entry
 
 
 def is_loopback(address: str) -> bool:
@@ -101,10 +124,8 @@ def is_loopback(address: str) -> bool:
     return address == "localhost" or (parsed is not None and parsed.is_loopback)
 
 
-def _is_own_page(request: Request, allowed_origins: Container[str]) -> bool:
+def _is_own_page(request: Request) -> bool:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    if origin is not None and origin in allowed_origins:
-        return True
     if site is not None:
         # Set by the browser itself, and by no page. `none`: typed by its user.
         return site in ("same-origin", "none")

@@ -37,6 +37,12 @@ async def begin_stream(web: httpx2.AsyncClient) -> str:
     return path
 
 
+async def test_what_another_proxy_has_passed_on_does_not_come_from_this_machine(web: httpx2.AsyncClient) -> None:
+    for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP"):
+        refused = await web.post("/v1/streams", json=QUESTION, headers={header: "203.0.113.7"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_this_machine"), header
+
+
 @pytest.mark.parametrize("signal", ["KILL", "TERM"])
 async def test_thirty_viewers_see_the_same_while_a_gateway_goes(
     stack: Stack, web: httpx2.AsyncClient, signal: str

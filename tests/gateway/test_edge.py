@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from contract.event import Status
+from gateway.access.api_keys import make_key
 from gateway.app import Gateway as GatewayApp
 from gateway.edge import USUAL_HEADERS, MalformedOriginError, parse_origins
 from gateway.settings import Settings
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("emptied")
 
 OURS = "https://app.example.com"
 STREAM = "s_" + "x" * 22
+SECRET, KEY = make_key("script")
 PROTOCOLS = ["direct", "httptools", "h11"]
 
 
@@ -147,15 +149,24 @@ async def test_an_origin_that_is_none_is_no_error_of_ours(http: httpx2.AsyncClie
 # Scripts of other origins
 
 
+@pytest.fixture(scope="module", params=PROTOCOLS)
+def keyed_gateway(request: pytest.FixtureRequest, broker: Broker) -> Iterator[Gateway]:
+    """It lets in a key, and scripts of another origin."""
+    settings = {"MANYCAST_CORS_ORIGINS": OURS, "MANYCAST_KEYS": KEY.model_dump_json()}
+    gateway = Gateway(broker.url, MANYCAST_HTTP_PROTOCOL=request.param, **settings)
+    yield gateway
+    gateway.close()
+
+
 async def test_a_script_of_an_allowed_origin_may_start_watch_and_read_all(
-    open_gateway: Gateway, author: Author
+    keyed_gateway: Gateway, author: Author
 ) -> None:
     asked = {
         "Origin": OURS,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
     }
-    async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=keyed_gateway.url, timeout=20) as http:
         for path in ("/v1/chat/completions", "/v1/streams", "/api/chat"):
             preflight = await http.options(path, headers=asked)
             assert preflight.status_code == 200
@@ -163,7 +174,8 @@ async def test_a_script_of_an_allowed_origin_may_start_watch_and_read_all(
             assert preflight.headers["access-control-allow-headers"] == asked["Access-Control-Request-Headers"]
             assert set(preflight.headers["access-control-allow-methods"].split(", ")) == {"GET", "POST", "DELETE"}
             assert "origin" in preflight.headers["vary"].lower()
-        starting = asyncio.create_task(http.post("/v1/chat/completions", json=BODY, headers={"Origin": OURS}))
+        asked = {"Origin": OURS, "Sec-Fetch-Site": "cross-site", "Authorization": f"Bearer {SECRET}"}
+        starting = asyncio.create_task(http.post("/v1/chat/completions", json=BODY, headers=asked))
         run = await author.take()
         await run.write([*attempt([chunk_of({"content": "all"})]), done()], Status.COMPLETED)
         events = await http.get(f"/v1/streams/{run.stream_id}/events", headers={"Origin": OURS})
@@ -175,6 +187,14 @@ async def test_a_script_of_an_allowed_origin_may_start_watch_and_read_all(
             for name in ("x-stream-id", "x-stream-ticket", "link", "retry-after", "x-ratelimit-limit-requests"):
                 assert name in shown
         assert b"event: done" in events.content
+
+
+async def test_a_script_of_an_allowed_origin_may_nothing_without_a_key_of_its_own(keyed_gateway: Gateway) -> None:
+    async with httpx2.AsyncClient(base_url=keyed_gateway.url, timeout=20) as http:
+        assert (await http.post("/v1/session", json={"secret": SECRET})).status_code == 200
+        for site in ("cross-site", "same-site"):
+            refused = await http.post("/v1/streams", json=BODY, headers={"Origin": OURS, "Sec-Fetch-Site": site})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cross_site")
 
 
 async def test_a_script_of_any_other_origin_is_told_nothing(open_gateway: Gateway) -> None:

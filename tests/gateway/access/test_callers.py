@@ -122,6 +122,20 @@ async def test_runs_are_listed_to_those_who_started_them(
     assert await listed({}) == [theirs, mine]
 
 
+async def test_others_runs_take_no_room_in_the_list_and_private_prompts_are_their_owners(
+    http: httpx2.AsyncClient, key: dict[str, str], other_key: dict[str, str]
+) -> None:
+    private = {**BODY, "manycast": {"visibility": "private"}}
+    mine = (await http.post("/v1/streams", json=private, headers=key)).json()["id"]
+    for _ in range(3):
+        await http.post("/v1/streams", json=BODY, headers=other_key)
+    (run,) = (await http.get("/v1/streams?limit=1", headers=key)).json()["data"]
+    assert (run["id"], run["prompt"]) == (mine, "Why?")
+    await http.post("/v1/session", json={"secret": PASSWORD})
+    seen = (await http.get("/v1/streams")).json()["data"]
+    assert [run["prompt"] for run in seen] == ["Why?", "Why?", "Why?", ""]
+
+
 async def test_models_are_for_everyone_but_a_wrong_key_is_told(http: httpx2.AsyncClient, key: dict[str, str]) -> None:
     assert (await http.get("/v1/models")).status_code == 200
     assert (await http.get("/v1/models", headers=key)).status_code == 200
@@ -177,6 +191,17 @@ async def test_without_any_key_nobody_else_may(
         for path, body in STARTS:
             assert code(await http.post(path, json=body, headers=headers)) == (403, why)
     assert await queued(client) == 0
+
+
+async def test_a_published_gateway_does_not_take_for_near_what_another_proxy_has_passed_on(
+    broker: Broker, client: Client
+) -> None:
+    settings = {"MANYCAST_PUBLISHED_ON": "127.0.0.1", "MANYCAST_TRUSTED_PROXIES": "*"}
+    with closing(Gateway(broker.url, **settings)) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            for header in ("Forwarded", "X-Real-IP", "CF-Connecting-IP"):
+                refused = await http.post("/v1/streams", json=BODY, headers={header: "203.0.113.7"})
+                assert code(refused) == (403, "not_this_machine")
 
 
 async def test_a_gateway_that_is_published_elsewhere_does_not_take_its_proxy_for_this_machine(

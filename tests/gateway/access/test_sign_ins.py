@@ -83,6 +83,16 @@ async def test_what_is_no_secret_at_all_is_a_bad_request(http: httpx2.AsyncClien
     assert code(await http.post("/v1/session", content=b"{")) == (400, "invalid_json")
 
 
+async def test_attempts_are_counted_before_anything_of_them_is_read(http: httpx2.AsyncClient) -> None:
+    codes = [code(await http.post("/v1/session", content=b"{" * 100)) for _ in range(10)]
+    assert set(codes) == {(400, "invalid_json")}
+    assert code(await sign_in(http)) == (429, "rate_limit_exceeded")
+
+
+async def test_a_secret_is_no_longer_than_a_few_lines(http: httpx2.AsyncClient) -> None:
+    assert code(await http.post("/v1/session", content=b" " * 10_000)) == (413, "body_too_large")
+
+
 async def test_where_only_this_machine_may_start_runs_the_page_is_told_so(local_http: httpx2.AsyncClient) -> None:
     told = (await local_http.get("/v1/session")).json()
     assert (told["caller"], told["may_start"], told["sign_in"]) == (None, True, False)

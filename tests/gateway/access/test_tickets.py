@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import time
 from typing import Any
@@ -10,7 +11,8 @@ import httpx2
 import jwt
 import pytest
 
-from contract.connection import Client
+from contract.connection import Client, call_redis
+from contract.keys import StreamKeys
 from tests.gateway.access.conftest import BODY, PRIVATE, Door, bearer, code
 from tests.viewers import Response, read_events, until
 
@@ -177,6 +179,53 @@ async def test_a_revoked_ticket_stays_revoked_and_a_new_one_opens(
             assert code(await http.delete(tickets, headers=bearer(ticket))) == (403, "ticket_revoked")
     assert await may_watch(http, run, params={"ticket": control})
     assert await may_watch(http, run, params={"ticket": await ask_ticket(http, run, bearer(control))})
+
+
+async def test_a_cookie_is_good_no_longer_than_the_ticket_it_was_given_for(
+    http: httpx2.AsyncClient, key: dict[str, str]
+) -> None:
+    run = await start(http, key)
+    path = f"/v1/streams/{run['id']}"
+    short = await ask_ticket(http, run, key, expires_in_s=2)
+    kept = await http.post(f"{path}/cookie", headers=bearer(short))
+    cookie = kept.cookies["manycast_ticket"]
+    assert "max-age=1;" in kept.headers["set-cookie"].lower() or "max-age=2;" in kept.headers["set-cookie"].lower()
+    async with asyncio.timeout(10):
+        while (await http.get(path, params={"ticket": short})).status_code == 200:
+            pass
+    http.cookies.clear()
+    assert not await may_watch(http, run, headers={"Cookie": f"manycast_ticket={cookie}"})
+    assert not await may_watch(http, run, params={"ticket": cookie})
+    assert code(await http.post(f"{path}/cookie", headers=bearer(cookie))) == (403, "ticket_expired")
+
+
+async def test_whoever_missed_that_its_ticket_was_revoked_is_sent_away_all_the_same(
+    http: httpx2.AsyncClient, key: dict[str, str], door: Door, client: Client
+) -> None:
+    run = await start(http, key)
+    watched = Response()
+    url = f"{door.gateway.url}{run['urls']['events']}"
+    watching = asyncio.create_task(read_events(http, url, response=watched))
+    await until(lambda: bool(watched.states))
+    # As if the notice had been published while the gateway's subscription was cut.
+    await call_redis(client, "HINCRBY", StreamKeys.of(run["id"]).meta, "revoked", 1)
+    await call_redis(client, "CLIENT", "KILL", "TYPE", "pubsub")
+    async with asyncio.timeout(10):
+        await watching
+    assert not watched.logged
+
+
+async def test_whoever_comes_in_while_its_ticket_is_revoked_is_sent_away(
+    http: httpx2.AsyncClient, key: dict[str, str], door: Door
+) -> None:
+    for delay_ms in range(0, 24, 3):
+        run = await start(http, key)
+        coming = asyncio.create_task(read_events(http, f"{door.gateway.url}{run['urls']['events']}"))
+        await asyncio.sleep(delay_ms / 1000)  # somewhere between its check and its first event
+        await http.delete(f"/v1/streams/{run['id']}/tickets", headers=key)
+        async with asyncio.timeout(5):
+            with contextlib.suppress(AssertionError):  # it came too late, and was refused
+                await coming
 
 
 async def test_revoking_sends_away_who_watches_by_a_ticket_and_nobody_else(
