@@ -13,7 +13,7 @@ from tests.compose.stack import Stack, check_rights, docker, inspected
 from tests.compose.viewer import Viewer
 
 VIEWERS = 30
-REFUSED = 1500
+REFUSED = 800
 """As many as it takes to see a fault that hits one in two hundred."""
 INSTALLERS = """import shutil, subprocess, sys
 pythons, names = (sys.executable, sys._base_executable), ("pip", "ensurepip")
