@@ -41,6 +41,7 @@ def test_the_stacks_front_door_passes_on_every_call_there_is() -> None:
     (patterns,) = re.findall(r"@api path (.*)", (ROOT / "web" / "Caddyfile").read_text())
     calls = GatewayApp(Settings()).app.openapi()["paths"]
     assert len(calls) > 10
+    calls = [*calls, "/openapi.json"]
     assert [call for call in calls if not any(fnmatch(call, pattern) for pattern in patterns.split())] == []
 
 
