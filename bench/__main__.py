@@ -17,7 +17,7 @@ ROWS = (*WORKLOADS, *JOURNEYS)
 
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures what Manycast costs, beside others.")
-    parser.add_argument("row", nargs="*", help=f"of {', '.join(ROWS)}; all, if none is named")
+    parser.add_argument("row", nargs="*", help=f"of {', '.join(ROWS)}; all but the long ones, if none is named")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each, interleaved; the table has their medians")
     parser.add_argument("--only", default="", help="these servers in place of the usual ones, parted by commas")
     arguments = parser.parse_args()
@@ -30,7 +30,7 @@ def read_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = read_arguments()
-    rows = arguments.row or ROWS
+    rows = arguments.row or [name for name in ROWS if name not in WORKLOADS or not WORKLOADS[name].is_long]
     table = Table()
     try:
         with workbench() as directory:
