@@ -1,7 +1,7 @@
 """What logs say of ids."""
 
 from contract.discretion import abbreviate
-from contract.keys import is_stream_id
+from contract.stream_id import is_stream_id
 
 
 def test_an_id_in_a_log_is_recognised_by_its_beginning_and_is_none_itself() -> None:
