@@ -171,6 +171,7 @@ async def test_a_generator_is_held_back_while_too_much_waits_for_redis(
     desk: Desk, fragile_broker: Broker, fragile_client: Client, provider: Simulator
 ) -> None:
     tight = {"MANYCAST_UNSENT_LIMIT_BYTES": str(1 << 20), "MANYCAST_CHUNK_TIMEOUT_S": "0.5"}
+    tight["MANYCAST_ANSWER_LIMIT_BYTES"] = "0"  # it is 60 MB
     worker = Worker(fragile_broker.url, provider.url, **{**QUICK, **tight, "MANYCAST_LEASE_S": "60"})
     with closing_all(worker):
         await desk.run("demo-fast")

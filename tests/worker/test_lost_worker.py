@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from contract.connection import Client, blocking_client, call_redis
+from contract.discretion import abbreviate
 from contract.event import Event, Kind
 from contract.job_queue import Lease
 from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
@@ -33,9 +34,9 @@ class Pair:
 
     async def owner_of(self, stream_id: str) -> tuple[Worker, Worker]:
         """The one that runs it, and the other."""
-        await until(lambda: any(stream_id in part.output for part in self.parts))
+        await until(lambda: any(abbreviate(stream_id) in part.output for part in self.parts))
         one, other = self.parts
-        return (one, other) if stream_id in one.output else (other, one)
+        return (one, other) if abbreviate(stream_id) in one.output else (other, one)
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ async def test_a_frozen_worker_writes_nothing_more_and_stops_its_provider(
     await desk.events_until(stream_id, has_chunks(3))
     owner, other = await pair.owner_of(stream_id)
     owner.signal(signal.SIGSTOP)
-    await until(lambda: stream_id in other.output)
+    await until(lambda: abbreviate(stream_id) in other.output)
     owner.signal(signal.SIGCONT)
     await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
     await until(lambda: "epoch 1: left" in owner.output, lambda: owner.output)
@@ -144,7 +145,7 @@ async def test_a_worker_that_has_just_found_redis_waits_for_owners_to_renew(
         first = await desk.submit("demo-fast")
         await desk.finished(first)
         assert await desk.queue.renew("owner", [lease]) == [Answer.OK]
-        await until(lambda: stream_id in newcomer.output)
+        await until(lambda: abbreviate(stream_id) in newcomer.output)
     assert (await desk.meta(stream_id))["epoch"] == "2"
 
 
