@@ -38,7 +38,7 @@ KINDS = ("Script", "RecalcStyle", "Layout", "Task")
 OBSERVE = """() => {
   globalThis.tasks = [];
   new PerformanceObserver((list) => tasks.push(...list.getEntries().map((entry) => entry.duration)))
-    .observe({ type: "longtask", buffered: true });
+    .observe({ type: "longtask" });
 }"""
 
 
