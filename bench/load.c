@@ -570,12 +570,14 @@ int main(int count, char **words) {
         groups[g].cpu_after = cpu_of(g);
         groups[g].pss_after = pss_of(g);
     }
-    long counted = delivered;
+    long counted = delivered, counted_reads = reads;
     size_t counted_latencies = latency_count;
     if (ask.stalled) {
         let_go();
         wait_for(total, now() + 60 * NS);
     }
+    /* What comes after the last event is wrong, too. */
+    for (int64_t until = now() + SETTLE_NS; ask.events && now() < until && closed < total;) turn(20);
     bool correct = !wrong && (!ask.events || whole == total);
     /* Where events are missing the publisher may hang on a server that is gone: the process ends without it. */
     if (publishes && correct) pthread_join(publisher, NULL);
@@ -586,7 +588,7 @@ int main(int count, char **words) {
     printf("{\"correct\":%s,\"viewers\":%d,\"whole\":%d,\"delivered\":%ld,\"wrong\":%ld,\"notes\":%ld,\"closed\":%d,\"join_s\":%.3f,"
            "\"wall_s\":%.4f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"client_share\":%.2f,\"reads\":%ld,\"groups\":{",
         correct ? "true" : "false", total, whole, counted, wrong, notes, closed, join_s, wall_s, latency_ms(0.5), latency_ms(0.99),
-        latency_ms(1), (double)own / CLOCKS_PER_SEC / wall_s, reads);
+        latency_ms(1), (double)own / CLOCKS_PER_SEC / wall_s, counted_reads);
     for (int g = 0; g < group_count; g++)
         printf("%s\"%s\":{\"cpu_us\":%.1f,\"pss_before\":%ld,\"pss_joined\":%ld,\"pss_after\":%ld}", g ? "," : "", groups[g].name,
             (double)(groups[g].cpu_after - groups[g].cpu_before) / 1000, groups[g].pss_before, groups[g].pss_joined, groups[g].pss_after);
