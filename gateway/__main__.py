@@ -45,6 +45,8 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gateway.drain()
+        # What is asked from now on is answered, and is the last on its connection.
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         await super().shutdown(sockets)
 
 

@@ -27,6 +27,9 @@ from gateway.stalled import Stalled
 
 PARTING_S = 1.0
 """How long a client that was refused may take to read why: to close while it still sends would take that away."""
+LAST_CALL_S = 1.0
+"""How long a connection that has asked for nothing yet is kept when the server ends: a request may be on its way, and
+no client sends it again by itself where the connection was new."""
 
 
 class Phase(Enum):
@@ -125,6 +128,13 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._phase = Phase.ANSWER
         self._set_deadline(None)
+
+    def shutdown(self) -> None:
+        """The server ends. uvicorn takes a connection whose request is still to come for an idle one."""
+        if self._phase is Phase.HEAD and (self.cycle is None or self._unparsed_bytes):
+            self._set_deadline(LAST_CALL_S)
+        elif self._phase is not Phase.PARTING:
+            super().shutdown()
 
     # Who is too slow, or asks for too much
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import signal
 from collections.abc import Iterator
 
 import httpx2
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("emptied")
 CONNECTIONS = 20
 BODY_LIMIT_BYTES = 1 << 20
 OK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+READY = OK.replace(b"healthz", b"readyz")
 LAST = OK + b"Connection: close\r\n\r\n"
 ASK = b"POST /v1/streams HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = ASK + b"Transfer-Encoding: chunked\r\n"
@@ -297,3 +299,39 @@ async def test_a_viewer_that_sends_on_is_not_cut(broker: Broker, author: Author)
                 while line.received.count(b"event: ping") < 5:
                     line.read_more()
         assert "Traceback" not in gateway.output
+
+
+@pytest.fixture(params=["direct", "httptools"])
+def leaving(request: pytest.FixtureRequest, broker: Broker) -> Iterator[Gateway]:
+    """A gateway for one test, which ends it."""
+    gateway = Gateway(broker.url, MANYCAST_HTTP_PROTOCOL=request.param)
+    with closing_all(gateway):
+        yield gateway
+        assert gateway.wait() == 0
+        assert "Traceback" not in gateway.output
+        assert "ERROR" not in gateway.output
+
+
+def drain(gateway: Gateway, idle: RawLine) -> None:
+    """Ends the gateway; returns when it has begun to. `idle` is a connection that has had an answer."""
+    idle.send(OK + b"\r\n")
+    idle.read_until(b"}")
+    gateway.signal(signal.SIGTERM)
+    idle.read_to_end()
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /read"], ids=["nothing", "half a head"])
+def test_a_request_that_comes_while_the_gateway_is_told_to_stop_is_answered(leaving: Gateway, before: bytes) -> None:
+    with RawLine(leaving) as line, RawLine(leaving) as idle:
+        line.send(before)
+        drain(leaving, idle)
+        line.send((READY + b"\r\n").removeprefix(before))
+        line.read_to_end()
+    assert line.status == 503
+    assert b"connection: close" in line.received.lower()
+
+
+def test_a_connection_that_asks_for_nothing_does_not_hold_up_the_end(leaving: Gateway) -> None:
+    with RawLine(leaving) as line, RawLine(leaving) as idle:
+        drain(leaving, idle)
+        assert line.read_to_end() == b""
