@@ -35,6 +35,7 @@ CATALOGUE = {
         Model("demo", demos.play_text),
         Model("demo-fast", demos.play_text, pace=WITHOUT_PAUSES),
         Model("demo-long", demos.play_long_text),
+        Model("demo-echo", demos.play_echo),
         Model("demo-tools", tools.play_tools),
         Model("demo-reasoning", demos.play_reasoning),
         Model("demo-choices", demos.play_choices),

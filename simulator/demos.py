@@ -24,6 +24,11 @@ def play_long_text(request: ChatRequest) -> Script:
     return play_pieces(request, answer_pieces(request.prompt, knobs.seed, knobs.chunks or LONG_CHUNKS))
 
 
+def play_echo(request: ChatRequest) -> Script:
+    """The prompt itself, for those who want to see what becomes of a text of their own."""
+    return play_pieces(request, split(request.prompt))
+
+
 def play_pieces(request: ChatRequest, pieces: Iterator[str]) -> Script:
     """Text up to the request's `max_tokens`, which is what `finish_reason` then tells."""
     yield role()

@@ -10,7 +10,7 @@ import pytest
 from tests.clients.conftest import Stack
 
 MODELS = [
-    *("demo", "demo-fast", "demo-long", "demo-tools", "demo-reasoning", "demo-choices"),
+    *("demo", "demo-fast", "demo-long", "demo-echo", "demo-tools", "demo-reasoning", "demo-choices"),
     *("fault-surrogate", "fault-huge"),
 ]
 # What the provider draws anew for each answer.

@@ -1,43 +1,36 @@
 """The pages on the real stack, in a real browser: through Caddy, from whichever gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.compose.conftest import GATEWAYS, WORKERS
 from tests.compose.stack import Stack, docker
-from tests.web.conftest import browser, chromium, page  # noqa: F401 -- fixtures: found by their names
+from tests.web.conftest import browser, chromium, other, page  # noqa: F401 -- fixtures: found by their names
+from tests.web.on_a_stack import DRAWN, WRITING, OnAStack, ask
 from tests.web.visit import visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-WRITING = '.reply[data-state="streaming"] .text p'
-DRAWN = '.reply[data-state="ended"][aria-busy="false"]'
+
+@pytest.fixture
+def address(stack: Stack) -> str:
+    return stack.address()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def other(browser: Browser) -> AsyncIterator[Page]:  # noqa: F811
-    """A page in a browser of somebody else."""
-    context = await browser.new_context()
-    yield await context.new_page()
-    await context.close()
+class TestOnContainers(OnAStack):
+    """What holds on each kind of stack."""
 
 
 async def test_two_browsers_show_one_answer_through_a_reload_and_the_loss_of_every_gateway(
     stack: Stack,
+    address: str,
     page: Page,  # noqa: F811
-    other: Page,
+    other: Page,  # noqa: F811
 ) -> None:
-    await visit(page, stack.address())
-    await page.wait_for_selector("#model:not([hidden])")
-    await page.select_option("#model", "demo-long")
-    await page.fill("#question", "Who watches the gateways?")
-    await page.keyboard.press("Enter")
-    stream = await page.locator(".reply").get_attribute("data-stream")
-    await visit(other, f"{stack.address()}/watch#{stream}")
+    stream = await ask(page, address, "Who watches the gateways?", "demo-long")
+    await visit(other, f"{address}/watch#{stream}")
     await page.wait_for_selector(WRITING)
     await other.wait_for_selector(WRITING)
     await other.reload()

@@ -14,7 +14,7 @@ from simulator.catalogue import CATALOGUE
 from tests.simulator.process import body
 
 PROMPT = "How do I bake bread?"
-WORKING = ["demo", "demo-fast", "demo-long", "demo-tools", "demo-reasoning", "demo-choices", "fault-huge"]
+WORKING = ["demo", "demo-fast", "demo-long", "demo-echo", "demo-tools", "demo-reasoning", "demo-choices", "fault-huge"]
 
 
 async def stream(sdk: openai.AsyncOpenAI, model: str, **extra: Any) -> list[ChatCompletionChunk]:

@@ -67,6 +67,14 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
+async def other(browser: Browser) -> AsyncIterator[Page]:
+    """A page in a browser of somebody else."""
+    context = await browser.new_context()
+    yield await context.new_page()
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def peer() -> AsyncIterator[Peer]:
     async with serving(Peer()) as peer:
         yield peer

@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.web.door import refuse
+from tests.web.harm import HOSTILE, check_harmless
 from tests.web.peer import SIGNED_IN, Peer, sse
 from tests.web.visit import serious_violations, visit
 
@@ -16,16 +17,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures
 
 START = sse("start", {"stream": "s", "epoch": 1, "chunk": {"id": "c", "model": "m"}}, "1-1")
 HEAVIEST = 150_000  # bytes
-HOSTILE = """<script>window.pwned = 1</script><img src=x onerror="window.pwned = 1">
-[a](javascript:window.pwned=1) [b](data:text/html,<script>window.pwned=1</script>) [c](/v1/streams) [d](https://good.test/x)
-<javascript:window.pwned=1> ![picture](https://evil.test/x.png) ![picture](javascript:window.pwned=1)
-
-<iframe src="javascript:parent.pwned=1"></iframe> <b onclick="window.pwned=1">bold</b>
-
-```html
-<script>window.pwned = 1</script>
-```
-"""
 
 
 # The renderer keeps the last character back until it knows what follows: what is looked at in the middle ends a line.
@@ -65,14 +56,7 @@ async def test_markdown_that_means_harm_stays_harmless(page: Page, peer: Peer) -
     peer.tell(START + "".join(chunk(2 + i, content=c) for i, c in enumerate(HOSTILE)) + done("1-9999"))
     await ask(page, peer)
     await expect(page.locator(".cost")).to_be_visible()
-    assert await page.evaluate("window.pwned") is None
-    links = page.locator(".text a[href]")
-    assert await links.evaluate_all("links => links.map(link => link.href)") == [
-        "https://good.test/x",
-        "https://evil.test/x.png",
-    ]
-    assert await page.locator(".text :is(script, img, iframe, b)").count() == 0
-    await expect(page.locator(".text pre")).to_contain_text("<script>")
+    await check_harmless(page)
     assert [url for url in asked if urlparse(url).netloc not in peer.url] == []
 
 
