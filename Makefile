@@ -25,6 +25,7 @@ check: $(VENV)/.test ## lint, format and types, without changing a file
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo
 
 audit: $(VENV)/.test ## whether a pinned package has a known vulnerability (asks a service outside)
 	@$(PY) -m tests.house.audit

@@ -18,7 +18,7 @@ from contract.connection import command_client
 from contract.job_queue import JobQueue, Policy, Submission
 from contract.keys import StreamKeys
 from contract.scripts import load_script
-from manycast.broker import find_binary
+from manycast.local_stack.broker import find_binary
 
 STREAM = "manycast-bench-stream-%i"
 RETENTION_MS = 3_600_000

@@ -1,1 +1,4 @@
-"""Relays streams to viewers: HTTP in front, one Redis subscription per watched stream behind. Keeps no state."""
+"""The gateway relays runs to viewers as server-sent events. It keeps no state: any gateway can serve any viewer.
+
+Packages import only packages to their right: routes > runs > fanout > dialects | access | server > http.
+"""

@@ -13,10 +13,10 @@ from typing import Any
 import uvicorn
 
 from gateway.app import Gateway
-from gateway.direct_protocol import DirectProtocol
-from gateway.guarded_protocol import GuardedProtocol
-from gateway.processes import Processes
-from gateway.request_bounds import Bounds
+from gateway.server.bounded_protocol import GuardedProtocol
+from gateway.server.bounds import Bounds
+from gateway.server.direct_protocol import DirectProtocol
+from gateway.server.processes import Processes
 from gateway.settings import MalformedSettingError, Settings, read_settings
 
 

@@ -13,29 +13,30 @@ from fastapi import FastAPI
 from contract.connection import command_client
 from contract.job_queue import JobQueue
 from contract.stream_log import StreamLog
-from gateway.access.entrance import open_entrance
-from gateway.access.sign_in_routes import sign_in_router
-from gateway.access.ticket_routes import ticket_router
-from gateway.ai_sdk_routes import Chats, ai_sdk_router
-from gateway.api_error import answer_errors
-from gateway.chat_completions_route import ChatCompletions, chat_completions_router
-from gateway.departures import Departures
-from gateway.document import document_api
-from gateway.edge import parse_origins, surround
-from gateway.events_route import events_router
-from gateway.hub import Hub, HubLimits
-from gateway.intake import Intake, IntakeLimits
-from gateway.json_response import JsonResponse
+from gateway.access.setup import open_entrance
+from gateway.fanout.hub import Hub, HubLimits
+from gateway.fanout.presence import Reception, Room
+from gateway.fanout.responses import choose_response
+from gateway.http.errors import answer_errors
+from gateway.http.json_response import JsonResponse
+from gateway.http.middleware import parse_origins, surround
 from gateway.metrics import Metrics
-from gateway.page import mount_page
-from gateway.reception import Reception, Room
-from gateway.respond import choose_response
-from gateway.run_list import RunList, run_list_router
-from gateway.service_routes import service_router
+from gateway.routes.ai_sdk import Chats, ai_sdk_router
+from gateway.routes.chat_completions import ChatCompletions, chat_completions_router
+from gateway.routes.events import events_router
+from gateway.routes.openapi import document_api
+from gateway.routes.run_list import run_list_router
+from gateway.routes.service import service_router
+from gateway.routes.session import sign_in_router
+from gateway.routes.start import start_router
+from gateway.routes.static_page import mount_page
+from gateway.routes.streams import streams_router
+from gateway.routes.tickets import ticket_router
+from gateway.runs.on_disconnect import Departures
+from gateway.runs.run_list import RunList
+from gateway.runs.submit import Intake, IntakeLimits
+from gateway.server.send_timeouts import Stalled
 from gateway.settings import Settings
-from gateway.stalled import Stalled
-from gateway.start_route import start_router
-from gateway.streams_routes import streams_router
 
 DAY_S = 86_400
 LAST_WORDS_S = 1.0
@@ -54,7 +55,7 @@ class Gateway:
         retention_ms = settings.retention_s * 1000
         client = self._client = command_client(settings.redis_url)
         log, queue = StreamLog(client, retention_ms), JobQueue(client, retention_ms)
-        door, rights = open_entrance(client, settings)
+        door, rights = open_entrance(client, settings.access)
         limits = HubLimits(
             tape_bytes=settings.tape_limit_bytes,
             linger_s=settings.linger_s,
@@ -88,7 +89,7 @@ class Gateway:
         intake_limits = IntakeLimits(
             settings.body_limit_bytes, settings.prompt_limit_chars, settings.queue_limit, ticket_s
         )
-        intake = Intake(client, queue, rights, runs=runs, metrics=metrics, limits=intake_limits)
+        intake = Intake(client, queue, rights, runs=runs, on_started=metrics.runs_started.inc, limits=intake_limits)
         departures = Departures(queue, settings.on_disconnect)
         self.app.include_router(start_router(client, door, rights, intake, settings.ticket_s))
         calls = ChatCompletions(door, intake, hub, log, reception, departures, respond, settings.head_wait_s)
@@ -98,10 +99,8 @@ class Gateway:
         self.app.include_router(run_list_router(door, runs))
         self.app.include_router(streams_router(client, rights, queue, log))
         self.app.include_router(service_router(client, door, reception, metrics))
-        self.app.include_router(sign_in_router(door, intake, settings.sign_in_s))
-        self.app.include_router(
-            ticket_router(client, door, rights, intake, usual_s=settings.ticket_s, control_s=ticket_s)
-        )
+        self.app.include_router(sign_in_router(door, settings.sign_in_s))
+        self.app.include_router(ticket_router(client, door, rights, usual_s=settings.ticket_s, control_s=ticket_s))
         if settings.web_dir is not None:
             mount_page(self.app, settings.web_dir)
         document_api(self.app)

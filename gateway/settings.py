@@ -7,9 +7,10 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.access.api_keys import parse_keys, read_keys
+from gateway.access.request_source import Proxies
+from gateway.access.setup import AccessOptions
 from gateway.access.signing import parse_secrets
-from gateway.access.visitor import Proxies
-from gateway.edge import parse_origins
+from gateway.http.middleware import parse_origins
 
 
 class Settings(BaseSettings):
@@ -57,6 +58,21 @@ class Settings(BaseSettings):
     send_buffer_bytes: int = Field(1 << 16, gt=0)
     retention_s: int = Field(86400, gt=0)
     log_level: str = "info"
+
+    @property
+    def access(self) -> AccessOptions:
+        """The settings that decide who may do what."""
+        return AccessOptions(
+            keys=self.keys,
+            keys_file=self.keys_file,
+            password=self.password,
+            signing_keys=self.signing_keys,
+            sign_in_s=self.sign_in_s,
+            trusted_proxies=self.trusted_proxies,
+            published_on=self.published_on,
+            trusts_user_header=self.user_header,
+            requests_per_minute=self.requests_per_minute,
+        )
 
     # Checked here, where a slip ends in one line; read again by the part that they are for.
 

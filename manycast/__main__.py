@@ -13,25 +13,25 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gateway.access.api_keys import make_key
-from manycast.address import MalformedAddressError, parse_address
-from manycast.ask import ask, watch
-from manycast.broker import BrokerError
 from manycast.chaos.command import foretell, wreak
+from manycast.chaos.environment import StageError
 from manycast.chaos.run import Terms
-from manycast.chaos.stage import StageError
 from manycast.client import Client
-from manycast.doctor import examine, look_at_broker, look_at_gateway, look_at_provider, look_at_python
-from manycast.errors import ManycastError, RefusedError, UnreachableError
-from manycast.follow import Exit
-from manycast.keeper import KeptDownError
-from manycast.key_file import KeyFileError, add_key
-from manycast.own_key import OwnKeyError, find_key
-from manycast.plan import Plan
-from manycast.port import PortError
-from manycast.screen import Screen
+from manycast.client.address import MalformedAddressError, parse_address
+from manycast.client.errors import ManycastError, RefusedError, UnreachableError
+from manycast.command.ask import ask, watch
+from manycast.command.doctor import examine, look_at_broker, look_at_gateway, look_at_provider, look_at_python
+from manycast.command.key_file import KeyFileError, add_key
+from manycast.command.own_key import OwnKeyError, find_key
+from manycast.command.terminal import Terminal
+from manycast.exit_status import Exit
+from manycast.local_stack.broker import BrokerError
+from manycast.local_stack.plan import Plan
+from manycast.local_stack.port import PortError
+from manycast.local_stack.screen import Screen
+from manycast.local_stack.stack import NotReadyError, run_stack
+from manycast.local_stack.supervisor import KeptDownError
 from manycast.settings import MalformedSettingError, Settings, read_settings
-from manycast.stack import NotReadyError, run_stack
-from manycast.terminal import Terminal
 
 app = typer.Typer(
     help="One completion, many viewers.",

@@ -1,4 +1,4 @@
-"""The house stands: floors, doors, circles, sizes, names, and papers that tell the truth.
+"""The project's own rules: who imports outside libraries, sizes, names, and docs that match the code.
 
 Each check is shown a small house with one fault as well, so that none of them passes because it looks at nothing.
 """
@@ -11,7 +11,7 @@ import pytest
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.keys import CONTROL
-from gateway.page import SECURITY_HEADERS
+from gateway.routes.static_page import SECURITY_HEADERS
 from tests.house import imports, papers, shape
 from tests.house.tree import ROOT, Tree, our_tree
 
@@ -27,19 +27,13 @@ class OneSetting(BaseSettings):
 
 
 CHECKS_AND_FAULTS: list[tuple[Callable[[Tree], list[str]], Tree]] = [
-    (imports.broken_floors, {"gateway/a.py": "from worker import b", "worker/b.py": ""}),
-    (imports.broken_floors, {"contract/a.py": "def f():\n    import gateway.b", "gateway/b.py": ""}),
-    (imports.broken_floors, {"simulator/a.py": "import contract"}),
-    (imports.broken_floors, {"worker/a.py": "from tests.broker import Broker"}),
     (imports.second_doors, {"worker/a.py": "import openai", "worker/b.py": "from openai import AsyncOpenAI"}),
     (imports.unnamed_dependencies, {"gateway/a.py": "import openai", "gateway/requirements.txt": "fastapi==1\n"}),
     (imports.unnamed_dependencies, {"contract/a.py": "import redis", "gateway/requirements.txt": "redis==1\n"}),
-    (imports.circles, {"gateway/a.py": "from gateway import b", "gateway/b.py": "from .a import c"}),
-    (shape.long_modules, {"web/page.js": "\n" * 251}),
     (shape.long_functions, {"worker/a.py": "def f():\n" + "    pass\n" * 60}),
     (shape.unused_words, {"gateway/http_utils.py": ""}),
     (shape.unused_words, {"gateway/a.py": "class StreamManager: ..."}),
-    (shape.scattered_environment, {"gateway/hub.py": "import os\nx = os.environ['X']"}),
+    (shape.scattered_environment, {"gateway/fanout/hub.py": "import os\nx = os.environ['X']"}),
     (shape.whole_ids_in_logs, {"worker/a.py": "logger.info('run %s', self.job.stream_id)"}),
     (shape.whole_ids_in_logs, {"worker/a.py": "Outage(logger, f'run {stream_id}: {abbreviate(text)}')"}),
     (shape.headless_lua, {"contract/lua/a.lua": "-- a: does\n-- KEYS: 1\n-- ARGV: 1\n-- Returns: 1\n-- Cost: O(1)\n"}),

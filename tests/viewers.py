@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from contract.event import Kind, merge_chunk
-from manycast.sse import Frame, FrameReader
+from manycast.client.sse import Frame, FrameReader
 
 DEADLINE_S = 20.0
 

@@ -8,8 +8,8 @@ import uvloop
 
 from worker.app import host_prefix, run_worker
 from worker.health import is_announced
+from worker.providers.source import SourceNotFoundError, load_source
 from worker.settings import MalformedSettingError, read_settings
-from worker.source import SourceNotFoundError, load_source
 
 
 def main() -> None:

@@ -15,16 +15,16 @@ from contract.job_queue import Job, JobQueue
 from contract.keys import CONTROL
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
-from worker.announcer import Announcer
-from worker.contact import Contact
-from worker.doorbell import Doorbell
-from worker.generation import Generation, Terms
-from worker.job_reader import JobReader
-from worker.lease_keeper import LeaseKeeper
-from worker.publisher import Publisher
+from worker.generations.generation import Generation, Terms
+from worker.generations.pool import Workshop
+from worker.generations.publisher import Publisher
+from worker.jobs.connectivity import Contact
+from worker.jobs.control_listener import Doorbell
+from worker.jobs.heartbeat import LeaseKeeper
+from worker.jobs.job_reader import JobReader
+from worker.jobs.registration import Announcer
+from worker.providers.source import Source
 from worker.settings import Settings
-from worker.source import Source
-from worker.workshop import Workshop
 
 logger = logging.getLogger(__name__)
 

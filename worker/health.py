@@ -4,7 +4,7 @@ import asyncio
 
 from contract.connection import command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.roster import read_workers
+from contract.worker_registry import read_workers
 
 TIMEOUT_S = 4.0
 

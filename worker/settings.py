@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL")
 
     default_model: str = "gpt-4o-mini"
-    generator: str = "worker.openai_source:open_source"
+    generator: str = "worker.providers.openai_source:open_source"
     worker_streams: int = Field(100, ge=1)
 
     lease_s: float = Field(10.0, gt=0)

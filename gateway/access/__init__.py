@@ -1,1 +1,4 @@
-"""Who may start a run, watch it, and stop it. docs/protocol.md, section 11, is the source."""
+"""Authentication and authorisation: who may start a run, watch it, and stop it.
+
+May import http only. docs/protocol.md, section 11, specifies it.
+"""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from contract.allowance import Taken
+from contract.rate_limit import Taken
 from gateway.access.api_keys import ApiKey
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from contract.run_record import RunRecord
 from gateway.access.signing import ExpiredError, ForgedError, Signing
-from gateway.api_error import ApiError
+from gateway.http.errors import ApiError
 
 AUDIENCE = "manycast.ticket"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from manycast.chaos.report import details, table
 from manycast.chaos.run import Terms, run_chaos
 from manycast.chaos.schedule import plan_faults
-from manycast.follow import Exit
+from manycast.exit_status import Exit
 
 
 async def wreak(terms: Terms, environ: Mapping[str, str]) -> Exit:

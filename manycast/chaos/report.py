@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from contract.event import Kind as EventKind
-from manycast.chaos.judge import Finding, Wrong
+from manycast.chaos.checker import Finding, Wrong
+from manycast.chaos.evidence import StreamRecord
 from manycast.chaos.schedule import Kind
-from manycast.chaos.sighting import StreamRecord
 
 SHOWN_FINDINGS = 20
 

@@ -6,16 +6,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from manycast.chaos.judge import Finding, Wrong, judge_leftovers, judge_stream
-from manycast.chaos.ledger import Ledger
-from manycast.chaos.play import Play
+from manycast.chaos.checker import Finding, Wrong, judge_leftovers, judge_stream
+from manycast.chaos.environment import Stage, standing
+from manycast.chaos.evidence import StreamRecord
+from manycast.chaos.fault_injector import Saboteur
+from manycast.chaos.one_stream import Play
+from manycast.chaos.redis_state import Ledger
 from manycast.chaos.report import Tally
-from manycast.chaos.saboteur import Saboteur
 from manycast.chaos.schedule import plan_faults
-from manycast.chaos.sighting import StreamRecord
-from manycast.chaos.stage import Stage, standing
-from manycast.chaos.traffic import plan_stream
-from manycast.transport import Transport
+from manycast.chaos.workload import plan_stream
+from manycast.client.transport import Transport
 
 SETTLE_LIMIT_S = 90.0
 LOOK_UP_LIMIT_S = 30.0

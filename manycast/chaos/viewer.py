@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from contract.position import START, MalformedPositionError, Position
-from manycast.chaos.sighting import Sighting
-from manycast.chaos.traffic import ViewerPlan
-from manycast.chaos.wire import MalformedResponseError, ResponseReader
-from manycast.sse import Frame, FrameReader
+from manycast.chaos.evidence import Sighting
+from manycast.chaos.http_response import MalformedResponseError, ResponseReader
+from manycast.chaos.workload import ViewerPlan
+from manycast.client.sse import Frame, FrameReader
 
 PIECE_BYTES = 1 << 16
 SLOW_PIECE_BYTES = 2_000

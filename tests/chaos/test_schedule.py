@@ -3,7 +3,7 @@
 from collections import Counter
 
 from manycast.chaos.schedule import LENGTHS_S, Kind, plan_faults
-from manycast.chaos.traffic import MODELS, plan_stream
+from manycast.chaos.workload import MODELS, plan_stream
 
 
 def test_the_same_seed_plans_the_same_and_another_seed_does_not() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from contract.discretion import abbreviate
+from contract.log_redaction import abbreviate
 from tests.compose.conftest import GATEWAYS, WORKERS
 from tests.compose.stack import Stack, docker
 from tests.compose.viewer import Viewer

@@ -7,7 +7,7 @@ import time
 import httpx2
 import pytest
 
-from gateway.access.visitor import is_loopback
+from gateway.access.request_source import is_loopback
 from tests.compose.conftest import GATEWAYS, WORKERS
 from tests.compose.stack import Stack, check_rights, docker, inspected
 from tests.compose.viewer import Viewer

@@ -10,9 +10,9 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Status
 from contract.job_queue import Lease, Submitted, Verdict
 from contract.keys import JOBS, StreamKeys
-from contract.roster import Offer, announce, leave, read_roster
 from contract.scripts import Call, load_script, run_call, run_calls
 from contract.stream_log import Answer, Batch, Ending, Written
+from contract.worker_registry import Offer, announce, leave, read_roster
 from tests.broker import Broker
 from tests.contract.place import MOST_WAITING, Place, chunk_lines, done_line, frozen
 

@@ -9,7 +9,7 @@ from contract.connection import Client
 from contract.event import Status, encode_json, entry_line
 from contract.job_queue import Claim, Job, JobQueue, Verdict
 from contract.stream_log import Answer, Batch, Ending, StreamLog
-from tests.gateway.recording import Entry
+from tests.gateway.fanout.recording import Entry
 
 LIFETIME_MS = 600_000
 DEADLINE_S = 10.0

@@ -1,18 +1,12 @@
-"""Who may import what: floors, doors and circles. Pure: from a tree to a list of breaches."""
+"""Which modules may import an outside library. `lint-imports` checks imports between our own packages (pyproject.toml).
+
+Pure: from a tree to a list of breaches.
+"""
 
 import sys
 from collections import defaultdict
-from graphlib import CycleError, TopologicalSorter
 
-from tests.house.tree import PACKAGES, Tree, imported_names, module_name, python_files
-
-STANDS_ON = {
-    "contract": set(),
-    "gateway": {"contract"},
-    "worker": {"contract"},
-    "simulator": set(),
-    "manycast": {"contract", "gateway", "worker", "simulator"},
-}
+from tests.house.tree import PACKAGES, Tree, imported_names, python_files
 
 # A library with more than one door in a package, and why that is right.
 WIDE_DOORS = {
@@ -29,20 +23,6 @@ IMPORTED_AS = {
     "pyjwt": "jwt",
     "sse-starlette": "sse_starlette",
 }
-
-
-def broken_floors(tree: Tree) -> list[str]:
-    """A package imports one that it does not stand on."""
-    breaches = []
-    for path, module in python_files(tree):
-        floor = path.split("/")[0]
-        for name in imported_names(path, module):
-            target = name.split(".")[0]
-            if target in PACKAGES and target not in STANDS_ON[floor] | {floor}:
-                breaches.append(f"{path} imports {name}: {floor} does not stand on {target}")
-            if target == "tests":
-                breaches.append(f"{path} imports {name}: nothing stands on the tests")
-    return breaches
 
 
 def doors(tree: Tree) -> dict[tuple[str, str], list[str]]:
@@ -76,26 +56,6 @@ def unnamed_dependencies(tree: Tree) -> list[str]:
         for owner in (("gateway", "worker") if package == "contract" else (package,))
         if library not in _direct_dependencies(tree, owner)
     ]
-
-
-def circles(tree: Tree) -> list[str]:
-    """Modules that import each other, over however many corners."""
-    modules = {module_name(path) for path, _ in python_files(tree)}
-    graph = {}
-    for path, module in python_files(tree):
-        targets = {_module_of(name, modules) for name in imported_names(path, module)}
-        graph[module_name(path)] = targets - {module_name(path), None}
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        return [" -> ".join(error.args[1])]
-    return []
-
-
-def _module_of(name: str, modules: set[str]) -> str | None:
-    while name and name not in modules:
-        name = name.rpartition(".")[0]
-    return name or None
 
 
 def _direct_dependencies(tree: Tree, package: str) -> set[str]:

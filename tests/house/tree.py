@@ -35,7 +35,7 @@ def python_files(tree: Tree, packages: tuple[str, ...] = PACKAGES) -> Iterator[t
 
 
 def module_name(path: str) -> str:
-    """`gateway/hub.py` -> `gateway.hub`, `gateway/__init__.py` -> `gateway`."""
+    """`gateway/fanout/hub.py` -> `gateway.fanout.hub`, `gateway/__init__.py` -> `gateway`."""
     parts = PurePosixPath(path).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

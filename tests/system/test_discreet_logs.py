@@ -2,7 +2,7 @@
 
 import httpx2
 
-from contract.discretion import abbreviate
+from contract.log_redaction import abbreviate
 from tests.system.conftest import Stack, start_stream
 from tests.viewers import read_events, until
 

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from gateway.page import mount_page
+from gateway.routes.static_page import mount_page
 from tests.web.peer import Peer
 
 CHROMIUM = Path("/usr/bin/chromium")

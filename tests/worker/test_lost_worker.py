@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from contract.connection import Client, blocking_client, call_redis
-from contract.discretion import abbreviate
 from contract.event import Event, Kind
 from contract.job_queue import Lease
 from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
+from contract.log_redaction import abbreviate
 from contract.stream_log import Answer
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all

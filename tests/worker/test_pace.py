@@ -1,6 +1,6 @@
 """The pace of a run: chunks in each second."""
 
-from worker.pace import LONGEST_S, Pace
+from worker.generations.pace import LONGEST_S, Pace
 
 
 def test_seconds_count_from_the_first_chunk_and_quiet_ones_are_there() -> None:

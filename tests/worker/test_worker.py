@@ -4,9 +4,9 @@ import asyncio
 import signal
 
 from contract.connection import Client, call_redis
-from contract.discretion import abbreviate
 from contract.event import Kind
 from contract.keys import StreamKeys
+from contract.log_redaction import abbreviate
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.stage import Desk, chunks, counts, done, has_chunks, text, until

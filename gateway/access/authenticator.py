@@ -1,0 +1,152 @@
+"""Who may start a run, and how often. docs/protocol.md, section 11, is the source."""
+
+import math
+from dataclasses import dataclass, replace
+
+from fastapi import Request
+
+from contract.connection import Client
+from contract.rate_limit import Allowance, take_token
+from gateway.access.api_keys import ApiKey, KeyRing
+from gateway.access.caller import Caller, tell_allowance
+from gateway.access.request_source import SAFE_METHODS, Proxies, Visitor, is_loopback, look_at
+from gateway.access.sessions import COOKIE, SignedIn, SignIns
+from gateway.access.tickets import is_ticket
+from gateway.http.errors import ApiError
+
+SIGN_INS_PER_MINUTE = 10
+ONLY_HERE = "Only this machine can start runs: no API key is set up."
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """How the door is set up. `published_on`: the address under which callers reach this gateway, where that is not the
+    one it listens on; `per_minute`: what one address may ask for, where no key says otherwise (0: any number)."""
+
+    proxies: Proxies
+    published_on: str
+    trusts_user_header: bool
+    per_minute: int
+
+
+class Doorkeeper:
+    """Lets in and refuses. It keeps nothing: every gateway decides alike."""
+
+    def __init__(self, client: Client, keys: KeyRing, sign_ins: SignIns, house: House) -> None:
+        self._client = client
+        self._keys = keys
+        self._sign_ins = sign_ins
+        self._house = house
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no way in is set up, so that being on this machine is the one there is."""
+        return not (self._keys or self._sign_ins.has_password or self._house.trusts_user_header)
+
+    def look_at(self, request: Request) -> Visitor:
+        return look_at(request, self._house.proxies)
+
+    def check_page(self, request: Request) -> None:
+        """No other site may use what a browser adds to requests by itself. Raises: ApiError 403."""
+        if request.method not in SAFE_METHODS and not self.look_at(request).is_own_page:
+            raise ApiError(403, "cross_site", "A page of another site may not do this.", type_="permission_error")
+
+    async def let_in(self, request: Request) -> Caller:
+        """The caller, with one request taken off what it may.
+
+        Raises: ApiError 401, 403, 429, BrokerUnavailableError, BrokerRefusedError.
+        """
+        visitor = self.look_at(request)
+        try:
+            caller = await self.recognise(request)
+        except ApiError:
+            await self._spend(Allowance(f"refused:{visitor.neighbourhood}", self._house.per_minute))
+            raise
+        if caller.key is not None:
+            headers = await self._spend(Allowance(caller.name, caller.key.requests_per_minute))
+        elif self.is_local:
+            headers = {}
+        else:
+            headers = await self._spend(Allowance(f"address:{visitor.neighbourhood}", self._house.per_minute))
+        return replace(caller, headers=headers)
+
+    async def recognise(self, request: Request) -> Caller:
+        """The caller. Raises: ApiError 401, 403, BrokerUnavailableError, BrokerRefusedError."""
+        key = self.find_key(request)
+        if key is not None:
+            return Caller(f"key:{key.name}", key)
+        visitor = self.look_at(request)
+        caller = self._recognise_place(visitor) if self.is_local else await self._recognise_person(request, visitor)
+        self.check_page(request)
+        return caller
+
+    def find_key(self, request: Request) -> ApiKey | None:
+        """The key that the request comes with; None where it has none, or none is set up. Raises: ApiError 401."""
+        bearer = bearer_of(request)
+        if not self._keys or bearer is None or is_ticket(bearer):
+            return None
+        key = self._keys.find(bearer)
+        if key is None:
+            raise ApiError(401, "invalid_api_key", "This API key is none of ours, or was withdrawn.")
+        return key
+
+    def _recognise_place(self, visitor: Visitor) -> Caller:
+        if self._house.published_on:
+            is_here = is_loopback(self._house.published_on) and not visitor.is_passed_on
+        else:
+            is_here = visitor.is_near
+        if is_here and visitor.names_this_machine:
+            return Caller("", sees_all=True, is_operator=not visitor.is_browser)
+        text = f"{ONLY_HERE} How to let others in: docs/operations.md."
+        raise ApiError(403, "not_this_machine", text, type_="permission_error")
+
+    async def _recognise_person(self, request: Request, visitor: Visitor) -> Caller:
+        cookie = request.cookies.get(COOKIE)
+        owner = await self._sign_ins.find(cookie) if cookie else None
+        if owner is not None:
+            return _caller_of(owner)
+        if self._house.trusts_user_header and visitor.user:
+            return Caller(f"user:{visitor.user}")
+        headers = {"WWW-Authenticate": "Bearer"}
+        raise ApiError(401, "missing_api_key", "To start runs here, send an API key or sign in.", headers=headers)
+
+    async def let_try(self, request: Request) -> None:
+        """Whether one more secret may be tried: a password can be guessed, if anything can.
+
+        Raises: ApiError 403, 429, BrokerUnavailableError, BrokerRefusedError.
+        """
+        self.check_page(request)
+        await self._spend(Allowance(f"sign-in:{self.look_at(request).neighbourhood}", SIGN_INS_PER_MINUTE))
+
+    async def sign_in(self, secret: str) -> tuple[Caller, str]:
+        """The caller, and the cookie that makes it one. Raises: ApiError 401, BrokerUnavailableError."""
+        owner = self._sign_ins.recognise(secret)
+        if owner is None:
+            raise ApiError(401, "wrong_secret", "That is neither the password nor an API key.", param="secret")
+        return _caller_of(owner), await self._sign_ins.begin(owner)
+
+    @property
+    def takes_secrets(self) -> bool:
+        """Whether one can sign in here."""
+        return bool(self._keys) or self._sign_ins.has_password
+
+    async def _spend(self, allowance: Allowance) -> dict[str, str]:
+        if allowance.per_minute == 0:
+            return {}
+        taken = await take_token(self._client, allowance)
+        headers = tell_allowance(allowance.per_minute, taken)
+        if taken.granted:
+            return headers
+        headers["Retry-After"] = str(math.ceil(taken.next_ms / 1000))
+        text = f"No more than {allowance.per_minute} requests a minute. Nothing was started."
+        raise ApiError(429, "rate_limit_exceeded", text, type_="requests", headers=headers)
+
+
+def _caller_of(owner: SignedIn) -> Caller:
+    return Caller("person", sees_all=True) if owner.key is None else Caller(f"key:{owner.key.name}", owner.key)
+
+
+def bearer_of(request: Request) -> str | None:
+    """What stands in `Authorization: Bearer`, a key or a ticket."""
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" and credentials.strip() else None

@@ -1,0 +1,78 @@
+"""Who may watch a stream, and who may control it. docs/protocol.md, section 11, is the source."""
+
+from typing import NamedTuple
+
+from fastapi import Request
+
+from contract.connection import Client
+from contract.run_record import RunRecord, read_run
+from contract.stream_id import is_private
+from gateway.access.authenticator import Doorkeeper, bearer_of
+from gateway.access.tickets import Scope, Ticket, Tickets, is_ticket, ticket_missing
+from gateway.http.errors import ApiError
+from gateway.http.stream_urls import check_stream_id, no_such_stream
+
+COOKIE = "manycast_ticket"
+QUERY = "ticket"
+
+
+class Right(NamedTuple):
+    """To the stream of `record`, by `ticket`; None: its owner needs none."""
+
+    ticket: Ticket | None
+    record: RunRecord
+
+
+class Rights:
+    """Checks them at every call: a viewer that is let in stays, until its stream ends or its tickets are revoked."""
+
+    def __init__(self, client: Client, door: Doorkeeper, tickets: Tickets) -> None:
+        self._client = client
+        self._door = door
+        self._tickets = tickets
+        self.give = tickets.give
+
+    async def check_viewer(self, request: Request, stream_id: str) -> Right | None:
+        """None where anyone may watch who knows the id. Raises: ApiError 400, 403, 404, BrokerUnavailableError."""
+        if not is_private(check_stream_id(stream_id)):
+            return None
+        return await self._check(request, stream_id, Scope.VIEW, "Watching a private stream")
+
+    async def check_control(self, request: Request, stream_id: str) -> Right:
+        """Raises: ApiError 400, 403, 404, BrokerUnavailableError, BrokerRefusedError."""
+        return await self._check(request, check_stream_id(stream_id), Scope.CONTROL, "This")
+
+    async def check_ticket(self, request: Request, stream_id: str) -> Ticket:
+        """The ticket that comes with this request. Raises: as `check_control`."""
+        record = await self._find(check_stream_id(stream_id))
+        return await self._check_ticket(request, stream_id, Scope.VIEW, "This", record)
+
+    async def _check(self, request: Request, stream_id: str, scope: Scope, what: str) -> Right:
+        record = await self._find(stream_id)
+        if await self._is_owner(request, record.caller):
+            return Right(None, record)
+        return Right(await self._check_ticket(request, stream_id, scope, what, record), record)
+
+    async def _check_ticket(
+        self, request: Request, stream_id: str, scope: Scope, what: str, record: RunRecord
+    ) -> Ticket:
+        bearer = bearer_of(request)
+        text = bearer if bearer is not None and is_ticket(bearer) else request.query_params.get(QUERY)
+        if not text:
+            text = request.cookies.get(COOKIE)
+            if text is None:
+                raise ticket_missing(what)
+            self._door.check_page(request)
+        return await self._tickets.check(text, stream_id, scope, record)
+
+    async def _is_owner(self, request: Request, owner: str) -> bool:
+        try:
+            return (await self._door.recognise(request)).owns(owner)
+        except ApiError:
+            return False
+
+    async def _find(self, stream_id: str) -> RunRecord:
+        record = await read_run(self._client, stream_id)
+        if record is None:
+            raise no_such_stream(stream_id)
+        return record

@@ -1,0 +1,185 @@
+"""The UI message stream protocol, v1, of the AI SDK (npm `ai`): what `useChat` reads. Pure: no I/O.
+
+The first choice alone. A replay gives the same parts as the first telling, as their ids are counted and not drawn.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from contract.event import Kind, Status, encode_json
+from gateway.dialects.base import SSE_HEADERS
+from gateway.http.run_errors import STREAM_LOST
+
+DONE = b"data: [DONE]\n\n"
+FINISH_REASONS = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content-filter",
+    "tool_calls": "tool-calls",
+    "function_call": "tool-calls",
+}
+LOST = "The worker was lost in the middle of the answer, which begins again on another one."
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A call as far as its fragments have come."""
+
+    id: str
+    name: str = ""
+    arguments: str = ""
+    told: bool = False
+
+
+class UIDialect:
+    """Remembers which part is open and what each tool call has gathered.
+
+    `continues`: the answer goes on in the conversation's last entry, which is the assistant's, and keeps its id.
+    """
+
+    headers: Mapping[str, str] = {**SSE_HEADERS, "X-Vercel-AI-UI-Message-Stream": "v1"}
+    resumes = False
+
+    def __init__(self, *, continues: bool) -> None:
+        self.closed = False
+        self._continues = continues
+        self._said = False
+        self._open = ""
+        self._parts = 0
+        self._calls: dict[int, ToolCall] = {}
+        self._reason = "other"
+
+    def copy(self) -> Self:
+        twin = type(self)(continues=self._continues)
+        twin.closed, twin._said, twin._open, twin._parts = self.closed, self._said, self._open, self._parts
+        twin._calls = {index: replace(call) for index, call in self._calls.items()}
+        twin._reason = self._reason
+        return twin
+
+    def forget(self) -> None:
+        self._said, self._open, self._parts, self._calls, self._reason = False, "", 0, {}, "other"
+
+    def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - it has no positions
+        if self.closed:
+            return b""
+        value = json.loads(data)
+        match kind.decode():
+            case Kind.START:
+                self._said = True
+                return self._begin(value["stream"])
+            case Kind.CHUNK:
+                return b"".join(self._write_choice(choice) for choice in _choices(value))
+            case Kind.RESTART if self._said:
+                return self._fail(LOST)
+            case Kind.DONE:
+                return self._finish(value)
+        return b""
+
+    def _begin(self, stream_id: str) -> bytes:
+        start = {"type": "start"} if self._continues else {"type": "start", "messageId": stream_id}
+        return _part(start) + _part({"type": "start-step"})
+
+    def _write_choice(self, choice: Mapping[str, Any]) -> bytes:
+        delta = choice.get("delta")
+        written = b""
+        if isinstance(delta, dict):
+            # Two vendors' words for the same thing; some send both.
+            written += self._speak("reasoning", delta.get("reasoning_content") or delta.get("reasoning"))
+            written += self._speak("text", delta.get("content"))
+            written += self._speak("text", delta.get("refusal"))
+            calls = delta.get("tool_calls")
+            for fragment in calls if isinstance(calls, list) else ():
+                if isinstance(fragment, dict):
+                    written += self._gather(fragment)
+        if isinstance(reason := choice.get("finish_reason"), str):
+            self._reason = FINISH_REASONS.get(reason, "other")
+            written += self._close_part() + self._tell_calls()
+        return written
+
+    def _speak(self, kind: str, text: object) -> bytes:
+        if not isinstance(text, str) or not text:
+            return b""
+        written = b""
+        if self._open != kind:
+            written = self._close_part()
+            self._open = kind
+            self._parts += 1
+            written += _part({"type": f"{kind}-start", "id": str(self._parts)})
+        return written + _part({"type": f"{kind}-delta", "id": str(self._parts), "delta": text})
+
+    def _close_part(self) -> bytes:
+        kind, self._open = self._open, ""
+        return _part({"type": f"{kind}-end", "id": str(self._parts)}) if kind else b""
+
+    def _gather(self, fragment: Mapping[str, Any]) -> bytes:
+        index = fragment.get("index")
+        index = index if isinstance(index, int) else 0
+        function = fragment.get("function")
+        function = function if isinstance(function, dict) else {}
+        written = self._close_part()
+        call = self._calls.setdefault(index, ToolCall(str(fragment.get("id") or f"call-{index}")))
+        if not call.name and isinstance(function.get("name"), str):
+            call.name = function["name"]
+            written += _part({"type": "tool-input-start", "toolCallId": call.id, "toolName": call.name})
+        text = function.get("arguments")
+        if isinstance(text, str) and text:
+            call.arguments += text
+            written += _part({"type": "tool-input-delta", "toolCallId": call.id, "inputTextDelta": text})
+        return written
+
+    def _tell_calls(self) -> bytes:
+        written = b""
+        for call in self._calls.values():
+            if call.name and not call.told:
+                call.told = True
+                written += _part(_whole_call(call))
+        return written
+
+    def _finish(self, done: Mapping[str, Any]) -> bytes:
+        if done["status"] == Status.FAILED:
+            return self._fail(str(done["error"]["message"]))
+        self.closed = True
+        if done["status"] == Status.CANCELLED:
+            return self._close_part() + _part({"type": "abort"}) + DONE
+        told = self._close_part() + self._tell_calls()
+        return told + _part({"type": "finish-step"}) + _part({"type": "finish", "finishReason": self._reason}) + DONE
+
+    def _fail(self, text: str) -> bytes:
+        self.closed = True
+        return self._close_part() + _part({"type": "error", "errorText": text}) + DONE
+
+    def write_note(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - whatever the note says: the line is alive
+        return b": ping\n" if kind == b"ping" else b""
+
+    def write_retry(self, retry_ms: int) -> bytes:  # noqa: ARG002 - it comes back by another call
+        return b""
+
+    def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - a reader needs the sentence, not the code
+        return _part({"type": "error", "errorText": text}) + DONE
+
+    def write_lost(self) -> bytes:
+        return _part({"type": "error", "errorText": STREAM_LOST["message"]}) + DONE
+
+
+def _choices(chunk: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    choices = chunk.get("choices")
+    found = choices if isinstance(choices, list) else []
+    return [choice for choice in found if isinstance(choice, dict) and choice.get("index", 0) == 0]
+
+
+def _whole_call(call: ToolCall) -> dict[str, Any]:
+    named = {"toolCallId": call.id, "toolName": call.name}
+    try:
+        given = json.loads(call.arguments or "{}")
+        # Python reads NaN and Infinity, which JSON does not have.
+        encode_json(given)
+    except (ValueError, RecursionError):
+        text = "The model's arguments are not JSON."
+        return {"type": "tool-input-error", **named, "input": call.arguments, "errorText": text}
+    return {"type": "tool-input-available", **named, "input": given}
+
+
+def _part(part: Mapping[str, Any]) -> bytes:
+    return b"data: %b\n\n" % encode_json(part)

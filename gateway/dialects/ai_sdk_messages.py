@@ -1,0 +1,134 @@
+"""A conversation as `useChat` sends it, put into the words of a chat-completions request. Pure: no I/O.
+
+Source: npm `ai`, `UIMessage` and its parts. What a model cannot be told (sources, data, reasoning) is left out.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.http.errors import ApiError
+
+Part = dict[str, Any]
+
+# Of the SDK's own fields; what else the body has is for the provider: model, temperature, tools...
+OURS = ("id", "messages", "trigger", "messageId")
+
+
+def to_chat_request(body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a chat-completions request. Raises: ApiError 400, with the field to blame."""
+    entries = body.get("messages")
+    if not isinstance(entries, list) or not entries:
+        raise _refuse("messages", "must be an array that is not empty")
+    told: list[dict[str, Any]] = []
+    for at, entry in enumerate(entries):
+        where = f"messages[{at}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("parts"), list):
+            raise _refuse(where, "must be an object with 'parts'")
+        parts = [part for part in entry["parts"] if isinstance(part, dict)]
+        told += _tell(entry.get("role"), parts, where)
+    return {**{name: value for name, value in body.items() if name not in OURS}, "messages": told, "stream": True}
+
+
+def continues(body: dict[str, Any]) -> bool:
+    """Whether the answer goes on where the assistant stopped, for the result of a tool."""
+    last = body["messages"][-1]
+    return bool(last.get("role") == "assistant")
+
+
+def _tell(role: object, parts: list[Part], where: str) -> Iterator[dict[str, Any]]:
+    match role:
+        case "system":
+            yield {"role": "system", "content": _text(parts)}
+        case "user":
+            yield {"role": "user", "content": _user_content(parts, where)}
+        case "assistant":
+            for step in _steps(parts):
+                yield from _tell_step(step)
+        case _:
+            raise _refuse(f"{where}.role", "must be system, user or assistant")
+
+
+def _text(parts: list[Part]) -> str:
+    return "".join(str(part.get("text", "")) for part in parts if part.get("type") == "text")
+
+
+def _user_content(parts: list[Part], where: str) -> str | list[Part]:
+    if not any(part.get("type") == "file" for part in parts):
+        return _text(parts)
+    content: list[Part] = []
+    for part in parts:
+        if part.get("type") == "text":
+            content.append({"type": "text", "text": part.get("text", "")})
+        elif part.get("type") == "file":
+            content.append(_file(part, where))
+    return content
+
+
+def _file(part: Part, where: str) -> Part:
+    url, media = str(part.get("url", "")), str(part.get("mediaType", ""))
+    data = url.partition(";base64,")[2]
+    if media.startswith("image/"):
+        return {"type": "image_url", "image_url": {"url": url}}
+    if data and media in {"audio/wav", "audio/mpeg", "audio/mp3"}:
+        form = "wav" if media == "audio/wav" else "mp3"
+        return {"type": "input_audio", "input_audio": {"data": data, "format": form}}
+    if data:
+        return {"type": "file", "file": {"filename": part.get("filename") or "file", "file_data": url}}
+    raise _refuse(where, f"has a file of type '{media[:64]}' that is neither an image nor given as data")
+
+
+def _steps(parts: list[Part]) -> list[list[Part]]:
+    """One request to the model each: its calls, then their results."""
+    steps: list[list[Part]] = [[]]
+    for part in parts:
+        if part.get("type") == "step-start":
+            steps.append([])
+        else:
+            steps[-1].append(part)
+    return steps
+
+
+def _tell_step(parts: list[Part]) -> Iterator[dict[str, Any]]:
+    # A call without a result would have the provider refuse the whole conversation.
+    results = [(part, result) for part in parts if (result := _result(part)) is not None]
+    calls = [
+        {
+            "id": part.get("toolCallId"),
+            "type": "function",
+            "function": {"name": _tool_name(part), "arguments": json.dumps(part.get("input", {}))},
+        }
+        for part, _ in results
+    ]
+    text = _text(parts)
+    if calls:
+        yield {"role": "assistant", "content": text or None, "tool_calls": calls}
+    elif text:
+        yield {"role": "assistant", "content": text}
+    for part, result in results:
+        yield {"role": "tool", "tool_call_id": part.get("toolCallId"), "content": result}
+
+
+def _tool_name(part: Part) -> str:
+    kind = str(part.get("type"))
+    return str(part.get("toolName")) if kind == "dynamic-tool" else kind.removeprefix("tool-")
+
+
+def _result(part: Part) -> str | None:
+    """What came of a call; None for what is no call, or has no result yet."""
+    kind = str(part.get("type"))
+    if not (kind.startswith("tool-") or kind == "dynamic-tool"):
+        return None
+    match part.get("state"):
+        case "output-available":
+            output = part.get("output")
+            return output if isinstance(output, str) else json.dumps(output)
+        case "output-error":
+            return str(part.get("errorText", "The tool failed."))
+        case "output-denied":
+            return "The user did not allow this call."
+    return None
+
+
+def _refuse(param: str, text: str) -> ApiError:
+    return ApiError(400, "invalid_value", f"'{param}' {text}.", param=param)

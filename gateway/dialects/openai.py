@@ -1,0 +1,92 @@
+"""The OpenAI dialect: the provider's stream again, for anything that speaks to OpenAI. Pure: no I/O.
+
+`data:` lines only. An id, an event name, a reconnect time or an event without data breaks one official SDK or another,
+so a keep-alive is a comment with one newline: it belongs to whatever comes next.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+from contract.errors import SERVER_ERROR, Code, RunError
+from contract.event import Chunk, Kind, Status, encode_json, merge_chunk
+from gateway.dialects.base import SSE_HEADERS
+from gateway.http.run_errors import CANCELLED, STREAM_LOST, error_body
+
+DONE = b"data: [DONE]\n\n"
+
+
+class OpenAIDialect:
+    """Remembers the fields that all chunks of this epoch share, and whether anything has been said.
+
+    What was said cannot be taken back here: a restart after that is the end, `closed`, with an error.
+    """
+
+    headers = SSE_HEADERS
+    resumes = False
+
+    def __init__(self, *, with_usage: bool) -> None:
+        self.closed = False
+        self.error: Mapping[str, Any] | None = None
+        self.said = False
+        self._with_usage = with_usage
+        self._shared: Chunk = {}
+
+    def copy(self) -> Self:
+        twin = type(self)(with_usage=self._with_usage)
+        twin.closed, twin.error, twin.said, twin._shared = self.closed, self.error, self.said, self._shared
+        return twin
+
+    def forget(self) -> None:
+        self.said = False
+
+    def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - OpenAI has no positions
+        if self.closed:
+            return b""
+        value = json.loads(data)
+        match kind.decode():
+            case Kind.START:
+                self._shared = value["chunk"]
+            case Kind.CHUNK:
+                return self._write_chunk(merge_chunk(self._shared, value))
+            case Kind.RESTART if self.said:
+                text = "The worker was lost in the middle of the answer, which begins again on another one."
+                return self._fail(RunError(Code.WORKER_LOST, text, SERVER_ERROR, retryable=True).as_json())
+            case Kind.DONE:
+                return self._finish(value)
+        return b""
+
+    def _write_chunk(self, chunk: Chunk) -> bytes:
+        if self._with_usage:
+            chunk.setdefault("usage", None)
+        elif chunk.get("choices") == [] and chunk.get("usage") is not None:
+            # The worker always asks for it; this client did not.
+            return b""
+        elif "usage" in chunk and chunk["usage"] is None:
+            del chunk["usage"]
+        self.said = True
+        return b"data: %b\n\n" % encode_json(chunk)
+
+    def _finish(self, done: dict[str, Any]) -> bytes:
+        if done["status"] == Status.COMPLETED:
+            self.closed = True
+            return DONE
+        return self._fail(CANCELLED if done["status"] == Status.CANCELLED else done["error"])
+
+    def _fail(self, error: Mapping[str, Any]) -> bytes:
+        self.closed = True
+        self.error = error
+        return b"data: %b\n\n" % encode_json(error_body(error))
+
+    def write_note(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - whatever the note says: the line is alive
+        return b": ping\n" if kind == b"ping" else b""
+
+    def write_retry(self, retry_ms: int) -> bytes:  # noqa: ARG002 - an SDK does not come back
+        return b""
+
+    def write_break(self, code: str, text: str) -> bytes:
+        error = RunError(code, text, SERVER_ERROR, retryable=True).as_json()
+        return b"data: %b\n\n" % encode_json(error_body(error))
+
+    def write_lost(self) -> bytes:
+        return self._fail(STREAM_LOST)

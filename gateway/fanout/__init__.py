@@ -1,0 +1,4 @@
+"""One Redis subscription per stream, relayed to any number of viewers.
+
+May import dialects, access, server and http. Start with `hub`, then `feed`.
+"""

@@ -1,0 +1,63 @@
+"""Old events, for viewers that are further behind than memory reaches: read from the log, page by page, and shared.
+
+A page lies between two checkpoints of its feed, so viewers that crawl through a long stream meet at the same pages.
+"""
+
+import asyncio
+from collections import OrderedDict
+
+from contract.event import MalformedEventError
+from contract.log_redaction import abbreviate
+from contract.stream_log import StreamLog
+from gateway.fanout.feed import Feed
+from gateway.fanout.replay_buffer import Slice
+
+PAGES_KEPT = 16
+
+
+class Pages:
+    """The pages read last. One read of Redis serves everyone who asks for the same page meanwhile."""
+
+    def __init__(self, log: StreamLog) -> None:
+        self._log = log
+        self._kept: OrderedDict[tuple[Feed, int, int], asyncio.Task[list[bytes]]] = OrderedDict()
+
+    async def read(self, feed: Feed, index: int) -> Slice:
+        """The events from `index` to the end of its page.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
+        """
+        place, until, _ = feed.page_around(index)
+        # The page at the end grows: what was read of it before is too little for a viewer that is further.
+        key = (feed, place, until)
+        read = self._kept.get(key)
+        if read is None:
+            read = self._kept[key] = asyncio.create_task(self._read(feed, index))
+            read.add_done_callback(lambda done: self._settle(key, done))
+            if len(self._kept) > PAGES_KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        # A viewer that leaves must not take the page from the others who wait for it.
+        written = await asyncio.shield(read)
+        return Slice(b"".join(written[index - place :]), place + len(written))
+
+    def _settle(self, key: tuple[Feed, int, int], read: asyncio.Task[list[bytes]]) -> None:
+        """Keeps no failure: whoever still waits is told, and whoever comes next asks anew."""
+        if (read.cancelled() or read.exception() is not None) and self._kept.get(key) is read:
+            del self._kept[key]
+
+    async def _read(self, feed: Feed, index: int) -> list[bytes]:
+        place, until, dialect = feed.page_around(index)
+        page = await self._log.read_page(feed.stream_id, feed.tape.position_before(place), until - place)
+        if len(page) < until - place:
+            feed.lose()
+            raise MalformedEventError(f"the log of {abbreviate(feed.stream_id)} lacks what it had")
+        feed.written += len(page)
+        write = dialect.write_event
+        return [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
+
+    def forget(self, feed: Feed) -> None:
+        """The feed is let go."""
+        for key in [key for key in self._kept if key[0] is feed]:
+            del self._kept[key]

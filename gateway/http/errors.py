@@ -1,0 +1,87 @@
+"""What a caller is told when a request is refused: OpenAI's error shape, with the right HTTP status."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from gateway.http.json_response import JsonResponse
+
+INVALID_REQUEST = "invalid_request_error"
+BROKER_RETRY_AFTER_S = 2
+FULL_RETRY_AFTER_S = 10
+GONE_STATUS = 499
+"""To a client that has gone. Nobody reads it; nginx writes it into its log."""
+
+
+class ApiError(Exception):
+    """Answers the request with `status` and OpenAI's `{"error":{message,type,param,code}}`."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        type_: str = INVALID_REQUEST,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": {"message": message, "type": type_, "param": param, "code": code}}
+        self.headers = headers
+
+
+def broker_unavailable(headers: Mapping[str, str] | None = None) -> ApiError:
+    """Redis is away or refuses, and trying again is right. `headers` are added to our own."""
+    message = "The broker cannot be reached just now."
+    headers = {"Retry-After": str(BROKER_RETRY_AFTER_S), **(headers or {})}
+    return ApiError(503, "broker_unavailable", message, type_="server_error", headers=headers)
+
+
+def too_many_viewers(headers: Mapping[str, str] | None = None) -> ApiError:
+    """There is no room; others leave in time, and another gateway may have some."""
+    headers = {"Retry-After": str(FULL_RETRY_AFTER_S), **(headers or {})}
+    return ApiError(503, "too_many_viewers", "Too many watch just now.", type_="server_error", headers=headers)
+
+
+def gateway_stopping(message: str, headers: Mapping[str, str] | None = None) -> ApiError:
+    """This process drains; another one takes over."""
+    headers = {"Retry-After": "1", **(headers or {})}
+    return ApiError(503, "gateway_stopping", message, type_="server_error", headers=headers)
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Has every refusal of `app` answered in OpenAI's shape, those of the framework too."""
+
+    @app.exception_handler(ApiError)
+    async def api_error(_: Request, error: Exception) -> JsonResponse:
+        assert isinstance(error, ApiError)
+        return JsonResponse(error.body, error.status, headers=error.headers)
+
+    @app.exception_handler(BrokerUnavailableError)
+    @app.exception_handler(BrokerRefusedError)
+    async def broker_error(request: Request, _: Exception) -> JsonResponse:
+        return await api_error(request, broker_unavailable())
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: Exception) -> JsonResponse:
+        assert isinstance(error, HTTPException)
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+        what = "Invalid URL" if error.status_code == 404 else error.detail
+        message = f"{what} ({request.method} {request.url.path})"
+        return await api_error(request, ApiError(error.status_code, code, message, headers=error.headers))
+
+    @app.exception_handler(RequestValidationError)
+    async def validation_error(request: Request, error: Exception) -> JsonResponse:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        return await api_error(request, ApiError(400, "invalid_value", first["msg"], param=str(first["loc"][-1])))
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, _: Exception) -> JsonResponse:
+        message = "The gateway met an error of its own. It has been logged."
+        return await api_error(request, ApiError(500, "internal_error", message, type_="server_error"))

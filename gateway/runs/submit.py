@@ -1,0 +1,127 @@
+"""How a run comes in, whatever the call: the body is read, and the job is queued once per idempotency key."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fastapi import Request
+
+from contract.connection import Client
+from contract.errors import BrokerUnavailableError
+from contract.job_queue import JobQueue, Submission, Submitted
+from contract.run_record import read_run
+from contract.stream_id import new_stream_id
+from gateway.access.caller import Caller
+from gateway.access.permissions import Rights
+from gateway.access.tickets import Scope, Ticket
+from gateway.http.body import read_body
+from gateway.http.errors import ApiError
+from gateway.runs.chat_request import ChatRequest, digest_idempotency_key
+from gateway.runs.run_list import RunList
+
+QUEUE_RETRY_AFTER_S = 5
+SUBMIT_PATIENCE_S = 2.0
+SUBMIT_AGAIN_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    """`prompt_chars`: how much text a model may be given to read. `waiting_runs`: how many may wait. `ticket_s`: how
+    long the right to stop a run is good, which goes with it."""
+
+    body_bytes: int
+    prompt_chars: int
+    waiting_runs: int
+    ticket_s: int
+
+
+class Admission(NamedTuple):
+    """The stream to watch; whether this request began it, or an earlier one with the same key; the right to stop it.
+
+    `headers` are the answer's, whatever it says.
+    """
+
+    stream_id: str
+    is_new: bool
+    has_key: bool
+    control: Ticket
+    headers: Mapping[str, str]
+
+
+class Intake:
+    """The only way to start a run. `runs` lists started runs, if the list is on; `on_started` counts them."""
+
+    def __init__(
+        self,
+        client: Client,
+        queue: JobQueue,
+        rights: Rights,
+        *,
+        runs: RunList | None,
+        on_started: Callable[[], None],
+        limits: IntakeLimits,
+    ) -> None:
+        self._client = client
+        self._queue = queue
+        self._rights = rights
+        self._runs = runs
+        self._on_started = on_started
+        self._limits = limits
+
+    async def read(self, request: Request) -> bytes:
+        """The body of a request that starts a run. Raises: ApiError 413, 499."""
+        return await read_body(request, self._limits.body_bytes)
+
+    async def submit(self, caller: Caller, chat: ChatRequest, key: str | None) -> Admission:
+        """`key` is the caller's Idempotency-Key. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
+        if not caller.may_use(chat.model):
+            what = f"'{chat.model[:128]}'" if chat.model else "nobody named"
+            text = f"This key may not use the model {what}."
+            raise ApiError(403, "model_not_allowed", text, type_="permission_error", param="model")
+        if chat.prompt_chars > self._limits.prompt_chars:
+            # The code that clients know: they shorten the conversation, and ask again.
+            most = self._limits.prompt_chars
+            text = f"The texts in 'messages' have {chat.prompt_chars} characters; {most} are allowed here."
+            raise ApiError(400, "context_length_exceeded", text, param="messages")
+        once = digest_idempotency_key(key, caller.name)
+        stream_id = new_stream_id(private=chat.private)
+        whose = (caller.name, caller.runs_at_once)
+        submission = Submission(stream_id, chat.request, chat.model, chat.policy, chat.digest, once, *whose)
+        answer, stream_id = await self._queue_run(submission)
+        if answer not in (Submitted.OK, Submitted.KNOWN):
+            raise _refuse(answer, caller)
+        is_new = answer is Submitted.OK
+        if is_new:
+            self._on_started()
+            if self._runs is not None:
+                await self._runs.note(stream_id, chat.request)
+        record = None if is_new else await read_run(self._client, stream_id)
+        revoked = record.revoked if record else 0
+        ticket = await self._rights.give(stream_id, Scope.CONTROL, lifetime_s=self._limits.ticket_s, revoked=revoked)
+        return Admission(stream_id, is_new, once is not None, ticket, caller.headers)
+
+    async def _queue_run(self, submission: Submission) -> tuple[Submitted, str]:
+        """Where Redis fails, nobody knows whether the run is queued. The same submission once more does no harm; the
+        client's own retry would be a second run."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + SUBMIT_PATIENCE_S
+        while True:
+            try:
+                return await self._queue.submit(submission, self._limits.waiting_runs)
+            except BrokerUnavailableError:
+                if clock() >= deadline:
+                    raise
+            await asyncio.sleep(SUBMIT_AGAIN_S)
+
+
+def _refuse(answer: Submitted, caller: Caller) -> ApiError:
+    if answer is Submitted.MISMATCH:
+        text = "This Idempotency-Key was used with another body."
+        return ApiError(422, "idempotency_mismatch", text, param="Idempotency-Key")
+    headers = {"Retry-After": str(QUEUE_RETRY_AFTER_S), **caller.headers}
+    if answer is Submitted.BUSY:
+        text = f"No more than {caller.runs_at_once} runs at once. Nothing was started."
+        return ApiError(429, "too_many_runs", text, type_="requests", headers=headers)
+    text = "Too many runs wait already. Nothing was started."
+    return ApiError(503, "queue_full", text, type_="server_error", headers=headers)

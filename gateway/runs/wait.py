@@ -1,0 +1,108 @@
+"""Waiting for a run on behalf of a client that may go away meanwhile. Not a viewer: nothing is sent here."""
+
+import asyncio
+from collections.abc import Callable
+
+from fastapi import Request
+
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from gateway.fanout.feed import Feed
+from gateway.fanout.hub import Hub
+from gateway.fanout.presence import Reception
+
+OPEN_AGAIN_S = 0.2
+
+
+class ClientGoneError(Exception):
+    """Nobody is left to answer."""
+
+
+class DismissedError(Exception):
+    """The gateway drains, and the run has not ended in time."""
+
+
+class Patience:
+    """For one request, whose body has been read. `async with`: it listens whether the client is still there, and
+    counts as one who watches."""
+
+    resumes = False
+
+    def __init__(self, request: Request, stream_id: str, hub: Hub, reception: Reception) -> None:
+        self.stream_id = stream_id
+        self._request = request
+        self._hub = hub
+        self._reception = reception
+        self._gone = False
+        self._dismissed = False
+        self._woken = asyncio.Event()
+
+    async def __aenter__(self) -> "Patience":
+        self._reception.arrive(self)
+        self._listening = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._reception.depart(self)
+        self._listening.cancel()
+        await asyncio.wait([self._listening])
+
+    async def _listen(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._woken.set()
+
+    def dismiss(self, retry_window_ms: int) -> None:  # noqa: ARG002 - the shape of a guest
+        """A guest's: see gateway.fanout.presence."""
+        self._dismissed = True
+        self._woken.set()
+
+    def wake(self) -> None:
+        """A watcher's: see gateway.fanout.subscribers."""
+        self._woken.set()
+
+    def on_note(self, kind: bytes, encoded: bytes) -> None:
+        """A watcher's. Nothing that anybody waits for."""
+
+    def on_revoked(self, count: int) -> None:
+        """A watcher's. Who asked for the run needs no ticket."""
+
+    async def open(self, dialect: str, within_s: float) -> Feed:
+        """The run has begun, so a moment without Redis is no reason to have the client begin another one.
+
+        Raises: ClientGoneError, DismissedError, NoSuchStreamError; after `within_s` BrokerUnavailableError,
+        BrokerRefusedError.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + within_s
+        while True:
+            try:
+                return await self._hub.open(self.stream_id, dialect)
+            except (BrokerUnavailableError, BrokerRefusedError):
+                if clock() >= deadline:
+                    raise
+            await asyncio.wait([self._listening], timeout=OPEN_AGAIN_S)
+            self._check()
+
+    async def wait(self, feed: Feed, enough: Callable[[], bool], within_s: float | None) -> bool:
+        """Until there is enough; False after `within_s`. Raises: ClientGoneError, DismissedError."""
+        feed.audience.join(self)
+        try:
+            async with asyncio.timeout(within_s):
+                while not enough():
+                    await self._woken.wait()
+                    self._woken.clear()
+                    self._check()
+        except TimeoutError:
+            return False
+        finally:
+            feed.audience.leave(self)
+            if not len(feed.audience):
+                self._hub.let_go_later(feed)
+        return True
+
+    def _check(self) -> None:
+        if self._gone:
+            raise ClientGoneError
+        if self._dismissed:
+            raise DismissedError

@@ -1,0 +1,46 @@
+"""What a request may take before it is whole, and what a client is told that takes more. Pure: no I/O."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from contract.event import encode_json
+from gateway.http.errors import ApiError
+
+URL_LIMIT_BYTES = 8 << 10
+HEAD_LIMIT_BYTES = 32 << 10
+HEADERS_LIMIT = 100
+TOO_SLOW = ApiError(408, "request_timeout", "The request did not arrive in time.")
+URL_TOO_LONG = ApiError(414, "url_too_long", f"The URL is longer than {URL_LIMIT_BYTES} bytes.")
+HEAD_TOO_LARGE = ApiError(
+    431,
+    "headers_too_large",
+    f"There are more than {HEADERS_LIMIT} headers, or they are larger than {HEAD_LIMIT_BYTES} bytes.",
+)
+MALFORMED = ApiError(400, "invalid_http", "This is not HTTP/1.1.")
+TOO_MANY_CONNECTIONS = ApiError(
+    503,
+    "too_many_connections",
+    "This gateway has as many connections as it takes.",
+    type_="server_error",
+    headers={"Retry-After": "5"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """`head_timeout_s`: from the connection, or the first byte after an answer, to a whole head. `body_timeout_s`: from
+    there to the whole body. `connections`: how many there may be."""
+
+    head_timeout_s: float
+    body_timeout_s: float
+    connections: int
+
+
+def write_refusal(refusal: ApiError) -> bytes:
+    """The whole answer as it goes over the line: no application has seen the request."""
+    content = encode_json(refusal.body)
+    lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}", "Content-Type: application/json"]
+    lines += [f"{name}: {value}" for name, value in (refusal.headers or {}).items()]
+    lines += ["Cache-Control: no-store", "X-Content-Type-Options: nosniff"]
+    lines += [f"Content-Length: {len(content)}", "Connection: close", "\r\n"]
+    return "\r\n".join(lines).encode() + content

@@ -1,0 +1,102 @@
+"""One stream from the request to the judgement: asked for, asked for again, cancelled, watched by all its viewers.
+
+Nothing here gives up by itself: what does not come to its end is stopped from outside, and judged as it stands.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from contract.position import START, Position
+from manycast.chaos.answer import read_whole
+from manycast.chaos.evidence import StreamRecord
+from manycast.chaos.redis_state import Ledger
+from manycast.chaos.viewer import Viewer
+from manycast.chaos.workload import StreamPlan
+from manycast.client.errors import ManycastError
+from manycast.client.transport import Transport
+
+ASK_AGAIN_S = 0.3
+MODELS_WITHOUT_ANSWER = frozenset({"fault-401", "fault-500"})
+"""Asked without a stream, they have nothing to compare with."""
+
+
+class Play:
+    """`record` holds what is known so far."""
+
+    def __init__(
+        self, plan: StreamPlan, seed: int, gateways: Sequence[Transport], provider: Transport, ledger: Ledger
+    ) -> None:
+        self.record = StreamRecord(plan.name, plan.model, may_be_cancelled=plan.may_be_cancelled)
+        self._plan = plan
+        self._seed = seed
+        self._gateways = gateways
+        self._provider = provider
+        self._ledger = ledger
+        self._chance = random.Random(f"play {seed} {plan.name}")  # noqa: S311 -- a plan, not a secret
+
+    async def run(self) -> None:
+        """Until the stream has ended and every viewer has seen it. Cancelled, it leaves the record as it stands."""
+        plan, record = self._plan, self.record
+        stream_id = await self._submit()
+        urls = [gateway.base_url for gateway in self._gateways]
+        viewers = [Viewer(each, self._seed, stream_id, urls) for each in plan.viewers]
+        record.sightings = [viewer.sighting for viewer in viewers]
+        async with asyncio.TaskGroup() as group:
+            for viewer in viewers:
+                group.create_task(viewer.watch(self._place_of_another(viewer)))
+            for delay_s in plan.repeats_s:
+                group.create_task(self._later(delay_s, self._submit))
+            if plan.cancel_after_s is not None:
+                group.create_task(self._later(plan.cancel_after_s, self._cancel))
+            group.create_task(self._ledger.until_ended(stream_id))
+
+    async def look_up(self) -> None:
+        """Completes the record with the log, and with the provider's own answer."""
+        record = self.record
+        if not record.ids:
+            return
+        record.status, record.log = await self._ledger.read(record.id)
+        if record.status == "completed" and record.model not in MODELS_WITHOUT_ANSWER:
+            record.answer = await self._ask_provider()
+
+    def _place_of_another(self, viewer: Viewer) -> Callable[[], Position]:
+        others = [each for each in self.record.sightings if each is not viewer.sighting]
+        return lambda: self._chance.choice(others).position if others else START
+
+    async def _later(self, delay_s: float, act: Callable[[], Any]) -> None:
+        await asyncio.sleep(delay_s)
+        await act()
+
+    async def _submit(self) -> str:
+        """Asks until it is answered, each time with the same key, at any gateway."""
+        content = json.dumps(self._plan.body).encode()
+        answer = await self._call("/v1/streams", content, {"Idempotency-Key": self._plan.key})
+        stream_id = str(answer["id"])
+        self._cancel_url = answer["urls"]["cancel"]
+        self.record.ids.add(stream_id)
+        return stream_id
+
+    async def _cancel(self) -> None:
+        answer = await self._call(self._cancel_url)
+        self.record.said.add(str(answer["status"]))
+
+    async def _call(self, path: str, content: bytes | None = None, headers: Any = None) -> dict[str, Any]:
+        while True:
+            try:
+                return await self._chance.choice(self._gateways).call("POST", path, content, headers)
+            except ManycastError:
+                await asyncio.sleep(ASK_AGAIN_S)
+
+    async def _ask_provider(self) -> list[str]:
+        """What it gives where it is asked for all at once. Those that refuse first are asked again."""
+        body = {name: value for name, value in self._plan.body.items() if name != "manycast"}
+        body["simulator"] = {**body["simulator"], "first_chunk_ms": 0, "chunks_per_s": 0}
+        content = json.dumps(body).encode()
+        while True:
+            try:
+                return read_whole(await self._provider.call("POST", "/v1/chat/completions", content))
+            except ManycastError:
+                await asyncio.sleep(ASK_AGAIN_S)

@@ -1,0 +1,174 @@
+"""What a viewer is told, as types, and how frames become that. Pure: no I/O, no clock.
+
+docs/protocol.md, sections 2 and 3, is the source of every rule here.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from contract.errors import RunError
+from contract.event import Status, merge_chunk
+from contract.position import Position
+from manycast.client.sse import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An epoch begins. `shared` is what its chunks have in common; each `Chunk` has it merged in already."""
+
+    position: Position
+    stream: str
+    epoch: int
+    shared: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One `chat.completion.chunk`, whole, as the provider sent it."""
+
+    position: Position
+    chunk: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The worker was lost: forget the text so far, the answer begins again."""
+
+    position: Position
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end; nothing follows. `position` is None where the log itself is gone. Times are milliseconds."""
+
+    position: Position | None
+    status: Status
+    finish_reason: str | None
+    usage: dict[str, Any] | None
+    error: RunError | None
+    timing: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The line is alive; `state` is queued, waiting, streaming, broker_unavailable or full (it comes back)."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Viewers:
+    """How many watch, over all gateways."""
+
+    viewers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The broker lost what this viewer saw: forget the text so far, the stream follows from its start."""
+
+    asked: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnecting:
+    """The client's own word, never the server's: the connection ended before `Done` and is made again.
+
+    `attempt` is 0 where the server ended the response in order, and counts failures in a row otherwise.
+    """
+
+    reason: str
+    delay_s: float
+    attempt: int
+
+
+Event = Start | Chunk | Restart | Done | Ping | Viewers | Gap | Reconnecting
+
+
+class MalformedFrameError(ValueError):
+    """A frame that no server of this protocol sends."""
+
+
+class EventReader:
+    """Turns the frames of one stream into events, over any number of connections.
+
+    `position` is that of the last event, the `Last-Event-ID` of the next connection; None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.position: Position | None = None
+        self._shared: dict[str, Any] = {}
+        self._shared_epoch = 0
+
+    def read(self, frame: Frame) -> Event | None:
+        """None for an event that is unknown, or that was had before.
+
+        Raises: MalformedFrameError; the position stays.
+        """
+        try:
+            position = None if frame.id is None else Position.parse(frame.id)
+            event = self._decode(frame.event, position, frame.data)
+        except MalformedFrameError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MalformedFrameError(f"event {frame.event!r} at {frame.id} cannot be read: {error!r}") from error
+        if isinstance(event, Gap):
+            # The positions begin again; a connection lost right now must not resume beyond the log.
+            self.position = None
+            return event
+        if position is None:
+            return event
+        if self.position is not None and position <= self.position:
+            return None
+        self.position = position
+        if isinstance(event, Start):
+            self._shared, self._shared_epoch = event.shared, position.epoch
+        return event
+
+    def _decode(self, name: str, position: Position | None, text: str) -> Event | None:  # noqa: PLR0911 -- a table
+        data: dict[str, Any] = json.loads(text)
+        match name:
+            case "chunk":
+                return self._merge(_required(position), data)
+            case "start":
+                return Start(_required(position), data["stream"], data["epoch"], data["chunk"])
+            case "restart":
+                return Restart(_required(position), data["epoch"], data["reason"])
+            case "done":
+                return _read_done(position, data)
+            case "ping":
+                return Ping(data["state"])
+            case "viewers":
+                return Viewers(data["viewers"])
+            case "gap":
+                return Gap(data["asked"], data["last"])
+        return None
+
+    def _merge(self, position: Position, difference: dict[str, Any]) -> Chunk:
+        if position.epoch != self._shared_epoch:
+            raise MalformedFrameError(f"chunk {position} came before the start of its epoch")
+        return Chunk(position, merge_chunk(self._shared, difference))
+
+
+def _required(position: Position | None) -> Position:
+    if position is None:
+        raise MalformedFrameError("an event of the log came without its position")
+    return position
+
+
+def _read_done(position: Position | None, data: Mapping[str, Any]) -> Done:
+    error = data.get("error")
+    known = {field.name for field in fields(RunError)}
+    return Done(
+        position=position,
+        status=Status(data["status"]),
+        finish_reason=data.get("finish_reason"),
+        usage=data.get("usage"),
+        error=RunError(**{name: value for name, value in error.items() if name in known}) if error else None,
+        timing=data.get("timing") or {},
+    )

@@ -1,0 +1,1 @@
+"""The commands of `manycast`: ask, watch, doctor, and API keys."""

@@ -1,0 +1,108 @@
+"""`ask` and `watch`: a run from a terminal, and the choice what becomes of it when the key to interrupt is pressed."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, TextIO
+
+from contract.position import START
+from manycast.client import Client
+from manycast.client.errors import ConnectionLostError, ManycastError
+from manycast.command.follow import SIMULATOR_OWNER, Follower
+from manycast.command.terminal import Terminal
+from manycast.exit_status import Exit
+
+STOP_WORDS = frozenset({"s", "stop", "y", "yes"})
+
+
+async def ask(
+    client: Client, body: Mapping[str, Any], terminal: Terminal, keyboard: TextIO, *, private: bool = False
+) -> Exit:
+    """Submits the run and follows it. The run does not end with this command, unless that is chosen.
+
+    Raises: what `Client.submit` and `Client.watch` raise; BrokenPipeError.
+    """
+    simulated = await _simulated_models(client)
+    stream = await client.submit(body, private=private)
+    terminal.note(f"watch it at {stream.page_url}")
+    with suppress(ManycastError):
+        if not (await client.readiness()).get("workers", 1):
+            terminal.note("no worker is alive: the question is kept, and answered as soon as one starts")
+    async with _interrupts() as interrupted:
+        ticket = stream.tickets.get("control") if private else None
+        following = asyncio.create_task(_follow(client, stream.id, ticket, Follower(terminal, simulated)))
+        pressed = asyncio.create_task(interrupted.wait())
+        await asyncio.wait([following, pressed], return_when=asyncio.FIRST_COMPLETED)
+        pressed.cancel()
+        if following.done():
+            return following.result()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        interrupted.clear()
+        terminal.end_line()
+        if await _wants_to_stop(terminal, keyboard, interrupted):
+            terminal.note(f"the run is {await client.cancel(stream)}")
+        else:
+            terminal.note(f"left running; go on with: manycast watch {stream.page_url}")
+        return Exit.INTERRUPTED
+
+
+async def watch(client: Client, stream_id: str, terminal: Terminal, *, ticket: str | None = None) -> Exit:
+    """Follows a run that somebody else has started, from its first word.
+
+    Raises: what `Client.watch` raises; BrokenPipeError.
+    """
+    try:
+        history_end = await client.last_position(stream_id, ticket=ticket)
+    except ConnectionLostError:
+        # The stream itself may be waited for; only what began in vain before is not left out then.
+        history_end = START
+    follower = Follower(terminal, await _simulated_models(client), history_end)
+    return await _follow(client, stream_id, ticket, follower)
+
+
+async def _follow(client: Client, stream_id: str, ticket: str | None, follower: Follower) -> Exit:
+    async with aclosing(client.watch(stream_id, ticket=ticket)) as events:
+        return await follower.follow(events)
+
+
+async def _simulated_models(client: Client) -> frozenset[str]:
+    """Empty where the server does not say: to name the simulator is a courtesy, not a condition."""
+    with suppress(ManycastError):
+        return frozenset(model.id for model in await client.models() if model.owned_by == SIMULATOR_OWNER)
+    return frozenset()
+
+
+@asynccontextmanager
+async def _interrupts() -> AsyncIterator[asyncio.Event]:
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, interrupted.set)
+    try:
+        yield interrupted
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def _wants_to_stop(terminal: Terminal, keyboard: TextIO, interrupted: asyncio.Event) -> bool:
+    """Asks where there is somebody to ask. A second interrupt leaves the run alone, as silence does."""
+    if not keyboard.isatty():
+        return False
+    terminal.prompt("[s]top the run, or [l]eave it running? (l) ")
+    loop = asyncio.get_running_loop()
+    is_typed = asyncio.Event()
+    loop.add_reader(keyboard.fileno(), is_typed.set)
+    waits = [asyncio.create_task(event.wait()) for event in (is_typed, interrupted)]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        loop.remove_reader(keyboard.fileno())
+        for wait in waits:
+            wait.cancel()
+    if not is_typed.is_set():
+        terminal.end_prompt()
+        return False
+    # A terminal hands a line over as a whole: this does not wait.
+    return os.read(keyboard.fileno(), 1024).decode("utf-8", "replace").strip().lower() in STOP_WORDS

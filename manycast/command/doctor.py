@@ -1,0 +1,143 @@
+"""`doctor`: is everything here that Manycast needs, can it be reached, and what to do where not. Changes nothing."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from contract.connection import call_redis, command_client
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from manycast.client import STALL_LIMIT_S, Client
+from manycast.client.errors import ManycastError, RefusedError
+from manycast.client.transport import Transport
+from manycast.local_stack.broker import BrokerError, find_binary, hide_password
+
+OLDEST_PYTHON = (3, 11)
+OLDEST_REDIS = (7, 0)
+OLDEST_VALKEY = (8, 0)
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one look has shown. `advice` says what to do, where there is something to do."""
+
+    level: Literal["ok", "warn", "fail"]
+    subject: str
+    fact: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.level:<5}{self.subject:<10}{self.fact}" + (f"\n{'':15}-> {self.advice}" if self.advice else "")
+
+
+async def look_at_python(version: tuple[int, ...] = sys.version_info[:3]) -> list[Finding]:
+    text = ".".join(map(str, version))
+    if version < OLDEST_PYTHON:
+        return [Finding("fail", "python", text, "Manycast needs Python 3.11 or newer")]
+    return [Finding("ok", "python", text)]
+
+
+async def look_at_broker(redis_url: str | None) -> list[Finding]:
+    if redis_url is None:
+        try:
+            find_binary()
+        except BrokerError as error:
+            return [Finding("fail", "broker", "REDIS_URL is not set, and there is no Valkey to start", str(error))]
+        return [Finding("ok", "broker", "REDIS_URL is not set: `manycast up` brings its own Valkey")]
+    shown = hide_password(redis_url)
+    try:
+        client = command_client(redis_url, connections=1)
+    except ValueError as error:
+        return [Finding("fail", "broker", f"REDIS_URL={shown} is malformed: {error}", "redis://HOST:PORT/0")]
+    try:
+        return judge_broker(shown, await call_redis(client, "INFO"))
+    except (BrokerUnavailableError, BrokerRefusedError) as error:
+        return [Finding("fail", "broker", f"{shown}: {error}", "start it, or correct REDIS_URL")]
+    finally:
+        await client.aclose()
+
+
+def judge_broker(url: str, info: dict[str, Any]) -> list[Finding]:
+    """What Redis' INFO says about its fitness. Pure."""
+    is_valkey = info.get("server_name") == "valkey"
+    name, oldest = ("Valkey", OLDEST_VALKEY) if is_valkey else ("Redis", OLDEST_REDIS)
+    version = str(info.get("valkey_version" if is_valkey else "redis_version", "0"))
+    findings = [Finding("ok", "broker", f"{name} {version} at {url}")]
+    if _numbers(version) < oldest:
+        needed = ".".join(map(str, oldest))
+        findings = [Finding("fail", "broker", f"{name} {version} at {url}", f"{name} {needed} or newer is needed")]
+    if not int(info.get("aof_enabled", 0)):
+        advice = "CONFIG SET appendonly yes (and in its configuration)"
+        findings.append(Finding("warn", "broker", "no append-only file: its restart loses every answer", advice))
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if int(info.get("maxmemory", 0)) and policy != "noeviction":
+        advice = "CONFIG SET maxmemory-policy noeviction"
+        findings.append(Finding("warn", "broker", f"maxmemory-policy {policy}: full, it drops answers", advice))
+    return findings
+
+
+async def look_at_provider(api_key: str | None, url: str | None) -> list[Finding]:
+    if not api_key and not url:
+        return [Finding("ok", "provider", "the built-in simulator", "set OPENAI_API_KEY to ask a language model")]
+    url = url or OPENAI_URL
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    try:
+        transport = Transport(url, headers, STALL_LIMIT_S)
+        try:
+            models = (await transport.call("GET", "/models")).get("data") or ()
+        finally:
+            await transport.close()
+    except RefusedError as error:
+        advice = "correct OPENAI_API_KEY" if error.status in (401, 403) else "correct OPENAI_BASE_URL"
+        return [Finding("fail", "provider", f"{url} refuses: {error}", advice)]
+    except ManycastError as error:
+        return [Finding("fail", "provider", str(error), "correct OPENAI_BASE_URL, or the way to it")]
+    return [Finding("ok", "provider", f"{url} offers {len(models)} models")]
+
+
+async def look_at_gateway(url: str, api_key: str | None = None) -> list[Finding]:
+    try:
+        async with Client(url, api_key=api_key) as client:
+            readiness = await client.readiness()
+            return [judge_gateway(url, readiness), *await _look_at_admission(client, api_key)]
+    except ManycastError as error:
+        return [Finding("warn", "gateway", str(error), "start one: manycast up")]
+
+
+def judge_gateway(url: str, readiness: dict[str, Any]) -> Finding:
+    """What `/readyz` says. Pure."""
+    if readiness.get("ready"):
+        return Finding("ok", "gateway", f"{url} is ready, with {readiness.get('workers')} workers")
+    if not readiness.get("redis"):
+        return Finding("fail", "gateway", f"{url} does not reach its broker", "look at its REDIS_URL")
+    if readiness.get("draining"):
+        return Finding("warn", "gateway", f"{url} is going down", "ask another, or wait for its successor")
+    return Finding("fail", "gateway", f"{url} knows no live worker", "start one: python -m worker")
+
+
+async def _look_at_admission(client: Client, api_key: str | None) -> list[Finding]:
+    """Whether we may ask there. Nothing, where the gateway is older than the question."""
+    try:
+        admission = await client.admission()
+    except ManycastError:
+        return []
+    name, words = admission.get("caller"), admission.get("message") or ""
+    if admission.get("may_start"):
+        return [Finding("ok", "access", f"you may start runs, as {name}" if name else f"you may start runs. {words}")]
+    level: Literal["fail", "warn"] = "fail" if api_key else "warn"
+    return [Finding(level, "access", words, "name a key: MANYCAST_API_KEY, or --key-file")]
+
+
+async def examine(looks: list[Callable[[], Awaitable[list[Finding]]]], show: Callable[[str], None]) -> bool:
+    """Shows each finding as it is made. Whether nothing failed."""
+    is_well = True
+    for look in looks:
+        for finding in await look():
+            show(str(finding))
+            is_well = is_well and finding.level != "fail"
+    return is_well
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())

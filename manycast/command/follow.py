@@ -1,0 +1,130 @@
+"""Follows a stream for a person: what of it is text, what is said about it, and how it ends.
+
+Not the client, which connects; not the terminal, which writes.
+"""
+
+from collections.abc import AsyncIterator, Collection
+
+from contract.errors import RunError
+from contract.event import Status
+from contract.position import START, Position
+from manycast.client.answer import Answer
+from manycast.client.event import Chunk, Done, Event, Gap, Ping, Reconnecting, Restart, Start
+from manycast.command.terminal import Terminal
+from manycast.exit_status import Exit
+
+SIMULATOR_OWNER = "manycast-simulator"
+RESTARTS = {"worker_lost": "the worker was lost", "worker_stopped": "the worker was stopped"}
+CUTS = {
+    "length": "cut short: the answer reached its limit of tokens",
+    "content_filter": "cut short by the provider's content filter",
+}
+
+
+class Follower:
+    """Writes one stream to one terminal. `simulated` are the models that no provider stands behind.
+
+    What stands before `history_end` is there at once, so its text is held back until then: an answer that was begun in
+    vain, before anybody watched here, is not written at all.
+    """
+
+    def __init__(self, terminal: Terminal, simulated: Collection[str], history_end: Position = START) -> None:
+        self._terminal = terminal
+        self._simulated = simulated
+        self._history_end = history_end
+        self._held: list[str] = []
+        self._answer = Answer()
+        self._trouble = ""
+
+    async def follow(self, events: AsyncIterator[Event]) -> Exit:
+        """Up to the end of the stream. Raises: what `events` raises; BrokenPipeError."""
+        async for event in events:
+            self._tell_trouble(event)
+            match event:
+                case Chunk():
+                    self._write(event)
+                case Start():
+                    self._tell_simulator(event)
+                case Restart() | Gap():
+                    if not self._begin_again(event):
+                        return Exit.NOT_COMPLETED
+                case Done():
+                    return self._end(event)
+        return Exit.COMPLETED
+
+    def _tell_trouble(self, event: Event) -> None:
+        """Says once that the line or the broker is away, and once that all is well again."""
+        match event:
+            case Reconnecting(attempt=attempt) if attempt > 0:
+                trouble = f"the connection was lost ({event.reason}); trying again, nothing is lost"
+            case Ping(state="broker_unavailable"):
+                trouble = "the server has lost its broker; the answer goes on when it is back"
+            case Ping(state="full"):
+                trouble = "too many watch just now; trying again"
+            case Reconnecting():
+                return
+            case _:
+                trouble = ""
+        if trouble and not self._trouble:
+            self._terminal.note(trouble)
+        elif self._trouble and not trouble:
+            self._terminal.note("connected again")
+        self._trouble = trouble
+
+    def _tell_simulator(self, start: Start) -> None:
+        model = start.shared.get("model")
+        if start.epoch == 1 and model in self._simulated:
+            self._terminal.note(f"{model} is the built-in simulator, not a language model")
+
+    def _write(self, chunk: Chunk) -> None:
+        self._held.append(self._answer.take(chunk.chunk))
+        if chunk.position >= self._history_end:
+            self._release()
+
+    def _release(self) -> None:
+        self._terminal.write("".join(self._held))
+        self._held.clear()
+
+    def _begin_again(self, event: Restart | Gap) -> bool:
+        """Whether what was written could be taken back. Where it cannot, nothing may be written a second time."""
+        why = "the broker lost what was shown"
+        if isinstance(event, Restart):
+            why = RESTARTS.get(event.reason, event.reason)
+        if isinstance(event, Gap):
+            self._history_end = START
+        is_empty, self._answer = self._answer.is_empty, Answer()
+        self._held.clear()
+        if is_empty:
+            return True
+        if self._terminal.take_back():
+            self._terminal.note(f"{why}: the answer begins again")
+            return True
+        self._terminal.end_line()
+        self._terminal.note(f"{why}: the answer begins again, and what was written to a pipe cannot be taken back")
+        return False
+
+    def _end(self, done: Done) -> Exit:
+        self._held.append(self._answer.end())
+        self._release()
+        self._terminal.end_line()
+        if self._answer.choices > 1:
+            self._terminal.note(f"the first of {self._answer.choices} choices was shown")
+        for call in self._answer.tool_calls:
+            self._terminal.note(f"the model asks for the tool {call}")
+        if done.status is Status.COMPLETED:
+            if cut := CUTS.get(done.finish_reason or ""):
+                self._terminal.note(cut)
+            return Exit.COMPLETED
+        if done.status is Status.CANCELLED:
+            self._terminal.note("cancelled; the answer is not complete")
+        else:
+            self._terminal.note(f"failed: {_describe(done.error)}")
+        return Exit.NOT_COMPLETED
+
+
+def _describe(error: RunError | None) -> str:
+    """The provider's words, and where they came from."""
+    if error is None:
+        return "no reason was given"
+    source = error.code if error.http_status is None else f"{error.code}, HTTP {error.http_status}"
+    return f"{error.message} ({source})"

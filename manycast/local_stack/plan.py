@@ -1,0 +1,76 @@
+"""What `up` runs, as programs with their environments: what the command and the other parts have agreed on.
+
+Pure, but for the question whether the page is there. Starts nothing.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from manycast.local_stack.child import Program
+
+HOUSE = Path(__file__).resolve().parents[2]
+"""Where the packages are; in a clone, the page lies beside them."""
+GATEWAY_GRACE_S = 15.0
+WORKER_GRACE_S = 60.0
+SIMULATOR_GRACE_S = 5.0
+KEY, PROVIDER = "OPENAI_API_KEY", "OPENAI_BASE_URL"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for. Without `redis_url` a broker of our own is brought, with its data in `data`.
+
+    `environ` is what every part inherits; the provider's key and address are in it, or there is no provider.
+    """
+
+    host: str
+    port: int
+    redis_url: str | None
+    data: Path
+    environ: Mapping[str, str]
+
+    @property
+    def has_provider(self) -> bool:
+        return bool(self.environ.get(KEY) or self.environ.get(PROVIDER))
+
+    @property
+    def base_environ(self) -> dict[str, str]:
+        """For all parts, and all that those without business with the provider get: never its key."""
+        environ = {name: value for name, value in self.environ.items() if name not in (KEY, PROVIDER)}
+        path = [str(HOUSE), *filter(None, [environ.get("PYTHONPATH")])]
+        return {**environ, "PYTHONPATH": ":".join(path), "PYTHONUNBUFFERED": "1"}
+
+
+def gateway_program(plan: Plan, redis_url: str, port: int) -> Program:
+    environ = {**plan.base_environ, "REDIS_URL": redis_url, "MANYCAST_HOST": plan.host, "MANYCAST_PORT": str(port)}
+    if (HOUSE / "web").is_dir():
+        environ.setdefault("MANYCAST_WEB_DIR", str(HOUSE / "web"))
+    if plan.host in ("127.0.0.1", "::1", "localhost"):
+        environ.setdefault("MANYCAST_LIST_RUNS", "1")  # nobody but who sits here sees the prompts
+    return Program("gateway", _module("gateway"), environ, GATEWAY_GRACE_S)
+
+
+def worker_program(plan: Plan, redis_url: str, simulator_port: int | None) -> Program:
+    """The worker asks the simulator at that port; without one, the provider of the environment."""
+    environ = {**plan.base_environ, "REDIS_URL": redis_url}
+    if simulator_port is None:
+        environ |= {name: plan.environ[name] for name in (KEY, PROVIDER) if plan.environ.get(name)}
+    else:
+        environ |= {KEY: "simulator", PROVIDER: f"http://127.0.0.1:{simulator_port}/v1"}
+        environ.setdefault("MANYCAST_DEFAULT_MODEL", "demo")
+        # A proxy of the environment cannot reach this machine's own loopback.
+        for name in ("NO_PROXY", "no_proxy"):
+            environ[name] = ",".join(filter(None, [environ.get(name), "127.0.0.1"]))
+    return Program("worker", _module("worker"), environ, WORKER_GRACE_S)
+
+
+def simulator_program(plan: Plan, port: int) -> Program:
+    environ = {**plan.base_environ, "SIMULATOR_HOST": "127.0.0.1", "SIMULATOR_PORT": str(port)}
+    return Program("simulator", _module("simulator"), environ, SIMULATOR_GRACE_S)
+
+
+def _module(name: str) -> list[str]:
+    # -P: a worker.py in the current directory is not our worker.
+    return [sys.executable, "-P", "-m", name]

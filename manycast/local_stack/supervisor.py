@@ -1,0 +1,46 @@
+"""Keeps one child running: starts it, and starts it again when it dies. Not its end: that is `Child.stop`."""
+
+import asyncio
+from collections.abc import Callable
+
+from manycast.local_stack.child import Child, Program, describe_exit
+from manycast.local_stack.screen import Screen
+
+STEADY_S = 10.0
+"""A child that lived this long was well; one that did not has failed to start."""
+ATTEMPTS = 5
+FIRST_DELAY_S = 0.2
+LONGEST_DELAY_S = 5.0
+
+
+class KeptDownError(Exception):
+    """The child cannot live. The sentence says which, and how it died; its last lines were shown."""
+
+
+class Keeper:
+    """One child over all its lives. `has_stood` says whether all was ready once: until then no death is forgiven."""
+
+    def __init__(self, program: Program, screen: Screen, has_stood: Callable[[], bool]) -> None:
+        self.child = Child(program, screen.relay)
+        self._screen = screen
+        self._has_stood = has_stood
+
+    async def keep(self) -> None:
+        """Runs until it is cancelled. Raises: KeptDownError, OSError where the program cannot be started."""
+        clock = asyncio.get_running_loop()
+        name = self.child.program.name
+        failures = 0
+        while True:
+            await self.child.start()
+            born = clock.time()
+            how = describe_exit(await self.child.wait())
+            failures = 1 if clock.time() - born > STEADY_S else failures + 1
+            self._screen.recall(name)
+            self._screen.note(f"{name} ended unexpectedly ({how})")
+            if not self._has_stood():
+                raise KeptDownError(f"{name} could not be started ({how})")
+            if failures >= ATTEMPTS:
+                raise KeptDownError(f"{name} died {failures} times in a row ({how})")
+            delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** (failures - 1))
+            await asyncio.sleep(delay_s)
+            self._screen.note(f"starting {name} again")

@@ -1,0 +1,131 @@
+"""What is believed of a request: the connection, what our own proxies add, and nothing that a stranger could send."""
+
+from collections.abc import Sequence
+
+import pytest
+from starlette.requests import Request
+
+from gateway.access.request_source import MalformedAddressError, Proxies, Visitor, is_loopback, look_at
+
+ELSEWHERE = "203.0.113.7"
+
+
+def visitor(
+    peer: str = "127.0.0.1", proxies: str = "127.0.0.1", *, lines: Sequence[tuple[str, str]] = (), **headers: str
+) -> Visitor:
+    lines = [*lines, *((name.replace("_", "-"), value) for name, value in headers.items())]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/",
+        "query_string": b"",
+        "server": ("127.0.0.1", 8000),
+        "client": (peer, 1),
+        "headers": [(name.encode(), value.encode()) for name, value in lines],
+    }
+    return look_at(Request(scope), Proxies(proxies))
+
+
+@pytest.mark.parametrize(
+    ("peer", "proxies", "forwarded", "address"),
+    [
+        (ELSEWHERE, "127.0.0.1", "127.0.0.1", ELSEWHERE),
+        ("127.0.0.1", "127.0.0.1", ELSEWHERE, ELSEWHERE),
+        ("127.0.0.1", "127.0.0.1", f"127.0.0.1, {ELSEWHERE}", ELSEWHERE),
+        ("127.0.0.1", "127.0.0.1,10.0.0.0/8", f"198.51.100.1, {ELSEWHERE}, 10.1.2.3", ELSEWHERE),
+        ("10.1.2.3", "*", f"127.0.0.1, {ELSEWHERE}", ELSEWHERE),
+        ("127.0.0.1", "127.0.0.1", "nonsense", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1,10.0.0.1", f"{ELSEWHERE}, nonsense, 10.0.0.1", "10.0.0.1"),
+        ("127.0.0.1", "127.0.0.1", f"{ELSEWHERE}:4711", ELSEWHERE),
+        ("127.0.0.1", "127.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("127.0.0.1", "127.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("127.0.0.1", "", ELSEWHERE, "127.0.0.1"),
+        ("::1", "::1", ELSEWHERE, ELSEWHERE),
+        ("::ffff:127.0.0.1", "127.0.0.1", ELSEWHERE, ELSEWHERE),
+    ],
+)
+def test_an_address_is_what_the_last_stranger_connected_from(
+    peer: str, proxies: str, forwarded: str, address: str
+) -> None:
+    assert visitor(peer, proxies, x_forwarded_for=forwarded).address == address
+
+
+def test_whoever_comes_through_a_proxy_is_not_near_whatever_it_says() -> None:
+    assert visitor().is_near
+    assert visitor("::1").is_near
+    named = ("x_forwarded_for", "x_forwarded_host", "x_forwarded_proto", "forwarded", "x_real_ip", "via")
+    for header in (*named, "cf_connecting_ip"):
+        assert not visitor(**{header: "127.0.0.1"}).is_near
+    assert not visitor(ELSEWHERE).is_near
+    assert not visitor("").is_near
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("localhost:8000", True),
+        ("127.0.0.1:8000", True),
+        ("[::1]:8000", True),
+        ("a.localhost", True),
+        ("127.1.2.3", True),
+        ("192.168.1.5:8000", False),
+        ("203.0.113.7", False),
+        ("[1.2]", False),
+        ("evil.example", False),
+        ("localhost.evil.example:8000", False),
+        ("127.0.0.1.evil.example", False),
+        ("", False),
+    ],
+)
+def test_a_name_that_may_have_been_made_to_point_here_is_not_this_machines(host: str, here: bool) -> None:
+    assert visitor(host=host).names_this_machine is here
+
+
+@pytest.mark.parametrize(
+    ("headers", "own"),
+    [
+        ({}, True),
+        ({"sec_fetch_site": "same-origin"}, True),
+        ({"sec_fetch_site": "none"}, True),
+        ({"sec_fetch_site": "same-site"}, False),
+        ({"sec_fetch_site": "cross-site"}, False),
+        ({"sec_fetch_site": "cross-site", "origin": "http://host:1"}, False),
+        ({"origin": "http://host:1"}, True),
+        ({"origin": "https://host:1"}, True),
+        ({"origin": "http://host:2"}, False),
+        ({"origin": "null"}, False),
+        ({"origin": "http://[::1"}, False),
+    ],
+)
+def test_a_browser_that_acts_for_another_site_is_told_apart(headers: dict[str, str], own: bool) -> None:
+    assert visitor(host="host:1", **headers).is_own_page is own
+
+
+def test_only_a_listed_proxy_names_a_user_or_the_scheme() -> None:
+    said = {"x_forwarded_user": "ada", "x_forwarded_proto": "https"}
+    assert (visitor(**said).user, visitor(**said).is_secure) == ("ada", True)
+    assert (visitor(ELSEWHERE, **said).user, visitor(ELSEWHERE, **said).is_secure) == (None, False)
+    assert visitor(x_forwarded_user="").user is None
+
+
+def test_of_two_lines_the_proxys_own_counts_and_of_two_users_none() -> None:
+    two = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", ELSEWHERE)]
+    assert visitor(lines=two).address == ELSEWHERE
+    assert visitor(lines=[("x-forwarded-user", "evil"), ("x-forwarded-user", "ada")]).user is None
+
+
+def test_addresses_of_one_household_are_counted_together() -> None:
+    assert visitor("2001:db8:1:2:aaaa::1").neighbourhood == visitor("2001:db8:1:2:bbbb::9").neighbourhood
+    assert visitor("2001:db8:1:3::1").neighbourhood != visitor("2001:db8:1:2::1").neighbourhood
+    assert visitor(ELSEWHERE).neighbourhood == ELSEWHERE
+
+
+def test_an_entry_that_is_no_address_is_refused() -> None:
+    with pytest.raises(MalformedAddressError, match="proxy"):
+        Proxies("127.0.0.1, proxy")
+
+
+def test_a_loopback_address_is_known_in_every_spelling() -> None:
+    assert [is_loopback(text) for text in ("127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost")] == [True] * 5
+    assert [is_loopback(text) for text in ("0.0.0.0", "10.0.0.1", "chat.example.com", "", "::")] == [False] * 5

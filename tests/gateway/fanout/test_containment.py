@@ -1,0 +1,68 @@
+"""What one stream trips over costs no other stream anything, and is not kept for ever."""
+
+import json
+
+import httpx2
+
+from contract.connection import command_client
+from contract.keys import StreamKeys
+from contract.live import LiveEvents
+from contract.position import Position
+from gateway.dialects.native import NativeDialect
+from gateway.fanout.feed import Feed
+from gateway.fanout.replay_buffer import JOINED_KEPT, Tape
+from tests.author import Author
+from tests.broker import Broker
+from tests.stack import Gateway
+from tests.viewers import read_events
+
+
+class Clumsy(NativeDialect):
+    """Cannot write what some model wrote."""
+
+    def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:
+        if data == b"{}":
+            raise ValueError("what is this?")
+        return super().write_event(position, kind, data)
+
+
+async def test_a_dialect_that_trips_ends_its_own_feed_and_raises_nothing() -> None:
+    feed = Feed("x" * 22, Clumsy(), limit_bytes=1 << 20)
+    assert not feed.offer(LiveEvents(b"0-0", [(b"1-1", b"chunk", b'{"a":1}')]))
+    assert not feed.offer(LiveEvents(b"1-1", [(b"1-2", b"chunk", b"{}")]))
+    assert feed.over
+
+
+def test_a_tape_that_is_over_keeps_few_joins_however_many_places_are_asked_for() -> None:
+    tape = Tape(limit_bytes=1 << 24)
+    for seq in range(1, 301):
+        tape.append(Position(1, seq), b"x" * 1000)
+    taken = {index: tape.take(index) for index in range(300)}
+    assert all(taken.values())
+    again = [tape.take(index) is taken[index] for index in range(300)]
+    assert sum(again) <= JOINED_KEPT
+
+
+async def test_what_strangers_publish_stops_no_gateway(gateway: Gateway, broker: Broker) -> None:
+    client = command_client(broker.url)
+    async with Author(broker.url) as author, httpx2.AsyncClient(timeout=20) as http:
+        await author.begin()
+        url = f"{gateway.url}/v1/streams/{author.stream_id}/events"
+        assert len((await read_events(http, url, cut_after=1)).logged) == 1
+        live = StreamKeys.of(author.stream_id).live
+        for payload in (b"!\nping x", b"!\nping {}", b"x", b"x\ny z {}", b"1-1\n1-x chunk {}", b"\n", b"!\nviewers"):
+            await client.publish(live, payload)
+        await author.say("after")
+        await author.end()
+        response = await read_events(http, url)
+        assert [frame.id for frame in response.logged] == ["1-1", "1-2", "1-3"]
+    assert "has fallen" not in gateway.output
+    await client.aclose()
+
+
+async def test_half_a_surrogate_pair_in_a_request_is_answered_and_not_an_error_of_ours(gateway: Gateway) -> None:
+    async with httpx2.AsyncClient(timeout=20) as http:
+        body = '{"messages":[{"role":"user"}],"manycast":{"\\ud800":1}}'
+        answer = await http.post(f"{gateway.url}/v1/streams", content=body)
+    assert answer.status_code == 400
+    assert json.loads(answer.content)["error"]["code"] == "unknown_parameter"

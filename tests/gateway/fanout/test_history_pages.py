@@ -1,0 +1,39 @@
+"""Old events are read from the log page by page, and every viewer gets on."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from contract.connection import Client
+from contract.stream_log import StreamLog
+from gateway.dialects.registry import DIALECTS, NATIVE
+from gateway.fanout.feed import Feed
+from gateway.fanout.history_pages import Pages
+from tests.author import RETENTION_MS, Author
+from tests.broker import Broker
+
+
+@pytest.fixture
+async def author(broker: Broker) -> AsyncIterator[Author]:
+    async with Author(broker.url) as author:
+        yield author
+
+
+async def test_a_page_that_was_read_while_it_grew_is_read_again_for_who_is_further(
+    author: Author, client: Client
+) -> None:
+    log = StreamLog(client, RETENTION_MS)
+    feed, pages = Feed(author.stream_id, DIALECTS[NATIVE](), 100), Pages(log)
+
+    async def say(count: int) -> None:
+        for at in range(count):
+            await author.say(str(at))
+        feed.absorb(await log.read_page(author.stream_id, feed.tape.last))
+
+    await author.begin()
+    await say(4)
+    assert (await pages.read(feed, 0)).end == 5
+    await say(4)
+    rest = await pages.read(feed, 5)
+    assert rest.end == 9
+    assert rest.body.count(b"event: chunk") == 4

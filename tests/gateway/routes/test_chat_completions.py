@@ -1,0 +1,351 @@
+"""OpenAI's own call, byte by byte, with a worker that does what the test says."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from contract.connection import Client
+from contract.errors import RunError
+from contract.event import Status
+from contract.run_record import RunRecord, read_run
+from tests.broker import Broker
+from tests.gateway.author import Author, Run
+from tests.gateway.dialects.test_openai import read_frames
+from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done
+from tests.stack import Gateway, closing_all
+
+BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
+STREAMED = {**BODY, "stream": True}
+HELLO = [chunk_of({"role": "assistant", "content": "Hel"}), chunk_of({"content": "lo"}, "stop")]
+REFUSAL = RunError("rate_limit_exceeded", "Slow down.", "requests", param="model", retryable=True, http_status=429)
+
+
+def post(http: httpx2.AsyncClient, body: dict[str, Any], **headers: str) -> "asyncio.Task[httpx2.Response]":
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return asyncio.create_task(http.post("/v1/chat/completions", json=body, headers=named))
+
+
+async def until_run(client: Client, stream_id: str, is_so: Callable[[RunRecord], bool]) -> RunRecord:
+    async with asyncio.timeout(10):
+        while (record := await read_run(client, stream_id)) is None or not is_so(record):
+            await asyncio.sleep(0.01)
+    return record
+
+
+async def begin(author: Author) -> Run:
+    """Takes the next job and writes the first chunk: only then does its client get a status."""
+    run = await author.take()
+    await run.write(attempt(HELLO[:1]))
+    return run
+
+
+async def until_drains(gateway: Gateway) -> None:
+    gateway.signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        while "Shutting down" not in gateway.output:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_streamed_completion_names_the_stream_it_can_be_watched_on(
+    http: httpx2.AsyncClient, author: Author
+) -> None:
+    answer = post(http, STREAMED)
+    run = await author.take()
+    await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+    response = await answer
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert read_frames(response.content.replace(b": ping\n", b"")) == [*HELLO, "[DONE]"]
+    stream_id = response.headers["x-stream-id"]
+    assert stream_id == response.headers["x-request-id"] == run.stream_id
+    assert f'</v1/streams/{stream_id}/events>; rel="monitor"' in response.headers["link"]
+    assert f"</watch#{stream_id}>" in response.headers["link"]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_usage_comes_only_where_it_is_asked_for(http: httpx2.AsyncClient, author: Author, asked: bool) -> None:
+    answer = post(http, {**STREAMED, "stream_options": {"include_usage": asked}})
+    last = {**chunk_of({}), "choices": [], "usage": USAGE}
+    await (await author.take()).write([*attempt([*HELLO, last]), done()], Status.COMPLETED)
+    assert (b'"total_tokens"' in (await answer).content) is asked
+    assert (b'"usage":null' in (await answer).content) is asked
+
+
+async def test_a_whole_completion_is_rebuilt_from_the_log(http: httpx2.AsyncClient, author: Author) -> None:
+    answer = post(http, BODY)
+    run = await author.take()
+    assert b'"stream":true' not in run.claim.request
+    last = {**chunk_of({}, obfuscation="xx"), "choices": [], "usage": USAGE}
+    await run.write([*attempt([*HELLO, last]), done()], Status.COMPLETED)
+    whole = (await answer).json()
+    assert whole["object"] == "chat.completion"
+    assert whole["choices"][0]["message"] == {"role": "assistant", "content": "Hello", "refusal": None}
+    assert whole["usage"] == USAGE
+    assert "obfuscation" not in whole
+    assert (await answer).headers["x-stream-id"] == run.stream_id
+
+
+@pytest.mark.parametrize("body", [BODY, STREAMED], ids=["whole", "streamed"])
+async def test_a_refusal_before_the_first_chunk_has_the_providers_status_and_body(
+    http: httpx2.AsyncClient, author: Author, body: dict[str, Any]
+) -> None:
+    answer = post(http, body)
+    await (await author.take()).write([done("failed", REFUSAL, "1-1")], Status.FAILED)
+    response = await answer
+    assert response.status_code == 429
+    told = {"message": "Slow down.", "type": "requests", "param": "model", "code": "rate_limit_exceeded"}
+    assert response.json() == {"error": told}
+    assert response.headers["x-stream-id"]
+    assert "x-should-retry" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("upstream_timeout", 504),
+        ("upstream_disconnected", 502),
+        ("worker_lost", 503),
+        ("odd", 502),
+        ("answer_too_large", 502),
+        ("run_too_long", 504),
+    ],
+)
+async def test_what_is_no_providers_answer_is_a_server_error(
+    http: httpx2.AsyncClient, author: Author, code: str, status: int
+) -> None:
+    answer = post(http, STREAMED)
+    await (await author.take()).write([done("failed", RunError(code, "x"), "1-1")], Status.FAILED)
+    assert (await answer).status_code == status
+
+
+@pytest.mark.parametrize("code", ["answer_too_large", "run_too_long"])
+async def test_a_run_beyond_a_limit_is_not_to_be_repeated(http: httpx2.AsyncClient, author: Author, code: str) -> None:
+    for body in (STREAMED, BODY):
+        answer = post(http, body)
+        await (await author.take()).write([done("failed", RunError(code, "x"), "1-1")], Status.FAILED)
+        assert (await answer).headers["x-should-retry"] == "false"
+
+
+async def test_a_failure_after_the_first_chunk_is_a_frame_or_for_a_whole_answer_a_status(
+    http: httpx2.AsyncClient, author: Author
+) -> None:
+    for body in (STREAMED, BODY):
+        answer = post(http, body)
+        error = RunError("upstream_truncated", "It ended too early.")
+        await (await author.take()).write([*attempt(HELLO), done("failed", error)], Status.FAILED)
+        response = await answer
+        assert response.status_code == (200 if body is STREAMED else 502)
+        assert b'"code":"upstream_truncated"' in response.content
+        assert b"[DONE]" not in response.content
+
+
+async def test_a_run_cancelled_elsewhere_is_told_with_a_status_that_no_sdk_repeats(
+    http: httpx2.AsyncClient, author: Author
+) -> None:
+    answer = post(http, STREAMED)
+    run = await author.take()
+    await run.write([done("cancelled")], Status.CANCELLED)
+    assert (await answer).status_code == 499
+    assert (await answer).json()["error"]["code"] == "cancelled"
+
+
+async def test_a_worker_lost_before_the_first_chunk_is_not_noticed(http: httpx2.AsyncClient, author: Author) -> None:
+    answer = post(http, STREAMED)
+    second = await (await author.take()).lose()
+    await second.write([*attempt(HELLO, 2), done()], Status.COMPLETED)
+    assert read_frames((await answer).content) == [*HELLO, "[DONE]"]
+
+
+async def test_a_whole_answer_knows_nothing_of_a_lost_worker(http: httpx2.AsyncClient, author: Author) -> None:
+    answer = post(http, BODY)
+    run = await author.take()
+    await run.write(attempt([chunk_of({"content": "lost"})]))
+    await (await run.lose()).write([*attempt(HELLO, 2, 2), done()], Status.COMPLETED)
+    assert (await answer).json()["choices"][0]["message"]["content"] == "Hello"
+
+
+async def test_a_slow_provider_is_waited_for_with_keep_alives(broker: Broker, author: Author) -> None:
+    """Once the status is sent, an error can only be a frame."""
+    impatient = {"MANYCAST_HEAD_WAIT_S": "0.2", "MANYCAST_PING_INTERVAL_S": "0.4"}
+    with closing_all(gateway := Gateway(broker.url, **impatient)):
+        async with (
+            httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http,
+            http.stream("POST", "/v1/chat/completions", json=STREAMED) as response,
+        ):
+            assert response.status_code == 200
+            run = await author.take()
+            pieces = response.aiter_bytes()
+            assert (await anext(pieces)).startswith(b": ping\n")
+            await run.write([done("failed", REFUSAL, "1-1")], Status.FAILED)
+            rest = b"".join([piece async for piece in pieces])
+    (frame,) = read_frames(rest.replace(b": ping\n", b""))
+    assert frame["error"]["code"] == "rate_limit_exceeded"
+
+
+async def test_the_same_key_attaches_to_the_run_that_is_under_way_and_replays_it(
+    http: httpx2.AsyncClient, author: Author
+) -> None:
+    first = post(http, STREAMED, Idempotency_Key="k")
+    run = await author.take()
+    await run.write(attempt(HELLO[:1]))
+    url, headers = "/v1/chat/completions", {"Idempotency-Key": "k"}
+    async with http.stream("POST", url, json=STREAMED, headers=headers) as second:
+        assert (second.status_code, second.headers["x-stream-id"]) == (200, run.stream_id)
+        await run.write([*attempt(HELLO)[2:], done()], Status.COMPLETED)
+        replayed = await second.aread()
+    assert read_frames(replayed.replace(b": ping\n", b"")) == [*HELLO, "[DONE]"]
+    assert read_frames((await first).content.replace(b": ping\n", b"")) == [*HELLO, "[DONE]"]
+
+
+async def test_a_finished_run_answers_its_key_at_once(http: httpx2.AsyncClient, author: Author) -> None:
+    first = post(http, STREAMED, Idempotency_Key="once")
+    run = await author.take()
+    await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+    again = await post(http, STREAMED, Idempotency_Key="once")
+    assert again.headers["x-stream-id"] == (await first).headers["x-stream-id"] == run.stream_id
+    assert again.content == (await first).content.replace(b": ping\n", b"")
+    other = await post(http, {**STREAMED, "n": 2}, Idempotency_Key="once")
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_mismatch")
+
+
+async def test_a_failed_run_answers_its_key_with_the_same_refusal(http: httpx2.AsyncClient, author: Author) -> None:
+    first = post(http, BODY, Idempotency_Key="refused")
+    await (await author.take()).write([done("failed", REFUSAL, "1-1")], Status.FAILED)
+    again = await post(http, BODY, Idempotency_Key="refused")
+    assert again.status_code == (await first).status_code == 429
+    assert again.json() == (await first).json()
+    assert again.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("body", [BODY, STREAMED], ids=["whole", "streamed"])
+async def test_a_client_that_goes_away_while_it_waits_leaves_the_run_or_takes_it_along(
+    http: httpx2.AsyncClient, author: Author, client: Client, body: dict[str, Any]
+) -> None:
+    for policy in ("continue", "cancel"):
+        answer = post(http, body, X_On_Disconnect=policy)
+        run = await author.take()
+        answer.cancel()
+        if policy == "cancel":
+            await until_run(client, run.stream_id, lambda record: record.cancel_asked)
+        else:
+            await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+            await until_run(client, run.stream_id, lambda record: record.status is Status.COMPLETED)
+
+
+async def test_a_client_that_goes_away_in_the_middle_of_its_stream_takes_the_run_along_if_it_said_so(
+    http: httpx2.AsyncClient, author: Author, client: Client
+) -> None:
+    url, headers = "/v1/chat/completions", {"X-On-Disconnect": "cancel"}
+    begun = asyncio.create_task(begin(author))
+    async with http.stream("POST", url, json=STREAMED, headers=headers) as response:
+        run = await begun
+        assert await anext(response.aiter_bytes())
+    await until_run(client, run.stream_id, lambda record: record.cancel_asked)
+
+
+async def test_an_answer_that_was_read_to_its_end_cancels_nothing(
+    http: httpx2.AsyncClient, author: Author, client: Client
+) -> None:
+    answer = post(http, STREAMED, X_On_Disconnect="cancel")
+    run = await author.take()
+    await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+    await answer
+    assert (await until_run(client, run.stream_id, lambda _: True)).status is Status.COMPLETED
+
+
+async def test_a_policy_that_does_not_exist_is_refused_before_anything_starts(
+    http: httpx2.AsyncClient, author: Author
+) -> None:
+    response = await post(http, BODY, X_On_Disconnect="explode")
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "X-On-Disconnect")
+
+
+async def test_a_restart_after_the_first_chunk_ends_the_stream_with_an_error(
+    http: httpx2.AsyncClient, author: Author, client: Client
+) -> None:
+    answer = post(http, STREAMED, Idempotency_Key="lost", X_On_Disconnect="cancel")
+    run = await author.take()
+    await run.write(attempt(HELLO[:1]))
+    async with http.stream("GET", f"/v1/streams/{run.stream_id}/events", params={"dialect": "openai"}) as watching:
+        await anext(watching.aiter_bytes())
+        second = await run.lose()
+    frames = read_frames((await answer).content.replace(b": ping\n", b""))
+    assert frames[0] == HELLO[0]
+    assert frames[1]["error"]["code"] == "worker_lost"
+    # That was our doing: the client did not go away, and its run is not cancelled.
+    assert not (await until_run(client, run.stream_id, lambda _: True)).cancel_asked
+    await second.write([*attempt(HELLO, 2, 2), done()], Status.COMPLETED)
+    again = await post(http, STREAMED, Idempotency_Key="lost")
+    assert read_frames(again.content) == [*HELLO, "[DONE]"]
+
+
+async def test_a_gateway_that_is_stopped_lets_its_clients_see_the_end(broker: Broker, author: Author) -> None:
+    with closing_all(stopped := Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="8")):
+        async with httpx2.AsyncClient(base_url=stopped.url, timeout=20) as http:
+            whole = post(http, BODY)
+            whole_run = await author.take()
+            begun = asyncio.create_task(begin(author))
+            async with http.stream("POST", "/v1/chat/completions", json=STREAMED) as streamed:
+                run = await begun
+                pieces = streamed.aiter_bytes()
+                read = await anext(pieces)
+                await until_drains(stopped)
+                await run.write([*attempt(HELLO)[2:], done()], Status.COMPLETED)
+                await whole_run.write([*attempt(HELLO), done()], Status.COMPLETED)
+                read += b"".join([piece async for piece in pieces])
+            assert read_frames(read.replace(b": ping\n", b"")) == [*HELLO, "[DONE]"]
+            assert (await whole).json()["choices"][0]["message"]["content"] == "Hello"
+        assert stopped.wait() == 0
+
+
+async def test_a_gateway_that_may_wait_no_longer_says_so_and_the_key_finds_the_run_again(
+    http: httpx2.AsyncClient, broker: Broker, author: Author
+) -> None:
+    with closing_all(stopped := Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="2")):
+        async with httpx2.AsyncClient(base_url=stopped.url, timeout=20) as first:
+            whole = post(first, BODY, Idempotency_Key="moves")
+            run = await author.take()
+            begun = asyncio.create_task(begin(author))
+            async with first.stream("POST", "/v1/chat/completions", json=STREAMED) as streamed:
+                await begun
+                pieces = streamed.aiter_bytes()
+                await anext(pieces)
+                await until_drains(stopped)
+                assert b'"code":"gateway_stopping"' in b"".join([piece async for piece in pieces])
+            assert ((await whole).status_code, (await whole).json()["error"]["code"]) == (503, "gateway_stopping")
+            assert "x-should-retry" not in (await whole).headers
+    again = post(http, BODY, Idempotency_Key="moves")
+    await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+    assert (await again).headers["x-stream-id"] == run.stream_id
+
+
+async def test_a_gateway_that_is_stopped_takes_no_run_along(broker: Broker, author: Author, client: Client) -> None:
+    """Its clients lose their connections through us: they did not go away."""
+    with closing_all(stopped := Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="2")):
+        async with httpx2.AsyncClient(base_url=stopped.url, timeout=20) as http:
+            waiting = post(http, BODY, X_On_Disconnect="cancel")
+            waited_for = await author.take()
+            begun = asyncio.create_task(begin(author))
+            headers = {"X-On-Disconnect": "cancel"}
+            async with http.stream("POST", "/v1/chat/completions", json=STREAMED, headers=headers) as streamed:
+                run = await begun
+                await until_drains(stopped)
+                await streamed.aread()
+            assert (await waiting).status_code == 503
+        assert stopped.wait() == 0
+    for still in (run, waited_for):
+        assert not (await until_run(client, still.stream_id, lambda _: True)).cancel_asked
+
+
+async def test_whoever_waits_counts_as_one_who_watches(http: httpx2.AsyncClient, author: Author) -> None:
+    answer = post(http, BODY)
+    run = await author.take()
+    async with asyncio.timeout(10):
+        while (await http.get(f"/v1/streams/{run.stream_id}")).json()["viewers"] != 1:
+            await asyncio.sleep(0.02)
+    await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+    assert (await answer).status_code == 200

@@ -1,0 +1,58 @@
+"""What an SDK asks beside completions."""
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from contract.connection import Client
+from contract.worker_registry import Model, Offer, announce
+from gateway.app import Gateway as GatewayApp
+from gateway.settings import Settings
+from tests.broker import Broker
+from tests.gateway.author import Author
+from tests.stack import ROOT, Gateway
+
+
+@pytest.fixture
+def serving_page(broker: Broker, tmp_path: Path) -> Iterator[Gateway]:
+    (tmp_path / "index.html").write_text("a page")
+    gateway = Gateway(broker.url, MANYCAST_WEB_DIR=str(tmp_path))
+    yield gateway
+    gateway.close()
+
+
+async def test_a_model_is_found_by_its_name_even_with_a_slash_in_it(
+    http: httpx2.AsyncClient, author: Author, client: Client
+) -> None:
+    models = (Model("demo", "us", 1), Model("meta/llama-3", "them", 2))
+    await announce(client, "w1", 60_000, Offer(models, "demo"))
+    listed = (await http.get("/v1/models")).json()["data"]
+    assert [model["id"] for model in listed] == ["demo", "meta/llama-3"]
+    assert (await http.get("/v1/models/meta/llama-3")).json() == listed[1]
+    missing = await http.get("/v1/models/gpt-9")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_the_stacks_front_door_passes_on_every_call_there_is() -> None:
+    (patterns,) = re.findall(r"@api path (.*)", (ROOT / "web" / "Caddyfile").read_text())
+    calls = GatewayApp(Settings()).app.openapi()["paths"]
+    assert len(calls) > 10
+    calls = [*calls, "/openapi.json"]
+    assert [call for call in calls if not any(fnmatch(call, pattern) for pattern in patterns.split())] == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_an_unknown_path_is_told_as_openai_would(
+    http: httpx2.AsyncClient, serving_page: Gateway, method: str
+) -> None:
+    async with httpx2.AsyncClient(base_url=serving_page.url) as with_page:
+        for gateway in (http, with_page):
+            response = await gateway.request(method, "/v1/embeddings")
+            assert response.status_code == 404
+            error = {"type": "invalid_request_error", "param": None, "code": "not_found"}
+            assert response.json() == {"error": {"message": f"Invalid URL ({method} /v1/embeddings)", **error}}
+        assert (await with_page.get("/")).text == "a page"

@@ -1,0 +1,52 @@
+"""Every form in which people hand a stream on."""
+
+import pytest
+
+from manycast.client.address import Address, MalformedAddressError, parse_address
+
+ID = "abcdefghijklmnopqrst-_"
+
+
+@pytest.mark.parametrize(
+    ("text", "base_url"),
+    [
+        (ID, "http://default:1"),
+        (f" {ID}\n", "http://default:1"),
+        (f"https://host/v1/streams/{ID}", "https://host"),
+        (f"https://host:8443/v1/streams/{ID}/events?dialect=native", "https://host:8443"),
+        (f"https://host/some/where/v1/streams/{ID}/events", "https://host/some/where"),
+        (f"http://host/#{ID}", "http://host"),
+        (f"http://host/#/s/{ID}", "http://host"),
+        (f"http://host/?stream={ID}", "http://host"),
+        (f"http://host/s/{ID}", "http://host"),
+        (f"http://[::1]:8000/s/{ID}", "http://[::1]:8000"),
+    ],
+)
+def test_an_address_is_taken_apart(text: str, base_url: str):
+    assert parse_address(text, "http://default:1/") == Address(base_url, ID)
+
+
+TICKET = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImEifQ.eyJzdWIiOiJwX2FiY2RlZmdoaWprbG1ub3BxcnN0In0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ID}.{TICKET}",
+        f"http://default:1/watch#{ID}.{TICKET}",
+        f"http://default:1/v1/streams/{ID}/events?ticket={TICKET}",
+        f"http://default:1/v1/streams/{ID}?dialect=native&ticket={TICKET}",
+        f"http://default:1/?stream={ID}&ticket={TICKET}",
+        f"http://default:1/?ticket={TICKET}#{ID}",
+    ],
+)
+def test_a_ticket_is_taken_off_an_address(text: str):
+    assert parse_address(text, "http://default:1/") == Address("http://default:1", ID, TICKET)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "short", ID + "/x", 65 * "x", f"ftp://host/{ID}", "http://host/", f"host/s/{ID}", "http://["]
+)
+def test_anything_else_is_refused_with_a_sentence(text: str):
+    with pytest.raises(MalformedAddressError):
+        parse_address(text)

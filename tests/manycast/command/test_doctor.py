@@ -1,0 +1,143 @@
+"""The doctor's findings, on brokers, providers and gateways that are well, ill and away."""
+
+import asyncio
+
+import pytest
+
+from manycast.command.doctor import (
+    Finding,
+    judge_broker,
+    look_at_broker,
+    look_at_gateway,
+    look_at_provider,
+    look_at_python,
+)
+from tests.broker import Broker
+from tests.manycast.console import run
+from tests.manycast.stage import Request, Stage, write_json, write_refusal
+
+VALKEY = {"server_name": "valkey", "redis_version": "7.2.4", "valkey_version": "9.1.2", "aof_enabled": 1}
+
+
+def levels(findings: list[Finding]) -> list[str]:
+    return [finding.level for finding in findings]
+
+
+async def test_a_python_that_is_too_old_fails():
+    assert levels(await look_at_python()) == ["ok"]
+    assert levels(await look_at_python((3, 10, 9))) == ["fail"]
+
+
+async def test_a_real_broker_that_is_well(broker: Broker):
+    findings = await look_at_broker(broker.url)
+    assert levels(findings) == ["ok"]
+    assert findings[0].fact.startswith("Valkey 9.")
+
+
+async def test_a_broker_that_is_away_fails_and_its_password_is_not_shown():
+    (finding,) = await look_at_broker("redis://:secret@127.0.0.1:1/0")
+    assert finding.level == "fail" and "secret" not in str(finding)
+
+
+async def test_a_malformed_address_fails():
+    assert levels(await look_at_broker("localhost")) == ["fail"]
+
+
+async def test_without_an_address_the_embedded_broker_is_looked_for():
+    assert levels(await look_at_broker(None)) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        (VALKEY, ["ok"]),
+        ({"redis_version": "7.0.15", "aof_enabled": 1}, ["ok"]),
+        ({"redis_version": "6.2.1", "aof_enabled": 1}, ["fail"]),
+        ({**VALKEY, "valkey_version": "7.2.5"}, ["fail"]),
+        ({**VALKEY, "aof_enabled": 0}, ["ok", "warn"]),
+        ({**VALKEY, "maxmemory": 1 << 30, "maxmemory_policy": "allkeys-lru"}, ["ok", "warn"]),
+        ({**VALKEY, "maxmemory": 0, "maxmemory_policy": "allkeys-lru"}, ["ok"]),
+        ({}, ["fail", "warn"]),
+    ],
+)
+def test_a_broker_is_judged_by_its_version_and_by_what_it_may_lose(info, expected):
+    assert levels(judge_broker("redis://x", info)) == expected
+
+
+async def test_a_provider_that_takes_the_key_is_well(stage: Stage):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        assert (request.path, request.headers["authorization"]) == ("/v1/models", "Bearer sk-1")
+        write_json(writer, 200, {"data": [{"id": "a"}, {"id": "b"}]})
+
+    stage.answer = answer
+    (finding,) = await look_at_provider("sk-1", f"{stage.url}/v1")
+    assert (finding.level, finding.fact) == ("ok", f"{stage.url}/v1 offers 2 models")
+
+
+async def test_a_provider_that_refuses_the_key_fails_in_its_own_words(stage: Stage):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        write_refusal(writer, 401, "invalid_api_key", "Incorrect API key")
+
+    stage.answer = answer
+    (finding,) = await look_at_provider("sk-1", stage.url)
+    assert finding.level == "fail" and "Incorrect API key" in finding.fact and "sk-1" not in str(finding)
+
+
+async def test_without_a_provider_there_is_the_simulator_and_one_that_is_away_fails():
+    assert levels(await look_at_provider(None, None)) == ["ok"]
+    assert levels(await look_at_provider(None, "http://127.0.0.1:1/v1")) == ["fail"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, {"ready": True, "redis": True, "workers": 2, "draining": False}, "ok"),
+        (503, {"ready": False, "redis": True, "workers": 0, "draining": False}, "fail"),
+        (503, {"ready": False, "redis": False, "workers": 0, "draining": False}, "fail"),
+        (503, {"ready": False, "redis": True, "workers": 1, "draining": True}, "warn"),
+    ],
+)
+async def test_a_gateway_is_judged_by_what_it_says_of_itself(stage: Stage, status, body, expected):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.path == "/readyz":
+            write_json(writer, status, body)
+        else:
+            write_refusal(writer, 404, "not_found", "An older gateway")
+
+    stage.answer = answer
+    assert levels(await look_at_gateway(stage.url)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("api_key", "admission", "expected"),
+    [
+        ("mc-1", {"caller": "key:ann", "may_start": True, "message": None}, ("ok", "you may start runs, as key:ann")),
+        (None, {"caller": None, "may_start": True, "message": "Only here."}, ("ok", "you may start runs. Only here.")),
+        (None, {"caller": None, "may_start": False, "message": "Send a key."}, ("warn", "Send a key.")),
+        ("mc-2", {"caller": None, "may_start": False, "message": "None of ours."}, ("fail", "None of ours.")),
+    ],
+)
+async def test_whether_we_may_ask_is_asked_with_our_key(stage: Stage, api_key, admission, expected):
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.path == "/readyz":
+            write_json(writer, 200, {"ready": True, "workers": 1})
+        else:
+            assert request.headers.get("authorization") == (f"Bearer {api_key}" if api_key else None)
+            write_json(writer, 200, admission)
+
+    stage.answer = answer
+    _, access = await look_at_gateway(stage.url, api_key)
+    assert (access.level, access.fact) == expected
+
+
+def test_the_command_prints_a_line_for_each_and_fails_with_the_first_that_fails():
+    server = "http://127.0.0.1:1"
+    well = run("doctor", "--server", server)
+    assert [line.split()[:2] for line in well.stdout.splitlines() if not line.startswith(" ")] == [
+        ["ok", "python"],
+        ["ok", "broker"],
+        ["ok", "provider"],
+        ["warn", "gateway"],
+    ]
+    assert well.returncode == 0
+    assert run("doctor", "--server", server, REDIS_URL="redis://127.0.0.1:1").returncode == 1

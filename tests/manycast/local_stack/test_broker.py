@@ -1,0 +1,103 @@
+"""The embedded broker: its data stays, nobody else gets in, and nobody opens its data twice."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from contract.connection import call_redis, command_client
+from manycast.local_stack.broker import Broker, BrokerError, hide_password, lock_data, plan_broker, wait_for_broker
+from manycast.local_stack.child import Child
+
+DEADLINE_S = 20.0
+
+
+@asynccontextmanager
+async def running_broker(directory: Path) -> AsyncIterator[tuple[Broker, Child]]:
+    lines: list[str] = []
+    async with lock_data(directory) as lock:
+        broker = plan_broker(directory, lock, dict(os.environ))
+        child = Child(broker.program, lambda _, line: lines.append(line))
+        await child.start()
+        try:
+            await wait_for_broker(broker.url, DEADLINE_S)
+            yield broker, child
+        finally:
+            await child.stop(asyncio.Event())
+    assert not [line for line in lines if "rror" in line], lines
+
+
+async def ask(url: str, *command: str) -> object:
+    client = command_client(url)
+    try:
+        return await call_redis(client, *command)
+    finally:
+        await client.aclose()
+
+
+async def test_what_was_stored_is_there_after_a_restart(tmp_path):
+    directory = tmp_path / "with a space" / "and below"
+    async with running_broker(directory) as (broker, _):
+        await ask(broker.url, "XADD", "log", "1-1", "e", "x")
+    async with running_broker(directory) as (broker, _):
+        assert await ask(broker.url, "XLEN", "log") == 1
+
+
+async def test_what_was_stored_is_there_after_it_was_killed(tmp_path):
+    async with running_broker(tmp_path) as (broker, child):
+        await ask(broker.url, "XADD", "log", "1-1", "e", "x")
+        os.kill(child.pid, 9)
+        await child.wait()
+    async with running_broker(tmp_path) as (broker, _):
+        assert await ask(broker.url, "XLEN", "log") == 1
+
+
+async def test_without_the_password_nobody_gets_in(tmp_path):
+    async with running_broker(tmp_path) as (broker, _):
+        assert broker.url.startswith("redis://:")
+        with pytest.raises(BrokerError, match="Authentication required"):
+            await wait_for_broker(hide_password(broker.url), 0.5)
+
+
+async def test_two_do_not_open_the_same_data_and_the_second_is_told_who_has_it(tmp_path):
+    async with lock_data(tmp_path):
+        with pytest.raises(BrokerError, match=rf"in use by another `manycast up` \(process {os.getpid()}\)"):
+            async with lock_data(tmp_path):
+                raise AssertionError("had the lock twice")
+    async with lock_data(tmp_path):
+        pass
+
+
+async def test_the_data_stays_locked_while_the_broker_lives_though_its_starter_has_let_go(tmp_path):
+    async with lock_data(tmp_path) as lock:
+        broker = plan_broker(tmp_path, lock, dict(os.environ))
+        child = Child(broker.program, lambda _, line: None)
+        await child.start()
+        await wait_for_broker(broker.url, DEADLINE_S)
+    with pytest.raises(BrokerError, match="in use"):
+        async with lock_data(tmp_path):
+            raise AssertionError("had the lock beside a living broker")
+    await child.stop(asyncio.Event())
+    async with lock_data(tmp_path):
+        pass
+
+
+async def test_a_directory_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BrokerError, match="--data"):
+        async with lock_data(tmp_path / "file" / "below"):
+            raise AssertionError("locked what is no directory")
+
+
+async def test_a_broker_that_does_not_answer_is_named_without_its_password():
+    with pytest.raises(BrokerError, match=r"redis://127.0.0.1:1/0 does not answer") as caught:
+        await wait_for_broker("redis://:secret@127.0.0.1:1/0", 0.3)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_malformed_address_of_a_broker_is_told():
+    with pytest.raises(BrokerError, match="REDIS_URL"):
+        await wait_for_broker("localhost:6379", 0.3)

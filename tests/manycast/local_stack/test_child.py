@@ -1,0 +1,168 @@
+"""Children are real processes here: they are heard, ended, hurried, and they die with whoever started them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from manycast.local_stack.child import LAUNCHER, Child, Program, describe_exit
+
+DEADLINE_S = 20.0
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+
+
+class Heard:
+    """What the children have said, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self._changed = asyncio.Event()
+
+    def __call__(self, name: str, line: str) -> None:
+        self.lines.append((name, line))
+        self._changed.set()
+
+    async def wait_for(self, line: str) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while line not in [heard for _, heard in self.lines]:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def start(heard: Heard) -> AsyncIterator[Callable]:
+    children = []
+
+    async def start_child(code: str, grace_s: float = DEADLINE_S, **others: object) -> Child:
+        program = Program("part", [sys.executable, "-c", code], dict(os.environ), grace_s, **others)
+        child = Child(program, heard)
+        await child.start()
+        children.append(child)
+        return child
+
+    yield start_child
+    at_once = asyncio.Event()
+    at_once.set()
+    for child in children:
+        await child.stop(at_once)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+async def wait_until_gone(pid: int) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while is_alive(pid):
+            await asyncio.sleep(0.01)
+
+
+async def test_each_line_of_both_outputs_is_heard_with_its_name_also_a_last_one_without_an_end(start, heard):
+    child = await start("import sys; print('a'); sys.stderr.write('b\\n'); sys.stdout.flush(); sys.stderr.write('ü')")
+    assert await child.wait() == 0
+    assert sorted(heard.lines) == [("part", "a"), ("part", "b"), ("part", "ü")]
+
+
+async def test_a_line_without_end_is_given_in_pieces_and_not_gathered_forever(start, heard):
+    child = await start("print('x' * 1_000_000)")
+    assert await child.wait() == 0
+    assert sum(len(line) for _, line in heard.lines) == 1_000_000 and len(heard.lines) > 1
+
+
+async def test_its_standard_input_is_what_it_is_fed(start, heard):
+    child = await start("import sys; print(sys.stdin.read())", feed=b"secret")
+    assert await child.wait() == 0
+    assert heard.lines == [("part", "secret")]
+
+
+async def test_a_child_ends_when_it_is_asked(start, heard):
+    child = await start("import time; print('up', flush=True); time.sleep(600)")
+    await heard.wait_for("up")
+    await child.stop(asyncio.Event())
+    assert await child.wait() == -signal.SIGTERM
+
+
+async def test_a_child_that_does_not_listen_is_killed_when_its_grace_is_over(start, heard):
+    child = await start(DEAF, grace_s=0.1)
+    await heard.wait_for("deaf")
+    await child.stop(asyncio.Event())
+    assert await child.wait() == -signal.SIGKILL
+
+
+async def test_hurry_cuts_the_grace_short(start, heard):
+    child = await start(DEAF, grace_s=600)
+    await heard.wait_for("deaf")
+    hurry = asyncio.Event()
+    stopping = asyncio.create_task(child.stop(hurry))
+    hurry.set()
+    async with asyncio.timeout(DEADLINE_S):
+        await stopping
+
+
+async def test_what_a_child_has_started_is_killed_with_it(start, heard):
+    code = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {DEAF!r}]); print(p.pid); p.wait()"
+    child = await start(code, grace_s=0.1)
+    await heard.wait_for("deaf")
+    await child.stop(asyncio.Event())
+    (grandchild,) = [int(line) for _, line in heard.lines if line.isdigit()]
+    await wait_until_gone(grandchild)
+
+
+async def test_stopping_what_has_ended_already_is_no_error(start):
+    child = await start("")
+    await child.wait()
+    await child.stop(asyncio.Event())
+
+
+async def test_ctrl_c_in_the_terminal_does_not_reach_a_child(start, heard):
+    child = await start("import os; print(os.getsid(0) == os.getpid())")
+    await child.wait()
+    assert heard.lines == [("part", "True")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
+async def test_a_child_dies_with_whoever_started_it_even_by_sigkill():
+    starter = f"""
+import os, signal, subprocess, sys, time
+tied = [sys.executable, {str(LAUNCHER)!r}, str(os.getpid()), str(int(signal.SIGKILL))]
+child = subprocess.Popen([*tied, sys.executable, "-c", {DEAF!r}], start_new_session=True, stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+    argv = [sys.executable, "-c", starter]
+    parent = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    child_pid = int(await parent.stdout.readline())
+    assert is_alive(child_pid)
+    parent.kill()
+    await parent.wait()
+    await wait_until_gone(child_pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
+def test_a_child_whose_parent_died_before_it_was_tied_does_not_start():
+    program = [sys.executable, "-c", "print('started')"]
+    not_the_parent = "1"
+    done = subprocess.run(
+        [sys.executable, LAUNCHER, not_the_parent, "9", *program], check=False, stdout=subprocess.PIPE
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_how_a_child_ended_is_told_in_words():
+    assert describe_exit(3) == "exit status 3"
+    assert describe_exit(-9) == "killed by SIGKILL"

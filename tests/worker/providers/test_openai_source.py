@@ -1,0 +1,201 @@
+"""The OpenAI source against real connections: what it asks, what it makes of every answer, and when it asks again."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from contract.errors import RunError, RunFailedError
+from tests.broker import free_port
+from tests.stack import Simulator
+from tests.worker.raw_provider import Answer, RawProvider, drops, hangs, raw_provider, refuses, sends
+from tests.worker.stage import counts, until
+from worker.providers.openai_source import OpenAISource, open_source
+from worker.providers.source import SourceNotFoundError
+from worker.settings import Settings
+
+REQUEST = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+CHUNK = {"id": "1", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}
+FRAME = b"data: " + json.dumps(CHUNK).encode() + b"\n\n"
+DONE = b"data: [DONE]\n\n"
+QUOTA = b'{"error":{"code":"insufficient_quota","message":"no money"}}'
+
+
+def source_at(base_url: str, *, retries: int = 0, patience_s: float = 10.0) -> OpenAISource:
+    return OpenAISource(
+        api_key="", base_url=base_url, connect_timeout_s=2, first_chunk_timeout_s=patience_s, retries=retries
+    )
+
+
+@asynccontextmanager
+async def asked(
+    *answers: Answer, retries: int = 0, patience_s: float = 10.0
+) -> AsyncIterator[tuple[OpenAISource, RawProvider]]:
+    async with raw_provider(*answers) as provider:
+        source = source_at(provider.base_url, retries=retries, patience_s=patience_s)
+        yield source, provider
+        await source.close()
+
+
+async def all_chunks(source: OpenAISource, request: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    async with aclosing(source.generate(request or REQUEST)) as chunks:
+        return [chunk async for chunk in chunks]
+
+
+async def failure(source: OpenAISource) -> RunError:
+    with pytest.raises(RunFailedError) as failed:
+        await all_chunks(source)
+    return failed.value.error
+
+
+async def test_the_whole_request_reaches_the_provider_and_usage_is_asked_for() -> None:
+    request = {**REQUEST, "vendor": {"x": [1]}, "stream": False, "stream_options": {"include_obfuscation": False}}
+    async with asked(sends(FRAME, DONE)) as (source, provider):
+        assert await all_chunks(source, request) == [CHUNK]
+    assert json.loads(provider.bodies[0]) == {
+        **request,
+        "stream": True,
+        "stream_options": {"include_obfuscation": False, "include_usage": True},
+    }
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [FRAME + DONE],
+        [FRAME, DONE],
+        [FRAME.replace(b"\n", b"\r\n"), DONE],
+        [b": hello\n\n", FRAME, b": bye\n\n"],
+        [FRAME],
+        [FRAME.rstrip(b"\n")],
+        [FRAME[:20], FRAME[20:]],
+        [FRAME, DONE, b"data: not JSON, after the end\n\n"],
+    ],
+)
+async def test_a_good_answer_is_read_however_it_is_put(pieces: list[bytes]) -> None:
+    async with asked(sends(*pieces)) as (source, _):
+        assert await all_chunks(source) == [CHUNK]
+
+
+async def test_line_separators_within_a_text_do_not_end_a_line() -> None:
+    chunk = {"choices": [], "text": "a\u2028b\u0085c\u2029d\x0be"}
+    frame = b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
+    async with asked(sends(frame, DONE)) as (source, _):
+        assert await all_chunks(source) == [chunk]
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"data: {\n\n",
+        b'data: {"a":NaN}\n\n',
+        b'data: {"a":-Infinity}\n\n',
+        b"data: [1]\n\n",
+        b"data: null\n\n",
+        b'data: "text"\n\n',
+        b'data: {"a":"\xff"}\n\n',
+        b"data: " + b"[" * 100_000 + b"\n\n",
+        b"data: <html>\n\n",
+    ],
+)
+async def test_what_is_no_chunk_is_told_as_such_and_not_asked_for_again(rubbish: bytes) -> None:
+    async with asked(sends(rubbish), retries=2) as (source, provider):
+        assert (await failure(source)).code == "upstream_invalid"
+    assert len(provider.bodies) == 1
+
+
+async def test_an_end_without_a_chunk_is_told_as_cut_short() -> None:
+    async with asked(sends(DONE), retries=2) as (source, provider):
+        assert (await failure(source)).code == "upstream_truncated"
+    assert len(provider.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'data: {"error":{"code":"overloaded","message":"too much","type":"t"}}\n\n',
+        b'event: error\ndata: {"code":"overloaded","message":"too much","type":"t"}\n\n',
+    ],
+)
+async def test_an_error_in_the_stream_is_the_providers(frame: bytes) -> None:
+    async with asked(sends(FRAME, frame)) as (source, _):
+        error = await failure(source)
+    assert (error.code, error.message, error.type, error.http_status) == ("overloaded", "too much", "t", None)
+
+
+@pytest.mark.parametrize("first", [drops(), drops(FRAME[:10]), refuses("503 Busy", b"{}")])
+async def test_what_breaks_before_the_first_chunk_is_tried_again(first: Answer) -> None:
+    async with asked(first, sends(FRAME, DONE), retries=1) as (source, provider):
+        assert await all_chunks(source) == [CHUNK]
+    assert len(provider.bodies) == 2
+
+
+async def test_silence_before_the_first_chunk_is_tried_again() -> None:
+    async with asked(hangs(), sends(FRAME, DONE), retries=1, patience_s=0.3) as (source, provider):
+        assert await all_chunks(source) == [CHUNK]
+    assert len(provider.bodies) == 2
+
+
+async def test_comments_are_silence_too() -> None:
+    async with asked(hangs(b"HTTP/1.1 200 OK\r\n\r\n", b": still here\n\n" * 3), patience_s=0.3) as (source, _):
+        assert (await failure(source)).code == "upstream_timeout"
+
+
+async def test_what_breaks_after_the_first_chunk_is_not_tried_again() -> None:
+    async with asked(drops(FRAME), sends(FRAME, DONE), retries=3) as (source, provider):
+        assert (await failure(source)).code == "upstream_disconnected"
+    assert len(provider.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refuses("400 Bad Request", b'{"error":{"message":"no"}}'),
+        refuses("429 Too Many Requests", QUOTA),
+        refuses("429 Too Many Requests", b"{}", b"retry-after: 3600"),
+    ],
+    ids=["our fault", "no money", "an hour"],
+)
+async def test_what_waiting_does_not_help_is_not_tried_again(answer: Answer) -> None:
+    async with asked(answer, sends(FRAME, DONE), retries=3) as (source, provider):
+        assert (await failure(source)).http_status in {400, 429}
+    assert len(provider.bodies) == 1
+
+
+async def test_a_provider_that_is_not_there_is_told_as_such() -> None:
+    source = source_at(f"http://127.0.0.1:{free_port()}/v1")
+    error = await failure(source)
+    assert (error.code, error.retryable) == ("upstream_disconnected", True)
+    await source.close()
+
+
+async def test_leaving_ends_the_call_at_once(provider: Simulator) -> None:
+    source = source_at(f"{provider.url}/v1")
+    aborted = counts(provider.url, "demo-long").get("aborted", 0)
+    request = {**REQUEST, "model": "demo-long", "simulator": {"chunks_per_s": 5}}
+    async with aclosing(source.generate(request)) as chunks:
+        await anext(chunks)
+    await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
+    await source.close()
+
+
+async def test_the_models_are_what_the_provider_lists(provider: Simulator) -> None:
+    source = source_at(f"{provider.url}/v1")
+    models = await source.list_models()
+    assert ("demo", "manycast-simulator") in {(model.id, model.owned_by) for model in models}
+    await source.close()
+
+
+async def test_a_provider_that_lists_nothing_is_no_failure() -> None:
+    source = source_at(f"http://127.0.0.1:{free_port()}/v1")
+    assert await source.list_models() == ()
+    await source.close()
+
+
+def test_a_source_needs_a_key_or_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    monkeypatch.setenv("OPENAI_BASE_URL", "")
+    with pytest.raises(SourceNotFoundError, match="OPENAI_API_KEY"):
+        open_source(Settings())

@@ -1,0 +1,215 @@
+"""One worker's attempt at a job, from the claim to the `done`.
+
+Two tasks: one lives through it all; the other asks the source, and is cancelled the moment the run is to stop, so that
+the provider is told at once. Not a writer: lines go to the outlet, and the publisher writes them.
+"""
+
+import asyncio
+import json
+import logging
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, RunError
+from contract.event import Status
+from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
+from contract.log_redaction import abbreviate
+from contract.stream_log import Answer
+from worker.generations.outbox import Outlet
+from worker.generations.outcome import Timing, broker_unavailable, done_line, run_too_long, worker_lost
+from worker.generations.provider_call import Asking
+from worker.generations.publisher import Publisher
+from worker.outage import Outage
+from worker.providers.errors import own_error
+from worker.providers.source import Source
+
+logger = logging.getLogger(__name__)
+
+LONGEST_CLAIM_PAUSE_S = 1.0
+LINGER_S = 5.0
+"""How long a whole answer waits for its usage."""
+CLEANUP_TIMEOUT_S = 5.0
+"""For a source that was told to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for every generation of a worker. A limit of 0 is none."""
+
+    worker: str
+    attempts: int
+    most_epochs: int
+    answer_limit_bytes: int
+    run_limit_s: float
+    chunk_timeout_s: float
+    broker_patience_s: float
+    default_model: str
+
+
+class Stop(StrEnum):
+    """Why a run is stopped before its source ends."""
+
+    CANCELLED = "cancelled"
+    STALLED = "stalled"
+    UNSTORED = "unstored"
+    OVERDUE = "overdue"
+    LEFT = "left"
+    """It is not ours any more: nothing more is written."""
+
+
+class Generation:
+    """Is claimed and runs once. Until it ends it may be stopped from outside, at any time and more than once."""
+
+    def __init__(self, job: Job, queue: JobQueue, publisher: Publisher, source: Source, terms: Terms) -> None:
+        self.job = job
+        self.lease: Lease | None = None
+        self._queue = queue
+        self._publisher = publisher
+        self._source = source
+        self._terms = terms
+        self._clock = asyncio.get_running_loop().time
+        self._stop: Stop | None = None
+        self._stopped = asyncio.Event()
+        self._asking = Asking(job.stream_id, publisher, terms.answer_limit_bytes)
+        self._outlet: Outlet | None = None
+        self._claim = Claim(Verdict.GONE)
+        self._claimed_at = 0.0
+
+    async def claim(self) -> bool:
+        """Gets the lease; False where there is nothing to do with it. Comes before `run`, once."""
+        self._claim = await self._claim_job()
+        if self._claim.verdict is Verdict.GONE:
+            return False
+        self.lease = Lease(self.job, self._claim.epoch)
+        self._claimed_at = self._clock()
+        return not self._has_left
+
+    async def run(self) -> None:
+        """Until the run has its `done`, or is not ours any more."""
+        claim, stream_id = self._claim, self.job.stream_id
+        outlet = Outlet(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.heed)
+        self._outlet = outlet
+        logger.info("run %s epoch %d: %s", abbreviate(stream_id), claim.epoch, claim.verdict)
+        try:
+            status, error = await self._live(claim, outlet)
+            if not self._has_left:
+                outlet.end(status, done_line(status, self._asking.outcome, error, self._timing()))
+                self._publisher.send(outlet)
+            await self._publisher.settled(outlet)
+            words = f"{status} {error.code if error else ''}" if outlet.has_ended and not self._has_left else "left"
+            logger.info("run %s epoch %d: %s", abbreviate(stream_id), claim.epoch, words)
+        finally:
+            outlet.close()
+            self._publisher.forget(outlet)
+
+    @property
+    def _has_left(self) -> bool:
+        return self._stop is Stop.LEFT
+
+    def heed(self, answer: Answer) -> None:
+        """What Redis said to a write or a renewal."""
+        if answer is Answer.CANCELLED:
+            self.stop(Stop.CANCELLED)
+        elif answer is Answer.HOLE:
+            # The outlet has put its own `done` in place of what the log can no longer take.
+            self._stop = Stop.LEFT
+            self._stopped.set()
+        elif answer is not Answer.OK:
+            self.stop(Stop.LEFT)
+
+    def stop(self, reason: Stop) -> None:
+        """Ends the call of the provider at once. The first reason counts, but that the run is lost outweighs all."""
+        if self._stop is None or reason is Stop.LEFT:
+            self._stop = reason
+        self._stopped.set()
+        if reason is Stop.LEFT and self._outlet is not None:
+            self._outlet.close()
+            self._publisher.forget(self._outlet)
+
+    async def _claim_job(self) -> Claim:
+        terms, pause_s, outage = (
+            self._terms,
+            0.05,
+            Outage(logger, f"run {abbreviate(self.job.stream_id)} cannot be claimed"),
+        )
+        while not self._has_left:
+            try:
+                return await self._queue.claim(self.job, terms.worker, terms.attempts, terms.most_epochs)
+            except (BrokerUnavailableError, BrokerRefusedError) as error:
+                outage.note(error)
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_CLAIM_PAUSE_S, pause_s * 2)
+        return Claim(Verdict.GONE)
+
+    async def _live(self, claim: Claim, outlet: Outlet) -> tuple[Status, RunError | None]:
+        if claim.verdict is Verdict.CANCELLED or self._stop is Stop.CANCELLED:
+            return Status.CANCELLED, None
+        if claim.verdict is Verdict.LOST:
+            return Status.FAILED, worker_lost()
+        asking = asyncio.create_task(self._asking.run(self._source, self._request(), claim.epoch, outlet))
+        stopped = asyncio.create_task(self._stopped.wait())
+        watch = asyncio.create_task(self._watch(outlet))
+        try:
+            await asyncio.wait([asking, stopped], return_when=asyncio.FIRST_COMPLETED)
+            asking.cancel()
+            # Viewers do not wait for a source that does not end: it is heard no more.
+            await asyncio.wait([asking], timeout=CLEANUP_TIMEOUT_S)
+        finally:
+            for task in (asking, stopped, watch):
+                task.cancel()
+        if not asking.done():
+            logger.warning("run %s: the generator does not end when it is told to", abbreviate(self.job.stream_id))
+        return self._judge(asking.result() if asking.done() and not asking.cancelled() else None)
+
+    def _request(self) -> dict[str, Any]:
+        request: dict[str, Any] = json.loads(self._claim.request)
+        request.setdefault("model", self._terms.default_model)
+        return request
+
+    def _judge(self, error: RunError | None) -> tuple[Status, RunError | None]:
+        if self._stop is Stop.CANCELLED:
+            return Status.CANCELLED, None
+        if self._stop is Stop.UNSTORED:
+            return Status.FAILED, broker_unavailable()
+        if self._asking.outcome.is_whole:
+            if error is not None:
+                said = "run %s was whole when its provider failed: %s"
+                logger.info(said, abbreviate(self.job.stream_id), error.message)
+            return Status.COMPLETED, None
+        if self._stop is Stop.STALLED:
+            text = f"The provider sent nothing for {self._terms.chunk_timeout_s:g} seconds."
+            return Status.FAILED, own_error(Code.UPSTREAM_TIMEOUT, text)
+        if self._stop is Stop.OVERDUE:
+            return Status.FAILED, run_too_long(self._terms.run_limit_s)
+        if error is None and not self._asking.outcome.is_finished:
+            error = own_error(Code.UPSTREAM_TRUNCATED, "The provider ended without a finish_reason.")
+        return (Status.COMPLETED, None) if error is None else (Status.FAILED, error)
+
+    async def _watch(self, outlet: Outlet) -> None:
+        """Stops a run that takes too long, whose provider has gone quiet, or whose lines Redis refuses for too long."""
+        run_limit_s = self._terms.run_limit_s or math.inf
+        look_s = min(1.0, self._terms.chunk_timeout_s / 4, self._terms.broker_patience_s / 4 + 0.01, run_limit_s / 4)
+        while True:
+            await asyncio.sleep(look_s)
+            now = self._clock()
+            refused_since = outlet.refused_since
+            if refused_since is not None and now - refused_since > self._terms.broker_patience_s:
+                self.stop(Stop.UNSTORED)
+            patience_s = self._terms.chunk_timeout_s
+            if self._asking.outcome.is_whole:
+                patience_s = min(patience_s, LINGER_S)
+            if self._asking.quiet_s(now) > patience_s:
+                self.stop(Stop.STALLED)
+            if now - self._claimed_at > run_limit_s:
+                self.stop(Stop.OVERDUE)
+
+    def _timing(self) -> Timing:
+        first = self._asking.first_chunk_at
+        return {
+            "queued_ms": self._claim.queued_ms,
+            "first_chunk_ms": None if first is None else round((first - self._claimed_at) * 1000),
+            "total_ms": round((self._clock() - self._claimed_at) * 1000),
+            "pace": self._asking.pace.seconds,
+        }

@@ -1,0 +1,115 @@
+"""The generations that run in this process: started, found, counted, given back. Not a reader of the queue."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from contract.errors import BrokerUnavailableError
+from contract.job_queue import Job, JobQueue
+from contract.log_redaction import abbreviate
+from worker.generations.generation import Generation, Stop
+
+logger = logging.getLogger(__name__)
+
+GIVING_BACK_TIMEOUT_S = 3.0
+
+
+MOST_CLAIMS = 32
+"""At once. A crowd of jobs would else keep Redis's replies to those that run already waiting."""
+
+
+class Workshop:
+    """At most `streams` of them at once. `make` makes a generation for a job."""
+
+    def __init__(self, streams: int, make: Callable[[Job], Generation]) -> None:
+        self._streams = streams
+        self._make = make
+        self._by_entry: dict[str, Generation] = {}
+        self._by_stream: dict[str, Generation] = {}
+        self._tasks: dict[asyncio.Task[None], Generation] = {}
+        self._claims = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def room(self) -> int:
+        """How many more may start now."""
+        return max(0, min(self._streams - len(self._tasks), MOST_CLAIMS - self._claims))
+
+    @property
+    def generations(self) -> list[Generation]:
+        return list(self._tasks.values())
+
+    async def wait_for_room(self) -> None:
+        while not self.room:
+            await self._changed.wait()
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Starts those that do not run here already: Redis tells of the same job again where a reply was lost."""
+        for job in jobs:
+            if job.entry in self._by_entry:
+                continue
+            generation = self._make(job)
+            self._by_entry[job.entry] = generation
+            self._by_stream[job.stream_id] = generation
+            task = asyncio.create_task(self._run(generation))
+            self._tasks[task] = generation
+            task.add_done_callback(self._forget)
+
+    async def _run(self, generation: Generation) -> None:
+        self._claims += 1
+        try:
+            is_ours = await generation.claim()
+        finally:
+            self._claims -= 1
+            self._tell()
+        if is_ours:
+            await generation.run()
+
+    def cancel(self, stream_id: str) -> None:
+        """Somebody asked for it. Nothing where it does not run here."""
+        generation = self._by_stream.get(stream_id)
+        if generation is not None:
+            generation.stop(Stop.CANCELLED)
+
+    async def finish(self, grace_s: float, hurry: asyncio.Event) -> None:
+        """Waits until all have ended, but no longer than `grace_s`, nor after `hurry` is set."""
+        if not self._tasks:
+            return
+        hurried = asyncio.create_task(hurry.wait())
+        ended = asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            waited: list[asyncio.Future[Any]] = [hurried, ended]
+            await asyncio.wait(waited, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurried.cancel()
+
+    async def give_back(self, queue: JobQueue, worker: str) -> None:
+        """Stops what still runs, the provider's calls first, and lets other workers have the jobs at once."""
+        tasks = dict(self._tasks)
+        for generation in tasks.values():
+            generation.stop(Stop.LEFT)
+        if tasks:
+            await asyncio.wait(tasks, timeout=GIVING_BACK_TIMEOUT_S)
+        leases = [generation.lease for generation in tasks.values() if generation.lease is not None]
+        if not leases:
+            return
+        try:
+            async with asyncio.timeout(GIVING_BACK_TIMEOUT_S):
+                answers = await queue.release(worker, leases)
+            logger.info("%d runs given back: %s", len(leases), ", ".join(sorted({str(one) for one in answers})))
+        except (BrokerUnavailableError, TimeoutError):
+            logger.warning("%d runs not given back: Redis is away, they wait for the end of their lease", len(leases))
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        generation = self._tasks.pop(task)
+        self._by_entry.pop(generation.job.entry, None)
+        if self._by_stream.get(generation.job.stream_id) is generation:
+            del self._by_stream[generation.job.stream_id]
+        self._tell()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("run %s was dropped by a fault of ours", abbreviate(generation.job.stream_id), exc_info=error)
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed.clear()

@@ -1,0 +1,63 @@
+"""Says, again and again, that this worker lives, and what it offers."""
+
+import asyncio
+import logging
+
+from contract.connection import Client
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.worker_registry import Model, Offer, announce, leave
+from worker.outage import Outage
+from worker.providers.source import Source
+
+logger = logging.getLogger(__name__)
+
+ANNOUNCE_EVERY_S = 2.0
+LIFETIME_S = 7.0
+"""Three announcements may fail before a worker counts as gone."""
+LIST_EVERY_S = 300.0
+LIST_AGAIN_S = 10.0
+"""After a listing that brought nothing."""
+LEAVE_TIMEOUT_S = 2.0
+
+
+class Announcer:
+    """One task of one worker."""
+
+    def __init__(self, client: Client, source: Source, worker: str, default_model: str) -> None:
+        self._client = client
+        self._source = source
+        self._worker = worker
+        self._default_model = default_model
+        self._models: tuple[Model, ...] = ()
+        self._outage = Outage(logger, "this worker is not announced")
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        listing = asyncio.create_task(self._keep_listing())
+        try:
+            while True:
+                try:
+                    offer = Offer(self._models, self._default_model)
+                    await announce(self._client, self._worker, round(LIFETIME_S * 1000), offer)
+                    self._outage.end()
+                except (BrokerUnavailableError, BrokerRefusedError) as error:
+                    self._outage.note(error)
+                await asyncio.wait([listing], timeout=ANNOUNCE_EVERY_S)
+                if listing.done():
+                    listing.result()
+        finally:
+            listing.cancel()
+
+    async def leave(self) -> None:
+        """Says that this worker takes no more jobs. Where that cannot be said, it is forgotten by itself."""
+        try:
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                await leave(self._client, self._worker)
+        except (BrokerUnavailableError, BrokerRefusedError, TimeoutError):
+            logger.warning("Redis is away: it will forget this worker in %g seconds", LIFETIME_S)
+
+    async def _keep_listing(self) -> None:
+        while True:
+            models = await self._source.list_models()
+            self._models = models or self._models
+            await asyncio.sleep(LIST_EVERY_S if models else LIST_AGAIN_S)

@@ -1,0 +1,209 @@
+"""The door to `openai`: any OpenAI-compatible provider as a source of chunks.
+
+It reads the response's raw bytes: the SDK's own chunk objects cost six times as much, and drop a vendor's fields. Only
+what fails before the first chunk is tried again: after it, viewers have seen a part of the answer.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, NoReturn
+
+import httpx2
+import openai
+
+from contract.errors import Code, RunError, RunFailedError
+from contract.event import Chunk
+from contract.worker_registry import Model
+from worker.providers.errors import answered_error, own_error, retry_after_s, streamed_error
+from worker.providers.source import SourceNotFoundError
+from worker.providers.sse_lines import Frame, FrameReader, LineTooLongError
+from worker.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+FRAME_LIMIT_BYTES = 16 << 20
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+LISTING_TIMEOUT_S = 10.0
+MOST_CONNECTIONS = 1 << 16
+"""No limit at all: how many runs there may be is said elsewhere."""
+IDLE_CONNECTION_S = 30.0
+TAIL_PATIENCE_S = 0.1
+_NO_KEY = "none"
+
+
+def open_source(settings: Settings) -> "OpenAISource":
+    """Raises: SourceNotFoundError, where nobody said which provider."""
+    if not settings.openai_api_key and not settings.openai_base_url:
+        raise SourceNotFoundError("set OPENAI_API_KEY, or OPENAI_BASE_URL for a provider that needs no key")
+    return OpenAISource(
+        api_key=settings.openai_api_key,
+        base_url=settings.openai_base_url,
+        connect_timeout_s=settings.connect_timeout_s,
+        first_chunk_timeout_s=settings.first_chunk_timeout_s,
+        retries=settings.provider_retries,
+    )
+
+
+class OpenAISource:
+    """One client for all runs. `first_chunk_timeout_s` is the patience of each try, from the connection on."""
+
+    def __init__(
+        self, *, api_key: str, base_url: str, connect_timeout_s: float, first_chunk_timeout_s: float, retries: int
+    ) -> None:
+        # The SDK insists on a key; providers that need none ignore it.
+        self._client = openai.AsyncOpenAI(
+            api_key=api_key or _NO_KEY,
+            base_url=base_url or None,
+            max_retries=0,
+            # The SDK's other transport: a lone chunk costs it a third of what it costs the default one.
+            http_client=openai.DefaultAioHttpClient(
+                timeout=httpx2.Timeout(None, connect=connect_timeout_s),
+                limits=httpx2.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_S),
+            ),
+        )
+        self._first_chunk_timeout_s = first_chunk_timeout_s
+        self._retries = retries
+
+    async def generate(self, request: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+        """See worker.providers.source.Source. Raises: RunFailedError."""
+        options = request.get("stream_options")
+        body = {
+            **request,
+            "stream": True,
+            "stream_options": {**(options if isinstance(options, dict) else {}), "include_usage": True},
+        }
+        async with AsyncExitStack() as call:
+            first, chunks = await self._begin(body, call)
+            yield first
+            async for chunk in chunks:
+                yield chunk
+
+    async def _begin(self, body: dict[str, Any], call: AsyncExitStack) -> tuple[Chunk, AsyncIterator[Chunk]]:
+        """Tries until a first chunk is there; what is open then is closed with `call`."""
+        for tries_left in range(self._retries, -1, -1):
+            pause_s = FIRST_PAUSE_S * 2.0 ** (self._retries - tries_left) * random.uniform(0.75, 1.25)  # noqa: S311
+            try:
+                async with AsyncExitStack() as one_try:
+                    async with asyncio.timeout(self._first_chunk_timeout_s):
+                        chunks = await one_try.enter_async_context(aclosing(self._open(body)))
+                        first = await anext(chunks, None)
+                    if first is None:
+                        _fail(Code.UPSTREAM_TRUNCATED, "The provider ended without sending anything.")
+                    call.push_async_exit(one_try.pop_all())
+                    return first, chunks
+            except TimeoutError:
+                waited_s = self._first_chunk_timeout_s
+                error = own_error(Code.UPSTREAM_TIMEOUT, f"The provider sent nothing for {waited_s:g} seconds.")
+            except _RefusedError as refusal:
+                error = refusal.error
+                pause_s = pause_s if refusal.retry_after_s is None else refusal.retry_after_s
+            except RunFailedError as failure:
+                error = failure.error
+            if not tries_left or not error.retryable or pause_s > LONGEST_PAUSE_S or error.code in _TOLD_ONCE:
+                raise RunFailedError(error)
+            logger.info("trying the provider again in %.1f s: %s", pause_s, error.message)
+            await asyncio.sleep(pause_s)
+        raise AssertionError("the last try returns or raises")
+
+    async def _open(self, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+        """One call of the provider. Raises: _RefusedError before the first chunk, RunFailedError."""
+        try:
+            async with (
+                self._client.chat.completions.with_streaming_response.create(
+                    model=str(body.get("model", "")), messages=[], stream=True, extra_body=body
+                ) as response,
+                aclosing(_chunks(response.http_response)) as chunks,
+            ):
+                async for chunk in chunks:
+                    yield chunk
+        except openai.APIStatusError as error:
+            asked_s = retry_after_s(error.response.headers, time.time())
+            raise _RefusedError(
+                answered_error(error.status_code, error.body or error.response.text), asked_s
+            ) from error
+        except (openai.APIConnectionError, httpx2.RequestError, httpx2.StreamError, OSError) as error:
+            cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+            text = f"The connection to the provider failed: {str(cause or error) or type(cause).__name__}"
+            raise RunFailedError(own_error(Code.UPSTREAM_DISCONNECTED, text)) from error
+
+    async def list_models(self) -> tuple[Model, ...]:
+        """What the provider lists; empty where it cannot be asked just now."""
+        try:
+            page = await self._client.models.list(timeout=LISTING_TIMEOUT_S)
+            return tuple(Model(one.id, one.owned_by or "", one.created or 0) for one in page.data)
+        except (openai.OpenAIError, httpx2.HTTPError, OSError, AttributeError, TypeError, ValueError) as error:
+            logger.warning("the provider lists no models: %s", error)
+            return ()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+class _RefusedError(Exception):
+    """The provider answered with an error status."""
+
+    def __init__(self, error: RunError, asked_s: float | None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.retry_after_s = asked_s
+
+
+# A provider that ended cleanly or sent rubbish will do so again, and each try may cost its user money.
+_TOLD_ONCE = frozenset({Code.UPSTREAM_TRUNCATED, Code.UPSTREAM_INVALID})
+
+
+async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
+    reader = FrameReader(FRAME_LIMIT_BYTES)
+    received = response.aiter_bytes()
+    try:
+        async for piece in received:
+            for frame in reader.feed(piece):
+                if frame.data == b"[DONE]":
+                    await _read_tail(received)
+                    return
+                yield _parse(frame)
+    except LineTooLongError as error:
+        _fail(Code.UPSTREAM_INVALID, f"The provider sent too much at once: {error}.")
+    for frame in reader.end():
+        if frame.data != b"[DONE]":
+            yield _parse(frame)
+
+
+async def _read_tail(received: AsyncIterator[bytes]) -> None:
+    """Reads to the end of the response, which is in fact there already, so that the connection can be used again."""
+    try:
+        async with asyncio.timeout(TAIL_PATIENCE_S):
+            async for _ in received:
+                pass
+    except (TimeoutError, httpx2.HTTPError):
+        pass
+
+
+def _parse(frame: Frame) -> Chunk:
+    try:
+        value = _decode(frame.data.decode())
+    except (ValueError, RecursionError):
+        _fail(Code.UPSTREAM_INVALID, "The provider sent something that is not JSON.")
+    if frame.name == b"error" or (isinstance(value, dict) and value.get("error")):
+        raise RunFailedError(streamed_error(value))
+    if not isinstance(value, dict):
+        _fail(Code.UPSTREAM_INVALID, "The provider sent JSON that is not a chunk.")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Python reads NaN and Infinity where RFC 8259 has none; no browser could read them again.
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def _fail(code: Code, message: str) -> NoReturn:
+    raise RunFailedError(own_error(code, message))
