@@ -149,11 +149,11 @@ class JobQueue:
             Job(entry.decode(), stream_id.decode()) for entry, stream_id in zip(reply[::2], reply[1::2], strict=True)
         ]
 
-    async def claim(self, job: Job, worker: str, most_lost: int, most_epochs: int) -> Claim:
+    async def claim(self, job: Job, worker: str, most_lost: int, max_epochs: int) -> Claim:
         """Another lease with each call. Raises: BrokerUnavailableError, BrokerRefusedError."""
         keys = StreamKeys.of(job.stream_id)
         # redis-py repeats a call whose reply was lost: the name makes it the same call to the script.
-        arguments = (worker, job.entry, most_lost, most_epochs, self._lifetime_ms, token_hex(8))
+        arguments = (worker, job.entry, most_lost, max_epochs, self._lifetime_ms, token_hex(8))
         call = Call("claim", (keys.log, keys.meta, keys.live, JOBS), arguments)
         verdict, *lease = await run_call(self._client, call)
         if Verdict(verdict.decode()) is Verdict.GONE:

@@ -12,14 +12,14 @@ _MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimit:
     """`name` says whose it is. A minute's worth may be used at once; it comes back evenly."""
 
     name: str
     per_minute: int
 
 
-class Taken(NamedTuple):
+class TokenResult(NamedTuple):
     """Whether the request may pass; how many more may now; when one more may, and when all of them may again."""
 
     granted: bool
@@ -28,11 +28,11 @@ class Taken(NamedTuple):
     full_ms: int
 
 
-async def take_token(client: Client, allowance: Allowance) -> Taken:
+async def take_token(client: Client, allowance: RateLimit) -> TokenResult:
     """One request's worth. Raises: BrokerUnavailableError, BrokerRefusedError."""
     # The digest of the name, not the name: an address in a log of Redis would be somebody's.
     key = bucket_key(digest_name(allowance.name))
     granted, left, next_ms, full_ms = await run_call(
         client, Call("take_token", (key,), (allowance.per_minute, _MINUTE_MS))
     )
-    return Taken(granted == 1, left, next_ms, full_ms)
+    return TokenResult(granted == 1, left, next_ms, full_ms)

@@ -19,14 +19,14 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class WorkerOffer:
     """What one worker can run. `models` may be empty: then it passes on whatever is asked."""
 
     models: tuple[Model, ...]
     default_model: str
 
 
-async def announce(client: Client, worker: str, lifetime_ms: int, offer: Offer) -> None:
+async def announce(client: Client, worker: str, lifetime_ms: int, offer: WorkerOffer) -> None:
     """Says that `worker` lives for `lifetime_ms` more. Raises: BrokerUnavailableError, BrokerRefusedError."""
     arguments = (worker, lifetime_ms, encode_json(asdict(offer)))
     await run_call(client, Call("announce", (WORKERS, OFFERS), arguments))
@@ -37,7 +37,7 @@ async def leave(client: Client, worker: str) -> None:
     await run_call(client, Call("announce", (WORKERS, OFFERS), (worker, 0, b"")))
 
 
-async def read_roster(client: Client) -> list[Offer]:
+async def read_offers(client: Client) -> list[WorkerOffer]:
     """The offers of the workers that live, one each. Raises: BrokerUnavailableError, BrokerRefusedError."""
     replies: list[bytes] = await run_call(client, Call("roster", (WORKERS, OFFERS), ()))
     return [_parse(reply) for reply in replies]
@@ -51,8 +51,8 @@ async def read_workers(client: Client) -> list[str]:
     return [name.decode() for name in await call_redis(client, "ZRANGE", WORKERS, 0, -1)]
 
 
-def _parse(reply: bytes) -> Offer:
+def _parse(reply: bytes) -> WorkerOffer:
     value = json.loads(reply)
     # Only what is known here: a worker of a newer version may say more.
     models = tuple(Model(model["id"], model["owned_by"], model["created"]) for model in value.get("models", ()))
-    return Offer(models, value.get("default_model", ""))
+    return WorkerOffer(models, value.get("default_model", ""))

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from gateway.app import Gateway
-from gateway.server.bounded_protocol import GuardedProtocol
+from gateway.server.bounded_protocol import BoundedProtocol
 from gateway.server.bounds import Bounds
 from gateway.server.direct_protocol import DirectProtocol
 from gateway.server.processes import Processes
@@ -73,9 +73,9 @@ def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
     bounds = Bounds(settings.head_timeout_s, settings.body_timeout_s, settings.connection_limit)
     match settings.http_protocol:
         case "direct":
-            return partial(DirectProtocol, bounds, gateway.stalled)
+            return partial(DirectProtocol, bounds, gateway.send_timeouts)
         case "httptools":
-            return partial(GuardedProtocol, bounds, gateway.stalled)
+            return partial(BoundedProtocol, bounds, gateway.send_timeouts)
         case other:
             return other
 

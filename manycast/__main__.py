@@ -14,7 +14,7 @@ import typer
 
 from gateway.access.api_keys import make_key
 from manycast.chaos.command import foretell, wreak
-from manycast.chaos.environment import StageError
+from manycast.chaos.environment import StartupError
 from manycast.chaos.run import Terms
 from manycast.client import Client
 from manycast.client.address import MalformedAddressError, parse_address
@@ -30,7 +30,7 @@ from manycast.local_stack.plan import Plan
 from manycast.local_stack.port import PortError
 from manycast.local_stack.screen import Screen
 from manycast.local_stack.stack import NotReadyError, run_stack
-from manycast.local_stack.supervisor import KeptDownError
+from manycast.local_stack.supervisor import RestartLimitError
 from manycast.settings import MalformedSettingError, Settings, read_settings
 
 app = typer.Typer(
@@ -219,9 +219,9 @@ def _run(verb: Coroutine[Any, Any, Exit]) -> NoReturn:
         MalformedAddressError,
         PortError,
         BrokerError,
-        KeptDownError,
+        RestartLimitError,
         NotReadyError,
-        StageError,
+        StartupError,
     ) as error:
         _fail(str(error))
     except BrokenPipeError:

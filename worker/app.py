@@ -16,13 +16,13 @@ from contract.keys import CONTROL
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
 from worker.generations.generation import Generation, Terms
-from worker.generations.pool import Workshop
+from worker.generations.pool import GenerationPool
 from worker.generations.publisher import Publisher
-from worker.jobs.connectivity import Contact
-from worker.jobs.control_listener import Doorbell
-from worker.jobs.heartbeat import LeaseKeeper
+from worker.jobs.connectivity import Connectivity
+from worker.jobs.control_listener import ControlListener
+from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.job_reader import JobReader
-from worker.jobs.registration import Announcer
+from worker.jobs.registration import Registration
 from worker.providers.source import Source
 from worker.settings import Settings
 
@@ -60,22 +60,22 @@ class Worker:
         self._terms = Terms(
             worker=self.name,
             attempts=settings.attempts,
-            most_epochs=settings.most_epochs,
+            max_epochs=settings.most_epochs,
             answer_limit_bytes=settings.answer_limit_bytes,
             run_limit_s=settings.run_limit_s,
             chunk_timeout_s=settings.chunk_timeout_s,
             broker_patience_s=settings.broker_patience_s,
             default_model=settings.default_model,
         )
-        self._workshop = Workshop(settings.worker_streams, self._make_generation)
-        contact = Contact(settings.lease_s * CONTACT_GAP_SHARE)
+        self._pool = GenerationPool(settings.worker_streams, self._make_generation)
+        connectivity = Connectivity(settings.lease_s * CONTACT_GAP_SHARE)
         renewing = JobQueue(self._writes, settings.retention_s * 1000)
-        self._keeper = LeaseKeeper(renewing, self._workshop, contact, self.name, settings.lease_s)
-        self._reader = JobReader(self._queue, self._blocking, self._workshop, contact, self.name, settings.lease_s)
-        doorbell = Doorbell(self._workshop, self._reader, self._keeper)
-        self._subscription = Subscription(settings.redis_url, doorbell, WATCHDOG_S)
+        self._heartbeat = Heartbeat(renewing, self._pool, connectivity, self.name, settings.lease_s)
+        self._reader = JobReader(self._queue, self._blocking, self._pool, connectivity, self.name, settings.lease_s)
+        control = ControlListener(self._pool, self._reader, self._heartbeat)
+        self._subscription = Subscription(settings.redis_url, control, WATCHDOG_S)
         self._subscription.want(CONTROL)
-        self._announcer = Announcer(self._commands, source, self.name, settings.default_model)
+        self._registration = Registration(self._commands, source, self.name, settings.default_model)
 
     def _make_generation(self, job: Job) -> Generation:
         return Generation(job, self._queue, self._publisher, self._source, self._terms)
@@ -86,8 +86,8 @@ class Worker:
         Raises: what a part of it died of, if one did: the process is to be started anew then.
         """
         logger.info("worker %s begins", self.name)
-        lasting = [_start(part.run) for part in (self._publisher, self._keeper, self._subscription)]
-        taking = [_start(part.run) for part in (self._reader, self._announcer)]
+        lasting = [_start(part.run) for part in (self._publisher, self._heartbeat, self._subscription)]
+        taking = [_start(part.run) for part in (self._reader, self._registration)]
         stopping = _start(stop.wait)
         await asyncio.wait([stopping, *lasting, *taking], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -101,12 +101,12 @@ class Worker:
     async def _end(
         self, lasting: list[asyncio.Task[Any]], taking: list[asyncio.Task[Any]], hurry: asyncio.Event
     ) -> None:
-        logger.info("worker %s takes no more jobs; %d runs go on", self.name, len(self._workshop.generations))
+        logger.info("worker %s takes no more jobs; %d runs go on", self.name, len(self._pool.generations))
         await _cancel(taking)
         await self._reader.collect()
-        await self._announcer.leave()
-        await self._workshop.finish(self._grace_s, hurry)
-        await self._workshop.give_back(self._queue, self.name)
+        await self._registration.leave()
+        await self._pool.finish(self._grace_s, hurry)
+        await self._pool.give_back(self._queue, self.name)
         await _cancel(lasting)
         await self._forget_me()
         await self._source.close()

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from fastapi import Request
 
 from contract.connection import Client
-from contract.rate_limit import Allowance, take_token
+from contract.rate_limit import RateLimit, take_token
 from gateway.access.api_keys import ApiKey, KeyRing
-from gateway.access.caller import Caller, tell_allowance
-from gateway.access.request_source import SAFE_METHODS, Proxies, Visitor, is_loopback, look_at
-from gateway.access.sessions import COOKIE, SignedIn, SignIns
+from gateway.access.caller import Caller, rate_limit_headers
+from gateway.access.request_source import SAFE_METHODS, Proxies, RequestSource, is_loopback, read_source
+from gateway.access.sessions import COOKIE, SessionOwner, Sessions
 from gateway.access.tickets import is_ticket
 from gateway.http.errors import ApiError
 
@@ -19,7 +19,7 @@ ONLY_HERE = "Only this machine can start runs: no API key is set up."
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class AccessPolicy:
     """How the door is set up. `published_on`: the address under which callers reach this gateway, where that is not the
     one it listens on; `per_minute`: what one address may ask for, where no key says otherwise (0: any number)."""
 
@@ -29,54 +29,54 @@ class House:
     per_minute: int
 
 
-class Doorkeeper:
+class Authenticator:
     """Lets in and refuses. It keeps nothing: every gateway decides alike."""
 
-    def __init__(self, client: Client, keys: KeyRing, sign_ins: SignIns, house: House) -> None:
+    def __init__(self, client: Client, keys: KeyRing, sign_ins: Sessions, policy: AccessPolicy) -> None:
         self._client = client
         self._keys = keys
         self._sign_ins = sign_ins
-        self._house = house
+        self._policy = policy
 
     @property
     def is_local(self) -> bool:
         """Whether no way in is set up, so that being on this machine is the one there is."""
-        return not (self._keys or self._sign_ins.has_password or self._house.trusts_user_header)
+        return not (self._keys or self._sign_ins.has_password or self._policy.trusts_user_header)
 
-    def look_at(self, request: Request) -> Visitor:
-        return look_at(request, self._house.proxies)
+    def read_source(self, request: Request) -> RequestSource:
+        return read_source(request, self._policy.proxies)
 
     def check_page(self, request: Request) -> None:
         """No other site may use what a browser adds to requests by itself. Raises: ApiError 403."""
-        if request.method not in SAFE_METHODS and not self.look_at(request).is_own_page:
+        if request.method not in SAFE_METHODS and not self.read_source(request).is_own_page:
             raise ApiError(403, "cross_site", "A page of another site may not do this.", type_="permission_error")
 
-    async def let_in(self, request: Request) -> Caller:
+    async def authenticate_start(self, request: Request) -> Caller:
         """The caller, with one request taken off what it may.
 
         Raises: ApiError 401, 403, 429, BrokerUnavailableError, BrokerRefusedError.
         """
-        visitor = self.look_at(request)
+        source = self.read_source(request)
         try:
-            caller = await self.recognise(request)
+            caller = await self.authenticate(request)
         except ApiError:
-            await self._spend(Allowance(f"refused:{visitor.neighbourhood}", self._house.per_minute))
+            await self._spend(RateLimit(f"refused:{source.neighbourhood}", self._policy.per_minute))
             raise
         if caller.key is not None:
-            headers = await self._spend(Allowance(caller.name, caller.key.requests_per_minute))
+            headers = await self._spend(RateLimit(caller.name, caller.key.requests_per_minute))
         elif self.is_local:
             headers = {}
         else:
-            headers = await self._spend(Allowance(f"address:{visitor.neighbourhood}", self._house.per_minute))
+            headers = await self._spend(RateLimit(f"address:{source.neighbourhood}", self._policy.per_minute))
         return replace(caller, headers=headers)
 
-    async def recognise(self, request: Request) -> Caller:
+    async def authenticate(self, request: Request) -> Caller:
         """The caller. Raises: ApiError 401, 403, BrokerUnavailableError, BrokerRefusedError."""
         key = self.find_key(request)
         if key is not None:
             return Caller(f"key:{key.name}", key)
-        visitor = self.look_at(request)
-        caller = self._recognise_place(visitor) if self.is_local else await self._recognise_person(request, visitor)
+        source = self.read_source(request)
+        caller = self._recognise_place(source) if self.is_local else await self._recognise_person(request, source)
         self.check_page(request)
         return caller
 
@@ -90,37 +90,37 @@ class Doorkeeper:
             raise ApiError(401, "invalid_api_key", "This API key is none of ours, or was withdrawn.")
         return key
 
-    def _recognise_place(self, visitor: Visitor) -> Caller:
-        if self._house.published_on:
-            is_here = is_loopback(self._house.published_on) and not visitor.is_passed_on
+    def _recognise_place(self, source: RequestSource) -> Caller:
+        if self._policy.published_on:
+            is_local = is_loopback(self._policy.published_on) and not source.is_passed_on
         else:
-            is_here = visitor.is_near
-        if is_here and visitor.names_this_machine:
-            return Caller("", sees_all=True, is_operator=not visitor.is_browser)
+            is_local = source.is_near
+        if is_local and source.names_this_machine:
+            return Caller("", sees_all=True, is_operator=not source.is_browser)
         text = f"{ONLY_HERE} How to let others in: docs/operations.md."
         raise ApiError(403, "not_this_machine", text, type_="permission_error")
 
-    async def _recognise_person(self, request: Request, visitor: Visitor) -> Caller:
+    async def _recognise_person(self, request: Request, source: RequestSource) -> Caller:
         cookie = request.cookies.get(COOKIE)
         owner = await self._sign_ins.find(cookie) if cookie else None
         if owner is not None:
             return _caller_of(owner)
-        if self._house.trusts_user_header and visitor.user:
-            return Caller(f"user:{visitor.user}")
+        if self._policy.trusts_user_header and source.user:
+            return Caller(f"user:{source.user}")
         headers = {"WWW-Authenticate": "Bearer"}
         raise ApiError(401, "missing_api_key", "To start runs here, send an API key or sign in.", headers=headers)
 
-    async def let_try(self, request: Request) -> None:
+    async def check_sign_in_rate(self, request: Request) -> None:
         """Whether one more secret may be tried: a password can be guessed, if anything can.
 
         Raises: ApiError 403, 429, BrokerUnavailableError, BrokerRefusedError.
         """
         self.check_page(request)
-        await self._spend(Allowance(f"sign-in:{self.look_at(request).neighbourhood}", SIGN_INS_PER_MINUTE))
+        await self._spend(RateLimit(f"sign-in:{self.read_source(request).neighbourhood}", SIGN_INS_PER_MINUTE))
 
     async def sign_in(self, secret: str) -> tuple[Caller, str]:
         """The caller, and the cookie that makes it one. Raises: ApiError 401, BrokerUnavailableError."""
-        owner = self._sign_ins.recognise(secret)
+        owner = self._sign_ins.authenticate(secret)
         if owner is None:
             raise ApiError(401, "wrong_secret", "That is neither the password nor an API key.", param="secret")
         return _caller_of(owner), await self._sign_ins.begin(owner)
@@ -130,11 +130,11 @@ class Doorkeeper:
         """Whether one can sign in here."""
         return bool(self._keys) or self._sign_ins.has_password
 
-    async def _spend(self, allowance: Allowance) -> dict[str, str]:
+    async def _spend(self, allowance: RateLimit) -> dict[str, str]:
         if allowance.per_minute == 0:
             return {}
         taken = await take_token(self._client, allowance)
-        headers = tell_allowance(allowance.per_minute, taken)
+        headers = rate_limit_headers(allowance.per_minute, taken)
         if taken.granted:
             return headers
         headers["Retry-After"] = str(math.ceil(taken.next_ms / 1000))
@@ -142,7 +142,7 @@ class Doorkeeper:
         raise ApiError(429, "rate_limit_exceeded", text, type_="requests", headers=headers)
 
 
-def _caller_of(owner: SignedIn) -> Caller:
+def _caller_of(owner: SessionOwner) -> Caller:
     return Caller("person", sees_all=True) if owner.key is None else Caller(f"key:{owner.key.name}", owner.key)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from contract.rate_limit import Taken
+from contract.rate_limit import TokenResult
 from gateway.access.api_keys import ApiKey
 
 
@@ -34,7 +34,7 @@ class Caller:
         return self.is_operator or (self.name != "" and self.name == owner)
 
 
-def tell_allowance(per_minute: int, taken: Taken) -> dict[str, str]:
+def rate_limit_headers(per_minute: int, taken: TokenResult) -> dict[str, str]:
     """OpenAI's headers. Their durations are like `1m30s` and `250ms`."""
     return {
         "x-ratelimit-limit-requests": str(per_minute),

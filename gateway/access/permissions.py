@@ -7,7 +7,7 @@ from fastapi import Request
 from contract.connection import Client
 from contract.run_record import RunRecord, read_run
 from contract.stream_id import is_private
-from gateway.access.authenticator import Doorkeeper, bearer_of
+from gateway.access.authenticator import Authenticator, bearer_of
 from gateway.access.tickets import Scope, Ticket, Tickets, is_ticket, ticket_missing
 from gateway.http.errors import ApiError
 from gateway.http.stream_urls import check_stream_id, no_such_stream
@@ -16,29 +16,29 @@ COOKIE = "manycast_ticket"
 QUERY = "ticket"
 
 
-class Right(NamedTuple):
+class Permission(NamedTuple):
     """To the stream of `record`, by `ticket`; None: its owner needs none."""
 
     ticket: Ticket | None
     record: RunRecord
 
 
-class Rights:
+class Permissions:
     """Checks them at every call: a viewer that is let in stays, until its stream ends or its tickets are revoked."""
 
-    def __init__(self, client: Client, door: Doorkeeper, tickets: Tickets) -> None:
+    def __init__(self, client: Client, authenticator: Authenticator, tickets: Tickets) -> None:
         self._client = client
-        self._door = door
+        self._authenticator = authenticator
         self._tickets = tickets
         self.give = tickets.give
 
-    async def check_viewer(self, request: Request, stream_id: str) -> Right | None:
+    async def check_viewer(self, request: Request, stream_id: str) -> Permission | None:
         """None where anyone may watch who knows the id. Raises: ApiError 400, 403, 404, BrokerUnavailableError."""
         if not is_private(check_stream_id(stream_id)):
             return None
         return await self._check(request, stream_id, Scope.VIEW, "Watching a private stream")
 
-    async def check_control(self, request: Request, stream_id: str) -> Right:
+    async def check_control(self, request: Request, stream_id: str) -> Permission:
         """Raises: ApiError 400, 403, 404, BrokerUnavailableError, BrokerRefusedError."""
         return await self._check(request, check_stream_id(stream_id), Scope.CONTROL, "This")
 
@@ -47,11 +47,11 @@ class Rights:
         record = await self._find(check_stream_id(stream_id))
         return await self._check_ticket(request, stream_id, Scope.VIEW, "This", record)
 
-    async def _check(self, request: Request, stream_id: str, scope: Scope, what: str) -> Right:
+    async def _check(self, request: Request, stream_id: str, scope: Scope, what: str) -> Permission:
         record = await self._find(stream_id)
         if await self._is_owner(request, record.caller):
-            return Right(None, record)
-        return Right(await self._check_ticket(request, stream_id, scope, what, record), record)
+            return Permission(None, record)
+        return Permission(await self._check_ticket(request, stream_id, scope, what, record), record)
 
     async def _check_ticket(
         self, request: Request, stream_id: str, scope: Scope, what: str, record: RunRecord
@@ -62,12 +62,12 @@ class Rights:
             text = request.cookies.get(COOKIE)
             if text is None:
                 raise ticket_missing(what)
-            self._door.check_page(request)
+            self._authenticator.check_page(request)
         return await self._tickets.check(text, stream_id, scope, record)
 
     async def _is_owner(self, request: Request, owner: str) -> bool:
         try:
-            return (await self._door.recognise(request)).owns(owner)
+            return (await self._authenticator.authenticate(request)).owns(owner)
         except ApiError:
             return False
 

@@ -44,7 +44,7 @@ class Proxies:
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class RequestSource:
     """`address` is where it comes from, in front of all our proxies; `user` whom a trusted proxy says it is."""
 
     address: str
@@ -78,13 +78,13 @@ class Visitor:
         return str(IPv6Interface((parsed, 64)).network) if isinstance(parsed, IPv6Address) else str(parsed)
 
 
-def look_at(request: Request, proxies: Proxies) -> Visitor:
+def read_source(request: Request, proxies: Proxies) -> RequestSource:
     """The visitor that sent this request."""
     peer = request.client.host if request.client else ""
     headers = request.headers
     is_proxy = proxies.trusts(peer)
     users = headers.getlist("x-forwarded-user") if is_proxy else []
-    return Visitor(
+    return RequestSource(
         address=_forwarded_address(headers, proxies, peer) if is_proxy else peer,
         is_passed_on=any(name in headers for name in PASSED_ON),
         is_forwarded=any(name in headers for name in FORWARDING),

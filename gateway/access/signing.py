@@ -12,7 +12,7 @@ from contract.connection import Client
 from contract.tickets import share_secret
 
 ALGORITHM = "HS256"
-LEAST_SECRET_CHARS = 32
+MIN_SECRET_CHARS = 32
 
 
 class MalformedSecretsError(ValueError):
@@ -41,8 +41,8 @@ def parse_secrets(text: str) -> dict[str, str]:
         kid, _, secret = entry.strip().partition(":")
         if not kid or kid in secrets:
             raise MalformedSecretsError(f"entry {number}: no name before its colon, or the name of another one")
-        if len(secret) < LEAST_SECRET_CHARS:
-            raise MalformedSecretsError(f"entry {number}: the secret is shorter than {LEAST_SECRET_CHARS} characters")
+        if len(secret) < MIN_SECRET_CHARS:
+            raise MalformedSecretsError(f"entry {number}: the secret is shorter than {MIN_SECRET_CHARS} characters")
         secrets[kid] = secret
     return secrets
 

@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope, Send
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
 from contract.log_redaction import abbreviate
-from gateway.fanout.presence import Reception
-from gateway.fanout.shared_cursor import Row
+from gateway.fanout.presence import Presence
+from gateway.fanout.shared_cursor import SharedCursor
 from gateway.fanout.viewer import Viewer
 from gateway.server.direct_protocol import EXTENSION, DirectProtocol
-from gateway.server.send_timeouts import Stalled
+from gateway.server.send_timeouts import SendTimeouts
 
 logger = logging.getLogger(__name__)
 
@@ -26,38 +26,42 @@ logger = logging.getLogger(__name__)
 class DirectResponse(Response):
     """Sends the head, then hands the connection to the viewer and is done."""
 
-    def __init__(self, viewer: Viewer, reception: Reception, stalled: Stalled, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, viewer: Viewer, presence: Presence, send_timeouts: SendTimeouts, headers: Mapping[str, str]
+    ) -> None:
         super().__init__(headers={**headers, "Connection": "close"})
         del self.headers["content-length"]
         self._viewer = viewer
-        self._reception = reception
-        self._stalled = stalled
+        self._presence = presence
+        self._send_timeouts = send_timeouts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the shape of ASGI
         connection: DirectProtocol = scope["extensions"][EXTENSION]
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        DirectViewer(self._viewer, connection, self._reception, self._stalled).begin()
+        DirectViewer(self._viewer, connection, self._presence, self._send_timeouts).begin()
 
 
 class DirectViewer:
     """Writes what a viewer is due whenever there is something and the connection takes it."""
 
-    __slots__ = ("_connection", "_finished", "_full", "_page", "_reception", "_row", "_stalled", "_viewer")
+    __slots__ = ("_connection", "_cursor", "_finished", "_full", "_page", "_presence", "_send_timeouts", "_viewer")
 
-    def __init__(self, viewer: Viewer, connection: DirectProtocol, reception: Reception, stalled: Stalled) -> None:
+    def __init__(
+        self, viewer: Viewer, connection: DirectProtocol, presence: Presence, send_timeouts: SendTimeouts
+    ) -> None:
         self._viewer = viewer
         self._connection = connection
-        self._reception = reception
-        self._stalled = stalled
+        self._presence = presence
+        self._send_timeouts = send_timeouts
         self._full = self._finished = False
         self._page: asyncio.Task[None] | None = None
-        self._row: Row | None = None
+        self._cursor: SharedCursor | None = None
 
     def begin(self) -> None:
         # uvloop refuses what is written to a connection that is lost.
         is_lost = self._full = not self._connection.take_over(self)
         self._viewer.wake = self._send
-        self._reception.enter(self._viewer)
+        self._presence.join_stream(self._viewer)
         if is_lost:
             self.on_lost()
         else:
@@ -65,41 +69,41 @@ class DirectViewer:
 
     def on_full(self) -> None:
         self._full = True
-        self._leave_row()
-        self._stalled.watch(self._connection)
+        self._leave_shared_cursor()
+        self._send_timeouts.watch(self._connection)
 
     def on_free(self) -> None:
         if self._finished:
             return
         self._full = False
-        self._stalled.forget(self._connection)
+        self._send_timeouts.forget(self._connection)
         self._send()
 
     def on_lost(self) -> None:
         self._full = self._finished = True
-        if self._row is not None:
-            self._row.leave(self)
-        self._stalled.forget(self._connection)
+        if self._cursor is not None:
+            self._cursor.leave(self)
+        self._send_timeouts.forget(self._connection)
         if self._page is not None:
             self._page.cancel()
-        self._reception.leave(self._viewer)
+        self._presence.leave(self._viewer)
 
-    def fall_out(self) -> None:
+    def leave_cursor(self) -> None:
         """A row's: there is more to do for its members than to write."""
         self._send()
 
-    def _leave_row(self) -> None:
-        row, viewer = self._row, self._viewer
-        if row is not None:
-            self._row = None
-            row.leave(self)
-            viewer.index = row.index
-            viewer.feed.audience.stand_alone(viewer)
+    def _leave_shared_cursor(self) -> None:
+        cursor, viewer = self._cursor, self._viewer
+        if cursor is not None:
+            self._cursor = None
+            cursor.leave(self)
+            viewer.index = cursor.index
+            viewer.feed.subscribers.leave_shared_cursor(viewer)
 
     def _send(self) -> None:
         """Whatever this viewer is due; then it stands with the others who have all."""
         viewer = self._viewer
-        self._leave_row()
+        self._leave_shared_cursor()
         while not self._full and self._page is None:
             if viewer.is_behind:
                 self._page = asyncio.get_running_loop().create_task(self._send_page())
@@ -111,7 +115,7 @@ class DirectViewer:
                 self._finish()
             else:
                 write = self._connection.transport.write
-                self._row = viewer.feed.audience.line_up(viewer, self, write, viewer.index)
+                self._cursor = viewer.feed.subscribers.share_cursor(viewer, self, write, viewer.index)
                 return
 
     async def _send_page(self) -> None:
@@ -131,5 +135,5 @@ class DirectViewer:
     def _finish(self) -> None:
         self._full = self._finished = True
         # A client that takes nothing would keep a closing connection open for ever.
-        self._stalled.watch(self._connection)
+        self._send_timeouts.watch(self._connection)
         self._connection.finish()

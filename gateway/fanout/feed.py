@@ -16,8 +16,8 @@ from contract.live import LiveEvents
 from contract.log_redaction import abbreviate
 from contract.position import Position
 from gateway.dialects.base import Dialect
-from gateway.fanout.replay_buffer import Tape
-from gateway.fanout.subscribers import Audience, Watcher
+from gateway.fanout.replay_buffer import ReplayBuffer
+from gateway.fanout.subscribers import Subscriber, Subscribers
 
 PAGE_LIMIT_BYTES = 1 << 17
 """Of what is written, beside PAGE_LIMIT_EVENTS: checkpoints are no further apart, but for one event that is larger."""
@@ -45,8 +45,8 @@ class Feed:
         """`name` is what viewers call the dialect."""
         self.stream_id = stream_id
         self.name = name
-        self.tape = Tape(limit_bytes)
-        self.audience = Audience(self)
+        self.buffer = ReplayBuffer(limit_bytes)
+        self.subscribers = Subscribers(self)
         self.state = "queued"
         self.ended = False
         self.lost = False
@@ -97,10 +97,10 @@ class Feed:
     def absorb(self, page: Iterable[Event]) -> None:
         """A page of the log after the tape's last position. Raises: LogHoleError."""
         for event in page:
-            if self.tape.follows(event.position):
+            if self.buffer.follows(event.position):
                 self._append(str(event.position).encode(), event.position, event.kind.encode(), event.data)
-            elif event.position > self.tape.last:
-                raise LogHoleError(self.stream_id, self.tape.last, event.position)
+            elif event.position > self.buffer.last:
+                raise LogHoleError(self.stream_id, self.buffer.last, event.position)
         self._announce()
 
     def end_read(self) -> bool:
@@ -121,14 +121,14 @@ class Feed:
 
     def _accept(self, live: LiveEvents) -> bool:
         """False where the batch does not join what the tape has."""
-        last = self.tape.last
+        last = self.buffer.last
         if live.before != b"%d-%d" % last:
             if Position.parse(live.entries[-1][0].decode()) <= last:
                 return True
             if Position.parse(live.before.decode()) > last:
                 return False
         for text, kind, data in live.entries:
-            last = self.tape.last
+            last = self.buffer.last
             following = Position(last.epoch, last.seq + 1)
             # What comes is nearly always what follows: then there is nothing to parse.
             position = following if text == b"%d-%d" % following else Position.parse(text.decode())
@@ -138,7 +138,7 @@ class Feed:
         return True
 
     def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:
-        index = self.tape.end
+        index = self.buffer.end
         if kind == b"restart":
             self._restart(index)
         elif index == self._page_end or self._page_bytes >= PAGE_LIMIT_BYTES:
@@ -151,7 +151,7 @@ class Feed:
             written, has_failed = self.dialect.write_break(Code.WORKER_ERROR, UNWRITABLE), True
         self.written += 1
         self._page_bytes += len(written)
-        self.tape.append(position, written)
+        self.buffer.append(position, written)
         if kind != b"chunk":
             self._heed(kind)
         self.broken_off = has_failed or (self.dialect.closed and not self.ended)
@@ -181,7 +181,7 @@ class Feed:
         dialect that writes from there on."""
         after = bisect_right(self._checkpoints, index, key=lambda held: held[0])
         place, dialect = self._checkpoints[after - 1]
-        until = self._checkpoints[after][0] if after < len(self._checkpoints) else self.tape.end
+        until = self._checkpoints[after][0] if after < len(self._checkpoints) else self.buffer.end
         return place, until, dialect.copy()
 
     def _settle(self) -> None:
@@ -190,19 +190,19 @@ class Feed:
 
     # Telling
 
-    def join(self, watcher: Watcher) -> None:
+    def join(self, subscriber: Subscriber) -> None:
         """From now on `watcher` is told of news and notes; at once, of the state and of what holds."""
         if not self.over:
-            watcher.on_note(b"ping", self._ping())
-        self.audience.join(watcher)
-        watcher.on_revoked(self.revoked)
+            subscriber.on_note(b"ping", self._ping())
+        self.subscribers.join(subscriber)
+        subscriber.on_revoked(self.revoked)
 
     def see_revoked(self, count: int) -> None:
         """How often the stream's tickets have been revoked by now. Who came in by an older one is sent away, also where
         the notice was missed, or came while the viewer was on its way."""
         if count > self.revoked:
             self.revoked = count
-            self.audience.tell_revoked(count)
+            self.subscribers.tell_revoked(count)
 
     @property
     def visible_state(self) -> str:
@@ -223,11 +223,11 @@ class Feed:
 
     def ping(self) -> None:
         """Tells every viewer that the line is alive, and what the run waits for."""
-        self.audience.tell_note(b"ping", self._ping())
+        self.subscribers.tell_note(b"ping", self._ping())
 
     def keep_note(self, kind: bytes, data: bytes) -> None:
         """Tells every viewer what a notice says, those who join later too."""
-        self.audience.keep_note(kind, self.dialect.write_note(kind, data))
+        self.subscribers.keep_note(kind, self.dialect.write_note(kind, data))
 
     def _ping(self) -> bytes:
         return self.dialect.write_note(b"ping", encode_json({"state": self.visible_state}))
@@ -241,4 +241,4 @@ class Feed:
 
     def _announce(self) -> None:
         self.news_at = asyncio.get_running_loop().time()
-        self.audience.tell_news()
+        self.subscribers.announce()

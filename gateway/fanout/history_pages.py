@@ -15,7 +15,7 @@ from gateway.fanout.replay_buffer import Slice
 PAGES_KEPT = 16
 
 
-class Pages:
+class HistoryPages:
     """The pages read last. One read of Redis serves everyone who asks for the same page meanwhile."""
 
     def __init__(self, log: StreamLog) -> None:
@@ -49,7 +49,7 @@ class Pages:
 
     async def _read(self, feed: Feed, index: int) -> list[bytes]:
         place, until, dialect = feed.page_around(index)
-        page = await self._log.read_page(feed.stream_id, feed.tape.position_before(place), until - place)
+        page = await self._log.read_page(feed.stream_id, feed.buffer.position_before(place), until - place)
         if len(page) < until - place:
             feed.lose()
             raise MalformedEventError(f"the log of {abbreviate(feed.stream_id)} lacks what it had")

@@ -24,7 +24,7 @@ from contract.stream_log import StreamLog
 from contract.subscription import Subscription
 from gateway.dialects.registry import DIALECTS
 from gateway.fanout.feed import Feed, LogHoleError
-from gateway.fanout.history_pages import Pages
+from gateway.fanout.history_pages import HistoryPages
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class NoSuchStreamError(Exception):
 class HubLimits:
     """Units last in the names. `opening_s`: how long a viewer waits for a stream to be opened."""
 
-    tape_bytes: int
+    buffer_bytes: int
     linger_s: float
     opening_s: float
     watchdog_s: float
@@ -58,7 +58,7 @@ class Hub:
         self._streams: dict[str, str] = {}
         self._confirmed: set[str] = set()
         self._reads: dict[Feed, asyncio.Task[None]] = {}
-        self.pages = Pages(log)
+        self.pages = HistoryPages(log)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -108,7 +108,7 @@ class Hub:
         return None
 
     def _add(self, stream_id: str, dialect: str, record: RunRecord) -> Feed:
-        feed = Feed(stream_id, DIALECTS[dialect](), self._limits.tape_bytes, dialect)
+        feed = Feed(stream_id, DIALECTS[dialect](), self._limits.buffer_bytes, dialect)
         feed.state = "queued" if record.status is Status.QUEUED else "waiting"
         self._hold(feed, record.status.is_final)
         self.let_go_later(feed)
@@ -136,7 +136,7 @@ class Hub:
 
     def _let_go(self, feed: Feed) -> None:
         feeds = self._feeds.get(feed.stream_id, [])
-        if len(feed.audience) or feed not in feeds:
+        if len(feed.subscribers) or feed not in feeds:
             return
         if not feed.ready.done():
             # Somebody waits for it to be opened, and what is forgotten never is.
@@ -217,11 +217,11 @@ class Hub:
         record = await read_run(self._client, feed.stream_id)
         feed.see_revoked(record.revoked if record else 0)
         while True:
-            page = await self._log.read_page(feed.stream_id, feed.tape.last)
+            page = await self._log.read_page(feed.stream_id, feed.buffer.last)
             feed.absorb(page)
             if len(page) < PAGE_LIMIT_EVENTS:
                 break
-        last = feed.tape.last
+        last = feed.buffer.last
         # A running stream may have less than we saw, when Redis failed over: its worker writes the rest again.
         if record is None or last < record.last or (record.status.is_final and record.last < last):
             raise LogHoleError(feed.stream_id, last, record.last if record else START)

@@ -20,7 +20,7 @@ TURN_S = 0.25
 TELLING_MS = 1_000
 
 
-class Guest(Protocol):
+class CountedViewer(Protocol):
     """Someone for whom a stream is watched: a viewer, or a request that waits for its run."""
 
     @property
@@ -34,17 +34,17 @@ class Guest(Protocol):
         """Ends it as well as it can be ended."""
 
 
-class Room(NamedTuple):
+class ViewerLimits(NamedTuple):
     """How many may watch through one process, and how many of them the same stream; 0: any number."""
 
     viewers: int
     of_one_stream: int
 
 
-class Reception:
+class Presence:
     """Everyone who watches through this gateway."""
 
-    def __init__(self, gateway: str, client: Client, hub: Hub, room: Room) -> None:
+    def __init__(self, gateway: str, client: Client, hub: Hub, room: ViewerLimits) -> None:
         self.draining = False
         self._room = room
         self._retry_window_ms = 0
@@ -52,19 +52,19 @@ class Reception:
         self._gateway = gateway
         self._client = client
         self._hub = hub
-        self._guests: set[Guest] = set()
+        self._viewers: set[CountedViewer] = set()
         self._counts: Counter[str] = Counter()
         self._changed: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._guests)
+        return len(self._viewers)
 
     def has_room(self, stream_id: str = "") -> bool:
         """For one more, who would watch this stream."""
         viewers, of_one_stream = self._room
         return not ((viewers and len(self) >= viewers) or (of_one_stream and self._counts[stream_id] >= of_one_stream))
 
-    def enter(self, viewer: Viewer) -> None:
+    def join_stream(self, viewer: Viewer) -> None:
         """The viewer's response begins."""
         self.arrive(viewer)
         self._hub.readmit(viewer.feed)
@@ -72,27 +72,27 @@ class Reception:
 
     def leave(self, viewer: Viewer) -> None:
         """The viewer's response is over, in whatever way; a connection that closed as it was taken tells it twice."""
-        if viewer not in self._guests:
+        if viewer not in self._viewers:
             return
-        viewer.feed.audience.leave(viewer)
+        viewer.feed.subscribers.leave(viewer)
         self.depart(viewer)
         viewer.on_left()
-        if not len(viewer.feed.audience):
+        if not len(viewer.feed.subscribers):
             self._hub.let_go_later(viewer.feed)
 
-    def arrive(self, guest: Guest) -> None:
+    def arrive(self, viewer: CountedViewer) -> None:
         """It counts from now on."""
-        self._guests.add(guest)
-        self._counts[guest.stream_id] += 1
-        self._changed.add(guest.stream_id)
+        self._viewers.add(viewer)
+        self._counts[viewer.stream_id] += 1
+        self._changed.add(viewer.stream_id)
         if self.draining:
             # It was let in just before.
-            self._send_away(guest)
+            self._send_away(viewer)
 
-    def depart(self, guest: Guest) -> None:
-        self._guests.discard(guest)
-        self._counts[guest.stream_id] -= 1
-        self._changed.add(guest.stream_id)
+    def depart(self, viewer: CountedViewer) -> None:
+        self._viewers.discard(viewer)
+        self._counts[viewer.stream_id] -= 1
+        self._changed.add(viewer.stream_id)
 
     def drain(self, retry_window_ms: int, patience_s: float) -> None:
         """Sends everyone away and lets nobody in any more. Those who come back by themselves go at once, each to
@@ -100,14 +100,14 @@ class Reception:
         """
         self.draining = True
         self._retry_window_ms, self._patience_s = retry_window_ms, patience_s
-        for guest in list(self._guests):
-            self._send_away(guest)
+        for viewer in list(self._viewers):
+            self._send_away(viewer)
 
-    def _send_away(self, guest: Guest) -> None:
-        if guest.resumes:
-            guest.dismiss(self._retry_window_ms)
+    def _send_away(self, viewer: CountedViewer) -> None:
+        if viewer.resumes:
+            viewer.dismiss(self._retry_window_ms)
         else:
-            asyncio.get_running_loop().call_later(self._patience_s, guest.dismiss, self._retry_window_ms)
+            asyncio.get_running_loop().call_later(self._patience_s, viewer.dismiss, self._retry_window_ms)
 
     async def count(self) -> None:
         """Tells Redis how many are here: changes at once, the rest often enough to stay. Until cancelled."""

@@ -35,7 +35,7 @@ class Slice:
         return self._framed
 
 
-class Tape:
+class ReplayBuffer:
     """Append-only, in order. Knows where every position stands without keeping one per event.
 
     Each epoch begins at seq 1 and has no hole, so the index at which it begins tells all its positions.

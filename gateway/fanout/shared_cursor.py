@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.fanout.replay_buffer import Tape
+from gateway.fanout.replay_buffer import ReplayBuffer
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Source(Protocol):
     """What is watched."""
 
     @property
-    def tape(self) -> Tape: ...
+    def buffer(self) -> ReplayBuffer: ...
 
     @property
     def over(self) -> bool:
@@ -33,11 +33,11 @@ class Source(Protocol):
 class Member(Protocol):
     """A viewer in a row."""
 
-    def fall_out(self) -> None:
+    def leave_cursor(self) -> None:
         """It is to leave its row, and to go on alone from where that stands."""
 
 
-class Row:
+class SharedCursor:
     """Its members leave as soon as anything is different with them."""
 
     def __init__(self, source: Source, index: int) -> None:
@@ -60,9 +60,9 @@ class Row:
 
     def wake(self) -> None:
         """The tape has grown, or the feed is over."""
-        tape = self._source.tape
-        while self._writes and self.index >= tape.begin:
-            due = tape.take(self.index)
+        buffer = self._source.buffer
+        while self._writes and self.index >= buffer.begin:
+            due = buffer.take(self.index)
             if due is None:
                 if self._source.over:
                     break
@@ -75,4 +75,4 @@ class Row:
                 except Exception:
                     logger.exception("a viewer could not be written to")
         for member in list(self._writes):
-            member.fall_out()
+            member.leave_cursor()

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
 from contract.log_redaction import abbreviate
-from gateway.fanout.presence import Reception
+from gateway.fanout.presence import Presence
 from gateway.fanout.viewer import Viewer
 
 logger = logging.getLogger(__name__)
@@ -22,21 +22,21 @@ AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 class ViewerResponse(EventSourceResponse):
     """Sends what the viewer takes, until it has taken all or is gone."""
 
-    def __init__(self, viewer: Viewer, reception: Reception, send_timeout_s: float, headers: Mapping[str, str]) -> None:
+    def __init__(self, viewer: Viewer, presence: Presence, send_timeout_s: float, headers: Mapping[str, str]) -> None:
         # Ready bytes, pings of our own, and one end of line: the library adds nothing to what is sent.
         super().__init__(self._body(viewer), headers=headers, ping=0, sep="\n", send_timeout=send_timeout_s)
         self._viewer = viewer
-        self._reception = reception
+        self._presence = presence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Not in the generator's own `finally`: a generator that was never started does not run it.
-        self._reception.enter(self._viewer)
+        self._presence.join_stream(self._viewer)
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
             logger.info("a viewer of stream %s took nothing for too long", abbreviate(self._viewer.stream_id))
         finally:
-            self._reception.leave(self._viewer)
+            self._presence.leave(self._viewer)
 
     @staticmethod
     async def _body(viewer: Viewer) -> AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.fanout.shared_cursor import ROW_LIMIT_VIEWERS, Member, Row, Source, Write
+from gateway.fanout.shared_cursor import ROW_LIMIT_VIEWERS, Member, SharedCursor, Source, Write
 
 logger = logging.getLogger(__name__)
 
@@ -13,7 +13,7 @@ VIEWERS_PER_TURN = ROW_LIMIT_VIEWERS
 """How many viewers are told in one turn of the event loop, so that new requests still get in."""
 
 
-class Watcher(Protocol):
+class Subscriber(Protocol):
     """What is told. Neither call may wait."""
 
     @property
@@ -28,52 +28,52 @@ class Watcher(Protocol):
         """The stream's tickets have been revoked `count` times by now."""
 
 
-class Audience:
+class Subscribers:
     """Tells all its watchers, in turns of the event loop; news that come meanwhile are told in the next round."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._watchers: set[Watcher] = set()
-        self._alone: set[Watcher] = set()
-        self._rows: list[Row] = []
+        self._subscribers: set[Subscriber] = set()
+        self._single: set[Subscriber] = set()
+        self._cursors: list[SharedCursor] = []
         self._kept: dict[bytes, bytes] = {}
-        self._round: list[Watcher | Row] = []
+        self._round: list[Subscriber | SharedCursor] = []
         self._again = False
 
     def __len__(self) -> int:
-        return len(self._watchers)
+        return len(self._subscribers)
 
-    def join(self, watcher: Watcher) -> None:
+    def join(self, subscriber: Subscriber) -> None:
         """From now on `watcher` is told; at once, what it could not know."""
-        self._watchers.add(watcher)
-        self._alone.add(watcher)
+        self._subscribers.add(subscriber)
+        self._single.add(subscriber)
         for kind, encoded in self._kept.items():
-            watcher.on_note(kind, encoded)
+            subscriber.on_note(kind, encoded)
 
-    def leave(self, watcher: Watcher) -> None:
-        self._watchers.discard(watcher)
-        self._alone.discard(watcher)
+    def leave(self, subscriber: Subscriber) -> None:
+        self._subscribers.discard(subscriber)
+        self._single.discard(subscriber)
 
-    def line_up(self, watcher: Watcher, member: Member, write: Write, index: int) -> Row:
+    def share_cursor(self, subscriber: Subscriber, member: Member, write: Write, index: int) -> SharedCursor:
         """`watcher` has all there is, up to `index`, and takes what comes: from now on it is not told of news, but
         written to with others."""
-        self._alone.discard(watcher)
-        row = next((row for row in self._rows if row.takes(index)), None)
-        if row is None:
-            row = Row(self._source, index)
-            self._rows = [*filter(len, self._rows), row]
-        row.join(member, write)
-        return row
+        self._single.discard(subscriber)
+        cursor = next((cursor for cursor in self._cursors if cursor.takes(index)), None)
+        if cursor is None:
+            cursor = SharedCursor(self._source, index)
+            self._cursors = [*filter(len, self._cursors), cursor]
+        cursor.join(member, write)
+        return cursor
 
-    def stand_alone(self, watcher: Watcher) -> None:
+    def leave_shared_cursor(self, subscriber: Subscriber) -> None:
         """It has left its row and is told of news again."""
-        if watcher in self._watchers:
-            self._alone.add(watcher)
+        if subscriber in self._subscribers:
+            self._single.add(subscriber)
 
     def tell_note(self, kind: bytes, encoded: bytes) -> None:
         """Something passing, for those who are here now."""
-        for watcher in self._watchers:
-            watcher.on_note(kind, encoded)
+        for subscriber in self._subscribers:
+            subscriber.on_note(kind, encoded)
 
     def keep_note(self, kind: bytes, encoded: bytes) -> None:
         """Something that holds until it changes: those who join later are told, too."""
@@ -81,27 +81,27 @@ class Audience:
         self.tell_note(kind, encoded)
 
     def tell_revoked(self, count: int) -> None:
-        for watcher in list(self._watchers):
-            watcher.on_revoked(count)
+        for subscriber in list(self._subscribers):
+            subscriber.on_revoked(count)
 
-    def tell_news(self) -> None:
+    def announce(self) -> None:
         if self._round:
             # Those that this round has passed already have not seen the newest.
             self._again = True
-        elif self._watchers:
-            self._round = [*self._rows, *self._alone]
+        elif self._subscribers:
+            self._round = [*self._cursors, *self._single]
             asyncio.get_running_loop().call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
-        size = 1 if isinstance(self._round[0], Row) else VIEWERS_PER_TURN
+        size = 1 if isinstance(self._round[0], SharedCursor) else VIEWERS_PER_TURN
         turn, self._round = self._round[:size], self._round[size:]
-        for watcher in turn:
+        for subscriber in turn:
             try:
-                watcher.wake()
+                subscriber.wake()
             except Exception:
                 logger.exception("a viewer could not be told")
         if self._round:
             asyncio.get_running_loop().call_soon(self._take_turn)
         elif self._again:
             self._again = False
-            self.tell_news()
+            self.announce()

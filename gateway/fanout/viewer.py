@@ -21,7 +21,7 @@ ReadPage = Callable[[Feed, int], Awaitable[Slice]]
 """(feed, index) -> events from there on, for what memory no longer holds."""
 
 
-class Leave(NamedTuple):
+class Dismissal(NamedTuple):
     """Why a viewer is sent away before the end: for those that come back, when; for the others, in words."""
 
     retry_window_ms: int
@@ -56,7 +56,7 @@ class Viewer:
         """Of the next event that it has not had. In a row, the row's is true, and not this one."""
         self._notes: dict[bytes, bytes] = {b"": prologue}
         self._read_page = read_page
-        self._leave: Leave | None = None
+        self._leave: Dismissal | None = None
         self._told_lost = False
 
     @property
@@ -79,20 +79,20 @@ class Viewer:
     def dismiss(self, retry_window_ms: int) -> None:
         """The gateway drains: the response ends after what it is sending now. The viewer is to come back, to another
         gateway, after a delay of its own, so that a thousand do not come at once."""
-        self._leave = Leave(retry_window_ms, STOPPING_CODE, STOPPING)
+        self._leave = Dismissal(retry_window_ms, STOPPING_CODE, STOPPING)
         self.wake()
 
     def on_revoked(self, count: int) -> None:
         """A watcher's. Where its ticket is void, the response ends. Whether it may come in again is asked then."""
         if self.ticket_round is None or self.ticket_round >= count:
             return
-        self._leave = Leave(REVOKED_RETRY_MS, "ticket_revoked", "The ticket was revoked.")
+        self._leave = Dismissal(REVOKED_RETRY_MS, "ticket_revoked", "The ticket was revoked.")
         self.wake()
 
     @property
     def is_behind(self) -> bool:
         """Whether memory no longer holds what comes next: `take_page` then, not `take`."""
-        return self.index < self.feed.tape.begin and not self._leave and not self.finished
+        return self.index < self.feed.buffer.begin and not self._leave and not self.finished
 
     def take(self) -> Slice | None:
         """What is to be sent now; None while there is nothing, and for good once `finished`."""
@@ -100,7 +100,7 @@ class Viewer:
             return None
         if self._leave is not None:
             return self._take_leave(self._leave)
-        events = self.feed.tape.take(self.index)
+        events = self.feed.buffer.take(self.index)
         if events is not None:
             self.index = events.end
         if self._notes:
@@ -130,7 +130,7 @@ class Viewer:
         notes = self._take_notes()
         return Slice(notes + page.body, page.end) if notes else page
 
-    def _take_leave(self, leave: Leave) -> Slice | None:
+    def _take_leave(self, leave: Dismissal) -> Slice | None:
         self.finished = True
         dialect = self.feed.dialect
         if not dialect.resumes:

@@ -53,9 +53,9 @@ def parse_origins(text: str) -> tuple[str, ...]:
     return origins
 
 
-def surround(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+def add_middleware(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """`app` with all that holds for every answer. `origins`: whose scripts may use the API."""
-    return Edge(app, _open_to(app, origins) if origins else app)
+    return ResponseMiddleware(app, _open_to(app, origins) if origins else app)
 
 
 def _open_to(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
@@ -71,7 +71,7 @@ def _open_to(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     )
 
 
-class Edge:
+class ResponseMiddleware:
     """`api` answers what is asked of the API, `app` everything else."""
 
     def __init__(self, app: ASGIApp, api: ASGIApp) -> None:

@@ -14,19 +14,19 @@ from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
 from contract.run_record import read_run
-from gateway.access.authenticator import Doorkeeper
+from gateway.access.authenticator import Authenticator
 from gateway.dialects.ai_sdk_messages import continues, to_chat_request
 from gateway.dialects.registry import DIALECTS, UI, UI_CONTINUED
 from gateway.fanout.hub import Hub, NoSuchStreamError
-from gateway.fanout.presence import Reception
+from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
 from gateway.fanout.viewer import Viewer
 from gateway.http.body import parse_object
 from gateway.http.errors import ApiError, broker_unavailable, gateway_stopping, too_many_viewers
 from gateway.runs.chat_request import check_chat_request
 from gateway.runs.chats import LastAnswer, find_answer, remember_answer
-from gateway.runs.on_disconnect import Departures
-from gateway.runs.submit import Intake
+from gateway.runs.on_disconnect import DisconnectPolicy
+from gateway.runs.submit import RunSubmitter
 
 CHAT_ID_LIMIT_CHARS = 255
 
@@ -36,32 +36,32 @@ class Chats:
     """Answers to chats. `lifetime_ms`: how long a chat's last answer is remembered."""
 
     client: Client
-    door: Doorkeeper
-    intake: Intake
+    authenticator: Authenticator
+    submitter: RunSubmitter
     queue: JobQueue
     hub: Hub
-    reception: Reception
-    departures: Departures
+    presence: Presence
+    disconnects: DisconnectPolicy
     respond: Respond
     lifetime_ms: int
 
     async def answer(self, request: Request) -> Response:
         """Begins a run and shows it. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
-        caller = await self.door.let_in(request)
-        raw = await self.intake.read(request)
+        caller = await self.authenticator.authenticate_start(request)
+        raw = await self.submitter.read(request)
         body = parse_object(raw)
         chat = _check_chat(body.get("id"))
         asked = check_chat_request(to_chat_request(body), sha256(raw).hexdigest())
-        cancels = self.departures.cancels(request.headers)
-        if self.reception.draining:
+        cancels = self.disconnects.cancels(request.headers)
+        if self.presence.draining:
             raise gateway_stopping("This gateway is being stopped. Nothing was started.")
-        if not self.reception.has_room():
+        if not self.presence.has_room():
             raise too_many_viewers()
-        admission = await self.intake.submit(caller, asked, request.headers.get("idempotency-key"))
-        answer = LastAnswer(admission.stream_id, UI_CONTINUED if continues(body) else UI)
+        submitted = await self.submitter.submit(caller, asked, request.headers.get("idempotency-key"))
+        answer = LastAnswer(submitted.stream_id, UI_CONTINUED if continues(body) else UI)
         if chat is not None:
             await remember_answer(self.client, caller.name, chat, answer, self.lifetime_ms)
-        headers = {**admission.headers, "X-Stream-Ticket": admission.control.text}
+        headers = {**submitted.headers, "X-Stream-Ticket": submitted.control.text}
         return await self._show(request, answer, headers, cancels=cancels)
 
     async def resume(self, request: Request, chat: str) -> Response:
@@ -79,7 +79,7 @@ class Chats:
         return Response(status_code=204)
 
     async def _find_running(self, request: Request, chat: str) -> LastAnswer | None:
-        caller = await self.door.recognise(request)
+        caller = await self.authenticator.authenticate(request)
         answer = await find_answer(self.client, caller.name, chat)
         if answer is None or answer.dialect not in DIALECTS:
             return None
@@ -97,11 +97,11 @@ class Chats:
         except (BrokerUnavailableError, BrokerRefusedError):
             # The run goes on; `useChat` finds it again by its chat.
             raise broker_unavailable(headers) from None
-        if not self.reception.has_room(answer.stream_id):
+        if not self.presence.has_room(answer.stream_id):
             raise too_many_viewers(headers)
         viewer = Viewer(feed, feed.entry, b"", self.hub.pages.read)
         if cancels:
-            viewer.when_gone = lambda: self.departures.cancel(answer.stream_id)
+            viewer.when_gone = lambda: self.disconnects.cancel(answer.stream_id)
         return self.respond(request, viewer, {**feed.dialect.headers, **headers})
 
 

@@ -14,22 +14,22 @@ from starlette.responses import Response
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Status
 from contract.stream_log import StreamLog
-from gateway.access.authenticator import Doorkeeper
+from gateway.access.authenticator import Authenticator
 from gateway.dialects.openai import OpenAIDialect
 from gateway.dialects.registry import NATIVE, OPENAI, OPENAI_USAGE
 from gateway.fanout.feed import Feed
 from gateway.fanout.hub import Hub, NoSuchStreamError
-from gateway.fanout.presence import Reception
+from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
 from gateway.fanout.viewer import Viewer
 from gateway.http.errors import GONE_STATUS, broker_unavailable, gateway_stopping, too_many_viewers
 from gateway.http.run_errors import CANCELLED, STREAM_LOST, refuse
 from gateway.http.stream_urls import no_such_stream, urls_of
 from gateway.runs.chat_request import ChatRequest, parse_chat_request
-from gateway.runs.on_disconnect import Departures
-from gateway.runs.read_completion import read_completion, respond_completion
-from gateway.runs.submit import Admission, Intake
-from gateway.runs.wait import ClientGoneError, DismissedError, Patience
+from gateway.runs.on_disconnect import DisconnectPolicy
+from gateway.runs.read_completion import completion_response, read_completion
+from gateway.runs.submit import RunSubmitter, SubmittedRun
+from gateway.runs.wait import ClientGoneError, DismissedError, RunWaiter
 
 
 class _FailedRunError(Exception):
@@ -44,39 +44,39 @@ class _FailedRunError(Exception):
 class ChatCompletions:
     """Answers, streamed and whole. `head_wait_s`: how long a stream's first chunk may take until its status is sent."""
 
-    door: Doorkeeper
-    intake: Intake
+    authenticator: Authenticator
+    submitter: RunSubmitter
     hub: Hub
     log: StreamLog
-    reception: Reception
-    departures: Departures
+    presence: Presence
+    disconnects: DisconnectPolicy
     respond: Respond
     head_wait_s: float
 
     async def answer(self, request: Request) -> Response:
         """Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
-        caller = await self.door.let_in(request)
-        chat = parse_chat_request(await self.intake.read(request))
-        cancels = self.departures.cancels(request.headers)
-        if self.reception.draining:
+        caller = await self.authenticator.authenticate_start(request)
+        chat = parse_chat_request(await self.submitter.read(request))
+        cancels = self.disconnects.cancels(request.headers)
+        if self.presence.draining:
             raise gateway_stopping("This gateway is being stopped. Nothing was started.")
-        if not self.reception.has_room():
+        if not self.presence.has_room():
             raise too_many_viewers()
-        admission = await self.intake.submit(caller, chat, request.headers.get("idempotency-key"))
-        headers = _headers(admission)
+        submitted = await self.submitter.submit(caller, chat, request.headers.get("idempotency-key"))
+        headers = _headers(submitted)
         try:
-            async with Patience(request, admission.stream_id, self.hub, self.reception) as patience:
+            async with RunWaiter(request, submitted.stream_id, self.hub, self.presence) as waiter:
                 if not chat.stream:
-                    return await self._answer_whole(patience, headers)
-                feed = await self._wait_for_word(patience, chat)
+                    return await self._answer_whole(waiter, headers)
+                feed = await self._wait_for_word(waiter, chat)
             return self._answer_streamed(request, feed, headers, cancels=cancels)
         except _FailedRunError as failed:
             # With its key a repeated request gets the same answer. SDKs obey this header.
-            once = {"X-Should-Retry": "false"} if admission.has_key else {}
+            once = {"X-Should-Retry": "false"} if submitted.has_key else {}
             raise refuse(failed.error, {**headers, **once}) from None
         except ClientGoneError:
             if cancels:
-                self.departures.cancel(admission.stream_id)
+                self.disconnects.cancel(submitted.stream_id)
             return Response(status_code=GONE_STATUS)
         except DismissedError:
             text = "This gateway is being stopped. The run goes on: the same Idempotency-Key finds it again."
@@ -84,16 +84,16 @@ class ChatCompletions:
         except (BrokerUnavailableError, BrokerRefusedError):
             raise broker_unavailable(headers) from None
 
-    async def _wait_for_word(self, patience: Patience, chat: ChatRequest) -> Feed:
-        feed = await self._open(patience, OPENAI_USAGE if chat.include_usage else OPENAI)
-        await patience.wait(feed, lambda: feed.over or _written(feed).said, self.head_wait_s)
+    async def _wait_for_word(self, waiter: RunWaiter, chat: ChatRequest) -> Feed:
+        feed = await self._open(waiter, OPENAI_USAGE if chat.include_usage else OPENAI)
+        await waiter.wait(feed, lambda: feed.over or _written(feed).said, self.head_wait_s)
         return feed
 
-    async def _open(self, patience: Patience, dialect: str) -> Feed:
+    async def _open(self, waiter: RunWaiter, dialect: str) -> Feed:
         try:
-            return await patience.open(dialect, self.head_wait_s)
+            return await waiter.open(dialect, self.head_wait_s)
         except NoSuchStreamError:
-            raise no_such_stream(patience.stream_id) from None
+            raise no_such_stream(waiter.stream_id) from None
 
     def _answer_streamed(self, request: Request, feed: Feed, headers: Mapping[str, str], *, cancels: bool) -> Response:
         error = STREAM_LOST if feed.lost else _written(feed).error
@@ -101,21 +101,21 @@ class ChatCompletions:
             raise _FailedRunError(error)
         viewer = Viewer(feed, feed.entry, b"", self.hub.pages.read)
         if cancels:
-            viewer.when_gone = lambda: self.departures.cancel(feed.stream_id)
+            viewer.when_gone = lambda: self.disconnects.cancel(feed.stream_id)
         return self.respond(request, viewer, {**feed.dialect.headers, **headers})
 
-    async def _answer_whole(self, patience: Patience, headers: Mapping[str, str]) -> Response:
-        feed = await self._open(patience, NATIVE)
-        await patience.wait(feed, lambda: feed.over, None)
+    async def _answer_whole(self, waiter: RunWaiter, headers: Mapping[str, str]) -> Response:
+        feed = await self._open(waiter, NATIVE)
+        await waiter.wait(feed, lambda: feed.over, None)
         if feed.lost:
             raise _FailedRunError(STREAM_LOST)
-        fold = await read_completion(self.log, patience.stream_id)
+        fold = await read_completion(self.log, waiter.stream_id)
         done = fold.done or {}
         if done.get("status") == Status.CANCELLED:
             raise _FailedRunError(CANCELLED)
         if done.get("status") != Status.COMPLETED:
             raise _FailedRunError(done.get("error") or STREAM_LOST)
-        return respond_completion(fold.result(), headers)
+        return completion_response(fold.result(), headers)
 
 
 def _written(feed: Feed) -> OpenAIDialect:
@@ -123,19 +123,19 @@ def _written(feed: Feed) -> OpenAIDialect:
     return feed.dialect
 
 
-def _headers(admission: Admission) -> dict[str, str]:
+def _headers(submitted: SubmittedRun) -> dict[str, str]:
     """Where else the run can be found. The relation types are IANA's: RFC 5989, RFC 8631 and HTML."""
-    urls = urls_of(admission.stream_id)
+    urls = urls_of(submitted.stream_id)
     links = (
         f'<{urls["events"]}>; rel="monitor"; type="text/event-stream"',
         f'<{urls["status"]}>; rel="status"; type="application/json"',
         f'<{urls["page"]}>; rel="alternate"; type="text/html"',
     )
     return {
-        **admission.headers,
-        "X-Stream-Id": admission.stream_id,
-        "X-Request-Id": admission.stream_id,
-        "X-Stream-Ticket": admission.control.text,
+        **submitted.headers,
+        "X-Stream-Id": submitted.stream_id,
+        "X-Request-Id": submitted.stream_id,
+        "X-Stream-Ticket": submitted.control.text,
         "Link": ", ".join(links),
     }
 

@@ -8,11 +8,11 @@ from starlette.responses import Response
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import encode_json
 from contract.position import START, MalformedPositionError, Position
-from gateway.access.permissions import Rights
+from gateway.access.permissions import Permissions
 from gateway.dialects.registry import DIALECTS, NATIVE
 from gateway.fanout.feed import Feed
 from gateway.fanout.hub import Hub, NoSuchStreamError
-from gateway.fanout.presence import Reception
+from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
 from gateway.fanout.viewer import Viewer
 from gateway.http.errors import FULL_RETRY_AFTER_S, ApiError, broker_unavailable, too_many_viewers
@@ -22,7 +22,7 @@ RETRY_MS = 1_000
 """How long a viewer waits before it reconnects after an unforeseen end."""
 
 
-def events_router(rights: Rights, hub: Hub, reception: Reception, respond: Respond) -> APIRouter:
+def events_router(permissions: Permissions, hub: Hub, presence: Presence, respond: Respond) -> APIRouter:
     """The route, over these parts."""
     router = APIRouter(tags=["streams"])
 
@@ -35,39 +35,39 @@ def events_router(rights: Rights, hub: Hub, reception: Reception, respond: Respo
         if dialect not in DIALECTS:
             known = ", ".join(DIALECTS)
             raise ApiError(400, "unknown_dialect", f"'{dialect[:64]}' is none of: {known}.", param="dialect")
-        if reception.draining:
+        if presence.draining:
             return _come_back(dialect)
         try:
-            right = await rights.check_viewer(request, stream_id)
+            permission = await permissions.check_viewer(request, stream_id)
             feed = await hub.open(stream_id, dialect)
-            index = await _find_place(hub, feed, position)
+            index = await _find_index(hub, feed, position)
         except NoSuchStreamError:
             raise no_such_stream(stream_id) from None
         except (BrokerUnavailableError, BrokerRefusedError):
             return _come_back(dialect)
-        if feed.ended and position == feed.tape.last:
+        if feed.ended and position == feed.buffer.last:
             return Response(status_code=204)
-        if not reception.has_room(stream_id):
+        if not presence.has_room(stream_id):
             return _turn_away(feed)
         prologue = feed.dialect.write_retry(RETRY_MS)
         if index is None:
-            gap = encode_json({"asked": str(position), "last": str(feed.tape.last)})
+            gap = encode_json({"asked": str(position), "last": str(feed.buffer.last)})
             prologue, index = prologue + feed.dialect.write_note(b"gap", gap), 0
         viewer = Viewer(feed, max(index, feed.entry), prologue, hub.pages.read)
-        if right is not None and right.ticket is not None:
-            viewer.ticket_round = right.record.revoked
+        if permission is not None and permission.ticket is not None:
+            viewer.ticket_round = permission.record.revoked
         return respond(request, viewer, feed.dialect.headers)
 
     return router
 
 
-async def _find_place(hub: Hub, feed: Feed, position: Position) -> int | None:
+async def _find_index(hub: Hub, feed: Feed, position: Position) -> int | None:
     """The index to go on from; None where the log does not have that position any more."""
-    index = feed.tape.index_after(position)
+    index = feed.buffer.index_after(position)
     if index is None and not feed.over:
         # The viewer may come from a gateway that is ahead of this one by a moment.
         await hub.refresh(feed)
-        index = feed.tape.index_after(position)
+        index = feed.buffer.index_after(position)
     return index
 
 

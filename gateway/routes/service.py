@@ -8,38 +8,38 @@ from starlette.responses import Response
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.worker_registry import Offer, read_roster
-from gateway.access.authenticator import Doorkeeper
-from gateway.fanout.presence import Reception
+from contract.worker_registry import WorkerOffer, read_offers
+from gateway.access.authenticator import Authenticator
+from gateway.fanout.presence import Presence
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 from gateway.metrics import Metrics
 
 
-def service_router(client: Client, door: Doorkeeper, reception: Reception, metrics: Metrics) -> APIRouter:
+def service_router(client: Client, authenticator: Authenticator, presence: Presence, metrics: Metrics) -> APIRouter:
     """The routes, over these parts."""
     router = APIRouter(tags=["service"])
 
     async def offered(request: Request) -> list[dict[str, Any]]:
-        key = door.find_key(request)
-        return [model for model in list_models(await read_roster(client)) if key is None or key.may_use(model["id"])]
+        key = authenticator.find_key(request)
+        return [model for model in list_models(await read_offers(client)) if key is None or key.may_use(model["id"])]
 
     @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz")
     async def healthz() -> JsonResponse:
         """200 while the process serves, 503 while it drains."""
-        return JsonResponse({"draining": reception.draining}, 503 if reception.draining else 200)
+        return JsonResponse({"draining": presence.draining}, 503 if presence.draining else 200)
 
     @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz")
     async def readyz() -> JsonResponse:
         """200 where a run can be started and watched now."""
         try:
-            workers, redis = len(await read_roster(client)), True
+            workers, redis = len(await read_offers(client)), True
         except (BrokerUnavailableError, BrokerRefusedError):
             workers, redis = 0, False
-        ready = redis and workers > 0 and not reception.draining
-        body = {"ready": ready, "redis": redis, "workers": workers, "draining": reception.draining}
+        ready = redis and workers > 0 and not presence.draining
+        body = {"ready": ready, "redis": redis, "workers": workers, "draining": presence.draining}
         return JsonResponse(body, 200 if ready else 503)
 
     @router.get("/v1/models")
@@ -64,7 +64,7 @@ def service_router(client: Client, door: Doorkeeper, reception: Reception, metri
     return router
 
 
-def list_models(offers: Iterable[Offer]) -> list[dict[str, Any]]:
+def list_models(offers: Iterable[WorkerOffer]) -> list[dict[str, Any]]:
     """Each model once; a worker's default comes first."""
     found = {}
     for offer in offers:

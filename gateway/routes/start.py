@@ -4,29 +4,33 @@ from fastapi import APIRouter, Request
 
 from contract.connection import Client
 from contract.run_record import read_run
-from gateway.access.authenticator import Doorkeeper
-from gateway.access.permissions import Rights
+from gateway.access.authenticator import Authenticator
+from gateway.access.permissions import Permissions
 from gateway.access.tickets import Scope
 from gateway.http.json_response import JsonResponse
 from gateway.http.stream_urls import urls_of
 from gateway.runs.chat_request import parse_chat_request
-from gateway.runs.submit import Intake
+from gateway.runs.submit import RunSubmitter
 
 
-def start_router(client: Client, door: Doorkeeper, rights: Rights, intake: Intake, view_s: int) -> APIRouter:
+def start_router(
+    client: Client, authenticator: Authenticator, permissions: Permissions, submitter: RunSubmitter, view_s: int
+) -> APIRouter:
     """The route, over these parts. `view_s`: how long the first ticket for viewers is good."""
     router = APIRouter(tags=["streams"])
 
     @router.post("/v1/streams", status_code=201)
     async def start(request: Request) -> JsonResponse:
         """Queues a run. The body is OpenAI's chat-completions request."""
-        caller = await door.let_in(request)
-        chat = parse_chat_request(await intake.read(request))
-        admission = await intake.submit(caller, chat, request.headers.get("idempotency-key"))
-        stream_id, tickets = admission.stream_id, {"control": admission.control.text}
+        caller = await authenticator.authenticate_start(request)
+        chat = parse_chat_request(await submitter.read(request))
+        submitted = await submitter.submit(caller, chat, request.headers.get("idempotency-key"))
+        stream_id, tickets = submitted.stream_id, {"control": submitted.control.text}
         record = await read_run(client, stream_id)
         if chat.private:
-            view = await rights.give(stream_id, Scope.VIEW, lifetime_s=view_s, revoked=record.revoked if record else 0)
+            view = await permissions.give(
+                stream_id, Scope.VIEW, lifetime_s=view_s, revoked=record.revoked if record else 0
+            )
             tickets["view"] = view.text
         body = {
             "id": stream_id,
@@ -35,7 +39,7 @@ def start_router(client: Client, door: Doorkeeper, rights: Rights, intake: Intak
             "tickets": tickets,
             "urls": urls_of(stream_id, **tickets),
         }
-        headers = {**admission.headers, "Location": urls_of(stream_id)["status"]}
-        return JsonResponse(body, 201 if admission.is_new else 200, headers=headers)
+        headers = {**submitted.headers, "Location": urls_of(stream_id)["status"]}
+        return JsonResponse(body, 201 if submitted.is_new else 200, headers=headers)
 
     return router

@@ -20,7 +20,7 @@ SECURITY_HEADERS = {
 }
 
 
-class Page(StaticFiles):
+class StaticPage(StaticFiles):
     """The files of a folder; a path without an ending is the page of that name."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
@@ -37,7 +37,7 @@ class Page(StaticFiles):
         return response
 
 
-def mount_page(app: FastAPI, folder: Path) -> None:
+def mount_static_page(app: FastAPI, folder: Path) -> None:
     """Everything that is no route of the API is looked for in the folder. Not mounted: a route is still to say that it
     does not know a method."""
-    app.router.default = Page(directory=folder, html=True)
+    app.router.default = StaticPage(directory=folder, html=True)

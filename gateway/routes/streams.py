@@ -12,31 +12,31 @@ from contract.presence import read_viewers
 from contract.run_record import RunRecord, read_run
 from contract.stream_id import is_private
 from contract.stream_log import StreamLog
-from gateway.access.permissions import Rights
+from gateway.access.permissions import Permissions
 from gateway.http.errors import ApiError
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.runs.describe import describe
-from gateway.runs.read_completion import read_completion, respond_completion
+from gateway.runs.read_completion import completion_response, read_completion
 
 CANCEL_WAIT_S = 2.0
 CANCEL_LOOK_S = 0.05
 
 
-def streams_router(client: Client, rights: Rights, queue: JobQueue, log: StreamLog) -> APIRouter:
+def streams_router(client: Client, permissions: Permissions, queue: JobQueue, log: StreamLog) -> APIRouter:
     """The routes, over these parts."""
     router = APIRouter(tags=["streams"])
 
     @router.get("/v1/streams/{stream_id}")
     async def status(stream_id: str, request: Request) -> dict[str, Any]:
         """What is known of the run."""
-        await rights.check_viewer(request, stream_id)
+        await permissions.check_viewer(request, stream_id)
         record = await _find(client, stream_id)
         return {**describe(stream_id, record), "viewers": await read_viewers(client, stream_id)}
 
     @router.get("/v1/streams/{stream_id}/completion")
     async def completion(stream_id: str, request: Request) -> Response:
         """The finished `chat.completion`."""
-        await rights.check_viewer(request, stream_id)
+        await permissions.check_viewer(request, stream_id)
         record = await _find(client, stream_id)
         if not record.status.is_final:
             raise ApiError(409, "not_finished", f"The run is {record.status}.", headers={"Retry-After": "1"})
@@ -51,12 +51,12 @@ def streams_router(client: Client, rights: Rights, queue: JobQueue, log: StreamL
             error = done.get("error") or {"message": f"The run was {record.status}.", "code": str(record.status)}
             raise ApiError(409, str(error["code"]), str(error["message"]), type_=str(error.get("type", "server_error")))
         how = {"stream": stream_id, "status": record.status, "error": done.get("error"), "timing": done.get("timing")}
-        return respond_completion({**fold.result(), "manycast": how}, headers)
+        return completion_response({**fold.result(), "manycast": how}, headers)
 
     @router.post("/v1/streams/{stream_id}/cancel")
     async def cancel(stream_id: str, request: Request) -> dict[str, str]:
         """Stops the run, wherever it is. Answers when it has ended, or after a short wait."""
-        await rights.check_control(request, stream_id)
+        await permissions.check_control(request, stream_id)
         answer = await queue.cancel(stream_id)
         for _ in range(round(CANCEL_WAIT_S / CANCEL_LOOK_S)):
             if answer != "cancelling":

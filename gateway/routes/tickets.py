@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from contract.connection import Client
 from contract.tickets import revoke_tickets
-from gateway.access.authenticator import Doorkeeper
-from gateway.access.permissions import COOKIE, Rights
+from gateway.access.authenticator import Authenticator
+from gateway.access.permissions import COOKIE, Permissions
 from gateway.access.tickets import Scope
 from gateway.http.body import parse_object, read_body
 from gateway.http.errors import ApiError
@@ -17,10 +17,12 @@ from gateway.http.json_response import JsonResponse
 from gateway.http.stream_urls import no_such_stream, urls_of
 
 BODY_LIMIT_BYTES = 8192
-LONGEST_S = 30 * 86_400
+MAX_PACE_S = 30 * 86_400
 
 
-def ticket_router(client: Client, door: Doorkeeper, rights: Rights, *, usual_s: int, control_s: int) -> APIRouter:
+def ticket_router(
+    client: Client, authenticator: Authenticator, permissions: Permissions, *, usual_s: int, control_s: int
+) -> APIRouter:
     """The routes, over these parts. `usual_s`: how long a ticket is good where nobody says; `control_s`: one that goes
     with a run, and a viewer's cookie."""
     router = APIRouter(tags=["tickets"])
@@ -28,10 +30,10 @@ def ticket_router(client: Client, door: Doorkeeper, rights: Rights, *, usual_s: 
     @router.post("/v1/streams/{stream_id}/tickets", status_code=201)
     async def give(stream_id: str, request: Request) -> JsonResponse:
         """A ticket for this stream, to hand on."""
-        right = await rights.check_control(request, stream_id)
+        permission = await permissions.check_control(request, stream_id)
         raw = await read_body(request, BODY_LIMIT_BYTES)
         scope, lifetime_s = _parse_wish(parse_object(raw) if raw else {}, usual_s)
-        ticket = await rights.give(stream_id, scope, lifetime_s=lifetime_s, revoked=right.record.revoked)
+        ticket = await permissions.give(stream_id, scope, lifetime_s=lifetime_s, revoked=permission.record.revoked)
         control = ticket.text if scope is Scope.CONTROL else None
         told = {"ticket": ticket.text, "scope": scope, "expires_at": ticket.expires_at}
         return JsonResponse({**told, "urls": urls_of(stream_id, view=ticket.text, control=control)}, 201)
@@ -39,18 +41,18 @@ def ticket_router(client: Client, door: Doorkeeper, rights: Rights, *, usual_s: 
     @router.delete("/v1/streams/{stream_id}/tickets")
     async def revoke(stream_id: str, request: Request) -> JsonResponse:
         """Makes every ticket of this stream void; the caller gets a new one."""
-        await rights.check_control(request, stream_id)
+        await permissions.check_control(request, stream_id)
         revoked = await revoke_tickets(client, stream_id)
         if revoked is None:
             raise no_such_stream(stream_id)
-        ticket = await rights.give(stream_id, Scope.CONTROL, lifetime_s=control_s, revoked=revoked)
+        ticket = await permissions.give(stream_id, Scope.CONTROL, lifetime_s=control_s, revoked=revoked)
         return JsonResponse({"tickets": {"control": ticket.text}})
 
     @router.post("/v1/streams/{stream_id}/cookie", status_code=204)
     async def keep(stream_id: str, request: Request) -> Response:
         """Keeps the ticket of this request in a cookie: the same one, and no longer than it is good."""
-        door.check_page(request)
-        ticket = await rights.check_ticket(request, stream_id)
+        authenticator.check_page(request)
+        ticket = await permissions.check_ticket(request, stream_id)
         answer = Response(status_code=204)
         answer.set_cookie(
             COOKIE,
@@ -59,7 +61,7 @@ def ticket_router(client: Client, door: Doorkeeper, rights: Rights, *, usual_s: 
             path=f"/v1/streams/{stream_id}",
             httponly=True,
             samesite="strict",
-            secure=door.look_at(request).is_secure,
+            secure=authenticator.read_source(request).is_secure,
         )
         return answer
 
@@ -72,7 +74,7 @@ def _parse_wish(fields: dict[str, Any], usual_s: int) -> tuple[Scope, int]:
     scope, lifetime_s = fields.get("scope", Scope.VIEW), fields.get("expires_in_s", usual_s)
     if scope not in list(Scope):
         raise ApiError(400, "invalid_value", "'scope' must be 'view' or 'control'.", param="scope")
-    if isinstance(lifetime_s, bool) or not isinstance(lifetime_s, int) or not 0 < lifetime_s <= LONGEST_S:
-        text = f"'expires_in_s' must be a whole number of seconds, 1 to {LONGEST_S}."
+    if isinstance(lifetime_s, bool) or not isinstance(lifetime_s, int) or not 0 < lifetime_s <= MAX_PACE_S:
+        text = f"'expires_in_s' must be a whole number of seconds, 1 to {MAX_PACE_S}."
         raise ApiError(400, "invalid_value", text, param="expires_in_s")
     return Scope(scope), lifetime_s

@@ -16,7 +16,7 @@ Policy = Literal["continue", "cancel"]
 HEADER = "X-On-Disconnect"
 
 
-class Departures:
+class DisconnectPolicy:
     """Cancels in the background: whoever leaves does not wait."""
 
     def __init__(self, queue: JobQueue, otherwise: Policy) -> None:

@@ -19,6 +19,6 @@ async def read_completion(log: StreamLog, stream_id: str) -> CompletionFold:
     return fold
 
 
-def respond_completion(completion: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+def completion_response(completion: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
     """Not Starlette's JSONResponse: that cannot write half a surrogate pair, where a provider cut one."""
     return Response(encode_json(completion), headers=dict(headers), media_type="application/json")

@@ -13,7 +13,7 @@ from contract.job_queue import JobQueue, Submission, Submitted
 from contract.run_record import read_run
 from contract.stream_id import new_stream_id
 from gateway.access.caller import Caller
-from gateway.access.permissions import Rights
+from gateway.access.permissions import Permissions
 from gateway.access.tickets import Scope, Ticket
 from gateway.http.body import read_body
 from gateway.http.errors import ApiError
@@ -26,7 +26,7 @@ SUBMIT_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class IntakeLimits:
+class SubmitLimits:
     """`prompt_chars`: how much text a model may be given to read. `waiting_runs`: how many may wait. `ticket_s`: how
     long the right to stop a run is good, which goes with it."""
 
@@ -36,7 +36,7 @@ class IntakeLimits:
     ticket_s: int
 
 
-class Admission(NamedTuple):
+class SubmittedRun(NamedTuple):
     """The stream to watch; whether this request began it, or an earlier one with the same key; the right to stop it.
 
     `headers` are the answer's, whatever it says.
@@ -49,22 +49,22 @@ class Admission(NamedTuple):
     headers: Mapping[str, str]
 
 
-class Intake:
+class RunSubmitter:
     """The only way to start a run. `runs` lists started runs, if the list is on; `on_started` counts them."""
 
     def __init__(
         self,
         client: Client,
         queue: JobQueue,
-        rights: Rights,
+        permissions: Permissions,
         *,
         runs: RunList | None,
         on_started: Callable[[], None],
-        limits: IntakeLimits,
+        limits: SubmitLimits,
     ) -> None:
         self._client = client
         self._queue = queue
-        self._rights = rights
+        self._permissions = permissions
         self._runs = runs
         self._on_started = on_started
         self._limits = limits
@@ -73,7 +73,7 @@ class Intake:
         """The body of a request that starts a run. Raises: ApiError 413, 499."""
         return await read_body(request, self._limits.body_bytes)
 
-    async def submit(self, caller: Caller, chat: ChatRequest, key: str | None) -> Admission:
+    async def submit(self, caller: Caller, chat: ChatRequest, key: str | None) -> SubmittedRun:
         """`key` is the caller's Idempotency-Key. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
         if not caller.may_use(chat.model):
             what = f"'{chat.model[:128]}'" if chat.model else "nobody named"
@@ -98,8 +98,10 @@ class Intake:
                 await self._runs.note(stream_id, chat.request)
         record = None if is_new else await read_run(self._client, stream_id)
         revoked = record.revoked if record else 0
-        ticket = await self._rights.give(stream_id, Scope.CONTROL, lifetime_s=self._limits.ticket_s, revoked=revoked)
-        return Admission(stream_id, is_new, once is not None, ticket, caller.headers)
+        ticket = await self._permissions.give(
+            stream_id, Scope.CONTROL, lifetime_s=self._limits.ticket_s, revoked=revoked
+        )
+        return SubmittedRun(stream_id, is_new, once is not None, ticket, caller.headers)
 
     async def _queue_run(self, submission: Submission) -> tuple[Submitted, str]:
         """Where Redis fails, nobody knows whether the run is queued. The same submission once more does no harm; the

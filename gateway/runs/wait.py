@@ -8,7 +8,7 @@ from fastapi import Request
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from gateway.fanout.feed import Feed
 from gateway.fanout.hub import Hub
-from gateway.fanout.presence import Reception
+from gateway.fanout.presence import Presence
 
 OPEN_AGAIN_S = 0.2
 
@@ -21,28 +21,28 @@ class DismissedError(Exception):
     """The gateway drains, and the run has not ended in time."""
 
 
-class Patience:
+class RunWaiter:
     """For one request, whose body has been read. `async with`: it listens whether the client is still there, and
     counts as one who watches."""
 
     resumes = False
 
-    def __init__(self, request: Request, stream_id: str, hub: Hub, reception: Reception) -> None:
+    def __init__(self, request: Request, stream_id: str, hub: Hub, presence: Presence) -> None:
         self.stream_id = stream_id
         self._request = request
         self._hub = hub
-        self._reception = reception
+        self._presence = presence
         self._gone = False
         self._dismissed = False
         self._woken = asyncio.Event()
 
-    async def __aenter__(self) -> "Patience":
-        self._reception.arrive(self)
+    async def __aenter__(self) -> "RunWaiter":
+        self._presence.arrive(self)
         self._listening = asyncio.create_task(self._listen())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._reception.depart(self)
+        self._presence.depart(self)
         self._listening.cancel()
         await asyncio.wait([self._listening])
 
@@ -86,7 +86,7 @@ class Patience:
 
     async def wait(self, feed: Feed, enough: Callable[[], bool], within_s: float | None) -> bool:
         """Until there is enough; False after `within_s`. Raises: ClientGoneError, DismissedError."""
-        feed.audience.join(self)
+        feed.subscribers.join(self)
         try:
             async with asyncio.timeout(within_s):
                 while not enough():
@@ -96,8 +96,8 @@ class Patience:
         except TimeoutError:
             return False
         finally:
-            feed.audience.leave(self)
-            if not len(feed.audience):
+            feed.subscribers.leave(self)
+            if not len(feed.subscribers):
                 self._hub.let_go_later(feed)
         return True
 

@@ -23,7 +23,7 @@ from gateway.server.bounds import (
     Bounds,
     write_refusal,
 )
-from gateway.server.send_timeouts import Stalled
+from gateway.server.send_timeouts import SendTimeouts
 
 PARTING_S = 1.0
 """How long a client that was refused may take to read why: to close while it still sends would take that away."""
@@ -45,17 +45,17 @@ class _StoppedError(Exception):
     """The parser shall go no further."""
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's, within bounds."""
 
     # Not in the instance's dictionary: beyond thirty names Python shares its keys no longer, at each viewer's cost.
     __slots__ = ("_answering", "_bounds", "_deadline", "_phase", "_refusal", "_stalled", "_unparsed_bytes")
 
-    def __init__(self, bounds: Bounds, stalled: Stalled, **theirs: Any) -> None:
+    def __init__(self, bounds: Bounds, send_timeouts: SendTimeouts, **theirs: Any) -> None:
         """`stalled` watches clients that do not take their answers. `theirs` is what uvicorn gives to a protocol."""
         super().__init__(**theirs)
         self._bounds = bounds
-        self._stalled = stalled
+        self._send_timeouts = send_timeouts
         self._phase = Phase.HEAD
         self._deadline: asyncio.TimerHandle | None = None
         self._refusal = MALFORMED
@@ -228,10 +228,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.unsent_bytes:
             # A connection is not closed, and the next answer is not begun, before this one is taken. (A stream that is
             # not taken is for those to notice who write it.)
-            self._stalled.watch(self)
+            self._send_timeouts.watch(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._set_deadline(None)
-        self._stalled.forget(self)
+        self._send_timeouts.forget(self)
         self._end_answering()

@@ -7,9 +7,9 @@ offers the connection: whoever takes it writes to it without a task of its own. 
 from collections import deque
 from typing import Any, Protocol
 
-from gateway.server.bounded_protocol import GuardedProtocol
+from gateway.server.bounded_protocol import BoundedProtocol
 from gateway.server.bounds import Bounds
-from gateway.server.send_timeouts import Stalled
+from gateway.server.send_timeouts import SendTimeouts
 
 EXTENSION = "manycast.connection"
 
@@ -18,7 +18,7 @@ _NO_HEADERS: list[tuple[bytes, bytes]] = []
 _NO_REQUESTS: deque[Any] = deque(maxlen=0)
 
 
-class Holder(Protocol):
+class ConnectionOwner(Protocol):
     """What holds a connection. None of these calls may wait."""
 
     def on_full(self) -> None:
@@ -31,20 +31,20 @@ class Holder(Protocol):
         """The connection is gone."""
 
 
-class DirectProtocol(GuardedProtocol):
+class DirectProtocol(BoundedProtocol):
     """uvicorn's, until a response takes the connection over."""
 
     __slots__ = ("_holder",)
 
-    def __init__(self, bounds: Bounds, stalled: Stalled, **theirs: Any) -> None:
-        super().__init__(bounds, stalled, **theirs)
-        self._holder: Holder | None = None
+    def __init__(self, bounds: Bounds, send_timeouts: SendTimeouts, **theirs: Any) -> None:
+        super().__init__(bounds, send_timeouts, **theirs)
+        self._owner: ConnectionOwner | None = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
 
-    def take_over(self, holder: Holder) -> bool:
+    def take_over(self, owner: ConnectionOwner) -> bool:
         """From now on `holder` writes the body, in chunked coding, and ends it. Only after `http.response.start`.
 
         False: it is lost already, and nobody will be told again.
@@ -53,7 +53,7 @@ class DirectProtocol(GuardedProtocol):
         """
         if self.is_parting:
             return False
-        self._holder = holder
+        self._owner = owner
         self.let_go()
         # A client that is still sending would never be seen to leave.
         self.flow.resume_reading()
@@ -79,27 +79,27 @@ class DirectProtocol(GuardedProtocol):
 
     def shutdown(self) -> None:
         # The server drains, and takes a connection without a request of its own for an idle one.
-        if self._holder is None:
+        if self._owner is None:
             super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         # The response says `Connection: close`: whatever follows the request is not for us (RFC 9112, section 9.6).
-        if self._holder is None:
+        if self._owner is None:
             super().data_received(data)
 
     def pause_writing(self) -> None:
-        if self._holder is None:
+        if self._owner is None:
             super().pause_writing()
         else:
-            self._holder.on_full()
+            self._owner.on_full()
 
     def resume_writing(self) -> None:
-        if self._holder is None:
+        if self._owner is None:
             super().resume_writing()
         else:
-            self._holder.on_free()
+            self._owner.on_free()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._holder is not None:
-            self._holder.on_lost()
+        if self._owner is not None:
+            self._owner.on_lost()

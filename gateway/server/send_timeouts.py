@@ -16,7 +16,7 @@ class Connection(Protocol):
     def abort(self) -> None: ...
 
 
-class Stalled:
+class SendTimeouts:
     """A client that takes anything at all, however little, is not stalled."""
 
     def __init__(self, send_timeout_s: float) -> None:

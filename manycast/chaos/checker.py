@@ -12,7 +12,7 @@ from contract.event import Event, Kind, Status
 from contract.position import START, Position
 from manycast.chaos.allowed_endings import may_end
 from manycast.chaos.answer import read_answer
-from manycast.chaos.evidence import Leftovers, Sighting, StreamRecord
+from manycast.chaos.evidence import Leftovers, Observation, StreamRecord
 
 
 class Wrong(StrEnum):
@@ -86,7 +86,7 @@ def _missing_in_log(log: Sequence[Event]) -> list[Position]:
     return missing
 
 
-def judge_viewer(log: Sequence[Event], sighting: Sighting) -> Iterator[Finding]:
+def judge_viewer(log: Sequence[Event], sighting: Observation) -> Iterator[Finding]:
     """Everything that differs between the log after `joined` and what this viewer saw."""
     where = f"viewer {sighting.name}"
     truth = {

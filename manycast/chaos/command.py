@@ -12,7 +12,7 @@ from manycast.exit_status import Exit
 
 
 async def wreak(terms: Terms, environ: Mapping[str, str]) -> Exit:
-    """NOT_COMPLETED where anything that must be zero is not. Raises: StageError, BrokerError, PortError."""
+    """NOT_COMPLETED where anything that must be zero is not. Raises: StartupError, BrokerError, PortError."""
     directory = Path(tempfile.mkdtemp(prefix="manycast-chaos-"))
     tally = await run_chaos(terms, directory, environ, print)
     print()

@@ -12,7 +12,7 @@ from pathlib import Path
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.keys import WORKERS
-from manycast.chaos.process_slot import Place
+from manycast.chaos.process_slot import ProcessSlot
 from manycast.local_stack.broker import find_binary
 from manycast.local_stack.port import free_port
 
@@ -52,11 +52,11 @@ WORKER = {
 }
 
 
-class StageError(Exception):
+class StartupError(Exception):
     """The stack does not rise here; the sentence says where to look."""
 
 
-class Stage:
+class Environment:
     """Its parts, and where they answer. `client` is our own line to Redis, as troubled as everyone's."""
 
     def __init__(self, directory: Path, environ: Mapping[str, str], gateways: int, workers: int) -> None:
@@ -65,18 +65,18 @@ class Stage:
         redis_port, provider_port = free_port(HOST), free_port(HOST)
         self.redis_url = f"redis://{HOST}:{redis_port}/0"
         self.provider_url = f"http://{HOST}:{provider_port}"
-        self.redis = Place("redis", _redis_command(directory, redis_port), kept, directory)
+        self.redis = ProcessSlot("redis", _redis_command(directory, redis_port), kept, directory)
         answers_at = {"SIMULATOR_PORT": str(provider_port)}
-        self.provider = Place("simulator", _module("simulator"), kept | answers_at, directory)
+        self.provider = ProcessSlot("simulator", _module("simulator"), kept | answers_at, directory)
         asks = {"OPENAI_BASE_URL": f"{self.provider_url}/v1", "OPENAI_API_KEY": "simulator"}
         ours = kept | {"REDIS_URL": self.redis_url}
         self.workers = [
-            Place(f"worker-{at}", _module("worker"), ours | WORKER | asks, directory) for at in range(workers)
+            ProcessSlot(f"worker-{at}", _module("worker"), ours | WORKER | asks, directory) for at in range(workers)
         ]
         ports = [free_port(HOST) for _ in range(gateways)]
         self.gateway_urls = [f"http://{HOST}:{port}" for port in ports]
         self.gateways = [
-            Place(
+            ProcessSlot(
                 f"gateway-{at}",
                 _module("gateway"),
                 ours | GATEWAY | GATEWAY_KINDS[at % len(GATEWAY_KINDS)] | {"MANYCAST_PORT": str(port)},
@@ -87,12 +87,12 @@ class Stage:
         self.client: Client = command_client(self.redis_url)
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[ProcessSlot]:
         """In the order in which they end: each may still use those it stands on."""
         return [*self.gateways, *self.workers, self.provider, self.redis]
 
     async def rise(self) -> None:
-        """Raises: StageError."""
+        """Raises: StartupError."""
         try:
             async with asyncio.timeout(RISE_LIMIT_S):
                 for place in reversed(self.places):
@@ -101,7 +101,7 @@ class Stage:
                     await _until_listening(url)
                 await self._until_workers_live()
         except (TimeoutError, OSError) as error:
-            raise StageError(
+            raise StartupError(
                 f"the stack does not stand after {RISE_LIMIT_S:g} s; see {self.redis.log_path.parent}"
             ) from error
 
@@ -114,7 +114,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def standing(stage: Stage) -> AsyncIterator[Stage]:
+async def standing(stage: Environment) -> AsyncIterator[Environment]:
     """The stage, risen; no process of it is left afterwards. Raises: as `Stage.rise`."""
     try:
         await stage.rise()

@@ -8,7 +8,7 @@ from contract.position import START, Position
 
 
 @dataclass(slots=True)
-class Sighting:
+class Observation:
     """One viewer: every event of the log that it was given, over all its responses, as (position, kind, data).
 
     `joined` is the position after which it first asked. After a `gap` the protocol has a viewer begin anew: what it saw
@@ -56,7 +56,7 @@ class StreamRecord:
     log: list[Event] = field(default_factory=list)
     answer: list[str] | None = None
     said: set[str] = field(default_factory=set)
-    sightings: list[Sighting] = field(default_factory=list)
+    sightings: list[Observation] = field(default_factory=list)
 
     @property
     def ending(self) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from contract.connection import call_redis
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from manycast.chaos.environment import Stage
-from manycast.chaos.process_slot import Place
+from manycast.chaos.environment import Environment
+from manycast.chaos.process_slot import ProcessSlot
 from manycast.chaos.schedule import Fault, Kind
 
 KILLS = {Kind.WORKER_KILL, Kind.GATEWAY_KILL, Kind.REDIS_KILL, Kind.PROVIDER_KILL}
@@ -15,10 +15,10 @@ DRAINS = {Kind.WORKER_DRAIN, Kind.GATEWAY_DRAIN, Kind.REDIS_RESTART}
 FREEZES = {Kind.WORKER_FREEZE, Kind.WORKER_PAUSE, Kind.GATEWAY_FREEZE, Kind.REDIS_FREEZE, Kind.PROVIDER_FREEZE}
 
 
-class Saboteur:
+class FaultInjector:
     """`done` counts the faults by kind; one that Redis was away for is not among them."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Environment) -> None:
         self.done: Counter[Kind] = Counter()
         self._stage = stage
 
@@ -44,7 +44,7 @@ class Saboteur:
                 return
         self.done[kind] += 1
 
-    def _place_of(self, fault: Fault) -> Place:
+    def _place_of(self, fault: Fault) -> ProcessSlot:
         stage = self._stage
         match fault.kind.name.split("_")[0]:
             case "WORKER":
@@ -55,7 +55,7 @@ class Saboteur:
                 return stage.provider
         return stage.redis
 
-    async def _trouble(self, place: Place, fault: Fault) -> None:
+    async def _trouble(self, place: ProcessSlot, fault: Fault) -> None:
         if fault.kind in FREEZES:
             place.freeze()
             await asyncio.sleep(fault.length_s)

@@ -12,7 +12,7 @@ from typing import Any
 from contract.position import START, Position
 from manycast.chaos.answer import read_whole
 from manycast.chaos.evidence import StreamRecord
-from manycast.chaos.redis_state import Ledger
+from manycast.chaos.redis_state import RedisState
 from manycast.chaos.viewer import Viewer
 from manycast.chaos.workload import StreamPlan
 from manycast.client.errors import ManycastError
@@ -23,11 +23,11 @@ MODELS_WITHOUT_ANSWER = frozenset({"fault-401", "fault-500"})
 """Asked without a stream, they have nothing to compare with."""
 
 
-class Play:
+class OneStream:
     """`record` holds what is known so far."""
 
     def __init__(
-        self, plan: StreamPlan, seed: int, gateways: Sequence[Transport], provider: Transport, ledger: Ledger
+        self, plan: StreamPlan, seed: int, gateways: Sequence[Transport], provider: Transport, ledger: RedisState
     ) -> None:
         self.record = StreamRecord(plan.name, plan.model, may_be_cancelled=plan.may_be_cancelled)
         self._plan = plan

@@ -18,7 +18,7 @@ INFANCY_S = 10.0
 """Told to stop before it has learned to listen, a process just ends. It had nothing yet."""
 
 
-class Place:
+class ProcessSlot:
     """`argv` is what to run here, `environ` all that it inherits. Whoever does a fault to it holds `lock`."""
 
     def __init__(self, name: str, argv: Sequence[str], environ: Mapping[str, str], logs: Path) -> None:

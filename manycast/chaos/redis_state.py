@@ -22,7 +22,7 @@ LASTING = frozenset({JOBS, SIGNING, "mc:workers", "mc:offers"})
 T = TypeVar("T")
 
 
-class Ledger:
+class RedisState:
     """Waits out every trouble of Redis."""
 
     def __init__(self, client: Client) -> None:

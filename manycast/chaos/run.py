@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manycast.chaos.checker import Finding, Wrong, judge_leftovers, judge_stream
-from manycast.chaos.environment import Stage, standing
+from manycast.chaos.environment import Environment, standing
 from manycast.chaos.evidence import StreamRecord
-from manycast.chaos.fault_injector import Saboteur
-from manycast.chaos.one_stream import Play
-from manycast.chaos.redis_state import Ledger
+from manycast.chaos.fault_injector import FaultInjector
+from manycast.chaos.one_stream import OneStream
+from manycast.chaos.redis_state import RedisState
 from manycast.chaos.report import Tally
 from manycast.chaos.schedule import plan_faults
 from manycast.chaos.workload import plan_stream
@@ -39,14 +39,14 @@ class Terms:
 
 
 async def run_chaos(terms: Terms, directory: Path, environ: Mapping[str, str], tell: Callable[[str], None]) -> Tally:
-    """The counts of one run. The processes' logs are left in `directory`. Raises: StageError."""
+    """The counts of one run. The processes' logs are left in `directory`. Raises: StartupError."""
     parts = f"{terms.gateways} gateways, {terms.workers} workers, one Redis, one provider"
     tally = Tally(terms.seed, terms.minutes, parts)
-    stage = Stage(directory, environ, terms.gateways, terms.workers)
+    stage = Environment(directory, environ, terms.gateways, terms.workers)
     async with standing(stage), _lines_to(stage) as (gateways, provider):
         tell(f"{parts} stand; their logs are in {directory}")
-        saboteur, ledger = Saboteur(stage), Ledger(stage.client)
-        traffic = Traffic(terms, tally, lambda plan: Play(plan, terms.seed, gateways, provider, ledger))
+        saboteur, ledger = FaultInjector(stage), RedisState(stage.client)
+        traffic = Traffic(terms, tally, lambda plan: OneStream(plan, terms.seed, gateways, provider, ledger))
         faults = plan_faults(terms.seed, terms.seconds, terms.workers, terms.gateways)
         async with asyncio.TaskGroup() as group:
             group.create_task(saboteur.work_through(faults))
@@ -66,7 +66,7 @@ async def run_chaos(terms: Terms, directory: Path, environ: Mapping[str, str], t
 
 
 @asynccontextmanager
-async def _lines_to(stage: Stage) -> AsyncIterator[tuple[list[Transport], Transport]]:
+async def _lines_to(stage: Environment) -> AsyncIterator[tuple[list[Transport], Transport]]:
     """HTTP to all gateways, and to the provider."""
     async with AsyncExitStack() as lines:
         transports = [Transport(url, {}, ANSWER_LIMIT_S) for url in (*stage.gateway_urls, stage.provider_url)]
@@ -78,12 +78,12 @@ async def _lines_to(stage: Stage) -> AsyncIterator[tuple[list[Transport], Transp
 class Traffic:
     """All streams of a run. Each is judged when it and its viewers have ended, and then forgotten."""
 
-    def __init__(self, terms: Terms, tally: Tally, stage_play: Callable[..., Play]) -> None:
+    def __init__(self, terms: Terms, tally: Tally, stage_play: Callable[..., OneStream]) -> None:
         self.known: set[str] = set()
         self._terms = terms
         self._tally = tally
         self._stage_play = stage_play
-        self._plays: dict[asyncio.Task[None], Play] = {}
+        self._plays: dict[asyncio.Task[None], OneStream] = {}
 
     @property
     def open(self) -> int:
@@ -96,7 +96,7 @@ class Traffic:
             self._plays[asyncio.create_task(self._see_through(play))] = play
             await asyncio.sleep(1 / self._terms.streams_per_s)
 
-    async def _see_through(self, play: Play) -> None:
+    async def _see_through(self, play: OneStream) -> None:
         try:
             await play.run()
         finally:

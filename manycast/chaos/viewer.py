@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from contract.position import START, MalformedPositionError, Position
-from manycast.chaos.evidence import Sighting
+from manycast.chaos.evidence import Observation
 from manycast.chaos.http_response import MalformedResponseError, ResponseReader
 from manycast.chaos.workload import ViewerPlan
 from manycast.client.sse import Frame, FrameReader
@@ -28,7 +28,7 @@ class Viewer:
     """`gateways` are all it knows; each of its connections goes to any of them."""
 
     def __init__(self, plan: ViewerPlan, seed: int, stream_id: str, gateways: Sequence[str]) -> None:
-        self.sighting = Sighting(plan.name)
+        self.sighting = Observation(plan.name)
         self._plan = plan
         self._path = f"/v1/streams/{stream_id}/events"
         self._gateways = gateways

@@ -29,7 +29,7 @@ from manycast.client.errors import (
     UnreachableError,
 )
 from manycast.client.event import Done, Event, EventReader, MalformedFrameError, Reconnecting
-from manycast.client.reconnect_delay import Patience
+from manycast.client.reconnect_delay import ReconnectDelay
 from manycast.client.sse import FrameReader, FrameTooLongError
 from manycast.client.transport import Transport
 
@@ -108,7 +108,7 @@ class Client:
             body = {**body, "manycast": {**body.get("manycast", {}), "visibility": "private"}}
         content = json.dumps(body).encode()
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        patience = Patience(self._patience_s)
+        patience = ReconnectDelay(self._patience_s)
         while True:
             try:
                 answer = await self._transport.call("POST", "/v1/streams", content, headers)
@@ -156,7 +156,7 @@ class Client:
         Raises: UnreachableError, StreamNotFoundError, RefusedError, NotManycastError.
         """
         reader = EventReader()
-        patience = Patience(self._patience_s)
+        patience = ReconnectDelay(self._patience_s)
         was_there = False
         while True:
             frames = FrameReader()
@@ -197,7 +197,7 @@ class Client:
             raise NotManycastError(self.base_url, str(error)) from error
 
     def _plan_return(
-        self, lost: UnreachableError | ConnectionLostError | None, frames: FrameReader, patience: Patience
+        self, lost: UnreachableError | ConnectionLostError | None, frames: FrameReader, patience: ReconnectDelay
     ) -> Reconnecting:
         if lost is None:
             # Ended in order, before `done`: this gateway goes, and has said itself when to come back.

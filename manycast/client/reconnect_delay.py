@@ -10,7 +10,7 @@ FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 15.0
 
 
-class Patience:
+class ReconnectDelay:
     """Counts the failures in a row of one viewer. `limit_s` bounds the sum of its fruitless waiting."""
 
     def __init__(self, limit_s: float, draw: Callable[[], float] = random.random) -> None:

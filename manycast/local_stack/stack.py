@@ -17,7 +17,7 @@ from manycast.local_stack.child import Program
 from manycast.local_stack.plan import Plan, gateway_program, simulator_program, worker_program
 from manycast.local_stack.port import demand_port, free_port
 from manycast.local_stack.screen import Screen
-from manycast.local_stack.supervisor import Keeper
+from manycast.local_stack.supervisor import Supervisor
 
 POLL_S = 0.05
 READY_LIMIT_S = 60.0
@@ -119,13 +119,13 @@ class Stack:
     def __init__(self, screen: Screen) -> None:
         self.has_stood = False
         self._screen = screen
-        self._kept: list[tuple[Keeper, asyncio.Task[None]]] = []
+        self._kept: list[tuple[Supervisor, asyncio.Task[None]]] = []
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._broken = asyncio.Event()
 
     def launch(self, program: Program) -> None:
-        keeper = Keeper(program, self._screen, lambda: self.has_stood)
+        keeper = Supervisor(program, self._screen, lambda: self.has_stood)
         task = asyncio.create_task(keeper.keep())
         task.add_done_callback(lambda _: self._broken.set())
         self._kept.append((keeper, task))

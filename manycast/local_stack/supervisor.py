@@ -13,11 +13,11 @@ FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 5.0
 
 
-class KeptDownError(Exception):
+class RestartLimitError(Exception):
     """The child cannot live. The sentence says which, and how it died; its last lines were shown."""
 
 
-class Keeper:
+class Supervisor:
     """One child over all its lives. `has_stood` says whether all was ready once: until then no death is forgiven."""
 
     def __init__(self, program: Program, screen: Screen, has_stood: Callable[[], bool]) -> None:
@@ -38,9 +38,9 @@ class Keeper:
             self._screen.recall(name)
             self._screen.note(f"{name} ended unexpectedly ({how})")
             if not self._has_stood():
-                raise KeptDownError(f"{name} could not be started ({how})")
+                raise RestartLimitError(f"{name} could not be started ({how})")
             if failures >= ATTEMPTS:
-                raise KeptDownError(f"{name} died {failures} times in a row ({how})")
+                raise RestartLimitError(f"{name} died {failures} times in a row ({how})")
             delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** (failures - 1))
             await asyncio.sleep(delay_s)
             self._screen.note(f"starting {name} again")

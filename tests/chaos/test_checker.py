@@ -9,7 +9,7 @@ import pytest
 from contract.event import Event, Kind
 from contract.position import START, Position
 from manycast.chaos.checker import Finding, Wrong, judge_leftovers, judge_stream
-from manycast.chaos.evidence import Leftovers, Sighting, StreamRecord
+from manycast.chaos.evidence import Leftovers, Observation, StreamRecord
 from manycast.chaos.report import Tally, table
 
 ANSWER = "Hello there, all of you 🌍"
@@ -39,8 +39,8 @@ def log_of_two_epochs() -> list[Event]:
     ]
 
 
-def viewer_of(log: list[Event], joined: Position = START) -> Sighting:
-    sighting = Sighting("v", joined, ended=True)
+def viewer_of(log: list[Event], joined: Position = START) -> Observation:
+    sighting = Observation("v", joined, ended=True)
     for event in log:
         if event.position > joined:
             sighting.see(event.position, str(event.kind), event.data.decode())

@@ -5,10 +5,10 @@ import asyncio
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
 from contract.keys import bucket_key
-from contract.rate_limit import Allowance, take_token
+from contract.rate_limit import RateLimit, take_token
 
 DEADLINE_S = 10.0
-SLOW = Allowance("key:slow", 3)
+SLOW = RateLimit("key:slow", 3)
 
 
 async def test_a_minutes_worth_may_be_used_at_once_and_no_more(any_client: Client) -> None:
@@ -20,7 +20,7 @@ async def test_a_minutes_worth_may_be_used_at_once_and_no_more(any_client: Clien
 
 
 async def test_what_was_used_comes_back_evenly(any_client: Client) -> None:
-    quick = Allowance("key:quick", 600)
+    quick = RateLimit("key:quick", 600)
     while (taken := await take_token(any_client, quick)).granted:
         pass
     assert 0 < taken.next_ms <= 100
@@ -38,7 +38,7 @@ async def test_of_many_who_ask_at_once_as_many_get_in_as_there_are_tokens(any_cl
 async def test_one_callers_bucket_is_not_anothers(any_client: Client) -> None:
     for _ in range(4):
         await take_token(any_client, SLOW)
-    assert (await take_token(any_client, Allowance("key:other", 3))).granted
+    assert (await take_token(any_client, RateLimit("key:other", 3))).granted
 
 
 async def test_a_bucket_that_would_be_full_again_is_forgotten(any_client: Client) -> None:

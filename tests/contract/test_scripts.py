@@ -12,7 +12,7 @@ from contract.job_queue import Lease, Submitted, Verdict
 from contract.keys import JOBS, StreamKeys
 from contract.scripts import Call, load_script, run_call, run_calls
 from contract.stream_log import Answer, Batch, Ending, Written
-from contract.worker_registry import Offer, announce, leave, read_roster
+from contract.worker_registry import WorkerOffer, announce, leave, read_offers
 from tests.broker import Broker
 from tests.contract.place import MOST_WAITING, Place, chunk_lines, done_line, frozen
 
@@ -112,7 +112,7 @@ async def refused_writes(place: Place, running: Lease) -> list[object]:
         place.queue.cancel(f"{0:022d}"),
         place.queue.cancel(job.stream_id),
         place.claim(job, "w1"),
-        announce(place.client, "w1", 60_000, Offer((), "demo")),
+        announce(place.client, "w1", 60_000, WorkerOffer((), "demo")),
     ]
     for call in calls:
         try:
@@ -141,7 +141,7 @@ async def prepare(place: Place) -> Lease:
     claim = await place.claim(second, "w1")
     await place.write(Batch(second.stream_id, claim.epoch, 1, chunk_lines("a")))
     await call_redis(place.client, "XACK", JOBS, "workers", first.entry)
-    await announce(place.client, "w0", 60_000, Offer((), "demo"))
+    await announce(place.client, "w0", 60_000, WorkerOffer((), "demo"))
     return Lease(second, claim.epoch)
 
 
@@ -161,13 +161,13 @@ async def test_out_of_memory_each_write_is_refused_whole_and_done_when_there_is_
 
 
 async def test_a_worker_may_leave_while_memory_is_out(place: Place) -> None:
-    await announce(place.client, "w0", 60_000, Offer((), "demo"))
+    await announce(place.client, "w0", 60_000, WorkerOffer((), "demo"))
     await call_redis(place.client, "CONFIG", "SET", "maxmemory", "1")
     try:
         await leave(place.client, "w0")
     finally:
         await call_redis(place.client, "CONFIG", "SET", "maxmemory", "0")
-    assert await read_roster(place.client) == []
+    assert await read_offers(place.client) == []
 
 
 async def test_a_replica_refuses_each_write_and_takes_it_when_it_leads_again(place: Place) -> None:

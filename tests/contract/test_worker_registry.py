@@ -4,39 +4,39 @@ import asyncio
 
 from contract.connection import call_redis
 from contract.keys import OFFERS, WORKERS
-from contract.worker_registry import Model, Offer, announce, leave, read_roster, read_workers
+from contract.worker_registry import Model, WorkerOffer, announce, leave, read_offers, read_workers
 from tests.contract.place import Place
 
 DEADLINE_S = 10.0
 LONG_MS = 60_000
-DEMO = Offer((Model("demo", "manycast", 1763826000), Model("half-\ud83d", "ö", 0)), "demo")
-PLAIN = Offer((), "gpt")
+DEMO = WorkerOffer((Model("demo", "manycast", 1763826000), Model("half-\ud83d", "ö", 0)), "demo")
+PLAIN = WorkerOffer((), "gpt")
 
 
-async def until_only(place: Place, *offers: Offer) -> None:
+async def until_only(place: Place, *offers: WorkerOffer) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while await read_roster(place.client) != list(offers):
+        while await read_offers(place.client) != list(offers):
             pass
 
 
 async def test_what_is_announced_is_read(place: Place) -> None:
     await announce(place.client, "w1", LONG_MS, DEMO)
     await announce(place.client, "w2", LONG_MS + 1, PLAIN)
-    assert await read_roster(place.client) == [DEMO, PLAIN]
+    assert await read_offers(place.client) == [DEMO, PLAIN]
     assert await read_workers(place.client) == ["w1", "w2"]
 
 
 async def test_another_announcement_takes_the_place_of_the_last(place: Place) -> None:
     for offer in (PLAIN, DEMO):
         await announce(place.client, "w1", LONG_MS, offer)
-    assert await read_roster(place.client) == [DEMO]
+    assert await read_offers(place.client) == [DEMO]
 
 
 async def test_a_worker_that_leaves_is_gone_at_once_and_may_leave_twice(place: Place) -> None:
     await announce(place.client, "w1", LONG_MS, DEMO)
     for _ in range(2):
         await leave(place.client, "w1")
-    assert await read_roster(place.client) == []
+    assert await read_offers(place.client) == []
     assert await call_redis(place.client, "EXISTS", WORKERS, OFFERS) == 0
 
 
@@ -75,10 +75,10 @@ async def test_an_offer_of_a_newer_version_is_read_as_far_as_it_is_known(place: 
     await announce(place.client, "w1", LONG_MS, PLAIN)
     newer = '{"models":[{"id":"m","owned_by":"o","created":1,"context":9}],"default_model":"m","region":"eu"}'
     await call_redis(place.client, "HSET", OFFERS, "w1", newer)
-    assert await read_roster(place.client) == [Offer((Model("m", "o", 1),), "m")]
+    assert await read_offers(place.client) == [WorkerOffer((Model("m", "o", 1),), "m")]
 
 
 async def test_a_worker_without_an_offer_still_counts(place: Place) -> None:
     await announce(place.client, "w1", LONG_MS, PLAIN)
     await call_redis(place.client, "DEL", OFFERS)
-    assert await read_roster(place.client) == [Offer((), "")]
+    assert await read_offers(place.client) == [WorkerOffer((), "")]

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from gateway.routes.static_page import mount_page
+from gateway.routes.static_page import mount_static_page
 from tests.web.peer import Peer
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -84,7 +84,7 @@ async def peer() -> AsyncIterator[Peer]:
 async def serving(peer: Peer) -> AsyncIterator[Peer]:
     """The peer with the pages beside it, on a free port."""
     app = FastAPI(routes=peer.routes)
-    mount_page(app, WEB)
+    mount_static_page(app, WEB)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", lifespan="off"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

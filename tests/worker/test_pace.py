@@ -1,6 +1,6 @@
 """The pace of a run: chunks in each second."""
 
-from worker.generations.pace import LONGEST_S, Pace
+from worker.generations.pace import MAX_PACE_S, Pace
 
 
 def test_seconds_count_from_the_first_chunk_and_quiet_ones_are_there() -> None:
@@ -17,5 +17,5 @@ def test_a_run_without_chunks_has_no_pace() -> None:
 def test_what_comes_later_than_anyone_looks_is_not_counted() -> None:
     pace = Pace()
     pace.note(0.0)
-    pace.note(float(LONGEST_S))
+    pace.note(float(MAX_PACE_S))
     assert pace.seconds == [1]

@@ -17,9 +17,9 @@ from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
 from contract.log_redaction import abbreviate
 from contract.stream_log import Answer
-from worker.generations.outbox import Outlet
+from worker.generations.outbox import Outbox
 from worker.generations.outcome import Timing, broker_unavailable, done_line, run_too_long, worker_lost
-from worker.generations.provider_call import Asking
+from worker.generations.provider_call import ProviderCall
 from worker.generations.publisher import Publisher
 from worker.outage import Outage
 from worker.providers.errors import own_error
@@ -40,7 +40,7 @@ class Terms:
 
     worker: str
     attempts: int
-    most_epochs: int
+    max_epochs: int
     answer_limit_bytes: int
     run_limit_s: float
     chunk_timeout_s: float
@@ -72,8 +72,8 @@ class Generation:
         self._clock = asyncio.get_running_loop().time
         self._stop: Stop | None = None
         self._stopped = asyncio.Event()
-        self._asking = Asking(job.stream_id, publisher, terms.answer_limit_bytes)
-        self._outlet: Outlet | None = None
+        self._call = ProviderCall(job.stream_id, publisher, terms.answer_limit_bytes)
+        self._outbox: Outbox | None = None
         self._claim = Claim(Verdict.GONE)
         self._claimed_at = 0.0
 
@@ -89,20 +89,20 @@ class Generation:
     async def run(self) -> None:
         """Until the run has its `done`, or is not ours any more."""
         claim, stream_id = self._claim, self.job.stream_id
-        outlet = Outlet(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.heed)
-        self._outlet = outlet
+        outbox = Outbox(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.heed)
+        self._outbox = outbox
         logger.info("run %s epoch %d: %s", abbreviate(stream_id), claim.epoch, claim.verdict)
         try:
-            status, error = await self._live(claim, outlet)
+            status, error = await self._live(claim, outbox)
             if not self._has_left:
-                outlet.end(status, done_line(status, self._asking.outcome, error, self._timing()))
-                self._publisher.send(outlet)
-            await self._publisher.settled(outlet)
-            words = f"{status} {error.code if error else ''}" if outlet.has_ended and not self._has_left else "left"
+                outbox.end(status, done_line(status, self._call.outcome, error, self._timing()))
+                self._publisher.send(outbox)
+            await self._publisher.settled(outbox)
+            words = f"{status} {error.code if error else ''}" if outbox.has_ended and not self._has_left else "left"
             logger.info("run %s epoch %d: %s", abbreviate(stream_id), claim.epoch, words)
         finally:
-            outlet.close()
-            self._publisher.forget(outlet)
+            outbox.close()
+            self._publisher.forget(outbox)
 
     @property
     def _has_left(self) -> bool:
@@ -124,9 +124,9 @@ class Generation:
         if self._stop is None or reason is Stop.LEFT:
             self._stop = reason
         self._stopped.set()
-        if reason is Stop.LEFT and self._outlet is not None:
-            self._outlet.close()
-            self._publisher.forget(self._outlet)
+        if reason is Stop.LEFT and self._outbox is not None:
+            self._outbox.close()
+            self._publisher.forget(self._outbox)
 
     async def _claim_job(self) -> Claim:
         terms, pause_s, outage = (
@@ -136,32 +136,32 @@ class Generation:
         )
         while not self._has_left:
             try:
-                return await self._queue.claim(self.job, terms.worker, terms.attempts, terms.most_epochs)
+                return await self._queue.claim(self.job, terms.worker, terms.attempts, terms.max_epochs)
             except (BrokerUnavailableError, BrokerRefusedError) as error:
                 outage.note(error)
             await asyncio.sleep(pause_s)
             pause_s = min(LONGEST_CLAIM_PAUSE_S, pause_s * 2)
         return Claim(Verdict.GONE)
 
-    async def _live(self, claim: Claim, outlet: Outlet) -> tuple[Status, RunError | None]:
+    async def _live(self, claim: Claim, outbox: Outbox) -> tuple[Status, RunError | None]:
         if claim.verdict is Verdict.CANCELLED or self._stop is Stop.CANCELLED:
             return Status.CANCELLED, None
         if claim.verdict is Verdict.LOST:
             return Status.FAILED, worker_lost()
-        asking = asyncio.create_task(self._asking.run(self._source, self._request(), claim.epoch, outlet))
+        call = asyncio.create_task(self._call.run(self._source, self._request(), claim.epoch, outbox))
         stopped = asyncio.create_task(self._stopped.wait())
-        watch = asyncio.create_task(self._watch(outlet))
+        watch = asyncio.create_task(self._watch(outbox))
         try:
-            await asyncio.wait([asking, stopped], return_when=asyncio.FIRST_COMPLETED)
-            asking.cancel()
+            await asyncio.wait([call, stopped], return_when=asyncio.FIRST_COMPLETED)
+            call.cancel()
             # Viewers do not wait for a source that does not end: it is heard no more.
-            await asyncio.wait([asking], timeout=CLEANUP_TIMEOUT_S)
+            await asyncio.wait([call], timeout=CLEANUP_TIMEOUT_S)
         finally:
-            for task in (asking, stopped, watch):
+            for task in (call, stopped, watch):
                 task.cancel()
-        if not asking.done():
+        if not call.done():
             logger.warning("run %s: the generator does not end when it is told to", abbreviate(self.job.stream_id))
-        return self._judge(asking.result() if asking.done() and not asking.cancelled() else None)
+        return self._judge(call.result() if call.done() and not call.cancelled() else None)
 
     def _request(self) -> dict[str, Any]:
         request: dict[str, Any] = json.loads(self._claim.request)
@@ -173,7 +173,7 @@ class Generation:
             return Status.CANCELLED, None
         if self._stop is Stop.UNSTORED:
             return Status.FAILED, broker_unavailable()
-        if self._asking.outcome.is_whole:
+        if self._call.outcome.is_whole:
             if error is not None:
                 said = "run %s was whole when its provider failed: %s"
                 logger.info(said, abbreviate(self.job.stream_id), error.message)
@@ -183,33 +183,33 @@ class Generation:
             return Status.FAILED, own_error(Code.UPSTREAM_TIMEOUT, text)
         if self._stop is Stop.OVERDUE:
             return Status.FAILED, run_too_long(self._terms.run_limit_s)
-        if error is None and not self._asking.outcome.is_finished:
+        if error is None and not self._call.outcome.is_finished:
             error = own_error(Code.UPSTREAM_TRUNCATED, "The provider ended without a finish_reason.")
         return (Status.COMPLETED, None) if error is None else (Status.FAILED, error)
 
-    async def _watch(self, outlet: Outlet) -> None:
+    async def _watch(self, outbox: Outbox) -> None:
         """Stops a run that takes too long, whose provider has gone quiet, or whose lines Redis refuses for too long."""
         run_limit_s = self._terms.run_limit_s or math.inf
         look_s = min(1.0, self._terms.chunk_timeout_s / 4, self._terms.broker_patience_s / 4 + 0.01, run_limit_s / 4)
         while True:
             await asyncio.sleep(look_s)
             now = self._clock()
-            refused_since = outlet.refused_since
+            refused_since = outbox.refused_since
             if refused_since is not None and now - refused_since > self._terms.broker_patience_s:
                 self.stop(Stop.UNSTORED)
             patience_s = self._terms.chunk_timeout_s
-            if self._asking.outcome.is_whole:
+            if self._call.outcome.is_whole:
                 patience_s = min(patience_s, LINGER_S)
-            if self._asking.quiet_s(now) > patience_s:
+            if self._call.quiet_s(now) > patience_s:
                 self.stop(Stop.STALLED)
             if now - self._claimed_at > run_limit_s:
                 self.stop(Stop.OVERDUE)
 
     def _timing(self) -> Timing:
-        first = self._asking.first_chunk_at
+        first = self._call.first_chunk_at
         return {
             "queued_ms": self._claim.queued_ms,
             "first_chunk_ms": None if first is None else round((first - self._claimed_at) * 1000),
             "total_ms": round((self._clock() - self._claimed_at) * 1000),
-            "pace": self._asking.pace.seconds,
+            "pace": self._call.pace.seconds,
         }

@@ -26,7 +26,7 @@ class State(StrEnum):
     """It is not ours to write any more."""
 
 
-class Outlet:
+class Outbox:
     """Lines of one epoch from `next_seq` on. `unsent_bytes` is what Redis has not confirmed."""
 
     def __init__(self, stream_id: str, epoch: int, next_seq: int, entry: str, heed: Callable[[Answer], None]) -> None:

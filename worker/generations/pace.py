@@ -1,6 +1,6 @@
 """How many chunks came in each second of a run. Pure: the caller brings the clock."""
 
-LONGEST_S = 600
+MAX_PACE_S = 600
 """Later seconds are not counted: a page draws minutes, not hours."""
 
 
@@ -16,6 +16,6 @@ class Pace:
         if self._began_at is None:
             self._began_at = now
         second = int(now - self._began_at)
-        if second < LONGEST_S:
+        if second < MAX_PACE_S:
             self.seconds += [0] * (second + 1 - len(self.seconds))
             self.seconds[second] += 1

@@ -19,7 +19,7 @@ MOST_CLAIMS = 32
 """At once. A crowd of jobs would else keep Redis's replies to those that run already waiting."""
 
 
-class Workshop:
+class GenerationPool:
     """At most `streams` of them at once. `make` makes a generation for a job."""
 
     def __init__(self, streams: int, make: Callable[[Job], Generation]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk, Kind, chunk_difference, encode_json, entry_line, shared_fields
 from contract.log_redaction import abbreviate
-from worker.generations.outbox import Outlet
+from worker.generations.outbox import Outbox
 from worker.generations.outcome import Outcome, answer_too_large, worker_failed
 from worker.generations.pace import Pace
 from worker.generations.publisher import Publisher
@@ -18,7 +18,7 @@ from worker.providers.source import Source
 logger = logging.getLogger(__name__)
 
 
-class Asking:
+class ProviderCall:
     """Runs once. Times are of the running loop's clock, in seconds; an `answer_limit_bytes` of 0 is none."""
 
     def __init__(self, stream_id: str, publisher: Publisher, answer_limit_bytes: int) -> None:
@@ -33,7 +33,7 @@ class Asking:
         self._heard_at = 0.0
         self._is_held_back = False
 
-    async def run(self, source: Source, request: dict[str, Any], epoch: int, outlet: Outlet) -> RunError | None:
+    async def run(self, source: Source, request: dict[str, Any], epoch: int, outbox: Outbox) -> RunError | None:
         """Until the source ends; why it failed, if it did. Cancelling it ends the call of the provider at once."""
         self.outcome = Outcome(request.get("n"))
         try:
@@ -42,9 +42,9 @@ class Asking:
                 async for chunk in chunks:
                     self._heard_at = self._clock()
                     if shared is None:
-                        shared = self._begin(chunk, epoch, outlet)
-                    self._put(outlet, entry_line(Kind.CHUNK, _encode(chunk_difference(shared, chunk))))
-                    self._publisher.send(outlet)
+                        shared = self._begin(chunk, epoch, outbox)
+                    self._put(outbox, entry_line(Kind.CHUNK, _encode(chunk_difference(shared, chunk))))
+                    self._publisher.send(outbox)
                     self.outcome.note(chunk)
                     self.pace.note(self._heard_at)
                     if self._publisher.is_full:
@@ -62,17 +62,17 @@ class Asking:
             return 0.0
         return now - self._heard_at
 
-    def _begin(self, first: Chunk, epoch: int, outlet: Outlet) -> Chunk:
+    def _begin(self, first: Chunk, epoch: int, outbox: Outbox) -> Chunk:
         self.first_chunk_at = self._heard_at
         shared = shared_fields(first)
-        self._put(outlet, entry_line(Kind.START, _encode({"stream": self._stream_id, "epoch": epoch, "chunk": shared})))
+        self._put(outbox, entry_line(Kind.START, _encode({"stream": self._stream_id, "epoch": epoch, "chunk": shared})))
         return shared
 
-    def _put(self, outlet: Outlet, line: bytes) -> None:
+    def _put(self, outbox: Outbox, line: bytes) -> None:
         self._answer_bytes += len(line)
         if 0 < self._answer_limit_bytes < self._answer_bytes:
             raise RunFailedError(answer_too_large(self._answer_limit_bytes))
-        outlet.put(line)
+        outbox.put(line)
 
     async def _wait_for_room(self) -> None:
         self._is_held_back = True

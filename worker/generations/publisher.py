@@ -10,7 +10,7 @@ import logging
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.limits import BATCH_LIMIT_BYTES
 from contract.stream_log import Batch, StreamLog
-from worker.generations.outbox import Outlet
+from worker.generations.outbox import Outbox
 from worker.outage import Outage
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ class Publisher:
     def __init__(self, log: StreamLog, unsent_limit_bytes: int) -> None:
         self._log = log
         self._unsent_limit_bytes = unsent_limit_bytes
-        self._waiting: dict[Outlet, None] = {}
-        self._unsent: dict[Outlet, int] = {}
+        self._waiting: dict[Outbox, None] = {}
+        self._unsent: dict[Outbox, int] = {}
         self._unsent_bytes = 0
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
@@ -39,18 +39,18 @@ class Publisher:
         """Whether generations must wait, with `room`, before they put more."""
         return self._unsent_bytes > self._unsent_limit_bytes
 
-    def send(self, outlet: Outlet) -> None:
+    def send(self, outbox: Outbox) -> None:
         """Something new is in `outlet`."""
-        if not outlet.is_open:
+        if not outbox.is_open:
             return
-        self._account(outlet)
-        self._waiting[outlet] = None
+        self._account(outbox)
+        self._waiting[outbox] = None
         self._wake.set()
 
-    def forget(self, outlet: Outlet) -> None:
+    def forget(self, outbox: Outbox) -> None:
         """`outlet` has ended or is not ours any more."""
-        self._waiting.pop(outlet, None)
-        self._unsent_bytes -= self._unsent.pop(outlet, 0)
+        self._waiting.pop(outbox, None)
+        self._unsent_bytes -= self._unsent.pop(outbox, 0)
         self._turn()
 
     async def room(self) -> None:
@@ -58,9 +58,9 @@ class Publisher:
         while self.is_full:
             await self._settled.wait()
 
-    async def settled(self, outlet: Outlet) -> None:
+    async def settled(self, outbox: Outbox) -> None:
         """Until `outlet` has ended or is closed."""
-        while outlet.is_open:
+        while outbox.is_open:
             await self._settled.wait()
 
     async def run(self) -> None:
@@ -84,44 +84,44 @@ class Publisher:
             answers = await self._log.write([batch for _, batch in round_trip])
         except BrokerUnavailableError as error:
             self._outage.note(error)
-            for outlet, _ in round_trip:
-                self.send(outlet)
+            for outbox, _ in round_trip:
+                self.send(outbox)
             return False
         is_taken = True
-        for (outlet, batch), answer in zip(round_trip, answers, strict=True):
+        for (outbox, batch), answer in zip(round_trip, answers, strict=True):
             if isinstance(answer, BrokerRefusedError):
                 is_taken = False
                 self._outage.note(answer)
-                outlet.refuse(asyncio.get_running_loop().time())
+                outbox.refuse(asyncio.get_running_loop().time())
             else:
-                outlet.settle(batch, answer)
-            if outlet.has_more:
-                self.send(outlet)
-            elif outlet in self._unsent:
-                self._account(outlet)
+                outbox.settle(batch, answer)
+            if outbox.has_more:
+                self.send(outbox)
+            elif outbox in self._unsent:
+                self._account(outbox)
         if is_taken:
             self._outage.end()
         self._turn()
         return is_taken
 
-    def _gather(self) -> list[tuple[Outlet, Batch]]:
-        round_trip: list[tuple[Outlet, Batch]] = []
+    def _gather(self) -> list[tuple[Outbox, Batch]]:
+        round_trip: list[tuple[Outbox, Batch]] = []
         size = 0
-        for outlet in list(self._waiting):
+        for outbox in list(self._waiting):
             if size > WRITE_LIMIT_BYTES or len(round_trip) == WRITE_LIMIT_BATCHES:
                 self._wake.set()
                 break
-            del self._waiting[outlet]
-            batch = outlet.next_batch()
+            del self._waiting[outbox]
+            batch = outbox.next_batch()
             if batch is not None:
-                round_trip.append((outlet, batch))
+                round_trip.append((outbox, batch))
                 size += sum(map(len, batch.lines))
         return round_trip
 
-    def _account(self, outlet: Outlet) -> None:
-        unsent = outlet.unsent_bytes
-        self._unsent_bytes += unsent - self._unsent.get(outlet, 0)
-        self._unsent[outlet] = unsent
+    def _account(self, outbox: Outbox) -> None:
+        unsent = outbox.unsent_bytes
+        self._unsent_bytes += unsent - self._unsent.get(outbox, 0)
+        self._unsent[outbox] = unsent
 
     def _turn(self) -> None:
         """Wakes all that wait for a change. Each looks for itself whether it is the one it waits for."""

@@ -5,7 +5,7 @@ again must not take over what its owners are about to renew.
 """
 
 
-class Contact:
+class Connectivity:
     """`longest_gap_s` between two answers is no break yet."""
 
     def __init__(self, longest_gap_s: float) -> None:

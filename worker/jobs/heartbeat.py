@@ -10,8 +10,8 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
 from contract.log_redaction import abbreviate
 from worker.generations.generation import Generation
-from worker.generations.pool import Workshop
-from worker.jobs.connectivity import Contact
+from worker.generations.pool import GenerationPool
+from worker.jobs.connectivity import Connectivity
 from worker.outage import Outage
 
 logger = logging.getLogger(__name__)
@@ -23,13 +23,15 @@ SLICE_LEASES = 100
 """Renewed in one round trip. Packing a thousand at once would hold up every chunk meanwhile."""
 
 
-class LeaseKeeper:
+class Heartbeat:
     """Renews thrice in a lease time, and at once when asked."""
 
-    def __init__(self, queue: JobQueue, workshop: Workshop, contact: Contact, worker: str, lease_s: float) -> None:
+    def __init__(
+        self, queue: JobQueue, pool: GenerationPool, connectivity: Connectivity, worker: str, lease_s: float
+    ) -> None:
         self._queue = queue
-        self._workshop = workshop
-        self._contact = contact
+        self._pool = pool
+        self._connectivity = connectivity
         self._worker = worker
         self._period_s = lease_s / 3
         self._asked = asyncio.Event()
@@ -58,7 +60,7 @@ class LeaseKeeper:
                 pass
 
     async def _renew_all(self) -> None:
-        held = self._workshop.generations
+        held = self._pool.generations
         for start in range(0, len(held), SLICE_LEASES):
             # A half-open connection must not cost the leases: the next call gets another one.
             async with asyncio.timeout(max(self._period_s, LEAST_TIMEOUT_S)):
@@ -69,7 +71,7 @@ class LeaseKeeper:
         if not leased:
             return
         answers = await self._queue.renew(self._worker, [lease for _, lease in leased])
-        self._contact.note(asyncio.get_running_loop().time())
+        self._connectivity.note(asyncio.get_running_loop().time())
         for (generation, _), answer in zip(leased, answers, strict=True):
             if isinstance(answer, BrokerRefusedError):
                 logger.warning("lease of %s not renewed: %s", abbreviate(generation.job.stream_id), answer)

@@ -9,8 +9,8 @@ import logging
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import Job, JobQueue
-from worker.generations.pool import Workshop
-from worker.jobs.connectivity import Contact
+from worker.generations.pool import GenerationPool
+from worker.jobs.connectivity import Connectivity
 from worker.outage import Outage
 
 logger = logging.getLogger(__name__)
@@ -30,12 +30,18 @@ class JobReader:
     """One task of one worker. `blocking` is a client of its own: its connection waits most of the time."""
 
     def __init__(  # noqa: PLR0917 - made in one place
-        self, queue: JobQueue, blocking: Client, workshop: Workshop, contact: Contact, worker: str, lease_s: float
+        self,
+        queue: JobQueue,
+        blocking: Client,
+        pool: GenerationPool,
+        connectivity: Connectivity,
+        worker: str,
+        lease_s: float,
     ) -> None:
         self._queue = queue
         self._blocking = blocking
-        self._workshop = workshop
-        self._contact = contact
+        self._pool = pool
+        self._connectivity = connectivity
         self._worker = worker
         self._lease_s = lease_s
         self._overdue_ms = max(1, round(lease_s * 1000 * OVERDUE_SHARE))
@@ -52,7 +58,7 @@ class JobReader:
         pause_s = 0.0
         is_sure = False
         while True:
-            await self._workshop.wait_for_room()
+            await self._pool.wait_for_room()
             try:
                 if not is_sure:
                     await self._recover()
@@ -77,26 +83,26 @@ class JobReader:
         """After any trouble: the group may be gone, and replies with jobs in them may have been lost."""
         async with asyncio.timeout(REPLY_TIMEOUT_S):
             await self._queue.open()
-            self._workshop.start(await self._queue.delivered(self._worker))
+            self._pool.start(await self._queue.delivered(self._worker))
 
     async def _look(self) -> None:
         self._rung.clear()
         clock = asyncio.get_running_loop().time
-        is_steady = self._contact.lasted_s(clock()) >= self._lease_s
+        is_steady = self._connectivity.lasted_s(clock()) >= self._lease_s
         idle_ms = self._overdue_ms if is_steady else GIVEN_BACK_MS
         async with asyncio.timeout(REPLY_TIMEOUT_S):
-            overdue = await self._queue.take_over(self._worker, idle_ms, self._workshop.room)
-        self._contact.note(clock())
+            overdue = await self._queue.take_over(self._worker, idle_ms, self._pool.room)
+        self._connectivity.note(clock())
         if overdue:
             logger.info("%d jobs taken over", len(overdue))
-            self._workshop.start(overdue)
-        if self._workshop.room:
-            self._workshop.start(await self._take())
+            self._pool.start(overdue)
+        if self._pool.room:
+            self._pool.start(await self._take())
 
     async def _take(self) -> list[Job]:
         """New jobs, or none after a while, or as soon as the bell rings."""
         read = asyncio.create_task(
-            self._queue.take(self._blocking, self._worker, self._workshop.room, round(self._block_s * 1000))
+            self._queue.take(self._blocking, self._worker, self._pool.room, round(self._block_s * 1000))
         )
         bell = asyncio.create_task(self._rung.wait())
         try:

@@ -5,7 +5,7 @@ import logging
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.worker_registry import Model, Offer, announce, leave
+from contract.worker_registry import Model, WorkerOffer, announce, leave
 from worker.outage import Outage
 from worker.providers.source import Source
 
@@ -20,7 +20,7 @@ LIST_AGAIN_S = 10.0
 LEAVE_TIMEOUT_S = 2.0
 
 
-class Announcer:
+class Registration:
     """One task of one worker."""
 
     def __init__(self, client: Client, source: Source, worker: str, default_model: str) -> None:
@@ -37,7 +37,7 @@ class Announcer:
         try:
             while True:
                 try:
-                    offer = Offer(self._models, self._default_model)
+                    offer = WorkerOffer(self._models, self._default_model)
                     await announce(self._client, self._worker, round(LIFETIME_S * 1000), offer)
                     self._outage.end()
                 except (BrokerUnavailableError, BrokerRefusedError) as error:

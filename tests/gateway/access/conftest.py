@@ -34,7 +34,7 @@ def lines(*keys: ApiKey) -> str:
 
 
 @pytest.fixture(scope="package")
-def door(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def authenticator(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     (secret, key), (other, other_key) = make_key("team"), make_key("others")
     file = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text(lines(key, other_key))
@@ -58,21 +58,21 @@ async def client(client: Client) -> Client:
 
 
 @pytest.fixture
-async def http(door: Door, client: Client) -> AsyncIterator[httpx2.AsyncClient]:
+async def http(authenticator: Door, client: Client) -> AsyncIterator[httpx2.AsyncClient]:
     """A stranger at that door."""
-    async with httpx2.AsyncClient(base_url=door.gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=authenticator.gateway.url, timeout=20) as http:
         yield http
 
 
 @pytest.fixture
-def key(door: Door) -> dict[str, str]:
+def key(authenticator: Door) -> dict[str, str]:
     """What the first key's holder sends."""
-    return bearer(door.secret)
+    return bearer(authenticator.secret)
 
 
 @pytest.fixture
-def other_key(door: Door) -> dict[str, str]:
-    return bearer(door.other)
+def other_key(authenticator: Door) -> dict[str, str]:
+    return bearer(authenticator.other)
 
 
 @pytest.fixture(scope="package")

@@ -29,12 +29,19 @@ async def queued(client: Client) -> int:
 
 @pytest.mark.parametrize(("path", "body"), STARTS)
 async def test_nothing_is_started_without_a_right_key(
-    http: httpx2.AsyncClient, client: Client, door: Door, path: str, body: dict[str, object]
+    http: httpx2.AsyncClient, client: Client, authenticator: Door, path: str, body: dict[str, object]
 ) -> None:
     assert code(await http.post(path, json=body)) == (401, "missing_api_key")
-    for wrong in (door.secret[:-1], door.secret + "x", make_key("team")[0], "sk-anything", "mc-", "mc-00000000-x"):
+    for wrong in (
+        authenticator.secret[:-1],
+        authenticator.secret + "x",
+        make_key("team")[0],
+        "sk-anything",
+        "mc-",
+        "mc-00000000-x",
+    ):
         assert code(await http.post(path, json=body, headers=bearer(wrong))) == (401, "invalid_api_key")
-    for malformed in (f"Basic {door.secret}", door.secret, "Bearer"):
+    for malformed in (f"Basic {authenticator.secret}", authenticator.secret, "Bearer"):
         refused = await http.post(path, json=body, headers={"Authorization": malformed})
         assert code(refused) == (401, "missing_api_key")
     assert refused.headers["www-authenticate"] == "Bearer"

@@ -43,9 +43,9 @@ async def test_two_keys_that_flood_get_the_same_share_over_all_gateways(limited)
     gateways, keys = limited
     floods = await asyncio.gather(flood(gateways, keys["a"], 60), flood(gateways, keys["b"], 60))
     for answers in floods:
-        let_in = [answer for answer in answers if answer.status_code == 201]
+        authenticate_start = [answer for answer in answers if answer.status_code == 201]
         # What comes back while they flood is some more, and no key's share grows by the other's.
-        assert PER_MINUTE <= len(let_in) <= PER_MINUTE + 5
+        assert PER_MINUTE <= len(authenticate_start) <= PER_MINUTE + 5
         for answer in answers:
             assert answer.headers["x-ratelimit-limit-requests"] == str(PER_MINUTE)
             assert int(answer.headers["x-ratelimit-remaining-requests"]) < PER_MINUTE

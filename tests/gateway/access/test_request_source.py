@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import pytest
 from starlette.requests import Request
 
-from gateway.access.request_source import MalformedAddressError, Proxies, Visitor, is_loopback, look_at
+from gateway.access.request_source import MalformedAddressError, Proxies, RequestSource, is_loopback, read_source
 
 ELSEWHERE = "203.0.113.7"
 
 
-def visitor(
+def source(
     peer: str = "127.0.0.1", proxies: str = "127.0.0.1", *, lines: Sequence[tuple[str, str]] = (), **headers: str
-) -> Visitor:
+) -> RequestSource:
     lines = [*lines, *((name.replace("_", "-"), value) for name, value in headers.items())]
     scope = {
         "type": "http",
@@ -24,7 +24,7 @@ def visitor(
         "client": (peer, 1),
         "headers": [(name.encode(), value.encode()) for name, value in lines],
     }
-    return look_at(Request(scope), Proxies(proxies))
+    return read_source(Request(scope), Proxies(proxies))
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,17 @@ def visitor(
 def test_an_address_is_what_the_last_stranger_connected_from(
     peer: str, proxies: str, forwarded: str, address: str
 ) -> None:
-    assert visitor(peer, proxies, x_forwarded_for=forwarded).address == address
+    assert source(peer, proxies, x_forwarded_for=forwarded).address == address
 
 
 def test_whoever_comes_through_a_proxy_is_not_near_whatever_it_says() -> None:
-    assert visitor().is_near
-    assert visitor("::1").is_near
+    assert source().is_near
+    assert source("::1").is_near
     named = ("x_forwarded_for", "x_forwarded_host", "x_forwarded_proto", "forwarded", "x_real_ip", "via")
     for header in (*named, "cf_connecting_ip"):
-        assert not visitor(**{header: "127.0.0.1"}).is_near
-    assert not visitor(ELSEWHERE).is_near
-    assert not visitor("").is_near
+        assert not source(**{header: "127.0.0.1"}).is_near
+    assert not source(ELSEWHERE).is_near
+    assert not source("").is_near
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_whoever_comes_through_a_proxy_is_not_near_whatever_it_says() -> None:
     ],
 )
 def test_a_name_that_may_have_been_made_to_point_here_is_not_this_machines(host: str, here: bool) -> None:
-    assert visitor(host=host).names_this_machine is here
+    assert source(host=host).names_this_machine is here
 
 
 @pytest.mark.parametrize(
@@ -99,26 +99,26 @@ def test_a_name_that_may_have_been_made_to_point_here_is_not_this_machines(host:
     ],
 )
 def test_a_browser_that_acts_for_another_site_is_told_apart(headers: dict[str, str], own: bool) -> None:
-    assert visitor(host="host:1", **headers).is_own_page is own
+    assert source(host="host:1", **headers).is_own_page is own
 
 
 def test_only_a_listed_proxy_names_a_user_or_the_scheme() -> None:
     said = {"x_forwarded_user": "ada", "x_forwarded_proto": "https"}
-    assert (visitor(**said).user, visitor(**said).is_secure) == ("ada", True)
-    assert (visitor(ELSEWHERE, **said).user, visitor(ELSEWHERE, **said).is_secure) == (None, False)
-    assert visitor(x_forwarded_user="").user is None
+    assert (source(**said).user, source(**said).is_secure) == ("ada", True)
+    assert (source(ELSEWHERE, **said).user, source(ELSEWHERE, **said).is_secure) == (None, False)
+    assert source(x_forwarded_user="").user is None
 
 
 def test_of_two_lines_the_proxys_own_counts_and_of_two_users_none() -> None:
     two = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", ELSEWHERE)]
-    assert visitor(lines=two).address == ELSEWHERE
-    assert visitor(lines=[("x-forwarded-user", "evil"), ("x-forwarded-user", "ada")]).user is None
+    assert source(lines=two).address == ELSEWHERE
+    assert source(lines=[("x-forwarded-user", "evil"), ("x-forwarded-user", "ada")]).user is None
 
 
 def test_addresses_of_one_household_are_counted_together() -> None:
-    assert visitor("2001:db8:1:2:aaaa::1").neighbourhood == visitor("2001:db8:1:2:bbbb::9").neighbourhood
-    assert visitor("2001:db8:1:3::1").neighbourhood != visitor("2001:db8:1:2::1").neighbourhood
-    assert visitor(ELSEWHERE).neighbourhood == ELSEWHERE
+    assert source("2001:db8:1:2:aaaa::1").neighbourhood == source("2001:db8:1:2:bbbb::9").neighbourhood
+    assert source("2001:db8:1:3::1").neighbourhood != source("2001:db8:1:2::1").neighbourhood
+    assert source(ELSEWHERE).neighbourhood == ELSEWHERE
 
 
 def test_an_entry_that_is_no_address_is_refused() -> None:

@@ -23,8 +23,8 @@ async def test_a_password_opens_and_signing_out_closes(http: httpx2.AsyncClient)
     assert code(await http.post("/v1/streams", json=BODY)) == (401, "missing_api_key")
 
 
-async def test_a_key_opens_a_session_of_its_own_name(http: httpx2.AsyncClient, door: Door) -> None:
-    assert (await sign_in(http, door.secret)).json()["caller"] == "key:team"
+async def test_a_key_opens_a_session_of_its_own_name(http: httpx2.AsyncClient, authenticator: Door) -> None:
+    assert (await sign_in(http, authenticator.secret)).json()["caller"] == "key:team"
 
 
 async def test_a_cookie_is_out_of_reach_of_scripts_and_other_sites(http: httpx2.AsyncClient) -> None:

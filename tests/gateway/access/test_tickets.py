@@ -118,8 +118,8 @@ async def test_a_ticket_is_over_when_its_time_is(http: httpx2.AsyncClient, key: 
 
 def forge(run: dict[str, Any], secret: str = "n" * 40, headers: dict[str, str] | None = None, **claims: Any) -> str:
     """A ticket as the gateway makes them, but for what is given."""
-    right = {"sub": run["id"], "scope": "control", "revoked": 0, "aud": "manycast.ticket", "exp": time.time() + 60}
-    what = {name: value for name, value in {**right, **claims}.items() if value is not None}
+    permission = {"sub": run["id"], "scope": "control", "revoked": 0, "aud": "manycast.ticket", "exp": time.time() + 60}
+    what = {name: value for name, value in {**permission, **claims}.items() if value is not None}
     return jwt.encode(what, secret, "HS256", headers={"kid": "now"} if headers is None else headers)
 
 
@@ -200,11 +200,11 @@ async def test_a_cookie_is_good_no_longer_than_the_ticket_it_was_given_for(
 
 
 async def test_whoever_missed_that_its_ticket_was_revoked_is_sent_away_all_the_same(
-    http: httpx2.AsyncClient, key: dict[str, str], door: Door, client: Client
+    http: httpx2.AsyncClient, key: dict[str, str], authenticator: Door, client: Client
 ) -> None:
     run = await start(http, key)
     watched = Response()
-    url = f"{door.gateway.url}{run['urls']['events']}"
+    url = f"{authenticator.gateway.url}{run['urls']['events']}"
     watching = asyncio.create_task(read_events(http, url, response=watched))
     await until(lambda: bool(watched.states))
     # As if the notice had been published while the gateway's subscription was cut.
@@ -216,11 +216,11 @@ async def test_whoever_missed_that_its_ticket_was_revoked_is_sent_away_all_the_s
 
 
 async def test_whoever_comes_in_while_its_ticket_is_revoked_is_sent_away(
-    http: httpx2.AsyncClient, key: dict[str, str], door: Door
+    http: httpx2.AsyncClient, key: dict[str, str], authenticator: Door
 ) -> None:
     for delay_ms in range(0, 24, 3):
         run = await start(http, key)
-        coming = asyncio.create_task(read_events(http, f"{door.gateway.url}{run['urls']['events']}"))
+        coming = asyncio.create_task(read_events(http, f"{authenticator.gateway.url}{run['urls']['events']}"))
         await asyncio.sleep(delay_ms / 1000)  # somewhere between its check and its first event
         await http.delete(f"/v1/streams/{run['id']}/tickets", headers=key)
         async with asyncio.timeout(5):
@@ -229,10 +229,10 @@ async def test_whoever_comes_in_while_its_ticket_is_revoked_is_sent_away(
 
 
 async def test_revoking_sends_away_who_watches_by_a_ticket_and_nobody_else(
-    http: httpx2.AsyncClient, key: dict[str, str], door: Door
+    http: httpx2.AsyncClient, key: dict[str, str], authenticator: Door
 ) -> None:
     run, other = await start(http, key), await start(http, key)
-    path = f"{door.gateway.url}/v1/streams/"
+    path = f"{authenticator.gateway.url}/v1/streams/"
     by_ticket, by_key, elsewhere = Response(), Response(), Response()
     async with httpx2.AsyncClient(headers=key, timeout=20) as owner:
         watching = [
@@ -255,10 +255,10 @@ async def test_revoking_sends_away_who_watches_by_a_ticket_and_nobody_else(
 
 
 async def test_a_ticket_is_exchanged_for_a_cookie_of_that_stream_alone(
-    http: httpx2.AsyncClient, key: dict[str, str], door: Door
+    http: httpx2.AsyncClient, key: dict[str, str], authenticator: Door
 ) -> None:
     run, other = await start(http, key), await start(http, key)
-    async with httpx2.AsyncClient(base_url=door.gateway.url) as browser:
+    async with httpx2.AsyncClient(base_url=authenticator.gateway.url) as browser:
         path = f"/v1/streams/{run['id']}"
         assert code(await browser.post(f"{path}/cookie")) == (403, "ticket_missing")
         kept = await browser.post(f"{path}/cookie", headers=bearer(run["tickets"]["view"]))
@@ -279,10 +279,12 @@ async def test_a_ticket_is_exchanged_for_a_cookie_of_that_stream_alone(
         assert not await may_watch(browser, run)
 
 
-async def test_a_cookie_is_no_use_to_another_site(http: httpx2.AsyncClient, key: dict[str, str], door: Door) -> None:
+async def test_a_cookie_is_no_use_to_another_site(
+    http: httpx2.AsyncClient, key: dict[str, str], authenticator: Door
+) -> None:
     run = await start(http, key)
     path = f"/v1/streams/{run['id']}"
-    async with httpx2.AsyncClient(base_url=door.gateway.url) as browser:
+    async with httpx2.AsyncClient(base_url=authenticator.gateway.url) as browser:
         await browser.post(f"{path}/cookie", headers=bearer(run["tickets"]["control"]))
         for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
             assert code(await browser.post(f"{path}/cancel", headers=headers)) == (403, "cross_site")

@@ -10,7 +10,7 @@ from contract.live import LiveEvents
 from contract.position import Position
 from gateway.dialects.native import NativeDialect
 from gateway.fanout.feed import Feed
-from gateway.fanout.replay_buffer import JOINED_KEPT, Tape
+from gateway.fanout.replay_buffer import JOINED_KEPT, ReplayBuffer
 from tests.author import Author
 from tests.broker import Broker
 from tests.stack import Gateway
@@ -34,12 +34,12 @@ async def test_a_dialect_that_trips_ends_its_own_feed_and_raises_nothing() -> No
 
 
 def test_a_tape_that_is_over_keeps_few_joins_however_many_places_are_asked_for() -> None:
-    tape = Tape(limit_bytes=1 << 24)
+    buffer = ReplayBuffer(limit_bytes=1 << 24)
     for seq in range(1, 301):
-        tape.append(Position(1, seq), b"x" * 1000)
-    taken = {index: tape.take(index) for index in range(300)}
+        buffer.append(Position(1, seq), b"x" * 1000)
+    taken = {index: buffer.take(index) for index in range(300)}
     assert all(taken.values())
-    again = [tape.take(index) is taken[index] for index in range(300)]
+    again = [buffer.take(index) is taken[index] for index in range(300)]
     assert sum(again) <= JOINED_KEPT
 
 

@@ -66,7 +66,7 @@ class Hub:
     def read_page(self) -> None:
         if not self.reading:
             return
-        page = self.broker.page_after(self.feed.tape.last)
+        page = self.broker.page_after(self.feed.buffer.last)
         self.feed.absorb(page)
         if len(page) < PAGE_EVENTS:
             self.reading = self.feed.end_read() and self.feed.begin_read()
@@ -87,7 +87,7 @@ def written(events: list[Event]) -> bytes:
 
 def taken(feed: Feed) -> bytes:
     body, index = b"", 0
-    while piece := feed.tape.take(index):
+    while piece := feed.buffer.take(index):
         body, index = body + piece.body, piece.end
     return body
 
@@ -108,8 +108,8 @@ async def test_history_and_live_are_one_in_every_interleaving(steps: list[tuple[
         hub.read_page()
     assert taken(hub.feed) == written(broker.log)
     for index, event in enumerate(broker.log):
-        assert hub.feed.tape.index_after(event.position) == index + 1
-        assert hub.feed.tape.position_before(index + 1) == event.position
+        assert hub.feed.buffer.index_after(event.position) == index + 1
+        assert hub.feed.buffer.position_before(index + 1) == event.position
 
 
 async def test_a_batch_that_does_not_join_makes_it_read_the_log() -> None:

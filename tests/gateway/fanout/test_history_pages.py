@@ -8,7 +8,7 @@ from contract.connection import Client
 from contract.stream_log import StreamLog
 from gateway.dialects.registry import DIALECTS, NATIVE
 from gateway.fanout.feed import Feed
-from gateway.fanout.history_pages import Pages
+from gateway.fanout.history_pages import HistoryPages
 from tests.author import RETENTION_MS, Author
 from tests.broker import Broker
 
@@ -23,12 +23,12 @@ async def test_a_page_that_was_read_while_it_grew_is_read_again_for_who_is_furth
     author: Author, client: Client
 ) -> None:
     log = StreamLog(client, RETENTION_MS)
-    feed, pages = Feed(author.stream_id, DIALECTS[NATIVE](), 100), Pages(log)
+    feed, pages = Feed(author.stream_id, DIALECTS[NATIVE](), 100), HistoryPages(log)
 
     async def say(count: int) -> None:
         for at in range(count):
             await author.say(str(at))
-        feed.absorb(await log.read_page(author.stream_id, feed.tape.last))
+        feed.absorb(await log.read_page(author.stream_id, feed.buffer.last))
 
     await author.begin()
     await say(4)

@@ -6,7 +6,7 @@ from contract.connection import Client
 from contract.stream_log import StreamLog
 from gateway.dialects.registry import NATIVE
 from gateway.fanout.hub import Hub, HubLimits
-from gateway.fanout.presence import Reception, Room
+from gateway.fanout.presence import Presence, ViewerLimits
 from gateway.fanout.viewer import Viewer
 from tests.author import RETENTION_MS, Author
 from tests.broker import Broker
@@ -16,16 +16,16 @@ from tests.viewers import until
 async def test_a_viewer_whose_stream_was_let_go_between_its_opening_and_its_response_is_told_all_the_same(
     broker: Broker, client: Client
 ) -> None:
-    limits = HubLimits(tape_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
+    limits = HubLimits(buffer_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
     hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits)
     running = asyncio.create_task(hub.run())
     async with Author(broker.url) as author:
         await author.begin()
         feed = await hub.open(author.stream_id, NATIVE)
         await until(lambda: feed not in list(hub.feeds()))
-        Reception("gateway", client, hub, Room(0, 0)).enter(Viewer(feed, 0, b"", hub.pages.read))
+        Presence("gateway", client, hub, ViewerLimits(0, 0)).join_stream(Viewer(feed, 0, b"", hub.pages.read))
         await author.say("still there?")
-        await until(lambda: feed.tape.end == 2)
+        await until(lambda: feed.buffer.end == 2)
         await author.end()
         await until(lambda: feed.ended)
     running.cancel()

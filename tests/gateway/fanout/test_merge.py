@@ -47,7 +47,7 @@ def encoded(events: list[Event]) -> bytes:
 def taken(feed: Feed) -> bytes:
     """Everything that a viewer of this feed gets who came first."""
     whole, index = [], 0
-    while piece := feed.tape.take(index):
+    while piece := feed.buffer.take(index):
         whole.append(piece.body)
         index = piece.end
     return b"".join(whole)
@@ -100,7 +100,7 @@ class Reader:
         self.is_reading = self.feed.begin_read() or self.is_reading
 
     def fetch(self) -> None:
-        last = self.feed.tape.last
+        last = self.feed.buffer.last
         self.page = [one for one in self.broker.log if one.position > last][:PAGE_EVENTS]
 
     def absorb(self) -> None:
@@ -242,6 +242,6 @@ async def test_what_no_log_can_join_is_dropped_after_one_read_and_holds_nothing_
             assert feed.begin_read()
     feed.absorb([])
     assert not feed.end_read()
-    assert feed.tape.last == Position(1, 1)
+    assert feed.buffer.last == Position(1, 1)
     assert not feed.offer(LiveEvents(b"1-1", [(b"1-2", b"chunk", b"{}")]))
-    assert feed.tape.last == Position(1, 2)
+    assert feed.buffer.last == Position(1, 2)

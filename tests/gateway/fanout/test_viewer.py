@@ -21,10 +21,10 @@ def long_feed(events: int, limit_bytes: int) -> tuple[Feed, list[bytes]]:
 
 async def test_what_it_is_owed_comes_before_events_that_memory_no_longer_holds() -> None:
     feed, written = long_feed(events=100, limit_bytes=1000)
-    assert feed.tape.begin > 0
+    assert feed.buffer.begin > 0
 
     async def read_page(_: Feed, index: int) -> Slice:
-        return Slice(b"".join(written[index : feed.tape.begin]), feed.tape.begin)
+        return Slice(b"".join(written[index : feed.buffer.begin]), feed.buffer.begin)
 
     viewer = Viewer(feed, 0, b"event: gap\ndata: {}\n\n", read_page)
     assert viewer.is_behind

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from contract.connection import Client
-from contract.worker_registry import Model, Offer, announce
+from contract.worker_registry import Model, WorkerOffer, announce
 from gateway.app import Gateway as GatewayApp
 from gateway.settings import Settings
 from tests.broker import Broker
@@ -29,7 +29,7 @@ async def test_a_model_is_found_by_its_name_even_with_a_slash_in_it(
     http: httpx2.AsyncClient, author: Author, client: Client
 ) -> None:
     models = (Model("demo", "us", 1), Model("meta/llama-3", "them", 2))
-    await announce(client, "w1", 60_000, Offer(models, "demo"))
+    await announce(client, "w1", 60_000, WorkerOffer(models, "demo"))
     listed = (await http.get("/v1/models")).json()["data"]
     assert [model["id"] for model in listed] == ["demo", "meta/llama-3"]
     assert (await http.get("/v1/models/meta/llama-3")).json() == listed[1]

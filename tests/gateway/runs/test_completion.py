@@ -8,7 +8,7 @@ import pytest
 from contract.event import Event, Kind, encode_json
 from contract.position import Position
 from gateway.runs.completion import CompletionFold
-from gateway.runs.read_completion import respond_completion
+from gateway.runs.read_completion import completion_response
 from tests.gateway.fanout.recording import USAGE, Entry, attempt, chunk_of, done, restart
 
 
@@ -69,5 +69,5 @@ def test_what_is_no_choice_is_passed_over(choices: Any) -> None:
 
 def test_an_emoji_cut_in_the_middle_can_be_answered() -> None:
     whole = fold(*attempt([chunk_of({"content": "\ud83d"}), chunk_of({"content": "\ude00"}, "stop")]), done())
-    read = json.loads(respond_completion(whole, {}).body)
+    read = json.loads(completion_response(whole, {}).body)
     assert read["choices"][0]["message"]["content"] == "😀"

@@ -44,7 +44,7 @@ def connections(gateway: Gateway) -> int:
     """Which the gateway has not closed. (Established, or closed by the other side alone.)"""
     port = f":{urlsplit(gateway.url).port:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[1].endswith(port) and row[3] in ("01", "08") for row in rows)
+    return sum(cursor[1].endswith(port) and cursor[3] in ("01", "08") for cursor in rows)
 
 
 async def send(gateway: Gateway, data: bytes, chance: random.Random) -> bytes:

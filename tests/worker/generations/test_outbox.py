@@ -7,7 +7,7 @@ import pytest
 from contract.event import Status
 from contract.limits import BATCH_LIMIT_BYTES, BATCH_LIMIT_EVENTS
 from contract.stream_log import Answer, Batch, Written
-from worker.generations.outbox import TAIL_LIMIT_BYTES, Outlet
+from worker.generations.outbox import TAIL_LIMIT_BYTES, Outbox
 
 
 class Ear:
@@ -26,186 +26,186 @@ def ear() -> Ear:
 
 
 @pytest.fixture
-def outlet(ear: Ear) -> Outlet:
-    return Outlet("s", epoch=2, next_seq=2, entry="5-0", heed=ear.heed)
+def outbox(ear: Ear) -> Outbox:
+    return Outbox("s", epoch=2, next_seq=2, entry="5-0", heed=ear.heed)
 
 
 def line(number: int) -> bytes:
     return f"chunk {number:06d}".encode()
 
 
-def put(outlet: Outlet, *numbers: int) -> None:
+def put(outbox: Outbox, *numbers: int) -> None:
     for number in numbers:
-        outlet.put(line(number))
+        outbox.put(line(number))
 
 
-def confirm(outlet: Outlet) -> Batch:
+def confirm(outbox: Outbox) -> Batch:
     """Redis writes what there is."""
-    batch = outlet.next_batch()
+    batch = outbox.next_batch()
     assert batch is not None
-    outlet.settle(batch, Written(Answer.OK, batch.first_seq + len(batch.lines) - 1))
+    outbox.settle(batch, Written(Answer.OK, batch.first_seq + len(batch.lines) - 1))
     return batch
 
 
-def test_the_first_line_gets_the_seq_the_claim_left_free(outlet: Outlet) -> None:
-    put(outlet, 1, 2)
-    batch = confirm(outlet)
+def test_the_first_line_gets_the_seq_the_claim_left_free(outbox: Outbox) -> None:
+    put(outbox, 1, 2)
+    batch = confirm(outbox)
     assert (batch.epoch, batch.first_seq, list(batch.lines)) == (2, 2, [line(1), line(2)])
-    put(outlet, 3)
-    assert confirm(outlet).first_seq == 4
+    put(outbox, 3)
+    assert confirm(outbox).first_seq == 4
 
 
-def test_a_batch_without_an_answer_is_the_same_again_with_what_came_since(outlet: Outlet) -> None:
-    put(outlet, 1)
-    first = outlet.next_batch()
-    put(outlet, 2)
-    again = outlet.next_batch()
+def test_a_batch_without_an_answer_is_the_same_again_with_what_came_since(outbox: Outbox) -> None:
+    put(outbox, 1)
+    first = outbox.next_batch()
+    put(outbox, 2)
+    again = outbox.next_batch()
     assert first is not None
     assert again is not None
     assert (again.first_seq, list(again.lines)) == (first.first_seq, [line(1), line(2)])
 
 
-def test_a_batch_has_at_most_as_many_events_as_the_contract_says(outlet: Outlet) -> None:
-    put(outlet, *range(BATCH_LIMIT_EVENTS + 1))
-    assert len(confirm(outlet).lines) == BATCH_LIMIT_EVENTS
-    assert len(confirm(outlet).lines) == 1
-    assert not outlet.has_more
+def test_a_batch_has_at_most_as_many_events_as_the_contract_says(outbox: Outbox) -> None:
+    put(outbox, *range(BATCH_LIMIT_EVENTS + 1))
+    assert len(confirm(outbox).lines) == BATCH_LIMIT_EVENTS
+    assert len(confirm(outbox).lines) == 1
+    assert not outbox.has_more
 
 
-def test_a_batch_is_cut_at_its_limit_of_bytes_but_a_single_event_may_be_larger(outlet: Outlet) -> None:
+def test_a_batch_is_cut_at_its_limit_of_bytes_but_a_single_event_may_be_larger(outbox: Outbox) -> None:
     for size in (BATCH_LIMIT_BYTES - 1, 10, BATCH_LIMIT_BYTES * 3, 10):
-        outlet.put(b"x" * size)
-    assert [len(confirm(outlet).lines) for _ in range(4)] == [1, 1, 1, 1]
+        outbox.put(b"x" * size)
+    assert [len(confirm(outbox).lines) for _ in range(4)] == [1, 1, 1, 1]
 
 
-def test_the_end_goes_with_the_last_lines_and_nothing_comes_after_it(outlet: Outlet) -> None:
-    put(outlet, *range(BATCH_LIMIT_EVENTS))
-    outlet.end(Status.COMPLETED, b"done {}")
-    put(outlet, 99)
-    assert confirm(outlet).ending is None
-    last = confirm(outlet)
+def test_the_end_goes_with_the_last_lines_and_nothing_comes_after_it(outbox: Outbox) -> None:
+    put(outbox, *range(BATCH_LIMIT_EVENTS))
+    outbox.end(Status.COMPLETED, b"done {}")
+    put(outbox, 99)
+    assert confirm(outbox).ending is None
+    last = confirm(outbox)
     assert list(last.lines) == [b"done {}"]
     assert last.ending is not None
     assert (last.ending.status, last.ending.entry) == (Status.COMPLETED, "5-0")
-    assert outlet.has_ended
-    assert outlet.next_batch() is None
+    assert outbox.has_ended
+    assert outbox.next_batch() is None
 
 
-def test_unsent_bytes_are_those_not_confirmed(outlet: Outlet) -> None:
-    put(outlet, 1, 2)
-    assert outlet.unsent_bytes == 2 * len(line(0))
-    confirm(outlet)
-    assert outlet.unsent_bytes == 0
+def test_unsent_bytes_are_those_not_confirmed(outbox: Outbox) -> None:
+    put(outbox, 1, 2)
+    assert outbox.unsent_bytes == 2 * len(line(0))
+    confirm(outbox)
+    assert outbox.unsent_bytes == 0
 
 
-def test_after_a_cancel_the_lines_wait_for_the_end(outlet: Outlet, ear: Ear) -> None:
-    put(outlet, 1)
-    batch = outlet.next_batch()
+def test_after_a_cancel_the_lines_wait_for_the_end(outbox: Outbox, ear: Ear) -> None:
+    put(outbox, 1)
+    batch = outbox.next_batch()
     assert batch is not None
-    outlet.settle(batch, Written(Answer.CANCELLED, 0))
+    outbox.settle(batch, Written(Answer.CANCELLED, 0))
     assert ear.heard == [Answer.CANCELLED]
-    assert outlet.next_batch() is None
-    outlet.end(Status.CANCELLED, b"done {}")
-    assert list(confirm(outlet).lines) == [line(1), b"done {}"]
+    assert outbox.next_batch() is None
+    outbox.end(Status.CANCELLED, b"done {}")
+    assert list(confirm(outbox).lines) == [line(1), b"done {}"]
 
 
 @pytest.mark.parametrize("answer", [Answer.LOST, Answer.GONE])
-def test_what_is_not_ours_any_more_is_dropped(outlet: Outlet, ear: Ear, answer: Answer) -> None:
-    put(outlet, 1, 2)
-    batch = outlet.next_batch()
+def test_what_is_not_ours_any_more_is_dropped(outbox: Outbox, ear: Ear, answer: Answer) -> None:
+    put(outbox, 1, 2)
+    batch = outbox.next_batch()
     assert batch is not None
-    outlet.settle(batch, Written(answer, 0))
-    put(outlet, 3)
-    outlet.end(Status.COMPLETED, b"done {}")
+    outbox.settle(batch, Written(answer, 0))
+    put(outbox, 3)
+    outbox.end(Status.COMPLETED, b"done {}")
     assert ear.heard == [answer]
-    assert outlet.next_batch() is None
-    assert outlet.unsent_bytes == 0
+    assert outbox.next_batch() is None
+    assert outbox.unsent_bytes == 0
 
 
-def test_an_answer_that_comes_after_the_close_changes_nothing(outlet: Outlet, ear: Ear) -> None:
-    put(outlet, 1)
-    batch = outlet.next_batch()
+def test_an_answer_that_comes_after_the_close_changes_nothing(outbox: Outbox, ear: Ear) -> None:
+    put(outbox, 1)
+    batch = outbox.next_batch()
     assert batch is not None
-    outlet.close()
-    outlet.settle(batch, Written(Answer.HOLE, 0))
+    outbox.close()
+    outbox.settle(batch, Written(Answer.HOLE, 0))
     assert ear.heard == []
-    assert outlet.next_batch() is None
+    assert outbox.next_batch() is None
 
 
 @pytest.mark.parametrize("kept", [0, 1, 5])
-def test_confirmed_lines_that_redis_lost_are_written_again(outlet: Outlet, ear: Ear, kept: int) -> None:
-    put(outlet, *range(6))
-    confirm(outlet)
-    put(outlet, 6)
-    batch = outlet.next_batch()
+def test_confirmed_lines_that_redis_lost_are_written_again(outbox: Outbox, ear: Ear, kept: int) -> None:
+    put(outbox, *range(6))
+    confirm(outbox)
+    put(outbox, 6)
+    batch = outbox.next_batch()
     assert batch is not None
-    outlet.settle(batch, Written(Answer.HOLE, 1 + kept))
-    again = outlet.next_batch()
+    outbox.settle(batch, Written(Answer.HOLE, 1 + kept))
+    again = outbox.next_batch()
     assert again is not None
     assert again.first_seq == 2 + kept
     assert list(again.lines) == [line(number) for number in range(kept, 7)]
-    assert outlet.unsent_bytes == (7 - kept) * len(line(0))
+    assert outbox.unsent_bytes == (7 - kept) * len(line(0))
     assert ear.heard == []
 
 
-def fill_beyond_memory(outlet: Outlet) -> int:
+def fill_beyond_memory(outbox: Outbox) -> int:
     """How many lines were confirmed."""
     size = TAIL_LIMIT_BYTES // 4
     for _ in range(40):
-        outlet.put(b"x" * size)
-        confirm(outlet)
+        outbox.put(b"x" * size)
+        confirm(outbox)
     return 40
 
 
-def end_after(outlet: Outlet) -> None:
-    outlet.end(Status.COMPLETED, b"done {}")
+def end_after(outbox: Outbox) -> None:
+    outbox.end(Status.COMPLETED, b"done {}")
 
 
-def go_on_after(outlet: Outlet) -> None:
-    put(outlet, 7)
+def go_on_after(outbox: Outbox) -> None:
+    put(outbox, 7)
 
 
 @pytest.mark.parametrize("then", [end_after, go_on_after], ids=["at its end", "in its middle"])
 def test_lines_that_nobody_has_any_more_end_the_stream_as_lost(
-    outlet: Outlet, ear: Ear, then: Callable[[Outlet], None]
+    outbox: Outbox, ear: Ear, then: Callable[[Outbox], None]
 ) -> None:
-    fill_beyond_memory(outlet)
-    then(outlet)
-    batch = outlet.next_batch()
+    fill_beyond_memory(outbox)
+    then(outbox)
+    batch = outbox.next_batch()
     assert batch is not None
-    outlet.settle(batch, Written(Answer.HOLE, 3))
+    outbox.settle(batch, Written(Answer.HOLE, 3))
     assert ear.heard == [Answer.HOLE]
-    put(outlet, 8)
-    outlet.end(Status.COMPLETED, b"done {}")
-    last = confirm(outlet)
+    put(outbox, 8)
+    outbox.end(Status.COMPLETED, b"done {}")
+    last = confirm(outbox)
     assert last.first_seq == 4
     assert last.ending is not None
     assert last.ending.status is Status.FAILED
     (line_of_the_end,) = last.lines
     assert b'"code":"stream_lost"' in line_of_the_end
-    assert outlet.has_ended
+    assert outbox.has_ended
 
 
-def test_the_last_lines_are_remembered_within_a_limit(outlet: Outlet) -> None:
-    written = fill_beyond_memory(outlet)
-    put(outlet, 1)
-    batch = outlet.next_batch()
+def test_the_last_lines_are_remembered_within_a_limit(outbox: Outbox) -> None:
+    written = fill_beyond_memory(outbox)
+    put(outbox, 1)
+    batch = outbox.next_batch()
     assert batch is not None
-    outlet.settle(batch, Written(Answer.HOLE, batch.first_seq - 4))
-    again = outlet.next_batch()
+    outbox.settle(batch, Written(Answer.HOLE, batch.first_seq - 4))
+    again = outbox.next_batch()
     assert again is not None
     assert again.first_seq == 2 + written - 3
     assert sum(map(len, again.lines)) <= 2 * TAIL_LIMIT_BYTES
 
 
 def test_a_cancel_that_is_told_before_its_append_is_refused_still_ends() -> None:
-    outlet = Outlet("x" * 22, 1, 1, "0-1", lambda _: None)
-    outlet.put(b"chunk {}")
-    in_flight = outlet.next_batch()
+    outbox = Outbox("x" * 22, 1, 1, "0-1", lambda _: None)
+    outbox.put(b"chunk {}")
+    in_flight = outbox.next_batch()
     assert in_flight is not None
-    outlet.end(Status.CANCELLED, b"done {}")
-    outlet.settle(in_flight, Written(Answer.CANCELLED, 0))
-    last = outlet.next_batch()
+    outbox.end(Status.CANCELLED, b"done {}")
+    outbox.settle(in_flight, Written(Answer.CANCELLED, 0))
+    last = outbox.next_batch()
     assert last is not None
     assert last.ending is not None
     assert last.ending.status is Status.CANCELLED
@@ -214,33 +214,33 @@ def test_a_cancel_that_is_told_before_its_append_is_refused_still_ends() -> None
 
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.COMPLETED])
 def test_a_cancelled_run_with_more_unsent_than_one_step_takes_ends_as_cancelled(status: Status) -> None:
-    outlet = Outlet("x" * 22, 1, 1, "0-1", lambda _: None)
+    outbox = Outbox("x" * 22, 1, 1, "0-1", lambda _: None)
     for _ in range(3 * BATCH_LIMIT_EVENTS):
-        outlet.put(b"chunk {}")
-    outlet.end(status, b"done {}")
-    first = outlet.next_batch()
+        outbox.put(b"chunk {}")
+    outbox.end(status, b"done {}")
+    first = outbox.next_batch()
     assert first is not None
     assert first.ending is None
-    outlet.settle(first, Written(Answer.CANCELLED, 0))
-    last = outlet.next_batch()
+    outbox.settle(first, Written(Answer.CANCELLED, 0))
+    last = outbox.next_batch()
     assert last is not None
     assert last.ending is not None
     assert last.ending.status is Status.CANCELLED
     assert (last.first_seq, len(last.lines)) == (1, 1)
-    outlet.settle(last, Written(Answer.OK, 1))
-    assert outlet.has_ended
-    assert outlet.unsent_bytes == 0
+    outbox.settle(last, Written(Answer.OK, 1))
+    assert outbox.has_ended
+    assert outbox.unsent_bytes == 0
 
 
 def test_what_the_log_has_already_is_not_written_over_by_the_end_of_a_cancelled_run() -> None:
-    outlet = Outlet("x" * 22, 1, 1, "0-1", lambda _: None)
+    outbox = Outbox("x" * 22, 1, 1, "0-1", lambda _: None)
     for _ in range(3 * BATCH_LIMIT_EVENTS):
-        outlet.put(b"chunk {}")
-    first = outlet.next_batch()
+        outbox.put(b"chunk {}")
+    first = outbox.next_batch()
     assert first is not None
-    outlet.end(Status.CANCELLED, b"done {}")
+    outbox.end(Status.CANCELLED, b"done {}")
     # It was written, the reply was lost, a cancel was asked, it was sent again.
-    outlet.settle(first, Written(Answer.CANCELLED, BATCH_LIMIT_EVENTS))
-    last = outlet.next_batch()
+    outbox.settle(first, Written(Answer.CANCELLED, BATCH_LIMIT_EVENTS))
+    last = outbox.next_batch()
     assert last is not None
     assert (last.first_seq, last.lines) == (BATCH_LIMIT_EVENTS + 1, [b"done {}"])

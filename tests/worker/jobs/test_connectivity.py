@@ -1,25 +1,25 @@
 """How long Redis has answered without a break."""
 
-from worker.jobs.connectivity import Contact
+from worker.jobs.connectivity import Connectivity
 
 
 def test_before_the_first_answer_there_is_no_contact() -> None:
-    assert Contact(1.0).lasted_s(100.0) == 0.0
+    assert Connectivity(1.0).lasted_s(100.0) == 0.0
 
 
 def test_contact_counts_from_its_first_answer() -> None:
-    contact = Contact(1.0)
+    connectivity = Connectivity(1.0)
     for now in (10.0, 11.0, 12.0):
-        contact.note(now)
-    assert contact.lasted_s(12.5) == 2.5
+        connectivity.note(now)
+    assert connectivity.lasted_s(12.5) == 2.5
 
 
 def test_a_long_silence_breaks_it_before_the_next_answer_and_after() -> None:
-    contact = Contact(1.0)
+    connectivity = Connectivity(1.0)
     for now in (10.0, 11.0):
-        contact.note(now)
-    assert contact.lasted_s(12.5) == 0.0
-    contact.note(12.5)
-    assert contact.lasted_s(12.5) == 0.0
-    contact.note(13.0)
-    assert contact.lasted_s(13.0) == 0.5
+        connectivity.note(now)
+    assert connectivity.lasted_s(12.5) == 0.0
+    connectivity.note(12.5)
+    assert connectivity.lasted_s(12.5) == 0.0
+    connectivity.note(13.0)
+    assert connectivity.lasted_s(13.0) == 0.5
