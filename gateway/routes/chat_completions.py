@@ -17,7 +17,7 @@ from contract.stream_log import StreamLog
 from gateway.access.authenticator import Authenticator
 from gateway.dialects.openai import OpenAIDialect
 from gateway.dialects.registry import NATIVE, OPENAI, OPENAI_USAGE
-from gateway.fanout.feed import Feed
+from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
@@ -96,7 +96,7 @@ class ChatCompletions:
             raise no_such_stream(waiter.stream_id) from None
 
     def _answer_streamed(self, request: Request, feed: Feed, headers: Mapping[str, str], *, cancels: bool) -> Response:
-        error = STREAM_LOST if feed.lost else _written(feed).error
+        error = STREAM_LOST if feed.status is FeedStatus.LOST else _written(feed).error
         if error is not None and not _written(feed).said:
             raise _FailedRunError(error)
         viewer = Viewer(feed, feed.entry, b"", self.hub.pages.read)
@@ -107,7 +107,7 @@ class ChatCompletions:
     async def _answer_whole(self, waiter: RunWaiter, headers: Mapping[str, str]) -> Response:
         feed = await self._open(waiter, NATIVE)
         await waiter.wait(feed, lambda: feed.over, None)
-        if feed.lost:
+        if feed.status is FeedStatus.LOST:
             raise _FailedRunError(STREAM_LOST)
         fold = await read_completion(self.log, waiter.stream_id)
         done = fold.done or {}

@@ -10,7 +10,7 @@ from contract.event import encode_json
 from contract.position import START, MalformedPositionError, Position
 from gateway.access.permissions import Permissions
 from gateway.dialects.registry import DIALECTS, NATIVE
-from gateway.fanout.feed import Feed
+from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
@@ -45,7 +45,7 @@ def events_router(permissions: Permissions, hub: Hub, presence: Presence, respon
             raise no_such_stream(stream_id) from None
         except (BrokerUnavailableError, BrokerRefusedError):
             return _come_back(dialect)
-        if feed.ended and position == feed.buffer.last:
+        if feed.status is FeedStatus.ENDED and position == feed.buffer.last:
             return Response(status_code=204)
         if not presence.has_room(stream_id):
             return _turn_away(feed)

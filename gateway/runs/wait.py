@@ -52,20 +52,20 @@ class RunWaiter:
         self._gone = True
         self._woken.set()
 
-    def dismiss(self, retry_window_ms: int) -> None:  # noqa: ARG002 - the shape of a guest
-        """A guest's: see gateway.fanout.presence."""
+    def dismiss(self, retry_window_ms: int) -> None:  # noqa: ARG002 - the signature of a Subscriber
+        """See `Subscriber`."""
         self._dismissed = True
         self._woken.set()
 
     def wake(self) -> None:
-        """A watcher's: see gateway.fanout.subscribers."""
+        """See `Subscriber`."""
         self._woken.set()
 
-    def on_note(self, kind: bytes, encoded: bytes) -> None:
-        """A watcher's. Nothing that anybody waits for."""
+    def on_notice(self, kind: bytes, encoded: bytes) -> None:
+        """See `Subscriber`. Notices do not matter here."""
 
     def on_revoked(self, count: int) -> None:
-        """A watcher's. Who asked for the run needs no ticket."""
+        """See `Subscriber`. The caller who started the run needs no ticket."""
 
     async def open(self, dialect: str, within_s: float) -> Feed:
         """The run has begun, so a moment without Redis is no reason to have the client begin another one.
