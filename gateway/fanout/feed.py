@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import copy
 import logging
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -157,7 +158,7 @@ class Feed:
         self._begin_page(index)
 
     def _begin_page(self, index: int) -> None:
-        self._checkpoints.append((index, self.dialect.copy()))
+        self._checkpoints.append((index, copy.deepcopy(self.dialect)))
         self._page_end = index + PAGE_LIMIT_EVENTS
         self._page_bytes = 0
 
@@ -166,7 +167,7 @@ class Feed:
         after = bisect_right(self._checkpoints, index, key=lambda checkpoint: checkpoint[0])
         first, dialect = self._checkpoints[after - 1]
         until = self._checkpoints[after][0] if after < len(self._checkpoints) else self.buffer.end
-        return first, until, dialect.copy()
+        return first, until, copy.deepcopy(dialect)
 
     # Notifying subscribers
 
@@ -210,10 +211,10 @@ class Feed:
 
     def keep_notice(self, kind: bytes, data: bytes) -> None:
         """Passes a notice on to every viewer, including those who join later."""
-        self.subscribers.keep_notice(kind, self.dialect.write_note(kind, data))
+        self.subscribers.keep_notice(kind, self.dialect.write_notice(kind, data))
 
     def _ping(self) -> bytes:
-        return self.dialect.write_note(b"ping", encode_json({"state": self.visible_state}))
+        return self.dialect.write_notice(b"ping", encode_json({"state": self.visible_state}))
 
     def lose(self) -> None:
         """Redis has lost this stream. Nothing more can come; viewers are told."""

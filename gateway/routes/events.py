@@ -52,7 +52,7 @@ def events_router(permissions: Permissions, hub: Hub, presence: Presence, respon
         prologue = feed.dialect.write_retry(RETRY_MS)
         if index is None:
             gap = encode_json({"asked": str(position), "last": str(feed.buffer.last)})
-            prologue, index = prologue + feed.dialect.write_note(b"gap", gap), 0
+            prologue, index = prologue + feed.dialect.write_notice(b"gap", gap), 0
         viewer = Viewer(feed, max(index, feed.entry), prologue, hub.pages.read)
         if permission is not None and permission.ticket is not None:
             viewer.ticket_round = permission.record.revoked
@@ -86,7 +86,7 @@ def _turn_away(feed: Feed) -> Response:
         raise too_many_viewers()
     # A wish, not a secret: any spread will do.
     retry_ms = round(FULL_RETRY_AFTER_S * random.uniform(500, 1500))  # noqa: S311
-    body = feed.dialect.write_retry(retry_ms) + feed.dialect.write_note(b"ping", encode_json({"state": "full"}))
+    body = feed.dialect.write_retry(retry_ms) + feed.dialect.write_notice(b"ping", encode_json({"state": "full"}))
     return Response(body, headers=dict(feed.dialect.headers))
 
 

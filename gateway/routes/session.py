@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from gateway.access.authenticator import ONLY_HERE, Authenticator
+from gateway.access.authenticator import LOCAL_ONLY, Authenticator
 from gateway.access.caller import Caller
 from gateway.access.sessions import COOKIE
 from gateway.http.body import parse_object, read_body
@@ -57,5 +57,5 @@ def sign_in_router(authenticator: Authenticator, lifetime_s: int) -> APIRouter:
 
 
 def _describe(authenticator: Authenticator, caller: Caller) -> dict[str, Any]:
-    text = ONLY_HERE if authenticator.is_local else None
+    text = LOCAL_ONLY if authenticator.is_local else None
     return {"caller": caller.name or None, "may_start": True, "sign_in": False, "message": text}
