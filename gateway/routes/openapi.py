@@ -107,7 +107,7 @@ def document_api(app: FastAPI) -> None:
 
 
 def _complete(document: dict[str, Any]) -> None:
-    document["info"]["description"] = "One completion, many viewers. What the calls mean: docs/protocol.md."
+
     document["components"] = {"schemas": SCHEMAS, "securitySchemes": SECURITY}
     for path, calls in document["paths"].items():
         for method, told in calls.items():

@@ -11,6 +11,7 @@ from typing import Any
 from contract.event import encode_json
 from contract.job_queue import Policy
 from contract.limits import IDEMPOTENCY_KEY_LIMIT_CHARS
+from gateway.dialects.registry import OPENAI, OPENAI_USAGE
 from gateway.http.body import parse_object
 from gateway.http.errors import ApiError
 
@@ -25,8 +26,8 @@ UNWATCHED_LIMIT_S = 86_400
 class ChatRequest:
     """`request` is the JSON for the provider, without our own part. `digest` names the body, for idempotency.
 
-    `stream` and `include_usage` are how the caller wants it answered, `private` who may watch. `prompt_chars` is how
-    much text the model is given to read.
+    `stream` and `dialect` say how the caller wants it answered, `private` who may watch, `chat_id` which chat of the AI
+    SDK it belongs to. `prompt_chars` is how much text the model gets to read.
     """
 
     request: bytes
@@ -35,8 +36,9 @@ class ChatRequest:
     policy: Policy
     private: bool
     stream: bool
-    include_usage: bool
+    dialect: str
     prompt_chars: int
+    chat_id: str | None = None
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:
@@ -57,6 +59,7 @@ def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
         raise ApiError(400, "invalid_type", "'stream' must be a boolean.", param="stream")
     options = fields.get("stream_options")
     include_usage = isinstance(options, dict) and options.get("include_usage") is True
+    dialect = OPENAI_USAGE if include_usage else OPENAI
     policy, private = _parse_ours(fields.pop("manycast", {}))
     try:
         request = encode_json(fields)
@@ -64,7 +67,7 @@ def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
         raise ApiError(400, "invalid_json", "NaN and Infinity are not JSON.") from error
     except RecursionError as error:
         raise ApiError(400, "invalid_json", "The body is nested too deeply.") from error
-    return ChatRequest(request, digest, model, policy, private, stream, include_usage, prompt_chars)
+    return ChatRequest(request, digest, model, policy, private, stream, dialect, prompt_chars)
 
 
 def _check_messages(messages: Any) -> None:

@@ -50,7 +50,7 @@ def open_gateway(
 
 def routes() -> list[tuple[str, set[str]]]:
     """Each path there is, with something in its gaps, and the methods that its document names."""
-    paths = GatewayApp(Settings()).app.openapi()["paths"]
+    paths = GatewayApp(Settings()).api.openapi()["paths"]
     named = [(path, {method.upper() for method in calls}) for path, calls in paths.items()]
     gap = re.compile(r"\{(\w+)[^}]*\}")
     filled = [(gap.sub(lambda name: STREAM if name[1] == "stream_id" else "x", path), calls) for path, calls in named]

@@ -49,7 +49,7 @@ def document(stack: Gateway) -> Any:
 
 
 def test_every_call_is_documented_and_no_other() -> None:
-    paths = GatewayApp(Settings()).app.openapi()["paths"]
+    paths = GatewayApp(Settings()).api.openapi()["paths"]
     assert {(method, path) for path, calls in paths.items() for method in calls} == set(CALLS)
     names = [call["operationId"] for calls in paths.values() for call in calls.values()]
     assert len(set(names)) == len(names)

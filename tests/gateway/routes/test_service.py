@@ -39,7 +39,7 @@ async def test_a_model_is_found_by_its_name_even_with_a_slash_in_it(
 
 def test_the_stacks_front_door_passes_on_every_call_there_is() -> None:
     (patterns,) = re.findall(r"@api path (.*)", (ROOT / "web" / "Caddyfile").read_text())
-    calls = GatewayApp(Settings()).app.openapi()["paths"]
+    calls = GatewayApp(Settings()).api.openapi()["paths"]
     assert len(calls) > 10
     calls = [*calls, "/openapi.json"]
     assert [call for call in calls if not any(fnmatch(call, pattern) for pattern in patterns.split())] == []
