@@ -6,6 +6,7 @@ docs/protocol.md, section 10, specifies them, after the SDK's `HttpChatTransport
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -21,13 +22,14 @@ from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
 from gateway.http.body import parse_object
-from gateway.http.errors import ApiError, broker_unavailable, too_many_viewers
+from gateway.http.errors import broker_unavailable, too_many_viewers
+from gateway.http.models import check_body
+from gateway.routes.models import IdempotencyKey, OnDisconnect, UiChatRequest
 from gateway.routes.new_viewer import new_viewer
+from gateway.routes.openapi import ACCESS_ERRORS, NO_CONTENT, SSE, START_ERRORS, document
 from gateway.runs.begin import RunStarter
 from gateway.runs.chat_request import ChatRequest, check_chat_request
 from gateway.runs.chats import LastAnswer, find_answer, remember_answer
-
-CHAT_ID_LIMIT_CHARS = 255
 
 
 class AiSdkRoutes:
@@ -56,18 +58,34 @@ class AiSdkRoutes:
 
     def register(self, app: FastAPI) -> None:
         path = "/api/chat/{chat:path}/stream"
-        app.add_api_route("/api/chat", self.answer, methods=["POST"], tags=["ai-sdk"])
-        app.add_api_route(path, self.resume, methods=["GET"], tags=["ai-sdk"])
-        app.add_api_route(path, self.cancel, methods=["DELETE"], tags=["ai-sdk"])
-
-    async def answer(self, request: Request) -> Response:
-        """The next answer of a chat, in the UI message stream protocol."""
-        run = await self._starter.begin(
-            request,
-            parse_ui_request,
-            request.headers.get("idempotency-key"),
-            request.headers.get("x-on-disconnect"),
+        streams: Mapping[int, Mapping[str, Any]] = {200: SSE, 204: NO_CONTENT}
+        app.add_api_route(
+            "/api/chat",
+            self.answer,
+            methods=["POST"],
+            response_class=Response,
+            **document("answerChat", tag="ai-sdk", body=UiChatRequest, errors=START_ERRORS, responses=streams),
         )
+        app.add_api_route(
+            path,
+            self.resume,
+            methods=["GET"],
+            response_class=Response,
+            **document("resumeChat", tag="ai-sdk", errors=ACCESS_ERRORS, responses=streams),
+        )
+        app.add_api_route(
+            path,
+            self.cancel,
+            methods=["DELETE"],
+            status_code=204,
+            **document("stopChat", tag="ai-sdk", errors=ACCESS_ERRORS),
+        )
+
+    async def answer(
+        self, request: Request, idempotency_key: IdempotencyKey = None, on_disconnect: OnDisconnect = None
+    ) -> Response:
+        """The next answer of a chat, in the UI message stream protocol."""
+        run = await self._starter.begin(request, parse_ui_request, idempotency_key, on_disconnect)
         answer = LastAnswer(run.stream_id, run.chat.dialect)
         if run.chat.chat_id is not None:
             await remember_answer(self._client, run.caller.name, run.chat.chat_id, answer, self._lifetime_ms)
@@ -115,16 +133,7 @@ class AiSdkRoutes:
 
 def parse_ui_request(raw: bytes) -> ChatRequest:
     """Raises: ApiError 400."""
-    body = parse_object(raw)
-    chat_id = _check_chat(body.get("id"))
-    chat = check_chat_request(to_chat_request(body), sha256(raw).hexdigest())
-    return replace(chat, chat_id=chat_id, dialect=UI_CONTINUED if continues(body) else UI)
-
-
-def _check_chat(chat: object) -> str | None:
-    if chat is None:
-        return None
-    if not isinstance(chat, str) or not 0 < len(chat) <= CHAT_ID_LIMIT_CHARS:
-        text = f"'id' must be a string of 1 to {CHAT_ID_LIMIT_CHARS} characters."
-        raise ApiError(400, "invalid_value", text, param="id")
-    return chat
+    fields = parse_object(raw)
+    chat_id = check_body(UiChatRequest, fields).id
+    chat = check_chat_request(to_chat_request(fields), sha256(raw).hexdigest())
+    return replace(chat, chat_id=chat_id, dialect=UI_CONTINUED if continues(fields) else UI)

@@ -22,9 +22,11 @@ from gateway.fanout.responses import Respond
 from gateway.http.errors import GONE_STATUS, broker_unavailable, gateway_stopping
 from gateway.http.run_errors import CANCELLED, STREAM_LOST, refuse
 from gateway.http.stream_urls import no_such_stream, urls_of
+from gateway.routes.models import Completion, IdempotencyKey, OnDisconnect
 from gateway.routes.new_viewer import new_viewer
+from gateway.routes.openapi import SSE, START_ERRORS, document
 from gateway.runs.begin import BegunRun, RunStarter
-from gateway.runs.chat_request import parse_chat_request
+from gateway.runs.chat_request import ChatCompletionRequest, parse_chat_request
 from gateway.runs.read_completion import completion_response, read_completion
 from gateway.runs.submit import SubmittedRun
 from gateway.runs.wait import ClientGoneError, DismissedError, RunWaiter
@@ -53,16 +55,26 @@ class ChatCompletionRoutes:
         self._head_wait_s = head_wait_s
 
     def register(self, app: FastAPI) -> None:
-        app.add_api_route("/v1/chat/completions", self.complete, methods=["POST"], tags=["openai"])
-
-    async def complete(self, request: Request) -> Response:
-        """OpenAI's chat completion, streamed or whole."""
-        run = await self._starter.begin(
-            request,
-            parse_chat_request,
-            request.headers.get("idempotency-key"),
-            request.headers.get("x-on-disconnect"),
+        app.add_api_route(
+            "/v1/chat/completions",
+            self.complete,
+            methods=["POST"],
+            response_model=Completion,
+            **document(
+                "createChatCompletion",
+                tag="openai",
+                body=ChatCompletionRequest,
+                errors=START_ERRORS,
+                responses={200: SSE},
+                passes_provider_errors=True,
+            ),
         )
+
+    async def complete(
+        self, request: Request, idempotency_key: IdempotencyKey = None, on_disconnect: OnDisconnect = None
+    ) -> Response:
+        """OpenAI's chat completion, streamed or whole."""
+        run = await self._starter.begin(request, parse_chat_request, idempotency_key, on_disconnect)
         headers = _headers(run.submitted)
         cancel = self._starter.cancel_on_disconnect(run)
         try:
@@ -129,9 +141,9 @@ def _headers(submitted: SubmittedRun) -> dict[str, str]:
     """Where else the run can be found. The relation types are IANA's: RFC 5989, RFC 8631 and HTML."""
     urls = urls_of(submitted.stream_id)
     links = (
-        f'<{urls["events"]}>; rel="monitor"; type="text/event-stream"',
-        f'<{urls["status"]}>; rel="status"; type="application/json"',
-        f'<{urls["page"]}>; rel="alternate"; type="text/html"',
+        f'<{urls.events}>; rel="monitor"; type="text/event-stream"',
+        f'<{urls.status}>; rel="status"; type="application/json"',
+        f'<{urls.page}>; rel="alternate"; type="text/html"',
     )
     return {
         **submitted.headers,

@@ -16,7 +16,9 @@ from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
 from gateway.http.errors import FULL_RETRY_AFTER_S, ApiError, broker_unavailable, too_many_viewers
 from gateway.http.stream_urls import check_stream_id, no_such_stream
+from gateway.routes.models import LastEventId, StreamIdPath
 from gateway.routes.new_viewer import RETRY_MS, new_viewer
+from gateway.routes.openapi import ACCESS_ERRORS, NO_CONTENT, SSE, document
 
 
 class EventRoutes:
@@ -30,15 +32,32 @@ class EventRoutes:
 
     def register(self, app: FastAPI) -> None:
         path = "/v1/streams/{stream_id}/events"
-        app.add_api_route(path, self.watch, methods=["GET"], tags=["streams"])
+        app.add_api_route(
+            path,
+            self.watch,
+            methods=["GET"],
+            response_class=Response,
+            **document(
+                "watchRun",
+                tag="streams",
+                takes_ticket=True,
+                errors=ACCESS_ERRORS,
+                responses={200: SSE, 204: NO_CONTENT},
+            ),
+        )
         app.add_api_route(path, self.watch, methods=["HEAD"], include_in_schema=False)
 
     async def watch(
-        self, stream_id: str, request: Request, after: str | None = None, dialect: str = NATIVE
+        self,
+        stream_id: StreamIdPath,
+        request: Request,
+        after: str | None = None,
+        dialect: str = NATIVE,
+        last_event_id: LastEventId = None,
     ) -> Response:
         """Every event of the stream after the given position, as server-sent events, until `done`."""
         check_stream_id(stream_id)
-        position = _parse_position(request.headers.get("last-event-id") or after)
+        position = _parse_position(last_event_id or after)
         if dialect not in DIALECTS:
             known = ", ".join(DIALECTS)
             raise ApiError(400, "unknown_dialect", f"'{dialect[:64]}' is none of: {known}.", param="dialect")

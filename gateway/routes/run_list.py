@@ -8,7 +8,8 @@ from contract.recent_runs import KEPT_RUNS
 from gateway.access.authenticator import Authenticator
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
-from gateway.runs.run_list import RunList
+from gateway.routes.openapi import document
+from gateway.runs.run_list import ListOfRuns, RunList
 
 DEFAULT_LIMIT = 50
 
@@ -21,7 +22,13 @@ class RunListRoutes:
         self._runs = runs
 
     def register(self, app: FastAPI) -> None:
-        app.add_api_route("/v1/streams", self.latest, methods=["GET"], tags=["streams"])
+        app.add_api_route(
+            "/v1/streams",
+            self.latest,
+            methods=["GET"],
+            response_model=ListOfRuns,
+            **document("listRuns", tag="streams", errors=(401, 403, 429)),
+        )
 
     async def latest(
         self, request: Request, limit: Annotated[int, Query(ge=1, le=KEPT_RUNS)] = DEFAULT_LIMIT
@@ -31,4 +38,4 @@ class RunListRoutes:
         if self._runs is None:
             message = "This server does not list runs. Set MANYCAST_LIST_RUNS=1 to list them."
             raise ApiError(403, "runs_not_listed", message)
-        return JsonResponse({"object": "list", "data": await self._runs.read(caller, limit)})
+        return JsonResponse(await self._runs.read(caller, limit))

@@ -1,7 +1,6 @@
 """What operators and pages ask of a gateway: is it alive, is it ready, which models are there, and its metrics."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -14,6 +13,8 @@ from gateway.fanout.presence import Presence
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 from gateway.metrics import Metrics
+from gateway.routes.models import Error, Health, Model, ModelList, Readiness
+from gateway.routes.openapi import document
 
 
 class ServiceRoutes:
@@ -26,17 +27,42 @@ class ServiceRoutes:
         self._metrics = metrics
 
     def register(self, app: FastAPI) -> None:
-        for path, endpoint in (("/healthz", self.healthz), ("/readyz", self.readyz)):
-            app.add_api_route(path, endpoint, methods=["GET"], tags=["service"])
-            app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-        app.add_api_route("/v1/models", self.models, methods=["GET"], tags=["service"])
-        app.add_api_route("/v1/models/{model_id:path}", self.model, methods=["GET"], tags=["service"])
+        app.add_api_route(
+            "/healthz",
+            self.healthz,
+            methods=["GET"],
+            response_model=Health,
+            **document("isAlive", tag="service", responses={503: {"model": Health | Error}}),
+        )
+        app.add_api_route(
+            "/readyz",
+            self.readyz,
+            methods=["GET"],
+            response_model=Readiness,
+            **document("isReady", tag="service", responses={503: {"model": Readiness | Error}}),
+        )
+        app.add_api_route("/healthz", self.healthz, methods=["HEAD"], include_in_schema=False)
+        app.add_api_route("/readyz", self.readyz, methods=["HEAD"], include_in_schema=False)
+        app.add_api_route(
+            "/v1/models",
+            self.models,
+            methods=["GET"],
+            response_model=ModelList,
+            **document("listModels", tag="service", errors=(401,)),
+        )
+        app.add_api_route(
+            "/v1/models/{model_id:path}",
+            self.model,
+            methods=["GET"],
+            response_model=Model,
+            **document("readModel", tag="service", errors=(401, 404)),
+        )
         app.add_api_route("/metrics", self.metrics, methods=["GET"], include_in_schema=False)
 
     async def healthz(self) -> JsonResponse:
         """200 while the process serves, 503 while it drains."""
         draining = self._presence.draining
-        return JsonResponse({"draining": draining}, 503 if draining else 200)
+        return JsonResponse(Health(draining=draining), 503 if draining else 200)
 
     async def readyz(self) -> JsonResponse:
         """200 if a run can be started and watched now."""
@@ -46,17 +72,17 @@ class ServiceRoutes:
             workers, redis = 0, False
         draining = self._presence.draining
         ready = redis and workers > 0 and not draining
-        body = {"ready": ready, "redis": redis, "workers": workers, "draining": draining}
+        body = Readiness(ready=ready, redis=redis, workers=workers, draining=draining)
         return JsonResponse(body, 200 if ready else 503)
 
     async def models(self, request: Request) -> JsonResponse:
         """The models that live workers offer, in OpenAI's form. A caller with a key sees those the key may use."""
-        return JsonResponse({"object": "list", "data": await self._list_models(request)})
+        return JsonResponse(ModelList(object="list", data=await self._list_models(request)))
 
     async def model(self, model_id: str, request: Request) -> JsonResponse:
         """One of these models."""
         for model in await self._list_models(request):
-            if model["id"] == model_id:
+            if model.id == model_id:
                 return JsonResponse(model)
         text = f"The model '{model_id[:128]}' does not exist: no worker offers it."
         raise ApiError(404, "model_not_found", text, param="model")
@@ -65,21 +91,16 @@ class ServiceRoutes:
         """Prometheus text."""
         return Response(self._metrics.render(), media_type=self._metrics.media_type)
 
-    async def _list_models(self, request: Request) -> list[dict[str, Any]]:
+    async def _list_models(self, request: Request) -> list[Model]:
         key = self._authenticator.find_key(request)
         models = list_models(await read_offers(self._client))
-        return [model for model in models if key is None or key.may_use(model["id"])]
+        return [model for model in models if key is None or key.may_use(model.id)]
 
 
-def list_models(offers: Iterable[WorkerOffer]) -> list[dict[str, Any]]:
+def list_models(offers: Iterable[WorkerOffer]) -> list[Model]:
     """Each model once; a worker's default comes first."""
     models = {}
     for offer in offers:
         for model in sorted(offer.models, key=lambda model: model.id != offer.default_model):
-            models[model.id] = {
-                "id": model.id,
-                "object": "model",
-                "created": model.created,
-                "owned_by": model.owned_by,
-            }
+            models[model.id] = Model(id=model.id, object="model", created=model.created, owned_by=model.owned_by)
     return list(models.values())

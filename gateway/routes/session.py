@@ -1,7 +1,5 @@
 """`/v1/session`: sign in and out, and tell the page what its user may do. docs/protocol.md, section 11."""
 
-from typing import Any
-
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
@@ -11,8 +9,10 @@ from gateway.access.sessions import COOKIE
 from gateway.http.body import parse_object, read_body
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
+from gateway.http.models import check_body
+from gateway.routes.models import Session, SignInRequest
+from gateway.routes.openapi import BODY_ERRORS, document
 
-SECRET_LIMIT_CHARS = 1024
 BODY_LIMIT_BYTES = 8192
 
 
@@ -25,9 +25,27 @@ class SessionRoutes:
 
     def register(self, app: FastAPI) -> None:
         path = "/v1/session"
-        app.add_api_route(path, self.describe, methods=["GET"], tags=["session"])
-        app.add_api_route(path, self.sign_in, methods=["POST"], tags=["session"])
-        app.add_api_route(path, self.sign_out, methods=["DELETE"], tags=["session"])
+        app.add_api_route(
+            path,
+            self.describe,
+            methods=["GET"],
+            response_model=Session,
+            **document("readSession", tag="session"),
+        )
+        app.add_api_route(
+            path,
+            self.sign_in,
+            methods=["POST"],
+            response_model=Session,
+            **document("signIn", tag="session", body=SignInRequest, errors=(*BODY_ERRORS, 401, 403, 429)),
+        )
+        app.add_api_route(
+            path,
+            self.sign_out,
+            methods=["DELETE"],
+            status_code=204,
+            **document("signOut", tag="session", errors=(403,)),
+        )
 
     async def describe(self, request: Request) -> JsonResponse:
         """Whether this browser may start runs, and if not, what would help."""
@@ -35,16 +53,13 @@ class SessionRoutes:
             return JsonResponse(self._describe(await self._authenticator.authenticate(request)))
         except ApiError as refusal:
             may_sign_in = self._authenticator.takes_secrets
-            return JsonResponse({"caller": None, "may_start": False, "sign_in": may_sign_in, "message": str(refusal)})
+            return JsonResponse(Session(caller=None, may_start=False, sign_in=may_sign_in, message=str(refusal)))
 
     async def sign_in(self, request: Request) -> JsonResponse:
         """Takes the password or an API key, and sets the session cookie."""
         await self._authenticator.check_sign_in_rate(request)
-        secret = parse_object(await read_body(request, BODY_LIMIT_BYTES)).get("secret")
-        if not isinstance(secret, str) or not 0 < len(secret) <= SECRET_LIMIT_CHARS:
-            text = f"'secret' must be a string of 1 to {SECRET_LIMIT_CHARS} characters."
-            raise ApiError(400, "invalid_value", text, param="secret")
-        caller, cookie = await self._authenticator.sign_in(secret)
+        body = check_body(SignInRequest, parse_object(await read_body(request, BODY_LIMIT_BYTES)))
+        caller, cookie = await self._authenticator.sign_in(body.secret)
         answer = JsonResponse(self._describe(caller))
         secure = self._authenticator.read_source(request).is_secure
         answer.set_cookie(COOKIE, cookie, max_age=self._lifetime_s, httponly=True, samesite="strict", secure=secure)
@@ -58,6 +73,6 @@ class SessionRoutes:
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=secure)
         return answer
 
-    def _describe(self, caller: Caller) -> dict[str, Any]:
+    def _describe(self, caller: Caller) -> Session:
         text = ONLY_HERE if self._authenticator.is_local else None
-        return {"caller": caller.name or None, "may_start": True, "sign_in": False, "message": text}
+        return Session(caller=caller.name or None, may_start=True, sign_in=False, message=text)

@@ -3,13 +3,16 @@
 from fastapi import FastAPI, Request
 
 from contract.connection import Client
+from contract.event import Status
 from contract.run_record import read_run
 from gateway.access.permissions import Permissions
 from gateway.access.tickets import Scope
 from gateway.http.json_response import JsonResponse
 from gateway.http.stream_urls import urls_of
+from gateway.routes.models import ControlTickets, IdempotencyKey, StartedRun
+from gateway.routes.openapi import START_ERRORS, document
 from gateway.runs.begin import RunStarter
-from gateway.runs.chat_request import parse_chat_request
+from gateway.runs.chat_request import ChatCompletionRequest, parse_chat_request
 
 
 class StartRoutes:
@@ -22,23 +25,36 @@ class StartRoutes:
         self._view_s = view_s
 
     def register(self, app: FastAPI) -> None:
-        app.add_api_route("/v1/streams", self.start, methods=["POST"], status_code=201, tags=["streams"])
+        app.add_api_route(
+            "/v1/streams",
+            self.start,
+            methods=["POST"],
+            status_code=201,
+            response_model=StartedRun,
+            **document(
+                "startRun",
+                tag="streams",
+                body=ChatCompletionRequest,
+                errors=START_ERRORS,
+                responses={200: {"model": StartedRun, "description": "Started before, with the same key."}},
+            ),
+        )
 
-    async def start(self, request: Request) -> JsonResponse:
+    async def start(self, request: Request, idempotency_key: IdempotencyKey = None) -> JsonResponse:
         """Queues a run. The body is OpenAI's chat-completions request."""
-        run = await self._starter.start(request, parse_chat_request, request.headers.get("idempotency-key"))
-        stream_id, tickets = run.stream_id, {"control": run.submitted.control.text}
+        run = await self._starter.start(request, parse_chat_request, idempotency_key)
+        stream_id, tickets = run.stream_id, ControlTickets(control=run.submitted.control.text)
         record = await read_run(self._client, stream_id)
         if run.chat.private:
             revoked = record.revoked if record else 0
             view = await self._permissions.give(stream_id, Scope.VIEW, lifetime_s=self._view_s, revoked=revoked)
-            tickets["view"] = view.text
-        body = {
-            "id": stream_id,
-            "status": record.status if record else "queued",
-            "visibility": "private" if run.chat.private else "unlisted",
-            "tickets": tickets,
-            "urls": urls_of(stream_id, **tickets),
-        }
-        headers = {**run.submitted.headers, "Location": urls_of(stream_id)["status"]}
+            tickets.view = view.text
+        body = StartedRun(
+            id=stream_id,
+            status=record.status if record else Status.QUEUED,
+            visibility="private" if run.chat.private else "unlisted",
+            tickets=tickets,
+            urls=urls_of(stream_id, view=tickets.view, control=tickets.control),
+        )
+        headers = {**run.submitted.headers, "Location": urls_of(stream_id).status}
         return JsonResponse(body, 201 if run.submitted.is_new else 200, headers=headers)

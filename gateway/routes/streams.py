@@ -15,7 +15,9 @@ from gateway.access.permissions import Permissions
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 from gateway.http.stream_urls import check_stream_id, no_such_stream
-from gateway.runs.describe import describe
+from gateway.routes.models import CancelledRun, Completion, IfNoneMatch, StreamIdPath
+from gateway.routes.openapi import ACCESS_ERRORS, document
+from gateway.runs.describe import Run, describe
 from gateway.runs.read_completion import completion_response, read_completion
 
 CANCEL_WAIT_S = 2.0
@@ -33,17 +35,43 @@ class StreamRoutes:
 
     def register(self, app: FastAPI) -> None:
         path = "/v1/streams/{stream_id}"
-        app.add_api_route(path, self.status, methods=["GET"], tags=["streams"])
-        app.add_api_route(f"{path}/completion", self.completion, methods=["GET"], tags=["streams"])
-        app.add_api_route(f"{path}/cancel", self.cancel, methods=["POST"], tags=["streams"])
+        app.add_api_route(
+            path,
+            self.status,
+            methods=["GET"],
+            response_model=Run,
+            **document("readRun", tag="streams", takes_ticket=True, errors=ACCESS_ERRORS),
+        )
+        app.add_api_route(
+            f"{path}/completion",
+            self.completion,
+            methods=["GET"],
+            response_model=Completion,
+            **document(
+                "readCompletion",
+                tag="streams",
+                takes_ticket=True,
+                errors=(*ACCESS_ERRORS, 409),
+                responses={304: {"description": "Not Modified"}},
+            ),
+        )
+        app.add_api_route(
+            f"{path}/cancel",
+            self.cancel,
+            methods=["POST"],
+            response_model=CancelledRun,
+            **document("cancelRun", tag="streams", takes_ticket=True, errors=ACCESS_ERRORS),
+        )
 
-    async def status(self, stream_id: str, request: Request) -> JsonResponse:
+    async def status(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
         """The run's state."""
         await self._permissions.check_viewer(request, stream_id)
         record = await self._find(stream_id)
-        return JsonResponse({**describe(stream_id, record), "viewers": await read_viewers(self._client, stream_id)})
+        return JsonResponse(describe(stream_id, record, await read_viewers(self._client, stream_id)))
 
-    async def completion(self, stream_id: str, request: Request) -> Response:
+    async def completion(
+        self, stream_id: StreamIdPath, request: Request, if_none_match: IfNoneMatch = None
+    ) -> Response:
         """The finished `chat.completion`."""
         await self._permissions.check_viewer(request, stream_id)
         record = await self._find(stream_id)
@@ -52,7 +80,7 @@ class StreamRoutes:
         # A shared browser's cache must not show a private answer to a person without a ticket.
         cached = "no-store" if is_private(stream_id) else "private, max-age=31536000, immutable"
         headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": cached}
-        if request.headers.get("if-none-match") == headers["ETag"]:
+        if if_none_match == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         fold = await read_completion(self._log, stream_id)
         done = fold.done or {}
@@ -62,10 +90,10 @@ class StreamRoutes:
         ours = {"stream": stream_id, "status": record.status, "error": done.get("error"), "timing": done.get("timing")}
         return completion_response({**fold.result(), "manycast": ours}, headers)
 
-    async def cancel(self, stream_id: str, request: Request) -> JsonResponse:
+    async def cancel(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
         """Stops the run. Answers when it has ended, or after a short wait."""
         await self._permissions.check_control(request, stream_id)
-        answer = await self._queue.cancel(stream_id)
+        answer: str | None = await self._queue.cancel(stream_id)
         for _ in range(round(CANCEL_WAIT_S / CANCEL_POLL_S)):
             if answer != "cancelling":
                 break
