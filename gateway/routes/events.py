@@ -14,7 +14,7 @@ from gateway.fanout.feed import Feed
 from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
-from gateway.http.errors import FULL_RETRY_AFTER_S, ApiError, broker_unavailable, too_many_viewers
+from gateway.http.errors import FULL_RETRY_AFTER_S, ApiError, broker_unavailable, gateway_stopping, too_many_viewers
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.routes.models import LastEventId, StreamIdPath
 from gateway.routes.new_viewer import RETRY_MS, new_viewer
@@ -62,7 +62,8 @@ class EventRoutes:
             known = ", ".join(DIALECTS)
             raise ApiError(400, "unknown_dialect", f"'{dialect[:64]}' is none of: {known}.", param="dialect")
         if self._presence.draining:
-            return _come_back(dialect)
+            text = "This gateway is being stopped. The run continues and can be watched from another one."
+            return _end_at_once(dialect, gateway_stopping(text))
         try:
             permission = await self._permissions.check_viewer(request, stream_id)
             feed = await self._hub.open(stream_id, dialect)
@@ -70,7 +71,7 @@ class EventRoutes:
         except NoSuchStreamError:
             raise no_such_stream(stream_id) from None
         except (BrokerUnavailableError, BrokerRefusedError):
-            return _come_back(dialect)
+            return _end_at_once(dialect, broker_unavailable())
         if feed.ended and position == feed.buffer.last:
             return Response(status_code=204)
         if not self._presence.has_room(stream_id):
@@ -99,9 +100,9 @@ def _turn_away(feed: Feed) -> Response:
     return Response(body, headers=dict(feed.dialect.headers))
 
 
-def _come_back(dialect: str) -> Response:
-    """`EventSource` gives up for good on any status but 200; clients that do not reconnect get the error."""
+def _end_at_once(dialect: str, error: ApiError) -> Response:
+    """`EventSource` gives up for good on any status but 200: it is told when to reconnect. Others get the error."""
     written = DIALECTS[dialect]()
     if not written.resumes:
-        raise broker_unavailable()
+        raise error
     return Response(written.write_retry(RETRY_MS), headers=dict(written.headers))
