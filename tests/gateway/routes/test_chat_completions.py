@@ -10,12 +10,13 @@ import pytest
 
 from contract.connection import Client
 from contract.errors import RunError
-from contract.event import Status
+from contract.event import Status, parse_json
 from contract.run_record import RunRecord, read_run
 from tests.broker import Broker
 from tests.gateway.author import Author, Run
 from tests.gateway.dialects.test_openai import read_frames
 from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done
+from tests.gateway.runs.test_completion import nested, unnested
 from tests.stack import Gateway, closing_all
 
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
@@ -73,6 +74,19 @@ async def test_usage_comes_only_where_it_is_asked_for(http: httpx2.AsyncClient, 
     await (await author.take()).write([*attempt([*HELLO, last]), done()], Status.COMPLETED)
     assert (b'"total_tokens"' in (await answer).content) is asked
     assert (b'"usage":null' in (await answer).content) is asked
+
+
+@pytest.mark.parametrize("depth", [480, 5_000])
+async def test_a_vendor_field_may_be_nested_at_any_depth(http: httpx2.AsyncClient, author: Author, depth: int) -> None:
+    answer = post(http, BODY)
+    run = await author.take()
+    chunks = [chunk_of({"role": "assistant", "content": "Hello", **nested(depth, "innermost")}, "stop")]
+    await run.write([*attempt(chunks), done()], Status.COMPLETED)
+    for response in (await answer, await http.get(f"/v1/streams/{run.stream_id}/completion")):
+        assert response.status_code == 200
+        message = parse_json(response.content)["choices"][0]["message"]
+        assert message["content"] == "Hello"
+        assert unnested(message["x_vendor"]) == (depth, "innermost")
 
 
 async def test_a_whole_completion_is_rebuilt_from_the_log(http: httpx2.AsyncClient, author: Author) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contract.event import Event, Kind, encode_json
+from contract.event import Event, Kind, encode_json, parse_json
 from contract.position import Position
 from gateway.runs.completion import CompletionFold
 from gateway.runs.read_completion import completion_response
@@ -71,3 +71,37 @@ def test_an_emoji_cut_in_the_middle_can_be_answered() -> None:
     whole = fold(*attempt([chunk_of({"content": "\ud83d"}), chunk_of({"content": "\ude00"}, "stop")]), done())
     read = json.loads(completion_response(whole, {}).body)
     assert read["choices"][0]["message"]["content"] == "😀"
+
+
+def nested(depth: int, innermost: str) -> dict[str, Any]:
+    value: Any = innermost
+    for _ in range(depth):
+        value = {"index": 0, "x": [value]}
+    return {"x_vendor": value}
+
+
+def unnested(value: Any) -> tuple[int, Any]:
+    """How deep it is, and what is innermost."""
+    levels = 0
+    while isinstance(value, dict):
+        levels, value = levels + 1, value["x"] if len(value["x"]) > 1 else value["x"][0]
+    return levels, value
+
+
+@pytest.mark.parametrize("depth", [480, 990, 20_000])
+def test_a_vendor_field_may_be_nested_at_any_depth(depth: int) -> None:
+    last = {**chunk_of({"content": "lo", **nested(depth, "b")}, "stop"), **nested(depth, "c")}
+    completion = fold(*attempt([chunk_of({"content": "Hel", **nested(depth, "a")}), last]), done())
+    read = parse_json(bytes(completion_response(completion, {}).body))
+    message = read["choices"][0]["message"]
+    assert message["content"] == "Hello"
+    assert unnested(message["x_vendor"]) == (depth, ["a", "b"])
+    assert unnested(read["x_vendor"]) == (depth, "c")
+
+
+def test_a_message_of_the_wrong_type_is_ignored() -> None:
+    first = chunk_of({"content": "a"})
+    first["choices"][0] = {"index": 0, "message": "text", **first["choices"][0]}
+    alone = {**first, "choices": [{"index": 1, "message": ["text"]}]}
+    choices = fold(*attempt([first, alone]), done())["choices"]
+    assert [choice["message"]["content"] for choice in choices] == ["a", None]
