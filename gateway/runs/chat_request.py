@@ -27,7 +27,7 @@ _UNWATCHED_RULE = f"must be 'continue' or {{'cancel_after_s': N}}, 0 < N <= {MAX
 
 
 class CancelAfter(RequestBody):
-    """Cancel a run that nobody has watched for so many seconds."""
+    """Cancel a run after so many seconds without a viewer."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -104,8 +104,6 @@ def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
         request = encode_json({name: value for name, value in fields.items() if name != "manycast"})
     except ValueError as error:
         raise ApiError(400, "invalid_json", "NaN and Infinity are not JSON.") from error
-    except RecursionError as error:
-        raise ApiError(400, "invalid_json", "The body is nested too deeply.") from error
     return ChatRequest(
         request=request,
         digest=digest,

@@ -1,12 +1,12 @@
 """The list of recent runs, for developers. It shows prompts to every caller, so it is off by default."""
 
 import asyncio
-import json
 import logging
 from typing import Any, Literal
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.event import parse_json
 from contract.log_redaction import abbreviate
 from contract.presence import read_viewers_by_gateway
 from contract.recent_runs import KEPT_RUNS, RecentRun, note_run, read_recent_runs
@@ -71,7 +71,7 @@ class RunList:
 
 def read_prompt(request: bytes) -> str:
     """The text of the user's last message, or "". Its shape was not checked: the provider does that."""
-    texts = [_text_of(each.get("content")) for each in json.loads(request)["messages"] if each.get("role") == "user"]
+    texts = [_text_of(each.get("content")) for each in parse_json(request)["messages"] if each.get("role") == "user"]
     return texts[-1] if texts else ""
 
 

@@ -1,4 +1,4 @@
-"""What a viewer is told when it cannot be let in."""
+"""What a viewer is told when the gateway does not accept it."""
 
 import httpx2
 import pytest

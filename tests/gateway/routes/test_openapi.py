@@ -51,7 +51,7 @@ def document(stack: Gateway) -> Any:
     return schemathesis.openapi.from_url(f"{stack.url}/openapi.json")
 
 
-def test_every_call_has_a_name_of_its_own_and_documents_who_may_use_it() -> None:
+def test_every_call_has_a_unique_name_and_documents_its_access() -> None:
     names = [call["operationId"] for call in CALLS.values()]
     assert len(set(names)) == len(names) > 10
     assert [place for place, call in CALLS.items() if not call.get("security")] == []

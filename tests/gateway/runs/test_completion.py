@@ -1,4 +1,4 @@
-"""A whole answer, put together from a stream."""
+"""A whole completion, folded from a stream."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ def test_texts_are_joined_and_the_last_of_everything_else_counts() -> None:
     assert (whole["object"], whole["usage"], whole["system_fingerprint"]) == ("chat.completion", USAGE, "fp")
 
 
-def test_tool_calls_are_put_together_by_their_number_and_lose_it() -> None:
+def test_tool_calls_are_merged_by_index_and_lose_it() -> None:
     def call(index: int, **fields: Any) -> dict[str, Any]:
         return chunk_of({"tool_calls": [{"index": index, **fields}]})
 
@@ -45,7 +45,7 @@ def test_tool_calls_are_put_together_by_their_number_and_lose_it() -> None:
     assert all("index" not in each for each in choice["message"]["tool_calls"])
 
 
-def test_logprobs_that_begin_as_null_are_gathered() -> None:
+def test_logprobs_that_begin_as_null_are_collected() -> None:
     def token(text: str) -> dict[str, Any]:
         chunk = chunk_of({"content": text})
         chunk["choices"][0]["logprobs"] = {"content": [{"token": text}], "refusal": None}
@@ -55,19 +55,19 @@ def test_logprobs_that_begin_as_null_are_gathered() -> None:
     assert [each["token"] for each in choice["logprobs"]["content"]] == ["a", "b"]
 
 
-def test_an_epoch_that_was_lost_leaves_nothing() -> None:
+def test_a_lost_epoch_leaves_nothing() -> None:
     again = attempt([chunk_of({"content": "again"}, "stop")], 2, 2)
     (choice,) = fold(*attempt([chunk_of({"content": "lost"})]), restart(2), *again, done())["choices"]
     assert choice["message"]["content"] == "again"
 
 
 @pytest.mark.parametrize("choices", [None, {}, ["x", 3], [{"index": "a", "delta": None}], [{"delta": "text"}]])
-def test_what_is_no_choice_is_passed_over(choices: Any) -> None:
+def test_choices_of_the_wrong_type_are_ignored(choices: Any) -> None:
     chunks = [{**chunk_of({}), "choices": choices}, chunk_of({"content": "a", "tool_calls": ["x"]}, "stop")]
     assert fold(*attempt(chunks), done())["choices"][0]["message"]["content"] == "a"
 
 
-def test_an_emoji_cut_in_the_middle_can_be_answered() -> None:
+def test_an_emoji_that_was_cut_in_the_middle_is_joined() -> None:
     whole = fold(*attempt([chunk_of({"content": "\ud83d"}), chunk_of({"content": "\ude00"}, "stop")]), done())
     read = json.loads(completion_response(whole, {}).body)
     assert read["choices"][0]["message"]["content"] == "😀"
