@@ -8,7 +8,8 @@ from typing import Protocol, Self
 
 SSE_HEADERS: Mapping[str, str] = {
     "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store",
+    # `no-transform`: Node servers (Next.js, `compression`) would otherwise gzip the stream and hold it back.
+    "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
 }
 

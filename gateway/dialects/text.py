@@ -16,7 +16,7 @@ class TextDialect:
 
     headers: Mapping[str, str] = {
         "Content-Type": "text/plain; charset=utf-8",
-        "Cache-Control": "no-store",
+        "Cache-Control": "no-store, no-transform",
         "X-Accel-Buffering": "no",
         # Browsers hold a text back to guess what it is.
         "X-Content-Type-Options": "nosniff",

@@ -1,13 +1,13 @@
-"""One stream as this process has it: history and live merged by position. No I/O.
+"""One stream in one dialect, as this process has it: encoded once and shared by all its viewers. No I/O.
 
-History comes in pages of the log, live events in the batches that were published. A batch names the position before it,
-so that a hole shows at once; while a read of the log is under way, batches wait.
+`merge` decides which event comes next; a feed encodes it, keeps it in the replay buffer, and notifies the subscribers.
 """
 
 import asyncio
 import logging
 from bisect import bisect_right
 from collections.abc import Iterable
+from enum import StrEnum
 
 from contract.errors import Code
 from contract.event import Event, Kind, encode_json
@@ -16,126 +16,97 @@ from contract.live import LiveEvents
 from contract.log_redaction import abbreviate
 from contract.position import Position
 from gateway.dialects.base import Dialect
+from gateway.fanout.merge import EventMerge, MergedEvent
 from gateway.fanout.replay_buffer import ReplayBuffer
 from gateway.fanout.subscribers import Subscriber, Subscribers
 
 PAGE_LIMIT_BYTES = 1 << 17
-"""Of what is written, beside PAGE_LIMIT_EVENTS: checkpoints are no further apart, but for one event that is larger."""
+"""A history page holds at most this many encoded bytes and PAGE_LIMIT_EVENTS events, or a single larger event."""
 BROKER_UNAVAILABLE = "broker_unavailable"
-UNWRITABLE = "The gateway cannot write this answer in the form that was asked for."
+UNWRITABLE = "The gateway cannot write this answer in the requested format."
 
 logger = logging.getLogger(__name__)
 
 
-class LogHoleError(Exception):
-    """The log lacks events that it once had: the broker lost data."""
+class FeedStatus(StrEnum):
+    """The first three are states of the run as a `ping` tells them; the others are final."""
 
-    def __init__(self, stream_id: str, last: Position, found: Position) -> None:
-        super().__init__(f"stream {abbreviate(stream_id)}: the log goes from {last} to {found}")
+    QUEUED = "queued"
+    WAITING = "waiting"
+    """A worker has the run; the provider has sent nothing yet."""
+    STREAMING = "streaming"
+    ENDED = "ended"
+    """The stream's `done` event is in the buffer."""
+    LOST = "lost"
+    """Redis has lost the log."""
+    BROKEN_OFF = "broken_off"
+    """The dialect cannot continue, for example after a restart. A later viewer needs a new feed."""
+
+    @property
+    def is_final(self) -> bool:
+        return not _NEXT[self]
+
+
+_OPEN = frozenset({FeedStatus.QUEUED, FeedStatus.WAITING, FeedStatus.STREAMING})
+_NEXT: dict[FeedStatus, frozenset[FeedStatus]] = {
+    **dict.fromkeys(_OPEN, frozenset(FeedStatus)),
+    # History is read from Redis as long as a viewer needs it: the log of an ended stream can still be lost.
+    FeedStatus.ENDED: frozenset({FeedStatus.LOST}),
+    FeedStatus.BROKEN_OFF: frozenset({FeedStatus.LOST}),
+    FeedStatus.LOST: frozenset(),
+}
 
 
 class Feed:
-    """Shared by all viewers of one stream in one dialect.
-
-    Over when `ended` (its `done` is on the tape), `lost` (the broker has lost the log), or `broken_off`: its dialect
-    cannot tell of a restart, so who comes later needs a feed that begins with the new epoch.
-    """
+    """Shared by all viewers of one stream in one dialect. `over` means that no event follows."""
 
     def __init__(self, stream_id: str, dialect: Dialect, limit_bytes: int, name: str = "") -> None:
-        """`name` is what viewers call the dialect."""
+        """`name` is the dialect's name in the API; `limit_bytes` bounds the replay buffer."""
         self.stream_id = stream_id
         self.name = name
+        self.dialect = dialect
+        self.merge = EventMerge()
         self.buffer = ReplayBuffer(limit_bytes)
         self.subscribers = Subscribers(self)
-        self.state = "queued"
-        self.ended = False
-        self.lost = False
-        self.broken_off = False
+        self.status = FeedStatus.QUEUED
         self.entry = 0
-        self.written = 0
+        """The index from which a new viewer starts; later than 0 if an earlier attempt cannot be shown."""
+        self.encoded_events = 0
         self.broker_down = False
         self.news_at = 0.0
+        """When subscribers were last notified, in seconds of the running loop's clock."""
         self.revoked = 0
+        """How often the stream's tickets have been revoked."""
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.dialect = dialect
+        """Done when history and live events have been merged for the first time, or the stream is lost."""
         self._checkpoints: list[tuple[int, Dialect]] = []
         self._page_end = 0
         self._page_bytes = 0
-        self._reading = False
-        self._again = False
-        self._older = 0
-        self._waiting: list[LiveEvents] = []
 
     @property
     def over(self) -> bool:
-        return self.ended or self.lost or self.broken_off
+        return self.status not in _OPEN
 
-    # Merging: `offer` from the live channel; `begin_read`, `absorb`..., `end_read` around a read of the log.
+    # Receiving events
 
-    def offer(self, live: LiveEvents) -> bool:
-        """A batch that was published. True: something is missing, and the caller must read the log."""
-        if self.over:
-            return False
-        if self._reading:
-            self._waiting.append(live)
-            return False
-        if self._accept(live):
-            return False
-        self._waiting.append(live)
-        return True
+    def receive_batch(self, batch: LiveEvents) -> None:
+        """Merges a published batch. Afterwards look at `merge.needs_read`."""
+        if events := self.merge.receive_batch(batch):
+            self._append_all(events)
 
-    def begin_read(self) -> bool:
-        """False where nothing more can come, or a read is under way already: then `end_read` asks for another one,
-        because this one may have passed the place where something was missed."""
-        if self._reading or self.over:
-            self._again = True
-            return False
-        self._reading = True
-        self._older = len(self._waiting)
-        return True
+    def receive_page(self, page: Iterable[Event], *, is_end: bool) -> None:
+        """Merges a page of the log after `merge.last`. Raises: LogHoleError."""
+        self._append_all(self.merge.receive_page(page, is_end=is_end))
+        if not self.merge.needs_read:
+            self._mark_ready()
 
-    def absorb(self, page: Iterable[Event]) -> None:
-        """A page of the log after the tape's last position. Raises: LogHoleError."""
-        for event in page:
-            if self.buffer.follows(event.position):
-                self._append(str(event.position).encode(), event.position, event.kind.encode(), event.data)
-            elif event.position > self.buffer.last:
-                raise LogHoleError(self.stream_id, self.buffer.last, event.position)
+    def _append_all(self, events: list[MergedEvent]) -> None:
+        for event in events:
+            self._append(*event)
+            if self.over:
+                self.merge.close()
+                break
         self._announce()
-
-    def end_read(self) -> bool:
-        """The log has been read to its end. True: read again, because what was published meanwhile still shows a hole,
-        or another read was asked for."""
-        again, self._reading, self._again = self._again, False, False
-        if again and not self.over:
-            return True
-        while self._waiting:
-            # What was published before this read stands in the log before it: what still does not join is not of this
-            # log, or of a log that the broker has lost the end of.
-            if not self._accept(self._waiting[0]) and self._older <= 0:
-                return True
-            self._older -= 1
-            del self._waiting[0]
-        self._settle()
-        return False
-
-    def _accept(self, live: LiveEvents) -> bool:
-        """False where the batch does not join what the tape has."""
-        last = self.buffer.last
-        if live.before != b"%d-%d" % last:
-            if Position.parse(live.entries[-1][0].decode()) <= last:
-                return True
-            if Position.parse(live.before.decode()) > last:
-                return False
-        for text, kind, data in live.entries:
-            last = self.buffer.last
-            following = Position(last.epoch, last.seq + 1)
-            # What comes is nearly always what follows: then there is nothing to parse.
-            position = following if text == b"%d-%d" % following else Position.parse(text.decode())
-            if position > last:
-                self._append(text, position, kind, data)
-        self._announce()
-        return True
 
     def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:
         index = self.buffer.end
@@ -144,26 +115,40 @@ class Feed:
         elif index == self._page_end or self._page_bytes >= PAGE_LIMIT_BYTES:
             self._begin_page(index)
         try:
-            written, has_failed = self.dialect.write_event(text, kind, data), False
+            encoded, has_failed = self.dialect.write_event(text, kind, data), False
         except Exception:
-            # It reads what a model wrote. Whatever it trips over must cost no one but its own viewers.
+            # A dialect reads what a model wrote. An error in it must affect only the viewers of this feed.
             logger.exception("stream %s cannot be written in this dialect", abbreviate(self.stream_id))
-            written, has_failed = self.dialect.write_break(Code.WORKER_ERROR, UNWRITABLE), True
-        self.written += 1
-        self._page_bytes += len(written)
-        self.buffer.append(position, written)
+            encoded, has_failed = self.dialect.write_break(Code.WORKER_ERROR, UNWRITABLE), True
+        self.encoded_events += 1
+        self._page_bytes += len(encoded)
+        self.buffer.append(position, encoded)
         if kind != b"chunk":
-            self._heed(kind)
-        self.broken_off = has_failed or (self.dialect.closed and not self.ended)
+            self._follow_run(kind)
+        if has_failed or (self.dialect.closed and self.status is not FeedStatus.ENDED):
+            self._change_status(FeedStatus.BROKEN_OFF)
 
-    def _heed(self, kind: bytes) -> None:
+    def _follow_run(self, kind: bytes) -> None:
         match kind.decode():
             case Kind.DONE:
-                self.ended = True
+                self._change_status(FeedStatus.ENDED)
             case Kind.RESTART:
-                self.state = "waiting"
+                self._change_status(FeedStatus.WAITING)
             case Kind.START:
-                self.state = "streaming"
+                self._change_status(FeedStatus.STREAMING)
+
+    def _change_status(self, status: FeedStatus) -> bool:
+        """Whether it changed: a final status stays."""
+        if status is self.status or status not in _NEXT[self.status]:
+            return False
+        self.status = status
+        return True
+
+    def _mark_ready(self) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    # History pages
 
     def _restart(self, index: int) -> None:
         if not self.ready.done():
@@ -177,66 +162,64 @@ class Feed:
         self._page_bytes = 0
 
     def page_around(self, index: int) -> tuple[int, int, Dialect]:
-        """For what memory no longer holds: where the page begins that `index` is in, where the next one does, and a
-        dialect that writes from there on."""
-        after = bisect_right(self._checkpoints, index, key=lambda held: held[0])
-        place, dialect = self._checkpoints[after - 1]
+        """The history page that holds `index`: its first index, the index after it, and a dialect at its start."""
+        after = bisect_right(self._checkpoints, index, key=lambda checkpoint: checkpoint[0])
+        first, dialect = self._checkpoints[after - 1]
         until = self._checkpoints[after][0] if after < len(self._checkpoints) else self.buffer.end
-        return place, until, dialect.copy()
+        return first, until, dialect.copy()
 
-    def _settle(self) -> None:
-        if not self.ready.done():
-            self.ready.set_result(None)
-
-    # Telling
+    # Notifying subscribers
 
     def join(self, subscriber: Subscriber) -> None:
-        """From now on `watcher` is told of news and notes; at once, of the state and of what holds."""
+        """Tells `subscriber` the current state, and from now on every event and notice."""
         if not self.over:
-            subscriber.on_note(b"ping", self._ping())
+            subscriber.on_notice(b"ping", self._ping())
         self.subscribers.join(subscriber)
         subscriber.on_revoked(self.revoked)
 
-    def see_revoked(self, count: int) -> None:
-        """How often the stream's tickets have been revoked by now. Who came in by an older one is sent away, also where
-        the notice was missed, or came while the viewer was on its way."""
+    def set_revoked(self, count: int) -> None:
+        """The stream's tickets have been revoked `count` times. Disconnects viewers whose ticket is older, also if the
+        notice was missed or came while the viewer was connecting."""
         if count > self.revoked:
             self.revoked = count
-            self.subscribers.tell_revoked(count)
+            self.subscribers.notify_revoked(count)
 
     @property
     def visible_state(self) -> str:
-        """What a `ping` says."""
-        return BROKER_UNAVAILABLE if self.broker_down else self.state
+        """The state that a `ping` carries."""
+        return BROKER_UNAVAILABLE if self.broker_down else self.status
 
-    def set_state(self, state: str) -> None:
-        """What a notice says of the run. A change is told at once."""
-        if state != self.state and not self.over:
-            self.state = state
+    def set_run_state(self, state: str) -> None:
+        """A worker's notice about the run: `queued`, `waiting` or `streaming`. Notifies viewers of a change.
+
+        A state that this version does not know is ignored.
+        """
+        known = next((status for status in _OPEN if status == state), None)
+        if known is not None and self._change_status(known):
             self.ping()
 
     def set_broker_down(self, down: bool) -> None:
-        """Whether Redis can be reached. A change is told at once."""
+        """Whether Redis can be reached. Notifies viewers of a change."""
         if down != self.broker_down and not self.over:
             self.broker_down = down
             self.ping()
 
     def ping(self) -> None:
-        """Tells every viewer that the line is alive, and what the run waits for."""
-        self.subscribers.tell_note(b"ping", self._ping())
+        """Tells every viewer that the connection works, and the state of the run."""
+        self.subscribers.send_notice(b"ping", self._ping())
 
-    def keep_note(self, kind: bytes, data: bytes) -> None:
-        """Tells every viewer what a notice says, those who join later too."""
-        self.subscribers.keep_note(kind, self.dialect.write_note(kind, data))
+    def keep_notice(self, kind: bytes, data: bytes) -> None:
+        """Passes a notice on to every viewer, including those who join later."""
+        self.subscribers.keep_notice(kind, self.dialect.write_note(kind, data))
 
     def _ping(self) -> bytes:
         return self.dialect.write_note(b"ping", encode_json({"state": self.visible_state}))
 
     def lose(self) -> None:
-        """The broker has lost this stream: nothing more can come, and viewers are told so."""
-        self.lost = True
-        self._reading = False
-        self._settle()
+        """Redis has lost this stream. Nothing more can come; viewers are told."""
+        self._change_status(FeedStatus.LOST)
+        self.merge.close()
+        self._mark_ready()
         self._announce()
 
     def _announce(self) -> None:

@@ -1,6 +1,7 @@
-"""Old events, for viewers that are further behind than memory reaches: read from the log, page by page, and shared.
+"""History pages: old events for viewers that are further behind than the replay buffer reaches.
 
-A page lies between two checkpoints of its feed, so viewers that crawl through a long stream meet at the same pages.
+Pages are read from the log and shared. A page lies between two checkpoints of its feed, so that viewers who read
+through a long stream ask for the same pages.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ PAGES_KEPT = 16
 
 
 class HistoryPages:
-    """The pages read last. One read of Redis serves everyone who asks for the same page meanwhile."""
+    """Keeps the last pages. One read of Redis serves all viewers that ask for the same page meanwhile."""
 
     def __init__(self, log: StreamLog) -> None:
         self._log = log
@@ -28,7 +29,7 @@ class HistoryPages:
         Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
         place, until, _ = feed.page_around(index)
-        # The page at the end grows: what was read of it before is too little for a viewer that is further.
+        # The last page grows: an earlier read of it is too short for a viewer that is further.
         key = (feed, place, until)
         read = self._kept.get(key)
         if read is None:
@@ -38,12 +39,12 @@ class HistoryPages:
                 self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(key)
-        # A viewer that leaves must not take the page from the others who wait for it.
+        # A viewer that leaves must not cancel the read for the others.
         written = await asyncio.shield(read)
         return Slice(b"".join(written[index - place :]), place + len(written))
 
     def _settle(self, key: tuple[Feed, int, int], read: asyncio.Task[list[bytes]]) -> None:
-        """Keeps no failure: whoever still waits is told, and whoever comes next asks anew."""
+        """Keeps no failure: viewers that wait get it, and the next one reads again."""
         if (read.cancelled() or read.exception() is not None) and self._kept.get(key) is read:
             del self._kept[key]
 
@@ -52,12 +53,12 @@ class HistoryPages:
         page = await self._log.read_page(feed.stream_id, feed.buffer.position_before(place), until - place)
         if len(page) < until - place:
             feed.lose()
-            raise MalformedEventError(f"the log of {abbreviate(feed.stream_id)} lacks what it had")
-        feed.written += len(page)
+            raise MalformedEventError(f"the log of {abbreviate(feed.stream_id)} lacks events that it had")
+        feed.encoded_events += len(page)
         write = dialect.write_event
         return [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
 
     def forget(self, feed: Feed) -> None:
-        """The feed is let go."""
+        """The hub has dropped the feed."""
         for key in [key for key in self._kept if key[0] is feed]:
             del self._kept[key]

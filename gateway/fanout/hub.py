@@ -1,7 +1,7 @@
-"""The one place in a gateway process that reads Redis for viewers: one subscription per watched stream.
+"""The only place in a gateway process that reads Redis for viewers: one subscription per watched stream.
 
-It routes what is published to feeds, reads the log where a feed shows a hole or a channel is confirmed anew, and lets
-go of a feed some time after its last viewer has left.
+The hub passes published messages to feeds, reads the log when a feed's merge asks for it or a subscription is confirmed
+again, and drops a feed some time after its last viewer has left.
 """
 
 import asyncio
@@ -18,13 +18,14 @@ from contract.keys import StreamKeys
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.live import LiveEvents, Notice, parse_live
 from contract.log_redaction import abbreviate
-from contract.position import START
+from contract.position import START, Position
 from contract.run_record import RunRecord, read_run
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
 from gateway.dialects.registry import DIALECTS
-from gateway.fanout.feed import Feed, LogHoleError
+from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.history_pages import HistoryPages
+from gateway.fanout.merge import LogHoleError
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ READ_AGAIN_S = 0.2
 
 
 class NoSuchStreamError(Exception):
-    """The stream never was, or has expired."""
+    """The stream never existed, or has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +76,16 @@ class Hub:
             yield from feeds
 
     def written(self) -> Mapping[str, int]:
-        """How many events were written so far, by dialect: once each, however many watch."""
+        """How many events were encoded so far, by dialect: each once, however many viewers watch."""
         written = self._written.copy()
         for feed in self.feeds():
-            written[feed.name] += feed.written
+            written[feed.name] += feed.encoded_events
         return written
 
     # Opening and letting go
 
     async def open(self, stream_id: str, dialect: str) -> Feed:
-        """The feed of a stream, with all its history on the tape.
+        """The feed of a stream, with its whole history.
 
         Raises: NoSuchStreamError, BrokerUnavailableError, BrokerRefusedError.
         """
@@ -103,13 +104,13 @@ class Hub:
 
     def _find(self, stream_id: str, dialect: str) -> Feed | None:
         for feed in self._feeds.get(stream_id, ()):
-            if feed.name == dialect and not (feed.lost or feed.broken_off):
+            if feed.name == dialect and feed.status not in (FeedStatus.LOST, FeedStatus.BROKEN_OFF):
                 return feed
         return None
 
     def _add(self, stream_id: str, dialect: str, record: RunRecord) -> Feed:
         feed = Feed(stream_id, DIALECTS[dialect](), self._limits.buffer_bytes, dialect)
-        feed.state = "queued" if record.status is Status.QUEUED else "waiting"
+        feed.status = FeedStatus.QUEUED if record.status is Status.QUEUED else FeedStatus.WAITING
         self._hold(feed, record.status.is_final)
         self.let_go_later(feed)
         return feed
@@ -124,14 +125,14 @@ class Hub:
             self._subscription.want(channel)
 
     def readmit(self, feed: Feed) -> None:
-        """A viewer begins to watch a feed, which may have been let go while the viewer was on its way."""
+        """A viewer begins to watch a feed, which the hub may have dropped while the viewer was connecting."""
         if not feed.over and feed not in self._feeds.get(feed.stream_id, ()):
-            self._written[feed.name] -= feed.written
+            self._written[feed.name] -= feed.encoded_events
             feed.set_broker_down(False)
             self._hold(feed, False)
 
     def let_go_later(self, feed: Feed) -> None:
-        """Forgets a feed that nobody watches any more, after a while: those who reconnect come soon."""
+        """Drops a feed without viewers after a while: viewers that reconnect come soon."""
         asyncio.get_running_loop().call_later(self._limits.linger_s, self._let_go, feed)
 
     def _let_go(self, feed: Feed) -> None:
@@ -139,10 +140,10 @@ class Hub:
         if len(feed.subscribers) or feed not in feeds:
             return
         if not feed.ready.done():
-            # Somebody waits for it to be opened, and what is forgotten never is.
+            # A viewer waits for it to open, and a dropped feed never does.
             feed.ready.add_done_callback(lambda _: self.let_go_later(feed))
             return
-        self._written[feed.name] += feed.written
+        self._written[feed.name] += feed.encoded_events
         feeds.remove(feed)
         self.pages.forget(feed)
         if not feeds:
@@ -158,19 +159,23 @@ class Hub:
             try:
                 self._hand_over(feed, live)
             except Exception:
-                # Anybody may publish anything; the log has what is true.
-                logger.exception("stream %s: what was published is not ours", abbreviate(feed.stream_id))
+                # Any client of Redis may publish anything; the log is the truth.
+                logger.exception("stream %s: a published message is not ours", abbreviate(feed.stream_id))
                 self._read_log(feed)
 
     def _hand_over(self, feed: Feed, live: LiveEvents | Notice | None) -> None:
-        if live is None or (isinstance(live, LiveEvents) and feed.offer(live)):
-            self._read_log(feed)
-        elif isinstance(live, Notice) and live.kind == b"ping":
-            feed.set_state(str(json.loads(live.data)["state"]))
-        elif isinstance(live, Notice) and live.kind == b"revoked":
-            feed.see_revoked(int(live.data))
-        elif isinstance(live, Notice):
-            feed.keep_note(live.kind, live.data)
+        match live:
+            case LiveEvents():
+                feed.receive_batch(live)
+                self._start_reading(feed)
+            case Notice(kind=b"ping", data=data):
+                feed.set_run_state(str(json.loads(data)["state"]))
+            case Notice(kind=b"revoked", data=data):
+                feed.set_revoked(int(data))
+            case Notice(kind=kind, data=data):
+                feed.keep_notice(kind, data)
+            case None:
+                self._read_log(feed)
 
     def on_confirmed(self, channel: str) -> None:
         self._confirmed.add(channel)
@@ -178,7 +183,7 @@ class Hub:
             feed.set_broker_down(False)
             self._read_log(feed)
 
-    def on_down(self, reason: str) -> None:  # noqa: ARG002 - the subscription has logged it
+    def on_down(self, reason: str) -> None:  # noqa: ARG002 - the subscription logs it
         self._confirmed.clear()
         for feed in self.feeds():
             feed.set_broker_down(True)
@@ -189,47 +194,48 @@ class Hub:
     # Reading the log
 
     def _read_log(self, feed: Feed) -> None:
-        if feed.begin_read():
+        feed.merge.request_read()
+        self._start_reading(feed)
+
+    def _start_reading(self, feed: Feed) -> None:
+        """Obeys the feed's merge: reads the log if it asks for that, one task for each feed."""
+        reading = self._reads.get(feed)
+        if feed.merge.needs_read and (reading is None or reading.done()):
             read = self._reads[feed] = asyncio.create_task(self._catch_up(feed))
             read.add_done_callback(lambda _: self._reads.pop(feed, None) if self._reads.get(feed) is read else None)
 
     async def _catch_up(self, feed: Feed) -> None:
-        """Reads until history and live join, however long Redis stays away."""
-        while True:
+        """Reads until history and live events have joined, however long Redis is unavailable."""
+        while feed.merge.needs_read:
             try:
                 await self._read_to_end(feed)
-                if not feed.end_read() or not feed.begin_read():
-                    return
             except (LogHoleError, MalformedEventError) as error:
-                logger.warning("%s", error)
+                logger.warning("stream %s: %s", abbreviate(feed.stream_id), error)
                 feed.lose()
-                return
             except (BrokerUnavailableError, BrokerRefusedError) as error:
                 logger.warning("stream %s: the log cannot be read: %s", abbreviate(feed.stream_id), error)
                 await asyncio.sleep(READ_AGAIN_S)
             except Exception:
                 logger.exception("stream %s: the log cannot be understood", abbreviate(feed.stream_id))
                 feed.lose()
-                return
 
     async def _read_to_end(self, feed: Feed) -> None:
-        # The record comes first: the log must then have at least what the record says.
+        # The record comes first: the log must then have at least the events that the record names.
         record = await read_run(self._client, feed.stream_id)
-        feed.see_revoked(record.revoked if record else 0)
+        feed.set_revoked(record.revoked if record else 0)
         while True:
-            page = await self._log.read_page(feed.stream_id, feed.buffer.last)
-            feed.absorb(page)
-            if len(page) < PAGE_LIMIT_EVENTS:
-                break
-        last = feed.buffer.last
-        # A running stream may have less than we saw, when Redis failed over: its worker writes the rest again.
-        if record is None or last < record.last or (record.status.is_final and record.last < last):
-            raise LogHoleError(feed.stream_id, last, record.last if record else START)
+            page = await self._log.read_page(feed.stream_id, feed.merge.last)
+            is_end = len(page) < PAGE_LIMIT_EVENTS
+            if is_end:
+                _check_complete(record, page[-1].position if page else feed.merge.last)
+            feed.receive_page(page, is_end=is_end)
+            if is_end or feed.over:
+                return
 
     async def refresh(self, feed: Feed) -> None:
-        """Makes sure that the tape has all that the log has by now.
+        """Waits until the feed has all events that the log has by now.
 
-        Raises: BrokerUnavailableError where that takes longer than opening may: nobody knows then what the log has.
+        Raises: BrokerUnavailableError if that takes longer than `opening_s`.
         """
         self._read_log(feed)
         if read := self._reads.get(feed):
@@ -238,8 +244,8 @@ class Hub:
                 raise BrokerUnavailableError("the log could not be read in time")
 
     async def look_after(self, ping_interval_s: float) -> None:
-        """Pings the viewers of feeds on which nothing happens, and looks whether Redis still has their streams: that
-        Redis was emptied shows in no other way. Until cancelled."""
+        """Pings the viewers of quiet feeds, and checks that Redis still has their streams: an emptied Redis shows in no
+        other way. Runs until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(ping_interval_s / 4)
@@ -248,3 +254,13 @@ class Hub:
                     feed.news_at = clock()
                     feed.ping()
                     self._read_log(feed)
+
+
+def _check_complete(record: RunRecord | None, last: Position) -> None:
+    """`last` is the last position of the log. Raises: LogHoleError if the log lacks events that it once had.
+
+    A running stream may have fewer events than this gateway saw, when Redis failed over: its worker writes the rest
+    again.
+    """
+    if record is None or last < record.last or (record.status.is_final and record.last < last):
+        raise LogHoleError(last, record.last if record else START)

@@ -1,7 +1,7 @@
-"""The events of one stream in one dialect, encoded and shared by all viewers. Pure: no I/O, no clock.
+"""The events of one stream in one dialect, encoded and shared by all viewers. No I/O, no clock.
 
-A viewer is an integer here: the index of the next event it has not had. Indices count from the first event of the log
-and never change; the oldest events may be dropped from memory, the index of those that stay is the same.
+A viewer is an integer here: the index of its next event. Indices count from the first event of the log and never
+change. The oldest events may be dropped from memory; the others keep their indices.
 """
 
 from bisect import bisect_right
@@ -9,11 +9,11 @@ from bisect import bisect_right
 from contract.position import START, Position
 
 JOINED_KEPT = 8
-"""Places at which viewers stand together. On a stream that is over, every other place would stay for ever."""
+"""How many joined slices are kept. On an ended stream nothing else would ever remove them."""
 
 
 class Slice:
-    """Some events in one piece, and the index after them."""
+    """Consecutive events in one byte string, and the index after them."""
 
     __slots__ = ("_framed", "body", "end")
 
@@ -24,9 +24,9 @@ class Slice:
 
     @property
     def framed(self) -> bytes:
-        """The same as one chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1); made once, for all viewers.
+        """The body as one chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1), encoded once for all viewers.
 
-        Nothing is framed as nothing: a chunk without a byte would end the body.
+        An empty body gives an empty string: a chunk of no bytes would end the response.
         """
         if not self.body:
             return b""
@@ -36,9 +36,9 @@ class Slice:
 
 
 class ReplayBuffer:
-    """Append-only, in order. Knows where every position stands without keeping one per event.
+    """Append-only, in order. Finds the index of a position without storing a position per event.
 
-    Each epoch begins at seq 1 and has no hole, so the index at which it begins tells all its positions.
+    Each epoch begins at seq 1 and has no hole, so the index of its first event gives all others.
     """
 
     def __init__(self, limit_bytes: int, join_limit_bytes: int = 1 << 17) -> None:
@@ -56,7 +56,7 @@ class ReplayBuffer:
         self.last = START
 
     def append(self, position: Position, encoded: bytes) -> None:
-        """The caller has checked that `position` comes next."""
+        """`position` must be the next one; the merge has checked it."""
         if position.epoch != self.last.epoch:
             self._epochs.append(position.epoch)
             self._begins.append(self.end)
@@ -69,14 +69,8 @@ class ReplayBuffer:
         if self._joined:
             self._joined.clear()
 
-    def follows(self, position: Position) -> bool:
-        """Whether `position` may come next, as far as positions alone can tell."""
-        if position.epoch == self.last.epoch:
-            return position.seq == self.last.seq + 1
-        return position.epoch > self.last.epoch and position.seq == 1
-
     def index_after(self, position: Position) -> int | None:
-        """Where a viewer goes on that has had everything up to `position`; None where the log has no such event."""
+        """The index of the event after `position`; None if the log has no such position."""
         if position == START:
             return 0
         at = bisect_right(self._epochs, position.epoch) - 1
@@ -87,17 +81,17 @@ class ReplayBuffer:
         return index if index <= beyond else None
 
     def position_before(self, index: int) -> Position:
-        """The position of the event before `index`: what a viewer that stands there has had last."""
+        """The position of the event before `index`: the last one that a viewer at `index` has had."""
         if index == 0:
             return START
         at = bisect_right(self._begins, index - 1) - 1
         return Position(self._epochs[at], index - self._begins[at])
 
     def take(self, index: int) -> Slice | None:
-        """Events from `index` on, joined; None where there is none yet. `index` must not be before `begin`.
+        """The events from `index` on, joined; None if there are none yet. `index` must not be before `begin`.
 
-        What is joined is shared: viewers that stand at the same place get the same object. One take is bounded, so
-        that a late viewer does not hold up the others.
+        Viewers at the same index get the same object. The size is bounded, so that a late viewer does not delay the
+        others.
         """
         known = self._joined.get(index)
         if known is None and index < self.end:
@@ -117,7 +111,7 @@ class ReplayBuffer:
         return Slice(b"".join(events[offset:stop]), self.begin + stop)
 
     def _drop(self) -> None:
-        # A quarter at once: dropping one by one would move the list for every event.
+        # Drop a quarter at once: dropping single events would move the whole list for each one.
         target, count, freed = self._limit_bytes * 3 // 4, 0, 0
         while self._bytes - freed > target and count < len(self._events) - 1:
             freed += len(self._events[count])

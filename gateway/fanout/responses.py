@@ -1,4 +1,4 @@
-"""Which of the two responses a viewer gets: the connection itself where our server offers it, else sse-starlette's."""
+"""Chooses a viewer's response: the direct one if our server offers its connection, else sse-starlette's."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,17 +13,17 @@ from gateway.server.direct_protocol import EXTENSION, DirectProtocol
 from gateway.server.send_timeouts import SendTimeouts
 
 Respond = Callable[[Request, Viewer, Mapping[str, str]], Response]
-"""(request, viewer, headers); the headers say what the viewer's dialect is."""
+"""(request, viewer, headers of the dialect) -> the response"""
 
 
 def choose_response(presence: Presence, send_timeouts: SendTimeouts, send_timeout_s: float) -> Respond:
-    """The choice, over these parts."""
+    """The choice for a gateway made of these parts."""
 
     def respond(request: Request, viewer: Viewer, headers: Mapping[str, str]) -> Response:
         if request.method == "HEAD":
             return _only_head(headers)
         connection: DirectProtocol | None = request.scope.get("extensions", {}).get(EXTENSION)
-        # A client that has sent its next request already is owed that answer too.
+        # A client that has pipelined its next request must get that answer too.
         if connection is not None and not connection.pipeline:
             return DirectResponse(viewer, presence, send_timeouts, headers)
         return ViewerResponse(viewer, presence, send_timeout_s, headers)
@@ -32,7 +32,7 @@ def choose_response(presence: Presence, send_timeouts: SendTimeouts, send_timeou
 
 
 def _only_head(headers: Mapping[str, str]) -> Response:
-    """Whoever asks for it watches nothing. How long a body would be nobody knows."""
+    """HEAD watches nothing. The length of the body is unknown."""
     response = Response(headers=dict(headers))
     del response.headers["content-length"]
     return response

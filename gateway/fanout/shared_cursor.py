@@ -1,8 +1,8 @@
-"""Viewers that stand abreast: all have the same events, and all take what comes. One cursor is enough for them.
+"""Viewers that have the same events and wait for the next one share a cursor.
 
-Of a thousand viewers nearly all are that, nearly always. To look at each one's own cursor, notes and state for each
-event costs more than uvloop's part of the write; here an event is taken from the tape once and handed to each
-connection. No I/O of its own.
+Nearly all of a thousand viewers are in that position nearly always. Looking at each viewer's own cursor, notices and
+state for each event would cost more than uvloop's part of the write. Here an event is taken from the buffer once and
+handed to each connection. No I/O of its own.
 """
 
 import logging
@@ -13,32 +13,33 @@ from gateway.fanout.replay_buffer import ReplayBuffer
 
 logger = logging.getLogger(__name__)
 
-ROW_LIMIT_VIEWERS = 500
-"""One row is served in one turn of the event loop, so that new requests still get in."""
+CURSOR_LIMIT_VIEWERS = 500
+"""One cursor is served in one turn of the event loop, so that new requests are served in between."""
 
 Write = Callable[[bytes], None]
 
 
 class Source(Protocol):
-    """What is watched."""
+    """The feed that is read."""
 
     @property
     def buffer(self) -> ReplayBuffer: ...
 
     @property
     def over(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether no event follows."""
 
 
 class Member(Protocol):
-    """A viewer in a row."""
+    """A viewer that shares the cursor."""
 
-    def leave_cursor(self) -> None:
-        """It is to leave its row, and to go on alone from where that stands."""
+    @property
+    def wake(self) -> Callable[[], None]:
+        """Called when the viewer needs more than the next event: it must leave the cursor and continue by itself."""
 
 
 class SharedCursor:
-    """Its members leave as soon as anything is different with them."""
+    """`index` is the next event of every member. A member leaves as soon as it differs from the others."""
 
     def __init__(self, source: Source, index: int) -> None:
         self.index = index
@@ -48,9 +49,9 @@ class SharedCursor:
     def __len__(self) -> int:
         return len(self._writes)
 
-    def takes(self, index: int) -> bool:
-        """Whether one that stands there may join."""
-        return index == self.index and len(self._writes) < ROW_LIMIT_VIEWERS
+    def has_room_at(self, index: int) -> bool:
+        """Whether a viewer whose next event is `index` may join."""
+        return index == self.index and len(self._writes) < CURSOR_LIMIT_VIEWERS
 
     def join(self, member: Member, write: Write) -> None:
         self._writes[member] = write
@@ -59,7 +60,7 @@ class SharedCursor:
         self._writes.pop(member, None)
 
     def wake(self) -> None:
-        """The tape has grown, or the feed is over."""
+        """The buffer has grown, or the feed is over."""
         buffer = self._source.buffer
         while self._writes and self.index >= buffer.begin:
             due = buffer.take(self.index)
@@ -67,7 +68,7 @@ class SharedCursor:
                 if self._source.over:
                     break
                 return
-            # First, so that one that falls out by being written to knows where it stands.
+            # Before the writes: a viewer that leaves during its write must know its position.
             self.index, framed = due.end, due.framed
             for write in list(self._writes.values()):
                 try:
@@ -75,4 +76,4 @@ class SharedCursor:
                 except Exception:
                     logger.exception("a viewer could not be written to")
         for member in list(self._writes):
-            member.leave_cursor()
+            member.wake()

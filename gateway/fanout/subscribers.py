@@ -1,40 +1,51 @@
-"""Those who watch one feed, and how they are told of news. No I/O: a watcher does its own."""
+"""The subscribers of one feed, and how they are notified. No I/O: a subscriber does its own."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.fanout.shared_cursor import ROW_LIMIT_VIEWERS, Member, SharedCursor, Source, Write
+from gateway.fanout.shared_cursor import CURSOR_LIMIT_VIEWERS, SharedCursor, Source, Write
 
 logger = logging.getLogger(__name__)
 
-VIEWERS_PER_TURN = ROW_LIMIT_VIEWERS
-"""How many viewers are told in one turn of the event loop, so that new requests still get in."""
+VIEWERS_PER_TURN = CURSOR_LIMIT_VIEWERS
+"""How many viewers are notified in one turn of the event loop, so that new requests are served in between."""
 
 
 class Subscriber(Protocol):
-    """What is told. Neither call may wait."""
+    """A viewer, or a request that waits for its run. No call may block."""
+
+    @property
+    def stream_id(self) -> str: ...
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the client reconnects by itself after `dismiss`."""
 
     @property
     def wake(self) -> Callable[[], None]:
-        """Called when the tape has grown, or the feed is over. May be a place to put one's own function: this is the
-        one call that there is for every viewer and event."""
+        """Called when the buffer has grown, or the feed is over. An attribute that holds a function is allowed: this is
+        the only call made for every viewer and event."""
 
-    def on_note(self, kind: bytes, encoded: bytes) -> None:
-        """Something that is not on the tape; only the newest of each kind matters."""
+    def on_notice(self, kind: bytes, encoded: bytes) -> None:
+        """A message that is not in the buffer; only the newest of each kind matters."""
 
     def on_revoked(self, count: int) -> None:
-        """The stream's tickets have been revoked `count` times by now."""
+        """The stream's tickets have been revoked `count` times."""
+
+    def dismiss(self, retry_window_ms: int) -> None:
+        """Ends the response in the way its client understands best."""
 
 
 class Subscribers:
-    """Tells all its watchers, in turns of the event loop; news that come meanwhile are told in the next round."""
+    """Notifies all subscribers, in turns of the event loop. Events that arrive meanwhile start another round."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._subscribers: set[Subscriber] = set()
         self._single: set[Subscriber] = set()
+        """Those that do not share a cursor."""
         self._cursors: list[SharedCursor] = []
         self._kept: dict[bytes, bytes] = {}
         self._round: list[Subscriber | SharedCursor] = []
@@ -44,49 +55,50 @@ class Subscribers:
         return len(self._subscribers)
 
     def join(self, subscriber: Subscriber) -> None:
-        """From now on `watcher` is told; at once, what it could not know."""
+        """Notifies `subscriber` from now on, and at once of the notices that still hold."""
         self._subscribers.add(subscriber)
         self._single.add(subscriber)
         for kind, encoded in self._kept.items():
-            subscriber.on_note(kind, encoded)
+            subscriber.on_notice(kind, encoded)
 
     def leave(self, subscriber: Subscriber) -> None:
         self._subscribers.discard(subscriber)
         self._single.discard(subscriber)
 
-    def share_cursor(self, subscriber: Subscriber, member: Member, write: Write, index: int) -> SharedCursor:
-        """`watcher` has all there is, up to `index`, and takes what comes: from now on it is not told of news, but
-        written to with others."""
+    def share_cursor(self, subscriber: Subscriber, write: Write, index: int) -> SharedCursor:
+        """`subscriber` has every event before `index`. From now on `write` gets the following events, together with
+        other viewers, and `wake` is not called for each event."""
         self._single.discard(subscriber)
-        cursor = next((cursor for cursor in self._cursors if cursor.takes(index)), None)
+        cursor = next((cursor for cursor in self._cursors if cursor.has_room_at(index)), None)
         if cursor is None:
             cursor = SharedCursor(self._source, index)
             self._cursors = [*filter(len, self._cursors), cursor]
-        cursor.join(member, write)
+        cursor.join(subscriber, write)
         return cursor
 
     def leave_shared_cursor(self, subscriber: Subscriber) -> None:
-        """It has left its row and is told of news again."""
+        """`subscriber` has left its shared cursor and is woken for each event again."""
         if subscriber in self._subscribers:
             self._single.add(subscriber)
 
-    def tell_note(self, kind: bytes, encoded: bytes) -> None:
-        """Something passing, for those who are here now."""
+    def send_notice(self, kind: bytes, encoded: bytes) -> None:
+        """A notice for the subscribers of this moment."""
         for subscriber in self._subscribers:
-            subscriber.on_note(kind, encoded)
+            subscriber.on_notice(kind, encoded)
 
-    def keep_note(self, kind: bytes, encoded: bytes) -> None:
-        """Something that holds until it changes: those who join later are told, too."""
+    def keep_notice(self, kind: bytes, encoded: bytes) -> None:
+        """A notice that holds until the next one of its kind: later subscribers get it too."""
         self._kept[kind] = encoded
-        self.tell_note(kind, encoded)
+        self.send_notice(kind, encoded)
 
-    def tell_revoked(self, count: int) -> None:
+    def notify_revoked(self, count: int) -> None:
         for subscriber in list(self._subscribers):
             subscriber.on_revoked(count)
 
     def announce(self) -> None:
+        """The buffer has grown, or the feed is over."""
         if self._round:
-            # Those that this round has passed already have not seen the newest.
+            # Subscribers that this round has passed have not seen the newest events.
             self._again = True
         elif self._subscribers:
             self._round = [*self._cursors, *self._single]
@@ -99,7 +111,7 @@ class Subscribers:
             try:
                 subscriber.wake()
             except Exception:
-                logger.exception("a viewer could not be told")
+                logger.exception("a viewer could not be notified")
         if self._round:
             asyncio.get_running_loop().call_soon(self._take_turn)
         elif self._again:

@@ -1,6 +1,6 @@
-"""A viewer: a cursor on a tape, and what it is owed beside it. No I/O: a response asks it what to send.
+"""A viewer: a cursor on a replay buffer, and notices that are not sent yet. No I/O: a response asks what to send.
 
-Bounded: however slow it is, it costs one integer and the newest note of each kind.
+Bounded: a viewer costs one integer and the newest notice of each kind, however slow it is.
 """
 
 import random
@@ -9,20 +9,21 @@ from typing import NamedTuple
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code
 from contract.event import MalformedEventError
-from gateway.fanout.feed import Feed
+from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.replay_buffer import Slice
+from gateway.fanout.shared_cursor import SharedCursor, Write
 
 STOPPING_CODE = "gateway_stopping"
 STOPPING = "This gateway is being stopped. The run goes on and can be watched from another one."
 REVOKED_RETRY_MS = 1_000
-UNREADABLE = "The rest of the answer cannot be read just now. The run is not affected."
+UNREADABLE = "The rest of the answer cannot be read right now. The run is not affected."
 
 ReadPage = Callable[[Feed, int], Awaitable[Slice]]
-"""(feed, index) -> events from there on, for what memory no longer holds."""
+"""(feed, index) -> the events from `index` to the end of its history page, for events that memory no longer holds."""
 
 
 class Dismissal(NamedTuple):
-    """Why a viewer is sent away before the end: for those that come back, when; for the others, in words."""
+    """Why a viewer is disconnected before the end. A client that resumes gets the delay, any other the words."""
 
     retry_window_ms: int
     code: str
@@ -30,33 +31,36 @@ class Dismissal(NamedTuple):
 
 
 class Viewer:
-    """Watches one feed from an index on. Its response sets `wake`, and sends what `take` gives until `finished`."""
+    """Watches one feed from an index on. Its response sets `wake`, joins it to the stream (`Presence.join_stream`), and
+    then sends what `take` returns until `finished`."""
 
     __slots__ = (
-        "_leave",
-        "_notes",
+        "_dismissal",
+        "_index",
+        "_notices",
         "_read_page",
+        "_shared_cursor",
         "_told_lost",
         "feed",
         "finished",
-        "index",
         "ticket_round",
         "wake",
         "when_gone",
     )
 
     def __init__(self, feed: Feed, index: int, prologue: bytes, read_page: ReadPage) -> None:
+        """`index` is the viewer's first event; `prologue` is sent before everything else."""
         self.feed = feed
         self.finished = False
         self.ticket_round: int | None = None
-        """How often tickets had been revoked when the one was made that let it in; None: none did."""
-        self.wake: Callable[[], None] = _nobody_listens_yet
+        """How often the stream's tickets had been revoked when this viewer's was made; None: it needs no ticket."""
+        self.wake: Callable[[], None] = _not_sending_yet
         self.when_gone: Callable[[], None] | None = None
-        self.index = index
-        """Of the next event that it has not had. In a row, the row's is true, and not this one."""
-        self._notes: dict[bytes, bytes] = {b"": prologue}
+        self._index = index
+        self._shared_cursor: SharedCursor | None = None
+        self._notices: dict[bytes, bytes] = {b"": prologue}
         self._read_page = read_page
-        self._leave: Dismissal | None = None
+        self._dismissal: Dismissal | None = None
         self._told_lost = False
 
     @property
@@ -65,87 +69,115 @@ class Viewer:
 
     @property
     def resumes(self) -> bool:
+        """Whether the client reconnects by itself."""
         return self.feed.dialect.resumes
 
-    def on_note(self, kind: bytes, encoded: bytes) -> None:
-        self._notes[kind] = encoded
-        self.wake()
+    # The cursor
 
-    def on_left(self) -> None:
-        """Its response is over. `when_gone` is called where that was neither the stream's end nor our own doing."""
-        if self.when_gone is not None and not (self.finished or self._leave or self.feed.over):
-            self.when_gone()
+    @property
+    def index(self) -> int:
+        """The index of the next event that this viewer has not had."""
+        return self._index if self._shared_cursor is None else self._shared_cursor.index
 
-    def dismiss(self, retry_window_ms: int) -> None:
-        """The gateway drains: the response ends after what it is sending now. The viewer is to come back, to another
-        gateway, after a delay of its own, so that a thousand do not come at once."""
-        self._leave = Dismissal(retry_window_ms, STOPPING_CODE, STOPPING)
+    def share_cursor(self, write: Write) -> None:
+        """After `take` returned None: from now on `write` gets the following events as HTTP chunks, until `wake` is
+        called for something else. `leave_shared_cursor` comes before the next `take`."""
+        self._shared_cursor = self.feed.subscribers.share_cursor(self, write, self._index)
+
+    def leave_shared_cursor(self) -> None:
+        """Continues alone from where the shared cursor is. No effect on a viewer that shares none."""
+        cursor = self._shared_cursor
+        if cursor is not None:
+            self._index, self._shared_cursor = cursor.index, None
+            cursor.leave(self)
+            self.feed.subscribers.leave_shared_cursor(self)
+
+    # A subscriber's calls
+
+    def on_notice(self, kind: bytes, encoded: bytes) -> None:
+        self._notices[kind] = encoded
         self.wake()
 
     def on_revoked(self, count: int) -> None:
-        """A watcher's. Where its ticket is void, the response ends. Whether it may come in again is asked then."""
+        """Ends the response if its ticket has become void. The next request checks whether the viewer may return."""
         if self.ticket_round is None or self.ticket_round >= count:
             return
-        self._leave = Dismissal(REVOKED_RETRY_MS, "ticket_revoked", "The ticket was revoked.")
+        self._dismissal = Dismissal(REVOKED_RETRY_MS, "ticket_revoked", "The ticket was revoked.")
         self.wake()
+
+    def dismiss(self, retry_window_ms: int) -> None:
+        """The gateway drains: the response ends after what it is sending now. Each viewer gets its own delay within the
+        window, so that a thousand do not reconnect at once."""
+        self._dismissal = Dismissal(retry_window_ms, STOPPING_CODE, STOPPING)
+        self.wake()
+
+    def on_left(self) -> None:
+        """The response is over. Calls `when_gone` if the client left before the end."""
+        if self.when_gone is not None and not (self.finished or self._dismissal or self.feed.over):
+            self.when_gone()
+
+    # Taking what is to be sent
 
     @property
     def is_behind(self) -> bool:
-        """Whether memory no longer holds what comes next: `take_page` then, not `take`."""
-        return self.index < self.feed.buffer.begin and not self._leave and not self.finished
+        """Whether memory no longer holds the next event: call `take_page`, not `take`."""
+        return self.index < self.feed.buffer.begin and not self._dismissal and not self.finished
 
     def take(self) -> Slice | None:
-        """What is to be sent now; None while there is nothing, and for good once `finished`."""
+        """What is to be sent now. None: nothing yet, or nothing any more if `finished`."""
         if self.finished:
             return None
-        if self._leave is not None:
-            return self._take_leave(self._leave)
-        events = self.feed.buffer.take(self.index)
+        if self._dismissal is not None:
+            return self._take_dismissal(self._dismissal)
+        events = self.feed.buffer.take(self._index)
         if events is not None:
-            self.index = events.end
-        if self._notes:
-            notes = self._take_notes()
-            return Slice(notes + events.body, events.end) if events else Slice(notes, self.index)
+            self._index = events.end
+        if self._notices:
+            notices = self._take_notices()
+            return Slice(notices + events.body, events.end) if events else Slice(notices, self._index)
         if events is None and self.feed.over:
             return self._take_end()
         return events
 
-    def _take_notes(self) -> bytes:
-        notes = b"".join(self._notes.values())
-        self._notes.clear()
-        return notes
-
     async def take_page(self) -> Slice:
-        """Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError. The viewer then comes back."""
+        """The rest of the history page at the cursor.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError. The client then reconnects.
+        """
         try:
-            page = await self._read_page(self.feed, self.index)
+            page = await self._read_page(self.feed, self._index)
         except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError):
             dialect = self.feed.dialect
             if dialect.resumes:
                 raise
             self.finished = True
-            return Slice(dialect.write_break(Code.BROKER_UNAVAILABLE, UNREADABLE), self.index)
-        self.index = page.end
-        # What it is owed beside the events comes first: a `gap` says that all it shows is void.
-        notes = self._take_notes()
-        return Slice(notes + page.body, page.end) if notes else page
+            return Slice(dialect.write_break(Code.BROKER_UNAVAILABLE, UNREADABLE), self._index)
+        self._index = page.end
+        # Notices come first: a `gap` makes the client discard everything it shows.
+        notices = self._take_notices()
+        return Slice(notices + page.body, page.end) if notices else page
 
-    def _take_leave(self, leave: Dismissal) -> Slice | None:
+    def _take_notices(self) -> bytes:
+        notices = b"".join(self._notices.values())
+        self._notices.clear()
+        return notices
+
+    def _take_dismissal(self, dismissal: Dismissal) -> Slice:
         self.finished = True
         dialect = self.feed.dialect
         if not dialect.resumes:
-            return Slice(dialect.write_break(leave.code, leave.text), self.index)
-        # A wish, not a secret: any spread will do.
-        retry_ms = random.randint(leave.retry_window_ms // 10, leave.retry_window_ms)  # noqa: S311
-        return Slice(dialect.write_retry(retry_ms), self.index)
+            return Slice(dialect.write_break(dismissal.code, dismissal.text), self._index)
+        window_ms = dismissal.retry_window_ms
+        retry_ms = random.randint(window_ms // 10, window_ms)  # noqa: S311 - a delay is no secret
+        return Slice(dialect.write_retry(retry_ms), self._index)
 
     def _take_end(self) -> Slice | None:
-        if self.feed.lost and not self._told_lost:
+        if self.feed.status is FeedStatus.LOST and not self._told_lost:
             self._told_lost = True
-            return Slice(self.feed.dialect.write_lost(), self.index)
+            return Slice(self.feed.dialect.write_lost(), self._index)
         self.finished = True
         return None
 
 
-def _nobody_listens_yet() -> None:
-    """Until its response begins to send, a viewer keeps its notes."""
+def _not_sending_yet() -> None:
+    """A viewer keeps its notices until its response begins to send."""

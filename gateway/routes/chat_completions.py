@@ -15,7 +15,7 @@ from contract.event import Status
 from contract.stream_log import StreamLog
 from gateway.dialects.openai import OpenAIDialect
 from gateway.dialects.registry import NATIVE
-from gateway.fanout.feed import Feed
+from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
@@ -113,7 +113,7 @@ class ChatCompletionRoutes:
     async def _answer_whole(self, waiter: RunWaiter, headers: Mapping[str, str]) -> Response:
         feed = await self._open(waiter, NATIVE)
         await waiter.wait(feed, lambda: feed.over, None)
-        if feed.lost:
+        if feed.status is FeedStatus.LOST:
             raise _FailedRunError(STREAM_LOST)
         fold = await read_completion(self._log, waiter.stream_id)
         done = fold.done or {}
@@ -127,7 +127,7 @@ class ChatCompletionRoutes:
 def _check_begun(feed: Feed) -> None:
     """Raises: _FailedRunError if the run ended before its first chunk."""
     dialect = _dialect_of(feed)
-    error = STREAM_LOST if feed.lost else dialect.error
+    error = STREAM_LOST if feed.status is FeedStatus.LOST else dialect.error
     if error is not None and not dialect.said:
         raise _FailedRunError(error)
 

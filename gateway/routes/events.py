@@ -10,7 +10,7 @@ from contract.event import encode_json
 from contract.position import START, MalformedPositionError, Position
 from gateway.access.permissions import Permissions
 from gateway.dialects.registry import DIALECTS, NATIVE
-from gateway.fanout.feed import Feed
+from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
@@ -72,7 +72,7 @@ class EventRoutes:
             raise no_such_stream(stream_id) from None
         except (BrokerUnavailableError, BrokerRefusedError):
             return _end_at_once(dialect, broker_unavailable())
-        if feed.ended and position == feed.buffer.last:
+        if feed.status is FeedStatus.ENDED and position == feed.buffer.last:
             return Response(status_code=204)
         if not self._presence.has_room(stream_id):
             return _turn_away(feed)

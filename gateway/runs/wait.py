@@ -61,8 +61,8 @@ class RunWaiter:
         """For the feed: see `Subscriber` in gateway.fanout.subscribers."""
         self._woken.set()
 
-    def on_note(self, kind: bytes, encoded: bytes) -> None:
-        """For the feed. Notes are not awaited."""
+    def on_notice(self, kind: bytes, encoded: bytes) -> None:
+        """For the feed. Notices are not awaited."""
 
     def on_revoked(self, count: int) -> None:
         """For the feed. The caller who started the run needs no ticket."""

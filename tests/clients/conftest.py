@@ -72,15 +72,14 @@ def find_node() -> tuple[str, list[str]]:
     ]
 
 
-@pytest.fixture(scope="session")
-def node() -> str:
-    """The packages are installed once, each checked against its hash in package-lock.json."""
+def install_packages(home: Path) -> str:
+    """The path of Node. The packages of `home` are installed once, each checked against its hash in the lock file."""
     node, npm = find_node()
-    lock, installed = (NODE_HOME / "package-lock.json").read_text(), NODE_HOME / "node_modules" / ".installed"
+    lock, installed = (home / "package-lock.json").read_text(), home / "node_modules" / ".installed"
     if not installed.exists() or installed.read_text() != lock:
         done = subprocess.run(
             [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=NODE_HOME,
+            cwd=home,
             env={**os.environ, "NO_UPDATE_NOTIFIER": "1"},
             capture_output=True,
             text=True,
@@ -91,3 +90,8 @@ def node() -> str:
             pytest.skip(f"npm could not install the packages: {done.stderr.strip().splitlines()[-1]}")
         installed.write_text(lock)
     return node
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    return install_packages(NODE_HOME)

@@ -1,13 +1,13 @@
-"""Viewers that stand abreast: one cursor for all of them, until one of them is slow, is told something, or is gone."""
+"""Viewers share a cursor until they differ: one is slow, gets a notice, or leaves."""
 
 from contract.position import Position
 from gateway.fanout.replay_buffer import ReplayBuffer
-from gateway.fanout.shared_cursor import ROW_LIMIT_VIEWERS, SharedCursor
+from gateway.fanout.shared_cursor import CURSOR_LIMIT_VIEWERS, SharedCursor
 from gateway.fanout.subscribers import Subscribers
 
 
 class Source:
-    """A feed, as far as a row looks at it."""
+    """A feed, as far as a cursor reads it."""
 
     def __init__(self, limit_bytes: int = 1 << 20) -> None:
         self.buffer = ReplayBuffer(limit_bytes)
@@ -21,13 +21,16 @@ class Source:
 
 
 class Connection:
-    """A viewer's: takes what is written, and is full where it is told to be."""
+    """A viewer that shares a cursor. It stores what is written to it, and leaves when it is full."""
+
+    stream_id = "s"
+    resumes = True
 
     def __init__(self) -> None:
         self.cursor: SharedCursor | None = None
         self.taken = b""
         self.full_after: int | None = None
-        self.fell_out_at: int | None = None
+        self.left_at: int | None = None
 
     def join(self, cursor: SharedCursor) -> None:
         self.cursor = cursor
@@ -38,16 +41,25 @@ class Connection:
         if self.full_after is not None and len(self.taken) >= self.full_after:
             self.leave()
 
-    def leave_cursor(self) -> None:
+    def wake(self) -> None:
         self.leave()
+
+    def on_notice(self, kind: bytes, encoded: bytes) -> None:
+        """Not used here."""
+
+    def on_revoked(self, count: int) -> None:
+        """Not used here."""
+
+    def dismiss(self, retry_window_ms: int) -> None:
+        """Not used here."""
 
     def leave(self) -> None:
         assert self.cursor is not None
         self.cursor.leave(self)
-        self.fell_out_at = self.cursor.index
+        self.left_at = self.cursor.index
 
 
-def standing(source: Source, count: int, index: int = 0) -> tuple[SharedCursor, list[Connection]]:
+def members_at(source: Source, count: int, index: int = 0) -> tuple[SharedCursor, list[Connection]]:
     cursor, members = SharedCursor(source, index), [Connection() for _ in range(count)]
     for member in members:
         member.join(cursor)
@@ -58,9 +70,9 @@ def framed(*texts: str) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(text), text.encode()) for text in texts)
 
 
-def test_all_are_given_what_comes_once_and_in_order() -> None:
+def test_all_members_get_each_event_once_and_in_order() -> None:
     source = Source()
-    cursor, members = standing(source, 3)
+    cursor, members = members_at(source, 3)
     source.write("a")
     cursor.wake()
     cursor.wake()
@@ -70,26 +82,26 @@ def test_all_are_given_what_comes_once_and_in_order() -> None:
     assert cursor.index == 3
 
 
-def test_one_that_is_full_knows_where_it_stands_and_the_others_go_on() -> None:
+def test_a_full_member_leaves_at_its_index_and_the_others_go_on() -> None:
     source = Source()
-    cursor, (slow, *others) = standing(source, 3)
+    cursor, (slow, *others) = members_at(source, 3)
     slow.full_after = 1
     source.write("a")
     cursor.wake()
     source.write("b")
     cursor.wake()
-    assert (slow.taken, slow.fell_out_at) == (framed("a"), 1)
+    assert (slow.taken, slow.left_at) == (framed("a"), 1)
     assert {member.taken for member in others} == {framed("a", "b")}
 
 
-def test_one_that_trips_costs_nobody_else_anything() -> None:
+def test_an_error_in_one_write_affects_no_other_member() -> None:
     source = Source()
-    cursor, members = standing(source, 2)
+    cursor, members = members_at(source, 2)
 
-    def trip(_: bytes) -> None:
+    def fail(_: bytes) -> None:
         raise RuntimeError("no connection")
 
-    cursor.join(Connection(), trip)
+    cursor.join(Connection(), fail)
     last = Connection()
     last.join(cursor)
     source.write("a")
@@ -97,49 +109,36 @@ def test_one_that_trips_costs_nobody_else_anything() -> None:
     assert {member.taken for member in (*members, last)} == {framed("a")}
 
 
-def test_all_fall_out_where_memory_no_longer_holds_what_comes_next() -> None:
+def test_all_members_leave_when_the_buffer_has_dropped_their_next_event() -> None:
     source = Source(limit_bytes=100)
-    cursor, members = standing(source, 2)
+    cursor, members = members_at(source, 2)
     source.write(*("x" * 30 for _ in range(10)))
     assert source.buffer.begin > 0
     cursor.wake()
-    assert [(member.taken, member.fell_out_at) for member in members] == [(b"", 0)] * 2
+    assert [(member.taken, member.left_at) for member in members] == [(b"", 0)] * 2
 
 
-def test_all_fall_out_at_the_end_after_the_last_event() -> None:
+def test_all_members_leave_after_the_last_event() -> None:
     source = Source()
-    cursor, members = standing(source, 2)
+    cursor, members = members_at(source, 2)
     source.write("a")
     source.over = True
     cursor.wake()
-    assert [(member.taken, member.fell_out_at) for member in members] == [(framed("a"), 1)] * 2
+    assert [(member.taken, member.left_at) for member in members] == [(framed("a"), 1)] * 2
     assert len(cursor) == 0
 
 
-class Subscriber:
-    def __init__(self) -> None:
-        self.woken = 0
-
-    def wake(self) -> None:
-        self.woken += 1
-
-    def on_note(self, kind: bytes, encoded: bytes) -> None:
-        """None of this test's business."""
-
-
-async def test_rows_are_no_longer_than_one_turn_and_empty_ones_are_forgotten() -> None:
+async def test_a_cursor_has_a_limit_and_an_empty_one_is_dropped() -> None:
     source = Source()
     subscribers = Subscribers(source)
-    watchers = [Subscriber() for _ in range(ROW_LIMIT_VIEWERS + 1)]
-    members = [Connection() for _ in watchers]
-    for subscriber, member in zip(watchers, members, strict=True):
-        subscribers.join(subscriber)
-        member.cursor = subscribers.share_cursor(subscriber, member, member.write, 0)
-    rows = {id(member.cursor): member.cursor for member in members}
-    assert sorted(len(cursor) for cursor in rows.values() if cursor) == [1, ROW_LIMIT_VIEWERS]
-    for member in members[:ROW_LIMIT_VIEWERS]:
-        member.leave()
+    viewers = [Connection() for _ in range(CURSOR_LIMIT_VIEWERS + 1)]
+    for viewer in viewers:
+        viewer.cursor = subscribers.share_cursor(viewer, viewer.write, 0)
+    cursors = {id(viewer.cursor): viewer.cursor for viewer in viewers}
+    assert sorted(len(cursor) for cursor in cursors.values() if cursor) == [1, CURSOR_LIMIT_VIEWERS]
+    for viewer in viewers[:CURSOR_LIMIT_VIEWERS]:
+        viewer.leave()
     late, latest = Connection(), Connection()
-    assert subscribers.share_cursor(watchers[0], late, late.write, 1) is not rows[id(members[0].cursor)]
-    # The first row has room again, and was forgotten when another one was made.
-    assert subscribers.share_cursor(watchers[1], latest, latest.write, 0) is members[-1].cursor
+    assert subscribers.share_cursor(late, late.write, 1) is not viewers[0].cursor
+    # The first cursor has room again, but was dropped when the new one was made.
+    assert subscribers.share_cursor(latest, latest.write, 0) is viewers[-1].cursor

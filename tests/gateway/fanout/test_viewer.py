@@ -1,4 +1,4 @@
-"""What a viewer is given, and in which order."""
+"""What a viewer takes, and in which order."""
 
 from contract.live import LiveEvents
 from gateway.dialects.native import NativeDialect
@@ -14,12 +14,12 @@ def long_feed(events: int, limit_bytes: int) -> tuple[Feed, list[bytes]]:
     for seq in range(1, events + 1):
         text = b"%d" % seq
         entry = (b"1-%d" % seq, b"chunk", b'{"n":%b}' % text)
-        feed.offer(LiveEvents(b"1-%d" % (seq - 1) if seq > 1 else b"0-0", [entry]))
+        feed.receive_batch(LiveEvents(b"1-%d" % (seq - 1) if seq > 1 else b"0-0", [entry]))
         written.append(NativeDialect().write_event(*entry))
     return feed, written
 
 
-async def test_what_it_is_owed_comes_before_events_that_memory_no_longer_holds() -> None:
+async def test_notices_come_before_events_from_a_history_page() -> None:
     feed, written = long_feed(events=100, limit_bytes=1000)
     assert feed.buffer.begin > 0
 
@@ -34,7 +34,7 @@ async def test_what_it_is_owed_comes_before_events_that_memory_no_longer_holds()
     assert given == b"event: gap\ndata: {}\n\n" + b"".join(written)
 
 
-async def test_viewers_at_the_same_place_are_given_the_same_object() -> None:
+async def test_viewers_at_the_same_index_get_the_same_object() -> None:
     feed, _written = long_feed(events=10, limit_bytes=1 << 20)
 
     async def read_page(_: Feed, index: int) -> Slice:
@@ -43,7 +43,7 @@ async def test_viewers_at_the_same_place_are_given_the_same_object() -> None:
     viewers = [Viewer(feed, 0, b"", read_page) for _ in range(3)]
     for viewer in viewers:
         viewer.take()
-    feed.offer(LiveEvents(b"1-10", [(b"1-11", b"chunk", b"{}")]))
+    feed.receive_batch(LiveEvents(b"1-10", [(b"1-11", b"chunk", b"{}")]))
     given = [viewer.take() for viewer in viewers]
     assert given[0] is not None
     assert given[0].framed is given[1].framed is given[2].framed

@@ -1,0 +1,172 @@
+"""Merge a stream's history and its live events into one sequence: every event once, in order. Sans I/O.
+
+A gateway learns of events in two ways. The log in Redis holds all of them and is read in pages. Pub/sub delivers new
+events in batches at once, but it may lose batches, and it says nothing about events from before the subscription.
+
+Theory of operation:
+
+- Each batch names the position before its first event. A batch *joins* if that is the last merged
+  position.
+- A batch that does not join shows that something is missing. The merge then asks for the log (`needs_read`), and the
+  caller reads it from `last` on, page by page, until a page says that it is the end.
+- Batches that arrive during a read wait for its end. Most of their events are then known already and are dropped.
+- A batch that was published before the read began stands in the log before its end. If it still does not join after the
+  read, it does not belong to this log (for example, another writer lost its lease) and is dropped.
+- A batch that was published during the read may follow events that the read did not see: read again.
+- A read that is requested during a read means that this read may have passed the missing events already: read again.
+
+The caller performs all I/O: it passes in what arrives, sends on what the methods return, and obeys `needs_read`.
+"""
+
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import NamedTuple
+
+from contract.event import Event
+from contract.live import LiveEvents
+from contract.position import START, Position
+
+
+class LogHoleError(Exception):
+    """The log lacks events that it once had: Redis lost data. `last` and `found` are the positions around the hole."""
+
+    def __init__(self, last: Position, found: Position) -> None:
+        super().__init__(f"the log goes from {last} to {found}")
+
+
+class State(Enum):
+    """What the merge waits for."""
+
+    LIVE = auto()
+    """Batches. Everything that was received has been merged."""
+    READING = auto()
+    """The rest of the log."""
+    READING_AGAIN = auto()
+    """The rest of the log, and then the log once more."""
+    CLOSED = auto()
+    """Nothing: the stream has ended, or the caller has given it up."""
+
+
+_ON_REQUEST = {
+    State.LIVE: State.READING,
+    State.READING: State.READING_AGAIN,
+    State.READING_AGAIN: State.READING_AGAIN,
+    State.CLOSED: State.CLOSED,
+}
+
+
+class MergedEvent(NamedTuple):
+    """The next event of the stream. `text` is the position as it goes over the wire."""
+
+    text: bytes
+    position: Position
+    kind: bytes
+    data: bytes
+
+
+class EventMerge:
+    """The state machine of one stream, from its first event on."""
+
+    def __init__(self) -> None:
+        self.state = State.LIVE
+        self.last = START
+        """The position of the last merged event: read the log after it."""
+        self._waiting: list[LiveEvents] = []
+        self._published_before_read = 0
+        """How many of the waiting batches, from the first one on, arrived before the current read began."""
+
+    @property
+    def needs_read(self) -> bool:
+        """Whether the caller must read the log after `last` and pass the pages to `receive_page`."""
+        return self.state in (State.READING, State.READING_AGAIN)
+
+    def request_read(self) -> None:
+        """The log may hold events that no batch announces: the subscription is new, or a message was not understood."""
+        if self.state is State.LIVE:
+            self._begin_read()
+        else:
+            self.state = _ON_REQUEST[self.state]
+
+    def receive_batch(self, batch: LiveEvents) -> list[MergedEvent]:
+        """A batch arrived by pub/sub. Returns the events that follow, in order; afterwards look at `needs_read`."""
+        if self.state is State.CLOSED:
+            return []
+        if not self.needs_read:
+            events = self._join(batch)
+            if events is not None:
+                return events
+            self._waiting.append(batch)
+            self._begin_read()
+            return []
+        self._waiting.append(batch)
+        return []
+
+    def receive_page(self, page: Iterable[Event], *, is_end: bool) -> list[MergedEvent]:
+        """A page of the log after `last` was read; `is_end`: the log had no more events. Returns as `receive_batch`.
+
+        Raises: LogHoleError. The caller then gives the stream up with `close`.
+        """
+        if self.state is State.CLOSED:
+            return []
+        events = []
+        for event in page:
+            if self._follows(event.position):
+                self.last = event.position
+                events.append(
+                    MergedEvent(str(event.position).encode(), event.position, event.kind.encode(), event.data)
+                )
+            elif event.position > self.last:
+                raise LogHoleError(self.last, event.position)
+        if is_end:
+            events += self._end_read()
+        return events
+
+    def close(self) -> None:
+        """No event follows, or none is wanted."""
+        self.state = State.CLOSED
+        self._waiting.clear()
+
+    def _begin_read(self) -> None:
+        self.state = State.READING
+        self._published_before_read = len(self._waiting)
+
+    def _end_read(self) -> list[MergedEvent]:
+        events: list[MergedEvent] = []
+        if self.state is State.READING_AGAIN:
+            self._begin_read()
+            return events
+        while self._waiting:
+            joined = self._join(self._waiting[0])
+            if joined is None and self._published_before_read <= 0:
+                self._begin_read()
+                return events
+            self._published_before_read -= 1
+            del self._waiting[0]
+            events += joined or ()
+        self.state = State.LIVE
+        return events
+
+    def _follows(self, position: Position) -> bool:
+        """Whether `position` can be the next one of the log: each epoch counts from 1 without a hole."""
+        if position.epoch == self.last.epoch:
+            return position.seq == self.last.seq + 1
+        return position.epoch > self.last.epoch and position.seq == 1
+
+    def _join(self, batch: LiveEvents) -> list[MergedEvent] | None:
+        """The new events of the batch; None if events between `last` and the batch are missing."""
+        last = self.last
+        if batch.before != b"%d-%d" % last:
+            if Position.parse(batch.entries[-1][0].decode()) <= last:
+                return []
+            if Position.parse(batch.before.decode()) > last:
+                return None
+        events = []
+        for text, kind, data in batch.entries:
+            following = Position(last.epoch, last.seq + 1)
+            # Nearly always the event is the following one: then nothing needs to be parsed.
+            position = following if text == b"%d-%d" % following else Position.parse(text.decode())
+            if position > last:
+                events.append(MergedEvent(text, position, kind, data))
+                last = position
+        self.last = last
+        return events

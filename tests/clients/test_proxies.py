@@ -1,0 +1,162 @@
+"""Streams pass through the servers that people put in front of a gateway, each event as soon as it is written.
+
+Each proxy is the real one, set up as its documentation shows, with compression on.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.author import Author
+from tests.broker import Broker, free_port
+from tests.clients.conftest import install_packages
+from tests.stack import Gateway
+
+HOME = Path(__file__).parent / "proxies"
+WORDS = [f"word-{number}." for number in range(10)]
+DEADLINE_S = 30.0
+DIALECTS = ["native", "openai", "text", "ui"]
+
+
+@contextlib.contextmanager
+def proxy(command: list[str], port: int, directory: Path, **environment: str) -> Iterator[str]:
+    """Starts the proxy and waits until it listens; ends it by pid."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command, cwd=directory, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_it_answers(process, url)
+            yield url
+        except TimeoutError:
+            output.seek(0)
+            raise AssertionError(output.read().decode()) from None
+        finally:
+            process.terminate()
+            process.wait(DEADLINE_S)
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/v1/models", timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise TimeoutError
+
+
+@pytest.fixture(scope="module")
+def gateway(workerless_broker: Broker) -> Iterator[Gateway]:
+    gateway = Gateway(workerless_broker.url)
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    return install_packages(HOME)
+
+
+@pytest.fixture(scope="module")
+def express(node: str, gateway: Gateway) -> Iterator[str]:
+    port = free_port()
+    with proxy([node, "express.mjs", gateway.url, str(port)], port, HOME) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def vite(node: str, gateway: Gateway) -> Iterator[str]:
+    port = free_port()
+    with proxy([node, "vite.mjs", gateway.url, str(port)], port, HOME) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def next_js(node: str, gateway: Gateway) -> Iterator[str]:
+    """`next build` writes the address of the gateway into its routes."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix=".next-", dir=HOME / "next") as build:
+        environment = {"GATEWAY_URL": gateway.url, "NEXT_DIST_DIR": Path(build).name, "NEXT_TELEMETRY_DISABLED": "1"}
+        command = [node, "../node_modules/next/dist/bin/next"]
+        built = subprocess.run(
+            [*command, "build"],
+            cwd=HOME / "next",
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert built.returncode == 0, built.stdout
+        arguments = [*command, "start", "--hostname", "127.0.0.1", "--port", str(port)]
+        with proxy(arguments, port, HOME / "next", **environment) as url:
+            yield url
+
+
+@pytest.fixture(scope="module")
+def nginx(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if binary is None:
+        pytest.skip("no nginx on this machine")
+    port, directory = free_port(), tmp_path_factory.mktemp("nginx")
+    configuration = (HOME / "nginx.conf").read_text().replace("PORT", str(port)).replace("GATEWAY_URL", gateway.url)
+    (directory / "nginx.conf").write_text(configuration)
+    with proxy([binary, "-p", str(directory), "-c", "nginx.conf"], port, directory) as url:
+        yield url
+
+
+@pytest.fixture(params=["express", "next_js", "nginx", "vite"])
+def proxy_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(request.param)
+    return url
+
+
+@pytest.fixture
+async def author(workerless_broker: Broker) -> AsyncIterator[Author]:
+    async with Author(workerless_broker.url) as author:
+        yield author
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_each_word_arrives_before_the_next_one_is_written(author: Author, proxy_url: str, dialect: str) -> None:
+    """The next word is written only after the last one has arrived: a proxy that collects would wait for ever."""
+    await author.begin()
+    # A Node proxy sends the head together with the first byte of the body, and the text dialect's first byte is a word.
+    await author.say(WORDS[0])
+    path = f"{proxy_url}/v1/streams/{author.stream_id}/events?dialect={dialect}"
+    headers = {"Accept-Encoding": "gzip, deflate, br", "Accept": "text/event-stream"}
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        httpx2.AsyncClient(timeout=DEADLINE_S) as client,
+        client.stream("GET", path, headers=headers) as response,
+    ):
+        assert response.status_code == 200
+        assert "no-transform" in response.headers["cache-control"]
+        received, pieces = "", response.aiter_text()
+        for word, following in pairwise([*WORDS, None]):
+            while word not in received:
+                received += await anext(pieces)
+            if following is not None:
+                await author.say(following)
+        await author.end()
+        async for piece in pieces:
+            received += piece
+    assert [received.count(word) for word in WORDS] == [1] * len(WORDS)
