@@ -1,11 +1,10 @@
 """What Redis knows of a run beside its log: the `meta` hash, read. Not written here: only the scripts write it."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from contract.connection import Client, call_redis
-from contract.event import Status
+from contract.event import Status, parse_json
 from contract.keys import StreamKeys
 from contract.position import Position
 
@@ -60,5 +59,5 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         cancel_asked=cancel is not None,
         caller=caller or "",
         revoked=int(revoked or 0),
-        done=None if done is None else json.loads(done),
+        done=None if done is None else parse_json(done.encode()),
     )
