@@ -1,4 +1,4 @@
-"""Waiting for a run on behalf of a client that may go away meanwhile. Not a viewer: nothing is sent here."""
+"""Waits for a run on behalf of a caller, who may disconnect meanwhile. Sends nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ OPEN_AGAIN_S = 0.2
 
 
 class ClientGoneError(Exception):
-    """Nobody is left to answer."""
+    """The caller has disconnected."""
 
 
 class DismissedError(Exception):
@@ -22,8 +22,7 @@ class DismissedError(Exception):
 
 
 class RunWaiter:
-    """For one request, whose body has been read. `async with`: it listens whether the client is still there, and
-    counts as one who watches."""
+    """A Subscriber for one request whose body has been read. `async with`: counts as a viewer, notices a disconnect."""
 
     resumes = False
 
@@ -68,7 +67,7 @@ class RunWaiter:
         """See `Subscriber`. The caller who started the run needs no ticket."""
 
     async def open(self, dialect: str, within_s: float) -> Feed:
-        """The run has begun, so a moment without Redis is no reason to have the client begin another one.
+        """Opens the feed. Retries while Redis is unavailable: an error would make the caller start a second run.
 
         Raises: ClientGoneError, DismissedError, NoSuchStreamError; after `within_s` BrokerUnavailableError,
         BrokerRefusedError.
@@ -85,7 +84,7 @@ class RunWaiter:
             self._check()
 
     async def wait(self, feed: Feed, enough: Callable[[], bool], within_s: float | None) -> bool:
-        """Until there is enough; False after `within_s`. Raises: ClientGoneError, DismissedError."""
+        """Waits until `enough()` is true. Returns False after `within_s`. Raises: ClientGoneError, DismissedError."""
         feed.subscribers.join(self)
         try:
             async with asyncio.timeout(within_s):
