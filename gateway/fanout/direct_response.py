@@ -58,12 +58,9 @@ class DirectViewer:
     def begin(self) -> None:
         # uvloop refuses writes to a connection that is lost.
         is_lost = self._full = not self._connection.take_over(self)
-        self._viewer.wake = self._send
-        self._presence.join_stream(self._viewer)
+        self._presence.join_stream(self._viewer, self._send)
         if is_lost:
             self.on_lost()
-        else:
-            self._send()
 
     def on_full(self) -> None:
         self._full = True

@@ -96,17 +96,23 @@ class Feed:
             self._append_all(events)
 
     def receive_page(self, page: Iterable[Event], *, is_end: bool) -> None:
-        """Merges a page of the log after `merge.last`. Raises: LogHoleError."""
+        """Merges a page of the log after `merge.last`. Raises: LogHoleError; the events before the hole are kept."""
         self._append_all(self.merge.receive_page(page, is_end=is_end))
+        self.merge.check_hole()
         if not self.merge.needs_read:
             self._mark_ready()
 
     def _append_all(self, events: list[MergedEvent]) -> None:
-        for event in events:
-            self._append(*event)
-            if self.over:
-                self.merge.close()
-                break
+        try:
+            for event in events:
+                self._append(*event)
+                if self.over:
+                    self.merge.close()
+                    break
+        except Exception:
+            # The merge does not return an event twice: without this one every later index would be wrong.
+            self.lose()
+            raise
         self._announce()
 
     def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:

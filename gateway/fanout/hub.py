@@ -226,9 +226,12 @@ class Hub:
         while True:
             page = await self._log.read_page(feed.stream_id, feed.merge.last)
             is_end = len(page) < PAGE_LIMIT_EVENTS
-            if is_end:
-                _check_complete(record, page[-1].position if page else feed.merge.last)
-            feed.receive_page(page, is_end=is_end)
+            last = page[-1].position if page else feed.merge.last
+            is_hole = is_end and _lacks_events(record, last)
+            # Viewers get what is left of a log before they are told that the rest is lost.
+            feed.receive_page(page, is_end=is_end and not is_hole)
+            if is_hole:
+                raise LogHoleError(last, record.last if record else START)
             if is_end or feed.over:
                 return
 
@@ -256,11 +259,10 @@ class Hub:
                     self._read_log(feed)
 
 
-def _check_complete(record: RunRecord | None, last: Position) -> None:
-    """`last` is the last position of the log. Raises: LogHoleError if the log lacks events that it once had.
+def _lacks_events(record: RunRecord | None, last: Position) -> bool:
+    """Whether a log that ends at `last` lacks events that it once had.
 
     A running stream may have fewer events than this gateway saw, when Redis failed over: its worker writes the rest
     again.
     """
-    if record is None or last < record.last or (record.status.is_final and record.last < last):
-        raise LogHoleError(last, record.last if record else START)
+    return record is None or last < record.last or (record.status.is_final and record.last < last)

@@ -30,9 +30,8 @@ class ViewerResponse(EventSourceResponse):
         self._presence = presence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._viewer.wake = self._woken.set
-        # Not in the generator's own `finally`: a generator that was never started does not run it.
-        self._presence.join_stream(self._viewer)
+        # Not in the generator: one that was never started does not run its `finally`.
+        self._presence.join_stream(self._viewer, self._woken.set)
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:

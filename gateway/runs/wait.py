@@ -1,4 +1,4 @@
-"""Wait for a run on behalf of a client that may disconnect meanwhile. Not a viewer: it sends nothing."""
+"""Waits for a run on behalf of a caller, who may disconnect meanwhile. Sends nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ OPEN_RETRY_S = 0.2
 
 
 class ClientGoneError(Exception):
-    """The client has disconnected."""
+    """The caller has disconnected."""
 
 
 class DismissedError(Exception):
@@ -22,8 +22,7 @@ class DismissedError(Exception):
 
 
 class RunWaiter:
-    """For one request whose body has been read. Inside `async with` it notices when the client disconnects, and counts
-    as a viewer of the stream."""
+    """A Subscriber for one request whose body has been read. `async with`: counts as a viewer, notices a disconnect."""
 
     resumes = False
 
@@ -68,8 +67,7 @@ class RunWaiter:
         """For the feed. The caller who started the run needs no ticket."""
 
     async def open(self, dialect: str, within_s: float) -> Feed:
-        """The run's feed in a dialect. Retries for `within_s` while Redis fails: an error would make the client start a
-        second run.
+        """Opens the feed. Retries while Redis is unavailable: an error would make the caller start a second run.
 
         Raises: ClientGoneError, DismissedError, NoSuchStreamError; after `within_s` BrokerUnavailableError,
         BrokerRefusedError.
@@ -86,10 +84,7 @@ class RunWaiter:
             self._check()
 
     async def wait(self, feed: Feed, enough: Callable[[], bool], within_s: float | None) -> bool:
-        """Waits until `enough` returns True. Returns False after `within_s`.
-
-        Raises: ClientGoneError, DismissedError.
-        """
+        """Waits until `enough()` is true. Returns False after `within_s`. Raises: ClientGoneError, DismissedError."""
         feed.subscribers.join(self)
         try:
             async with asyncio.timeout(within_s):
