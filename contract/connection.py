@@ -95,6 +95,15 @@ def _arguments(url: str, retry: Retry) -> dict[str, Any]:
     return arguments
 
 
+def check_url(url: str) -> None:
+    """Makes a connection object from `url` without connecting.
+
+    Raises: an exception of redis-py or of Python for a URL that cannot be used. Its text may quote the URL.
+    """
+    (parse_url(url).get("host") or "").encode("idna")
+    Line(url)
+
+
 class Line:
     """One connection for pub/sub. Unlike redis-py's PubSub it never reconnects by itself, so no gap goes unnoticed."""
 
