@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from contract.backoff import Backoff
 from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, RunError
 from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
@@ -27,7 +28,8 @@ from worker.providers.source import Source
 
 logger = logging.getLogger(__name__)
 
-LONGEST_CLAIM_PAUSE_S = 1.0
+FIRST_CLAIM_DELAY_S = 0.05
+MAX_CLAIM_DELAY_S = 1.0
 LINGER_S = 5.0
 """How long a whole answer waits for its usage."""
 CLEANUP_TIMEOUT_S = 5.0
@@ -129,18 +131,14 @@ class Generation:
             self._publisher.forget(self._outbox)
 
     async def _claim_job(self) -> Claim:
-        terms, pause_s, outage = (
-            self._terms,
-            0.05,
-            Outage(logger, f"run {abbreviate(self.job.stream_id)} cannot be claimed"),
-        )
+        terms, backoff = self._terms, Backoff(FIRST_CLAIM_DELAY_S, MAX_CLAIM_DELAY_S)
+        outage = Outage(logger, f"run {abbreviate(self.job.stream_id)} cannot be claimed")
         while not self._has_left:
             try:
                 return await self._queue.claim(self.job, terms.worker, terms.attempts, terms.max_epochs)
             except (BrokerUnavailableError, BrokerRefusedError) as error:
                 outage.note(error)
-            await asyncio.sleep(pause_s)
-            pause_s = min(LONGEST_CLAIM_PAUSE_S, pause_s * 2)
+            await asyncio.sleep(backoff.next_delay_s())
         return Claim(Verdict.GONE)
 
     async def _live(self, claim: Claim, outbox: Outbox) -> tuple[Status, RunError | None]:
