@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from contract.log_redaction import configure_logging
 from contract.settings import MalformedSettingError, read_settings
 from gateway.app import Gateway
 from gateway.server.bounded_protocol import BoundedProtocol
@@ -119,7 +120,7 @@ def main() -> None:
         settings = read_settings(Settings)
     except MalformedSettingError as error:
         sys.exit(f"gateway: {error}")
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging(settings.log_level)
     try:
         listener = open_listener(settings, settings.port)
     except OSError as error:

@@ -6,6 +6,7 @@ import sys
 
 import uvloop
 
+from contract.log_redaction import configure_logging
 from contract.settings import MalformedSettingError, read_settings
 from worker.app import host_prefix, run_worker
 from worker.health import is_announced
@@ -21,8 +22,8 @@ def main() -> None:
         settings = read_settings(Settings)
         if options.healthy:
             sys.exit(0 if uvloop.run(is_announced(settings.redis_url, host_prefix())) else 1)
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        # It tells of every request: the line of each run says as much.
+        configure_logging(settings.log_level)
+        # It logs every request; the log line of each run says enough.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         uvloop.run(run_worker(settings, load_source(settings)))
     except (MalformedSettingError, SourceNotFoundError) as error:

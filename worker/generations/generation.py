@@ -16,7 +16,6 @@ from contract.backoff import Backoff
 from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, RunError
 from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
-from contract.log_redaction import abbreviate
 from contract.stream_log import Answer
 from worker.generations.outbox import Outbox
 from worker.generations.outcome import Timing, broker_unavailable, done_line, run_too_long, worker_lost
@@ -93,7 +92,7 @@ class Generation:
         claim, stream_id = self._claim, self.job.stream_id
         outbox = Outbox(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.heed)
         self._outbox = outbox
-        logger.info("run %s epoch %d: %s", abbreviate(stream_id), claim.epoch, claim.verdict)
+        logger.info("run %s epoch %d: %s", stream_id, claim.epoch, claim.verdict)
         try:
             status, error = await self._live(claim, outbox)
             if not self._has_left:
@@ -101,7 +100,7 @@ class Generation:
                 self._publisher.send(outbox)
             await self._publisher.settled(outbox)
             words = f"{status} {error.code if error else ''}" if outbox.has_ended and not self._has_left else "left"
-            logger.info("run %s epoch %d: %s", abbreviate(stream_id), claim.epoch, words)
+            logger.info("run %s epoch %d: %s", stream_id, claim.epoch, words)
         finally:
             outbox.close()
             self._publisher.forget(outbox)
@@ -132,7 +131,7 @@ class Generation:
 
     async def _claim_job(self) -> Claim:
         terms, backoff = self._terms, Backoff(FIRST_CLAIM_DELAY_S, MAX_CLAIM_DELAY_S)
-        outage = Outage(logger, f"run {abbreviate(self.job.stream_id)} cannot be claimed")
+        outage = Outage(logger, f"run {self.job.stream_id} cannot be claimed")
         while not self._has_left:
             try:
                 return await self._queue.claim(self.job, terms.worker, terms.attempts, terms.max_epochs)
@@ -158,7 +157,7 @@ class Generation:
             for task in (call, stopped, watch):
                 task.cancel()
         if not call.done():
-            logger.warning("run %s: the generator does not end when it is told to", abbreviate(self.job.stream_id))
+            logger.warning("run %s: the generator does not end when it is told to", self.job.stream_id)
         return self._judge(call.result() if call.done() and not call.cancelled() else None)
 
     def _request(self) -> dict[str, Any]:
@@ -174,7 +173,7 @@ class Generation:
         if self._call.outcome.is_whole:
             if error is not None:
                 said = "run %s was whole when its provider failed: %s"
-                logger.info(said, abbreviate(self.job.stream_id), error.message)
+                logger.info(said, self.job.stream_id, error.message)
             return Status.COMPLETED, None
         if self._stop is Stop.STALLED:
             text = f"The provider sent nothing for {self._terms.chunk_timeout_s:g} seconds."

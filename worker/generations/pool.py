@@ -7,7 +7,6 @@ from typing import Any
 
 from contract.errors import BrokerUnavailableError
 from contract.job_queue import Job, JobQueue
-from contract.log_redaction import abbreviate
 from worker.generations.generation import Generation, Stop
 
 logger = logging.getLogger(__name__)
@@ -108,7 +107,7 @@ class GenerationPool:
             del self._by_stream[generation.job.stream_id]
         self._tell()
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("run %s was dropped by a fault of ours", abbreviate(generation.job.stream_id), exc_info=error)
+            logger.error("run %s was dropped by a fault of ours", generation.job.stream_id, exc_info=error)
 
     def _tell(self) -> None:
         self._changed.set()

@@ -7,7 +7,6 @@ from typing import Any
 
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk, Kind, chunk_difference, encode_json, entry_line, shared_fields
-from contract.log_redaction import abbreviate
 from worker.generations.outbox import Outbox
 from worker.generations.outcome import Outcome, answer_too_large, worker_failed
 from worker.generations.pace import Pace
@@ -52,7 +51,7 @@ class ProviderCall:
         except RunFailedError as failure:
             return failure.error
         except Exception:
-            logger.exception("run %s: the generator failed", abbreviate(self._stream_id))
+            logger.exception("run %s: the generator failed", self._stream_id)
             return worker_failed()
         return None
 

@@ -8,7 +8,6 @@ import logging
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
-from contract.log_redaction import abbreviate
 from worker.generations.generation import Generation
 from worker.generations.pool import GenerationPool
 from worker.jobs.connectivity import Connectivity
@@ -74,6 +73,6 @@ class Heartbeat:
         self._connectivity.note(asyncio.get_running_loop().time())
         for (generation, _), answer in zip(leased, answers, strict=True):
             if isinstance(answer, BrokerRefusedError):
-                logger.warning("lease of %s not renewed: %s", abbreviate(generation.job.stream_id), answer)
+                logger.warning("lease of %s not renewed: %s", generation.job.stream_id, answer)
             else:
                 generation.heed(answer)
