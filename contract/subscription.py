@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from contract.backoff import Backoff
-from contract.connection import Line
+from contract.connection import PubSubConnection
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Subscription:
         clock = asyncio.get_running_loop().time
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
-            line, began_at = Line(self._url), clock()
+            line, began_at = PubSubConnection(self._url), clock()
             try:
                 await line.open()
                 await self._serve(line)
@@ -84,7 +84,7 @@ class Subscription:
                 backoff.reset()
             await asyncio.sleep(backoff.next_delay_s())
 
-    async def _serve(self, line: Line) -> None:
+    async def _serve(self, line: PubSubConnection) -> None:
         self._asked.clear()
         self._new |= self._wanted
         self._changed.set()
@@ -99,7 +99,7 @@ class Subscription:
         for duty in done:
             duty.result()
 
-    async def _read(self, line: Line) -> None:
+    async def _read(self, line: PubSubConnection) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             push = await line.receive()
@@ -117,7 +117,7 @@ class Subscription:
             if channel in self._wanted:
                 self._listener.on_confirmed(channel)
 
-    async def _ask(self, line: Line) -> None:
+    async def _ask(self, line: PubSubConnection) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -130,7 +130,7 @@ class Subscription:
             if old:
                 await line.send("UNSUBSCRIBE", *old)
 
-    async def _watch(self, line: Line) -> None:
+    async def _watch(self, line: PubSubConnection) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(self._watchdog_s)

@@ -9,7 +9,7 @@ from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.log_redaction import abbreviate
 from contract.presence import read_viewers_by_gateway
-from contract.recent_runs import KEPT_RUNS, RecentRun, note_run, read_recent_runs
+from contract.recent_runs import KEPT_RUNS, RecentRun, add_recent_run, read_recent_runs
 from contract.run_record import read_run
 from contract.stream_id import is_private
 from gateway.access.caller import Caller
@@ -28,7 +28,7 @@ class RunList:
     async def note(self, stream_id: str, request: bytes) -> None:
         """A run was queued. Whether it can be noted is not the caller's concern: it runs all the same."""
         try:
-            await note_run(self._client, RecentRun(stream_id, read_prompt(request)), self._lifetime_ms)
+            await add_recent_run(self._client, RecentRun(stream_id, read_prompt(request)), self._lifetime_ms)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
             logger.warning("run %s is missing in the list: %s", abbreviate(stream_id), error)
 

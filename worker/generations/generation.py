@@ -16,7 +16,7 @@ from contract.backoff import Backoff
 from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, RunError
 from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
-from contract.stream_log import Answer
+from contract.stream_log import WriteStatus
 from worker.generations.outbox import Outbox
 from worker.generations.outcome import Timing, broker_unavailable, done_line, run_too_long, worker_lost
 from worker.generations.provider_call import ProviderCall
@@ -36,7 +36,7 @@ CLEANUP_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class GenerationOptions:
     """What holds for every generation of a worker. A limit of 0 is none."""
 
     worker: str
@@ -63,17 +63,19 @@ class Stop(StrEnum):
 class Generation:
     """Is claimed and runs once. Until it ends it may be stopped from outside, at any time and more than once."""
 
-    def __init__(self, job: Job, queue: JobQueue, publisher: Publisher, source: Source, terms: Terms) -> None:
+    def __init__(
+        self, job: Job, queue: JobQueue, publisher: Publisher, source: Source, options: GenerationOptions
+    ) -> None:
         self.job = job
         self.lease: Lease | None = None
         self._queue = queue
         self._publisher = publisher
         self._source = source
-        self._terms = terms
+        self._options = options
         self._clock = asyncio.get_running_loop().time
         self._stop: Stop | None = None
         self._stopped = asyncio.Event()
-        self._call = ProviderCall(job.stream_id, publisher, terms.answer_limit_bytes)
+        self._call = ProviderCall(job.stream_id, publisher, options.answer_limit_bytes)
         self._outbox: Outbox | None = None
         self._claim = Claim(Verdict.GONE)
         self._claimed_at = 0.0
@@ -90,7 +92,7 @@ class Generation:
     async def run(self) -> None:
         """Until the run has its `done`, or is not ours any more."""
         claim, stream_id = self._claim, self.job.stream_id
-        outbox = Outbox(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.heed)
+        outbox = Outbox(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.on_write_status)
         self._outbox = outbox
         logger.info("run %s epoch %d: %s", stream_id, claim.epoch, claim.verdict)
         try:
@@ -109,15 +111,15 @@ class Generation:
     def _has_left(self) -> bool:
         return self._stop is Stop.LEFT
 
-    def heed(self, answer: Answer) -> None:
+    def on_write_status(self, answer: WriteStatus) -> None:
         """What Redis said to a write or a renewal."""
-        if answer is Answer.CANCELLED:
+        if answer is WriteStatus.CANCELLED:
             self.stop(Stop.CANCELLED)
-        elif answer is Answer.HOLE:
+        elif answer is WriteStatus.HOLE:
             # The outlet has put its own `done` in place of what the log can no longer take.
             self._stop = Stop.LEFT
             self._stopped.set()
-        elif answer is not Answer.OK:
+        elif answer is not WriteStatus.OK:
             self.stop(Stop.LEFT)
 
     def stop(self, reason: Stop) -> None:
@@ -130,13 +132,13 @@ class Generation:
             self._publisher.forget(self._outbox)
 
     async def _claim_job(self) -> Claim:
-        terms, backoff = self._terms, Backoff(FIRST_CLAIM_DELAY_S, MAX_CLAIM_DELAY_S)
+        options, backoff = self._options, Backoff(FIRST_CLAIM_DELAY_S, MAX_CLAIM_DELAY_S)
         outage = Outage(logger, f"run {self.job.stream_id} cannot be claimed")
         while not self._has_left:
             try:
-                return await self._queue.claim(self.job, terms.worker, terms.attempts, terms.max_epochs)
+                return await self._queue.claim(self.job, options.worker, options.attempts, options.max_epochs)
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                outage.note(error)
+                outage.record(error)
             await asyncio.sleep(backoff.next_delay_s())
         return Claim(Verdict.GONE)
 
@@ -162,7 +164,7 @@ class Generation:
 
     def _request(self) -> dict[str, Any]:
         request: dict[str, Any] = json.loads(self._claim.request)
-        request.setdefault("model", self._terms.default_model)
+        request.setdefault("model", self._options.default_model)
         return request
 
     def _judge(self, error: RunError | None) -> tuple[Status, RunError | None]:
@@ -176,25 +178,27 @@ class Generation:
                 logger.info(said, self.job.stream_id, error.message)
             return Status.COMPLETED, None
         if self._stop is Stop.STALLED:
-            text = f"The provider sent nothing for {self._terms.chunk_timeout_s:g} seconds."
+            text = f"The provider sent nothing for {self._options.chunk_timeout_s:g} seconds."
             return Status.FAILED, own_error(Code.UPSTREAM_TIMEOUT, text)
         if self._stop is Stop.OVERDUE:
-            return Status.FAILED, run_too_long(self._terms.run_limit_s)
+            return Status.FAILED, run_too_long(self._options.run_limit_s)
         if error is None and not self._call.outcome.is_finished:
             error = own_error(Code.UPSTREAM_TRUNCATED, "The provider ended without a finish_reason.")
         return (Status.COMPLETED, None) if error is None else (Status.FAILED, error)
 
     async def _watch(self, outbox: Outbox) -> None:
         """Stops a run that takes too long, whose provider has gone quiet, or whose lines Redis refuses for too long."""
-        run_limit_s = self._terms.run_limit_s or math.inf
-        look_s = min(1.0, self._terms.chunk_timeout_s / 4, self._terms.broker_patience_s / 4 + 0.01, run_limit_s / 4)
+        run_limit_s = self._options.run_limit_s or math.inf
+        look_s = min(
+            1.0, self._options.chunk_timeout_s / 4, self._options.broker_patience_s / 4 + 0.01, run_limit_s / 4
+        )
         while True:
             await asyncio.sleep(look_s)
             now = self._clock()
             refused_since = outbox.refused_since
-            if refused_since is not None and now - refused_since > self._terms.broker_patience_s:
+            if refused_since is not None and now - refused_since > self._options.broker_patience_s:
                 self.stop(Stop.UNSTORED)
-            patience_s = self._terms.chunk_timeout_s
+            patience_s = self._options.chunk_timeout_s
             if self._call.outcome.is_whole:
                 patience_s = min(patience_s, LINGER_S)
             if self._call.quiet_s(now) > patience_s:

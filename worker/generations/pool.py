@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 GIVING_BACK_TIMEOUT_S = 3.0
 
 
-MOST_CLAIMS = 32
+MAX_CLAIMS = 32
 """At once. A crowd of jobs would else keep Redis's replies to those that run already waiting."""
 
 
@@ -33,7 +33,7 @@ class GenerationPool:
     @property
     def room(self) -> int:
         """How many more may start now."""
-        return max(0, min(self._streams - len(self._tasks), MOST_CLAIMS - self._claims))
+        return max(0, min(self._streams - len(self._tasks), MAX_CLAIMS - self._claims))
 
     @property
     def generations(self) -> list[Generation]:

@@ -44,8 +44,8 @@ class ProviderCall:
                         shared = self._begin(chunk, epoch, outbox)
                     self._put(outbox, entry_line(Kind.CHUNK, _encode(chunk_difference(shared, chunk))))
                     self._publisher.send(outbox)
-                    self.outcome.note(chunk)
-                    self.pace.note(self._heard_at)
+                    self.outcome.record(chunk)
+                    self.pace.record(self._heard_at)
                     if self._publisher.is_full:
                         await self._wait_for_room()
         except RunFailedError as failure:

@@ -83,7 +83,7 @@ class Publisher:
         try:
             answers = await self._log.write([batch for _, batch in round_trip])
         except BrokerUnavailableError as error:
-            self._outage.note(error)
+            self._outage.record(error)
             for outbox, _ in round_trip:
                 self.send(outbox)
             return False
@@ -91,7 +91,7 @@ class Publisher:
         for (outbox, batch), answer in zip(round_trip, answers, strict=True):
             if isinstance(answer, BrokerRefusedError):
                 is_taken = False
-                self._outage.note(answer)
+                self._outage.record(answer)
                 outbox.refuse(asyncio.get_running_loop().time())
             else:
                 outbox.settle(batch, answer)

@@ -69,7 +69,7 @@ class JobReader:
                 backoff.reset()
                 self._outage.end()
             except (BrokerUnavailableError, BrokerRefusedError, TimeoutError) as error:
-                self._outage.note(error)
+                self._outage.record(error)
                 is_sure = False
                 await asyncio.sleep(backoff.next_delay_s())
 
@@ -78,7 +78,7 @@ class JobReader:
         try:
             await self._recover()
         except (BrokerUnavailableError, BrokerRefusedError, TimeoutError) as error:
-            self._outage.note(error)
+            self._outage.record(error)
 
     async def _recover(self) -> None:
         """After any trouble: the group may be gone, and replies with jobs in them may have been lost."""
@@ -93,7 +93,7 @@ class JobReader:
         idle_ms = self._overdue_ms if is_steady else GIVEN_BACK_MS
         async with asyncio.timeout(REPLY_TIMEOUT_S):
             overdue = await self._queue.take_over(self._worker, idle_ms, self._pool.room)
-        self._connectivity.note(clock())
+        self._connectivity.record(clock())
         if overdue:
             logger.info("%d jobs taken over", len(overdue))
             self._pool.start(overdue)

@@ -30,7 +30,7 @@ FRAME_LIMIT_BYTES = 16 << 20
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 30.0
 LISTING_TIMEOUT_S = 10.0
-MOST_CONNECTIONS = 1 << 16
+MAX_CONNECTIONS = 1 << 16
 """No limit at all: how many runs there may be is said elsewhere."""
 IDLE_CONNECTION_S = 30.0
 TAIL_PATIENCE_S = 0.1
@@ -64,7 +64,7 @@ class OpenAISource:
             # The SDK's other transport: a lone chunk costs it a third of what it costs the default one.
             http_client=openai.DefaultAioHttpClient(
                 timeout=httpx2.Timeout(None, connect=connect_timeout_s),
-                limits=httpx2.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_S),
+                limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_S),
             ),
         )
         self._first_chunk_timeout_s = first_chunk_timeout_s
