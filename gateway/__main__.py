@@ -12,12 +12,14 @@ from typing import Any
 
 import uvicorn
 
+from contract.log_redaction import configure_logging
+from contract.settings import MalformedSettingError, read_settings
 from gateway.app import Gateway
 from gateway.server.bounded_protocol import BoundedProtocol
 from gateway.server.bounds import Bounds
 from gateway.server.direct_protocol import DirectProtocol
 from gateway.server.processes import Processes
-from gateway.settings import MalformedSettingError, Settings, read_settings
+from gateway.settings import Settings
 
 
 class DrainingServer(uvicorn.Server):
@@ -117,10 +119,10 @@ def serve_together(settings: Settings, port: int) -> None:
 
 def main() -> None:
     try:
-        settings = read_settings()
+        settings = read_settings(Settings)
     except MalformedSettingError as error:
         sys.exit(f"gateway: {error}")
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging(settings.log_level)
     try:
         listener = open_listener(settings, settings.port)
     except OSError as error:

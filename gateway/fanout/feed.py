@@ -14,7 +14,6 @@ from contract.errors import Code
 from contract.event import Event, Kind, encode_json
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.live import LiveEvents
-from contract.log_redaction import abbreviate
 from contract.position import Position
 from gateway.dialects.base import Dialect
 from gateway.fanout.merge import EventMerge, MergedEvent
@@ -125,7 +124,7 @@ class Feed:
             encoded, has_failed = self.dialect.write_event(text, kind, data), False
         except Exception:
             # A dialect reads what a model wrote. An error in it must affect only the viewers of this feed.
-            logger.exception("stream %s cannot be written in this dialect", abbreviate(self.stream_id))
+            logger.exception("stream %s cannot be written in this dialect", self.stream_id)
             encoded, has_failed = self.dialect.write_break(Code.WORKER_ERROR, UNWRITABLE), True
         self.encoded_events += 1
         self._page_bytes += len(encoded)

@@ -17,7 +17,6 @@ from contract.event import MalformedEventError, Status
 from contract.keys import StreamKeys
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.live import LiveEvents, Notice, parse_live
-from contract.log_redaction import abbreviate
 from contract.position import START, Position
 from contract.run_record import RunRecord, read_run
 from contract.stream_log import StreamLog
@@ -160,7 +159,7 @@ class Hub:
                 self._hand_over(feed, live)
             except Exception:
                 # Any client of Redis may publish anything; the log is the truth.
-                logger.exception("stream %s: a published message is not ours", abbreviate(feed.stream_id))
+                logger.exception("stream %s: a published message is not ours", feed.stream_id)
                 self._read_log(feed)
 
     def _hand_over(self, feed: Feed, live: LiveEvents | Notice | None) -> None:
@@ -210,13 +209,13 @@ class Hub:
             try:
                 await self._read_to_end(feed)
             except (LogHoleError, MalformedEventError) as error:
-                logger.warning("stream %s: %s", abbreviate(feed.stream_id), error)
+                logger.warning("stream %s: %s", feed.stream_id, error)
                 feed.lose()
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                logger.warning("stream %s: the log cannot be read: %s", abbreviate(feed.stream_id), error)
+                logger.warning("stream %s: the log cannot be read: %s", feed.stream_id, error)
                 await asyncio.sleep(READ_AGAIN_S)
             except Exception:
-                logger.exception("stream %s: the log cannot be understood", abbreviate(feed.stream_id))
+                logger.exception("stream %s: the log cannot be understood", feed.stream_id)
                 feed.lose()
 
     async def _read_to_end(self, feed: Feed) -> None:

@@ -6,7 +6,6 @@ from typing import Literal
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
-from contract.log_redaction import abbreviate
 from gateway.http.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -40,6 +39,4 @@ class DisconnectPolicy:
         try:
             await self._queue.cancel(stream_id)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
-            logger.warning(
-                "stream %s could not be cancelled after its caller disconnected: %s", abbreviate(stream_id), error
-            )
+            logger.warning("stream %s could not be cancelled after its caller disconnected: %s", stream_id, error)

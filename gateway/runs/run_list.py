@@ -7,9 +7,8 @@ from typing import Any, Literal
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import parse_json
-from contract.log_redaction import abbreviate
 from contract.presence import read_viewers_by_gateway
-from contract.recent_runs import KEPT_RUNS, RecentRun, note_run, read_recent_runs
+from contract.recent_runs import KEPT_RUNS, RecentRun, add_recent_run, read_recent_runs
 from contract.run_record import read_run
 from contract.stream_id import is_private
 from gateway.access.caller import Caller
@@ -43,9 +42,9 @@ class RunList:
     async def note(self, stream_id: str, request: bytes) -> None:
         """Records a queued run. A failure is logged and not raised: the run itself is not affected."""
         try:
-            await note_run(self._client, RecentRun(stream_id, read_prompt(request)), self._lifetime_ms)
+            await add_recent_run(self._client, RecentRun(stream_id, read_prompt(request)), self._lifetime_ms)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
-            logger.warning("run %s is missing from the list of runs: %s", abbreviate(stream_id), error)
+            logger.warning("run %s is missing from the list of runs: %s", stream_id, error)
 
     async def read(self, caller: Caller, limit: int) -> ListOfRuns:
         """The newest first, at most `limit`, without expired runs. Callers see their own runs only, unless they may see
