@@ -159,7 +159,16 @@ def test_watch_tells_that_somebody_else_has_stopped_it(server):
             assert "cancelled; the answer is not complete" in watching.screen
 
 
-def test_ctrl_c_in_watch_just_ends_it(server):
+@pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN], ids=["default", "ignored"])
+def inherited_sigint(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a process that the test starts does at SIGINT, unless it says otherwise itself."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("inherited_sigint")
+def test_ctrl_c_in_watch_just_ends_it(server: Up) -> None:
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("simulator, not a language model")
         stream_id = stream_of(terminal.screen)
