@@ -16,7 +16,7 @@ def group_of(test_id: str) -> str:
     return next((suite for suite in SERIAL_SUITES if test_id.startswith(suite)), test_id.partition("::")[0])
 
 
-class GroupScheduling(LoadScopeScheduling):
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """Gives each process whole groups, in the order in which they were collected.
 
     `--dist loadgroup` would do, but xdist 3.8 writes the group into an attribute that pytest 9.2 no longer reads.
