@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,8 @@ from manycast.client.event import Chunk, Done, Event, Gap, Ping, Reconnecting, R
 from manycast.command.follow import Follower
 from manycast.command.terminal import Terminal
 from manycast.exit_status import Exit
+
+QUIET_S = 0.3
 
 
 class Place:
@@ -54,10 +57,17 @@ class Places:
         self._closing.close()
 
     def _readable(self, write_end: int, read_end: int) -> Place:
-        os.set_blocking(read_end, False)
         self._closing.callback(os.close, read_end)
         out = self._closing.enter_context(os.fdopen(write_end, "w"))
-        return Place(out, lambda: os.read(read_end, 65536).decode().replace("\r\n", "\n"))
+
+        def read() -> str:
+            """All that comes until nothing more does: a terminal passes it on in pieces, from another thread."""
+            pieces = []
+            while select.select([read_end], [], [], QUIET_S)[0]:
+                pieces.append(os.read(read_end, 65536))
+            return b"".join(pieces).decode().replace("\r\n", "\n")
+
+        return Place(out, read)
 
 
 @pytest.fixture
