@@ -43,6 +43,7 @@ CHECKS_AND_FAULTS: list[tuple[Callable[[Tree], list[str]], Tree]] = [
     (papers.loose_pins, {"worker/requirements.txt": "redis==1\n", "constraints.txt": "redis==2\n"}),
     (papers.loose_pins, {"worker/requirements.txt": "redis\n", "constraints.txt": "redis\n"}),
     (papers.missing_tests, {"a.md": "`tests/test_a.py::test_b`", "tests/test_a.py": "def test_bc() -> None: ..."}),
+    (papers.missing_files, {"docs/a.md": "`gateway/b.py`", "gateway/a.py": ""}),
     (papers.dead_links, {"docs/a.md": "[b](../b.md)"}),
 ]
 CHECKS = list(dict.fromkeys(check for check, _ in CHECKS_AND_FAULTS))

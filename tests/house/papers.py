@@ -100,6 +100,20 @@ def dead_links(tree: Tree) -> list[str]:
     return breaches
 
 
+def missing_files(tree: Tree) -> list[str]:
+    """A document names a file or folder of ours in backticks, and the tree does not contain it."""
+    code = {path.partition("/")[0] for path in tree if path.endswith(".py") and "/" in path}
+    folders = sorted(code | {"docs", "web"})
+    named = re.compile(rf"`((?:{'|'.join(folders)})/[\w./-]*)(?:::\w+)?`")
+    return [
+        f"{paper} names {path}, which is not there"
+        for paper, text in tree.items()
+        if paper.endswith(".md")
+        for path in named.findall(text)
+        if path not in tree and not any(other.startswith(f"{path.rstrip('/')}/") for other in tree)
+    ]
+
+
 def missing_tests(tree: Tree) -> list[str]:
     """A paper claims that a test holds something, and there is no such test."""
     return [
