@@ -1,6 +1,6 @@
-"""The door to Redis: clients made one way, deadlines on everything, failures told in our own two words.
+"""Connections to Redis: every call has a deadline, and every failure is one of two errors of contract/errors.py.
 
-Not a pool of our own, and no retries beyond redis-py's: callers decide what may be repeated.
+It uses redis-py's pool and adds no retries: only the caller knows what may be repeated.
 """
 
 import asyncio
@@ -26,15 +26,14 @@ CONNECT_TIMEOUT_S = 2.0
 
 
 class Client(Redis):
-    """A client whose replies are bytes. A call beyond its `turns` waits: a crowd of viewers is no failure of Redis."""
+    """A client that replies in bytes. When all `slots` are taken, a call waits for one instead of failing."""
 
     slots: asyncio.Semaphore
 
     async def exchange(self, packed: bytes, replies: int) -> list[Any]:
-        """Sends commands that are packed already, and hears their replies; a refusal stands among them as its error.
+        """Sends packed commands and returns their replies in order. The reply to a refused command is its error.
 
-        redis-py's own pipeline costs half as much again: it packs by itself, and asks much that is never so here. A
-        connection that has gone stale is replaced, once. Raises: what redis-py raises.
+        redis-py's own pipeline takes half as long again. Replaces a stale connection once. Raises: redis-py's.
         """
         pool = self.connection_pool
         for is_last in (False, True):
@@ -58,17 +57,17 @@ async def _read_reply(connection: Any) -> Any:
 
 
 def command_client(url: str, *, connections: int = 32) -> Client:
-    """For calls that may be repeated without harm: a connection that has gone stale is replaced, once, in silence."""
+    """For calls that may be repeated. A stale connection is replaced once, and the call is sent again."""
     return _client(url, connections, Retry(ExponentialBackoff(cap=0.1, base=0.01), 1))
 
 
 def blocking_client(url: str) -> Client:
-    """For blocking reads. It repeats nothing: after a lost reply, entries may stand delivered."""
+    """For blocking reads. It repeats nothing: a lost reply may have delivered entries that a second read skips."""
     return _client(url, 8, Retry(NoBackoff(), 0))
 
 
 def _client(url: str, connections: int, retry: Retry) -> Client:
-    # Its turns bound the connections: a pool of redis-py that is empty would refuse.
+    # The slots limit the connections. A limit of the pool itself would raise an error instead of waiting.
     client = Client.from_pool(ConnectionPool(max_connections=1 << 20, **_arguments(url, retry)))
     assert isinstance(client, Client)
     client.slots = asyncio.Semaphore(connections)
@@ -76,18 +75,18 @@ def _client(url: str, connections: int, retry: Retry) -> Client:
 
 
 def _arguments(url: str, retry: Retry) -> dict[str, Any]:
-    """What the URL says, and what it cannot overrule. Raises: ValueError for a URL that is none of Redis's."""
+    """The URL's options, with our own on top. Raises: ValueError for a URL that does not belong to Redis."""
     arguments: dict[str, Any] = {**parse_url(url)}
     for name in ("max_connections", "timeout"):
         arguments.pop(name, None)
     arguments |= {
-        # hiredis reads RESP2 a third faster than RESP3, and none of our replies need RESP3's types.
+        # hiredis parses RESP2 a third faster than RESP3, and no reply of ours needs a type of RESP3.
         "protocol": 2,
         "decode_responses": False,
         "retry": retry,
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
-        # With a number here redis-py sends by asyncio.wait_for, which on Python 3.11 swallows a cancellation that comes
-        # as the send ends: a task that is cancelled then goes on for ever. The deadline is `connection_slot`'s instead.
+        # With a timeout redis-py sends through asyncio.wait_for, which on Python 3.11 can swallow a cancellation. The
+        # cancelled task would then run forever. `connection_slot` sets the deadline instead.
         "socket_timeout": None,
     }
     if arguments.get("connection_class") is not UnixDomainSocketConnection:
@@ -105,7 +104,7 @@ def check_url(url: str) -> None:
 
 
 class PubSubConnection:
-    """One connection for pub/sub. Unlike redis-py's PubSub it never reconnects by itself, so no gap goes unnoticed."""
+    """One pub/sub connection. Unlike redis-py's PubSub it never reconnects by itself, which would hide a gap."""
 
     def __init__(self, url: str) -> None:
         arguments = _arguments(url, Retry(NoBackoff(), 0))
@@ -115,7 +114,7 @@ class PubSubConnection:
     async def open(self) -> None:
         """Raises: BrokerUnavailableError."""
         with translating_errors():
-            # redis-py bounds the connecting, not the greeting: what accepts and says nothing would be waited for.
+            # redis-py limits the time to connect, but not the handshake: a silent server would block us forever.
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._connection.connect()
 
@@ -125,7 +124,7 @@ class PubSubConnection:
             await self._connection.send_command(*command, check_health=False)
 
     async def receive(self) -> Sequence[Any]:
-        """The next push, as Redis sent it. Waits without end. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        """The next message from Redis. Waits without a limit. Raises: BrokerUnavailableError, BrokerRefusedError."""
         with translating_errors():
             reply: Sequence[Any] = await self._connection.read_response(disable_decoding=True, timeout=math.inf)
             return reply
@@ -135,7 +134,7 @@ class PubSubConnection:
 
 
 async def call_redis(client: Client, *command: str | int, block_ms: int = 0) -> Any:
-    """One command, which may block for `block_ms`; its reply as redis-py parses it.
+    """Runs one command, which may block for `block_ms`. Returns the reply as redis-py parses it.
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
@@ -145,9 +144,9 @@ async def call_redis(client: Client, *command: str | int, block_ms: int = 0) -> 
 
 @asynccontextmanager
 async def connection_slot(client: Client, within_s: float) -> AsyncIterator[None]:
-    """The right to use one connection, for `within_s` with the wait for it. Raises: as `translating_errors`.
+    """Waits for a free slot. Wait and use together may take `within_s` seconds. Raises: as `translating_errors`.
 
-    What is still under way then, or is cancelled, loses its connection, so that its reply reaches nobody else.
+    A call that is too slow or cancelled loses its connection, so that no other call reads its late reply.
     """
     with translating_errors():
         async with asyncio.timeout(within_s), client.slots:
@@ -156,13 +155,13 @@ async def connection_slot(client: Client, within_s: float) -> AsyncIterator[None
 
 @contextmanager
 def translating_errors() -> Iterator[None]:
-    """Raises: BrokerUnavailableError or BrokerRefusedError in place of redis-py's and the system's own."""
+    """Raises: BrokerUnavailableError or BrokerRefusedError instead of the errors of redis-py and the system."""
     try:
         yield
     except TimeoutError as error:
         raise BrokerUnavailableError("Redis does not answer in time") from error
     except (refusals.ConnectionError, refusals.TimeoutError, refusals.InvalidResponse, OSError) as error:
-        # BusyLoadingError, "Redis is loading its data", is a ConnectionError of redis-py: it passes, too.
+        # This includes BusyLoadingError ("Redis is loading the dataset"), which is temporary too.
         raise BrokerUnavailableError(str(error) or type(error).__name__) from error
     except refusals.ResponseError as error:
         raise BrokerRefusedError(str(error)) from error

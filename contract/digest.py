@@ -1,8 +1,8 @@
-"""Names that others chose, as keys of ours can hold them. Pure: no I/O."""
+"""Digests of names that callers choose, for use in Redis keys. Pure: no I/O."""
 
 from hashlib import sha256
 
 
 def digest_name(name: str) -> str:
-    """The SHA-256 of a text in hex: what others chose is no key of ours. It may hold anything that JSON can."""
+    """The SHA-256 of `name` in hex. `name` may hold any character that JSON allows, lone surrogates included."""
     return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""What can go wrong with a run, as `done` tells it. Pure: no I/O.
+"""Why a run failed, as its `done` event reports it, and how Redis fails. Pure: no I/O.
 
 docs/protocol.md, section 7, lists the codes.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Code(StrEnum):
-    """Codes of our own. A provider's code is passed on as it is and is not listed here."""
+    """Our own error codes. A provider's codes are passed on unchanged and are not listed here."""
 
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_DISCONNECTED = "upstream_disconnected"
@@ -30,7 +30,7 @@ SERVER_ERROR = "server_error"
 
 @dataclass(frozen=True, slots=True)
 class RunError:
-    """Why a run failed: OpenAI's four fields, whether trying again may help, and the provider's HTTP status, if any."""
+    """Why a run failed: OpenAI's four fields, whether a retry may help, and the provider's HTTP status, if any."""
 
     code: str
     message: str
@@ -44,7 +44,7 @@ class RunError:
 
 
 class RunFailedError(Exception):
-    """Raised by a generator to end its run as `failed`. What it yielded before stays in the log."""
+    """A generator raises it to end its run as `failed`. The chunks that it yielded before stay in the log."""
 
     def __init__(self, error: RunError) -> None:
         super().__init__(f"{error.code}: {error.message}")
@@ -52,8 +52,8 @@ class RunFailedError(Exception):
 
 
 class BrokerUnavailableError(Exception):
-    """Redis cannot be reached, or does not answer in time. It may pass."""
+    """Redis cannot be reached or does not answer in time. A later try may succeed."""
 
 
 class BrokerRefusedError(Exception):
-    """Redis answers, and refuses: out of memory, read-only, misconfigured. It may pass."""
+    """Redis refuses a command: it is out of memory, read-only or misconfigured. A later try may succeed."""

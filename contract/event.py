@@ -1,4 +1,4 @@
-"""Events of a stream and the way a chunk is written as a difference. Pure: no I/O, no clock.
+"""Events of a stream, and chunks written as differences from the first. Pure: no I/O, no clock.
 
 docs/protocol.md, sections 2, 3 and 6, is the source of every rule here.
 """
@@ -21,7 +21,7 @@ _ONLY_ESCAPED = re.compile("[\ud800-\udfff\u0085\u2028\u2029]")
 
 
 class Kind(StrEnum):
-    """What an entry of the log is. `ping`, `viewers` and `gap` are not entries: they carry no position."""
+    """The kinds of log entries. `ping`, `viewers` and `gap` are not in the log and have no position."""
 
     START = "start"
     CHUNK = "chunk"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of a run. The first two are passing, the others final."""
+    """The state of a run. QUEUED and RUNNING may change; the others are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -58,9 +58,9 @@ class MalformedEventError(ValueError):
 def encode_json(value: object) -> bytes:
     """Compact JSON in one line of UTF-8.
 
-    Half a surrogate pair is legal in JSON text and cannot be encoded as UTF-8: such a value is written with escapes, so
-    that one bad character of a provider never cuts a viewer and is not lost either. So are the three characters at
-    which Unicode ends a line, too: clients that split a stream as str.splitlines does would see half an event.
+    JSON allows lone surrogates, but UTF-8 does not. A value that holds one is written with escapes, so that a
+    provider's bad character neither breaks a stream nor gets lost. Unicode's three line separators are escaped
+    too: a client that splits lines as str.splitlines does would see half an event.
 
     Values may be nested at any depth. Raises: ValueError for NaN and infinities, which JSON does not have (RFC 8259,
     section 6).
@@ -87,12 +87,12 @@ def _dump(value: object, *, ensure_ascii: bool) -> str:
 
 
 def entry_line(kind: Kind, data: bytes) -> bytes:
-    """What one entry holds in the log and on the live channel: `kind SP json`."""
+    """One entry as the log and the live channel hold it: `kind SP json`."""
     return kind.encode() + b" " + data
 
 
 def parse_entry(position: Position, line: bytes) -> Event:
-    """Raises: MalformedEventError where the log holds what no version of ours wrote."""
+    """The inverse of `entry_line`. Raises: MalformedEventError for an entry that no version of Manycast writes."""
     kind, space, data = line.partition(b" ")
     if not space:
         raise MalformedEventError(f"entry {position} has no data")
@@ -103,7 +103,7 @@ def parse_entry(position: Position, line: bytes) -> Event:
 
 
 def shared_fields(first: Chunk) -> Chunk:
-    """The fields that `start` carries for all chunks of its epoch: all of the first chunk but `choices`."""
+    """The fields that `start` carries for all chunks of its epoch: those of the first chunk, except `choices`."""
     return {name: value for name, value in first.items() if name != "choices"}
 
 
@@ -120,7 +120,7 @@ def chunk_difference(shared: Mapping[str, Any], chunk: Mapping[str, Any]) -> Chu
 
 
 def merge_chunk(shared: Mapping[str, Any], difference: Mapping[str, Any]) -> Chunk:
-    """The provider's chunk again: the inverse of `chunk_difference` for the same `shared`."""
+    """Restores the provider's chunk: the inverse of `chunk_difference` for the same `shared`."""
     gone: Sequence[str] = difference.get(UNSET, ())
     chunk = {name: value for name, value in shared.items() if name not in gone}
     for name, value in difference.items():
@@ -130,7 +130,7 @@ def merge_chunk(shared: Mapping[str, Any], difference: Mapping[str, Any]) -> Chu
 
 
 def _same(one: object, other: object) -> bool:
-    """Equal as JSON. Python holds 1, 1.0 and True to be equal, and 0.0 and -0.0; a reader of JSON does not."""
+    """Whether two values are the same JSON. In Python 1, 1.0 and True are equal, and so are 0.0 and -0.0."""
     if type(one) is not type(other) or one != other:
         return False
     return not isinstance(one, dict | list | float) or encode_json(one) == encode_json(other)

@@ -1,6 +1,6 @@
-"""Jobs: submit, take, claim, renew, release, cancel. The lease is the pending entry of the consumer group.
+"""Jobs: submit, take, claim, renew, release, cancel. A lease is a pending entry of the Redis consumer group.
 
-Time is Redis's alone: a lease is over when Redis has seen no renewal for the lease time. No clock of ours is compared.
+Only Redis's clock counts: a lease ends when Redis has seen no renewal for the lease time.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _READ = ("XREADGROUP", "GROUP", WORKERS_GROUP)
 
 
 class Submitted(StrEnum):
-    """What became of a submission."""
+    """The result of a submission. BUSY: the caller has too many runs at once. FULL: too many jobs wait."""
 
     OK = "ok"
     KNOWN = "known"
@@ -33,8 +33,7 @@ class Submitted(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is to become of a run whose worker is lost (`restart` or `fail`), and of one that nobody has watched for
-    `unwatched_ms` (it is cancelled; 0: it goes on)."""
+    """`on_worker_lost` is `restart` or `fail`. A run without viewers ends after `unwatched_ms` (0: never)."""
 
     on_worker_lost: str = "restart"
     unwatched_ms: int = 0
@@ -42,9 +41,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A run to make. `request` is the JSON for the provider; `once` and `body` are digests in hex, `once` of the
-    idempotency key, where one was given. `caller` is whose run it is ("": nobody known), who may have no more than
-    `max_at_once` (0: any number)."""
+    """A run to create.
+
+    `request` is the JSON for the provider. `once` and `body` are hex digests of the idempotency key, if any, and
+    of the request body. `caller` starts the run ("" if unknown) and may have `max_at_once` runs (0: any number).
+    """
 
     stream_id: str
     request: bytes
@@ -75,7 +76,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A lease. Events written under it carry `epoch` and begin at `next_seq`."""
+    """The result of a claim. Its events carry `epoch` and start at `next_seq`. The job waited `queued_ms`."""
 
     verdict: Verdict
     epoch: int = 0
@@ -86,28 +87,28 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What is renewed and given back."""
+    """The right of one worker to write the events of one epoch. It is renewed and released."""
 
     job: Job
     epoch: int
 
 
 class JobQueue:
-    """The queue, as both sides use it. `lifetime_ms` is how long the keys of a stream outlive its last sign of life."""
+    """The queue, for gateways and workers. The keys of a stream expire `lifetime_ms` after its last sign of life."""
 
     def __init__(self, client: Client, lifetime_ms: int) -> None:
         self._client = client
         self._lifetime_ms = lifetime_ms
 
     async def submit(self, submission: Submission, max_waiting: int) -> tuple[Submitted, str]:
-        """The outcome and the id of the stream to watch, which is an older one where the idempotency key is known.
+        """Returns the result and the id of the stream to watch: the first run's, if the idempotency key is known.
 
         May be repeated with the same submission. Raises: BrokerUnavailableError, BrokerRefusedError.
         """
         keys = [StreamKeys.of(submission.stream_id).meta, JOBS, caller_key(digest_name(submission.caller))]
         if submission.once is not None:
             keys.append(once_key(submission.once))
-        # A caller's text may hold half a surrogate pair, which is no UTF-8.
+        # A caller's text may hold a lone surrogate, which UTF-8 cannot encode.
         model = submission.model.encode(errors="replace")
         what = (submission.stream_id, submission.request, model, submission.policy.on_worker_lost)
         how = (self._lifetime_ms, max_waiting, submission.body, submission.policy.unwatched_ms)
@@ -116,7 +117,7 @@ class JobQueue:
         return Submitted(answer.decode()), stream_id.decode()
 
     async def open(self) -> None:
-        """Makes the consumer group, if there is none. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        """Creates the consumer group if it is missing. Raises: BrokerUnavailableError, BrokerRefusedError."""
         try:
             await call_redis(self._client, "XGROUP", "CREATE", JOBS, WORKERS_GROUP, "0", "MKSTREAM")
         except BrokerRefusedError as error:
@@ -124,25 +125,25 @@ class JobQueue:
                 raise
 
     async def take(self, blocking: Client, worker: str, limit: int, block_ms: int) -> list[Job]:
-        """Waits up to `block_ms` for new jobs and has them delivered to `worker`.
+        """Waits up to `block_ms` for new jobs, delivers them to `worker` and returns them.
 
-        Raises: BrokerUnavailableError; entries may then have been delivered: see `delivered`. BrokerRefusedError, also
-        where the group is gone: see `open`.
+        Raises: BrokerUnavailableError; jobs may have been delivered even so: see `delivered`. BrokerRefusedError, also
+        if the group is missing: see `open`.
         """
         what = ("COUNT", limit, "BLOCK", block_ms, "STREAMS", JOBS, ">")
         return _jobs(await call_redis(blocking, *_READ, worker, *what, block_ms=block_ms))
 
     async def delivered(self, worker: str) -> list[Job]:
-        """Every job that stands delivered to `worker`, whether it knows of it or not. Raises: as `take`.
+        """All jobs delivered to `worker`, also those whose delivery it missed. Raises: as `take`.
 
-        To ask is a sign of life: it renews these leases, and takes back what was released and not claimed yet.
+        The read renews these leases, and takes back jobs that were released and are not yet claimed.
         """
         return _jobs(await call_redis(self._client, *_READ, worker, "STREAMS", JOBS, "0"))
 
     async def take_over(self, worker: str, idle_ms: int, limit: int) -> list[Job]:
-        """Has up to `limit` jobs whose lease was not renewed for `idle_ms` delivered to `worker`.
+        """Delivers up to `limit` jobs to `worker` whose leases were not renewed for `idle_ms`, and returns them.
 
-        A job of its own may be among them. Raises: as `take`.
+        Some of them may be jobs of `worker` itself. Raises: as `take`.
         """
         reply = await run_call(self._client, Call("take_over", (JOBS,), (worker, idle_ms, limit)))
         return [
@@ -150,9 +151,9 @@ class JobQueue:
         ]
 
     async def claim(self, job: Job, worker: str, max_lost: int, max_epochs: int) -> Claim:
-        """Another lease with each call. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        """Each call creates a new lease. Raises: BrokerUnavailableError, BrokerRefusedError."""
         keys = StreamKeys.of(job.stream_id)
-        # redis-py repeats a call whose reply was lost: the name makes it the same call to the script.
+        # redis-py repeats a call whose reply was lost. The random name lets the script recognise the repetition.
         arguments = (worker, job.entry, max_lost, max_epochs, self._lifetime_ms, token_hex(8))
         call = Call("claim", (keys.log, keys.meta, keys.live, JOBS), arguments)
         verdict, *lease = await run_call(self._client, call)
@@ -162,7 +163,7 @@ class JobQueue:
         return Claim(Verdict(verdict.decode()), int(epoch), int(next_seq), request, int(queued_ms))
 
     async def renew(self, worker: str, leases: Sequence[Lease]) -> list[WriteStatus | BrokerRefusedError]:
-        """Renews all leases in one round trip; answers in their order. Raises: BrokerUnavailableError."""
+        """Renews all leases in one round trip. Returns one status each, in order. Raises: BrokerUnavailableError."""
         calls = []
         for lease in leases:
             keys = StreamKeys.of(lease.job.stream_id)
@@ -171,7 +172,7 @@ class JobQueue:
         return _answers(await run_calls(self._client, calls))
 
     async def release(self, worker: str, leases: Sequence[Lease]) -> list[WriteStatus | BrokerRefusedError]:
-        """Gives jobs back; another worker may claim them at once. Raises: BrokerUnavailableError."""
+        """Releases jobs, so that another worker may claim them at once. Raises: BrokerUnavailableError."""
         calls = []
         for lease in leases:
             keys = StreamKeys.of(lease.job.stream_id)
@@ -198,7 +199,7 @@ class JobQueue:
         return None if answer == WriteStatus.GONE else answer
 
     async def forget_worker(self, worker: str) -> None:
-        """Removes a worker that leaves from the group, unless a job stands delivered to it: that would be lost with it.
+        """Removes a leaving worker from the group, unless a job is delivered to it: the job would be lost too.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
@@ -211,7 +212,7 @@ def _jobs(reply: Any) -> list[Job]:
 
 def _job(entry: tuple[bytes, dict[bytes, bytes]]) -> Job:
     name, fields = entry
-    # An entry that was deleted while it stood delivered comes without fields: claiming it retires it.
+    # A delivered entry that was deleted comes without fields. Claiming it removes it from the group.
     return Job(name.decode(), (fields or {}).get(b"id", b"").decode())
 
 

@@ -1,4 +1,4 @@
-"""The names of everything Manycast keeps in Redis. Pure: no I/O.
+"""The name of every key and channel that Manycast uses in Redis. Pure: no I/O.
 
 The braces are a hash tag: all keys of one stream live in one slot. docs/protocol.md, section 6, lists them.
 """
@@ -29,20 +29,20 @@ class StreamKeys(NamedTuple):
 
 
 def once_key(digest: str) -> str:
-    """Where an idempotency key is remembered. `digest` is its SHA-256 in hex: no caller's text is a key of ours."""
+    """Holds the run of an idempotency key. `digest` is its SHA-256 in hex, so that no caller chooses a Redis key."""
     return f"mc:once:{{{digest}}}"
 
 
 def chat_key(digest: str) -> str:
-    """Where the last answer of a chat is remembered. `digest` is the SHA-256 of the chat's id, in hex."""
+    """Holds the last stream of a chat. `digest` is the SHA-256 of the chat's id, in hex."""
     return f"mc:chat:{{{digest}}}"
 
 
 def bucket_key(digest: str) -> str:
-    """Where the requests of a caller or an address are counted. `digest` is the SHA-256 of its name, in hex."""
+    """Counts the requests of a caller or an address. `digest` is the SHA-256 of its name, in hex."""
     return f"mc:bucket:{{{digest}}}"
 
 
 def caller_key(digest: str) -> str:
-    """Where the runs of a caller are noted that it has at once. `digest` is the SHA-256 of its name, in hex."""
+    """Holds the ids of a caller's current runs. `digest` is the SHA-256 of the caller's name, in hex."""
     return f"mc:caller:{{{digest}}}"

@@ -1,14 +1,14 @@
-"""Limits that gateway and worker must hold together; units last in the names. Pure: no I/O.
+"""Limits that gateway and worker share; units come last in the names. Pure: no I/O.
 
-A limit that only one side obeys is a setting of that side.
+A limit that concerns only one service is a setting of that service.
 """
 
 BATCH_LIMIT_BYTES = 1 << 20
-"""Events of one append, beyond which the next ones wait for the next append. One event may be larger by itself."""
+"""The size of the events in one append. An event that is larger is appended alone."""
 
 BATCH_LIMIT_EVENTS = 256
 
 PAGE_LIMIT_EVENTS = 512
-"""Entries one read of a log asks for."""
+"""The number of entries that one read of a log asks for."""
 
 IDEMPOTENCY_KEY_LIMIT_CHARS = 255

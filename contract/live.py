@@ -1,4 +1,4 @@
-"""What is published on a stream's live channel, read. Pure: no I/O. docs/protocol.md, section 6, is the source."""
+"""Parses payloads of a stream's live channel, as docs/protocol.md, section 6, defines them. Pure: no I/O."""
 
 import re
 from typing import NamedTuple
@@ -7,9 +7,9 @@ _is_position = re.compile(rb"(?:0|[1-9][0-9]{0,14})-(?:0|[1-9][0-9]{0,14})").ful
 
 
 class LiveEvents(NamedTuple):
-    """A batch as it was appended. Positions stay text: most readers only compare and pass on.
+    """One appended batch. Positions stay text, because most readers only compare them and pass them on.
 
-    `before` is the position the log had before; each entry is (position, kind, data).
+    `before` is the log's last position before the batch; each entry is (position, kind, data).
     """
 
     before: bytes
@@ -17,16 +17,16 @@ class LiveEvents(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """Something to tell viewers that stands in no log: a count of viewers, a change of state."""
+    """News for viewers that is not in the log: a count of viewers, a change of state."""
 
     kind: bytes
     data: bytes
 
 
 def parse_live(payload: bytes) -> LiveEvents | Notice | None:
-    """None for what this version does not understand: a reader then finds out from the log what it missed.
+    """Returns None for a payload that this version does not understand; the reader then reads the log instead.
 
-    Anybody who reaches Redis may publish anything: what comes out of here has positions that can be parsed.
+    Any client of Redis can publish here, so positions are checked: those that are returned can be parsed.
     """
     head, newline, rest = payload.partition(b"\n")
     if not newline:

@@ -1,4 +1,4 @@
-"""Where an event stands in its stream. Pure: no I/O, no clock.
+"""The position of an event in its stream. Pure: no I/O, no clock.
 
 A position is `epoch-seq`. It is the Redis entry id of an event and the `id:` of its SSE event, so that a viewer's
 `Last-Event-ID` is all a gateway needs to go on (WHATWG HTML, section 9.2.4).
@@ -7,7 +7,7 @@ A position is `epoch-seq`. It is the Redis entry id of an event and the `id:` of
 import re
 from typing import NamedTuple
 
-# 15 digits keep a hostile header inside what Redis (unsigned 64 bits) and JavaScript (2**53) both hold exactly.
+# Clients send positions. 15 digits fit the integers of both Redis (64 bits, unsigned) and JavaScript (2**53).
 _PATTERN = re.compile(r"(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,14})")
 
 
@@ -19,7 +19,7 @@ class MalformedPositionError(ValueError):
 
 
 class Position(NamedTuple):
-    """`epoch` grows by one with each worker that takes the job; `seq` counts from 1 in each epoch. Ordered as pairs."""
+    """`epoch` grows by one with each claim of the job; `seq` counts from 1 in each epoch. Positions sort as pairs."""
 
     epoch: int
     seq: int
@@ -37,4 +37,4 @@ class Position(NamedTuple):
 
 
 START = Position(0, 0)
-"""Stands before every event."""
+"""The position before the first event."""

@@ -1,4 +1,4 @@
-"""How many viewers a stream has, over all gateways. Each gateway counts its own; Redis forgets a gateway that died."""
+"""The number of viewers of a stream. Each gateway reports its own count; the counts of a dead gateway expire."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from contract.scripts import Call, run_call, run_calls
 
 
 class Count(NamedTuple):
-    """What one gateway says of one stream; 0 viewers: it takes its count back."""
+    """The viewers of one stream on one gateway. 0 removes the gateway's count."""
 
     stream_id: str
     viewers: int
 
 
 class Sum(NamedTuple):
-    """The viewers over all gateways; whether a change of it has still to be told, by counting again."""
+    """The viewers on all gateways. `untold`: viewers have not heard of the change yet, so count again later."""
 
     viewers: int
     untold: bool
@@ -26,8 +26,9 @@ class Sum(NamedTuple):
 async def count_viewers(
     client: Client, gateway: str, counts: Sequence[Count], lifetime_ms: int, telling_ms: int
 ) -> list[Sum | None]:
-    """Sets this gateway's counts for `lifetime_ms`; viewers everywhere are told a changed sum, at most once in
-    `telling_ms`. None where Redis refused one. Raises: BrokerUnavailableError."""
+    """Sets this gateway's counts for `lifetime_ms`. Publishes a changed sum, at most once in `telling_ms`.
+
+    Returns None for a count that Redis refused. Raises: BrokerUnavailableError."""
     calls = []
     for count in counts:
         keys = StreamKeys.of(count.stream_id)

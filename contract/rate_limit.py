@@ -1,4 +1,4 @@
-"""How many requests somebody may make: a bucket of tokens in Redis, the same for all gateways."""
+"""The rate limit: a token bucket in Redis, shared by all gateways."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,14 +13,14 @@ _MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`name` says whose it is. A minute's worth may be used at once; it comes back evenly."""
+    """`name` is the limited caller or address. `per_minute` requests may come at once; tokens refill evenly."""
 
     name: str
     per_minute: int
 
 
 class TokenResult(NamedTuple):
-    """Whether the request may pass; how many more may now; when one more may, and when all of them may again."""
+    """Whether the request is granted, how many tokens are left, and the time to the next token and to a full bucket."""
 
     granted: bool
     left: int
@@ -29,8 +29,8 @@ class TokenResult(NamedTuple):
 
 
 async def take_token(client: Client, allowance: RateLimit) -> TokenResult:
-    """One request's worth. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    # The digest of the name, not the name: an address in a log of Redis would be somebody's.
+    """Takes the token for one request. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    # A digest keeps addresses, which are personal data, out of Redis and its logs.
     key = bucket_key(digest_name(allowance.name))
     granted, left, next_ms, full_ms = await run_call(
         client, Call("take_token", (key,), (allowance.per_minute, _MINUTE_MS))

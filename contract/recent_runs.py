@@ -1,6 +1,6 @@
-"""The latest runs, by id, with the beginning of what was asked: for developers. Nothing relies on it being whole.
+"""The latest runs with the beginning of their prompts, for developers. The list may be incomplete.
 
-Not a part of starting a run: a gateway that lists runs notes each after it was queued.
+A gateway that lists runs adds each run after it was queued.
 """
 
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ class RecentRun:
 
 
 async def add_recent_run(client: Client, run: RecentRun, lifetime_ms: int) -> None:
-    """What was asked is kept no longer than the answer. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    # A caller's text may hold half a surrogate pair, which is no UTF-8.
+    """The prompt expires with the answer. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    # A caller's text may hold a lone surrogate.
     prompt = run.prompt[:PROMPT_LIMIT_CHARS].encode(errors="replace")
     await run_call(client, Call("add_recent_run", (RECENT,), (run.stream_id, prompt, KEPT_RUNS, lifetime_ms)))
 
 
 async def read_recent_runs(client: Client, limit: int) -> list[RecentRun]:
-    """The newest first; some may have expired. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    """The runs, newest first. Some streams may have expired. Raises: BrokerUnavailableError, BrokerRefusedError."""
     entries = await call_redis(client, "XREVRANGE", RECENT, "+", "-", "COUNT", limit)
     runs: dict[str, RecentRun] = {}
     for _, fields in entries:
         stream_id, prompt = (fields[name].decode() for name in (b"id", b"prompt"))
-        runs.setdefault(stream_id, RecentRun(stream_id, prompt))  # redis-py may have sent one twice
+        runs.setdefault(stream_id, RecentRun(stream_id, prompt))  # redis-py may have sent an entry twice
     return list(runs.values())

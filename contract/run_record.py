@@ -1,4 +1,4 @@
-"""What Redis knows of a run beside its log: the `meta` hash, read. Not written here: only the scripts write it."""
+"""Reads the `meta` hash of a run: its state beside the log. Only the scripts write it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,8 @@ from contract.position import Position
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run. Times are Unix milliseconds by Redis's clock; `done` is the data of the `done` event. `caller` is whose
-    it is ("": nobody known), `revoked` how often its tickets were made void."""
+    """One run. Times are Unix milliseconds of Redis's clock; `done` is the data of the `done` event. `caller` started
+    the run ("" if unknown); `revoked` is how often its tickets were revoked."""
 
     status: Status
     epoch: int
@@ -27,7 +27,7 @@ class RunRecord:
 
 
 async def read_run(client: Client, stream_id: str) -> RunRecord | None:
-    """None where there is no such stream, or no longer. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    """Returns None if the stream does not exist or has expired. Raises: BrokerUnavailableError, BrokerRefusedError."""
     names = (
         "status",
         "epoch",

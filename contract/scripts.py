@@ -1,4 +1,4 @@
-"""The Lua steps by name, run many to a round trip. Not what they mean: that is each caller's."""
+"""Runs the Lua scripts of contract/lua by name, many in one round trip. The callers know what each script means."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ Argument = str | bytes | int
 
 @dataclass(frozen=True)
 class Script:
-    """One atomic step: its text, and the digest Redis knows it by."""
+    """One atomic script: its text, and the SHA-1 digest that EVALSHA needs."""
 
     text: str
     digest: str
 
     @cached_property
     def packed_name(self) -> bytes:
-        """How each call of it begins, after the number of its parts."""
+        """The beginning of each packed call, after the number of its parts."""
         return b"$7\r\nEVALSHA\r\n" + _pack_part(self.digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A step with what it works on."""
+    """A script with its keys and arguments."""
 
     name: str
     keys: Sequence[str]
@@ -46,7 +46,7 @@ class Call:
 
 @cache
 def load_script(name: str) -> Script:
-    """The step of that name from `contract/lua`, with what it shares with others in front of it."""
+    """The script `contract/lua/{name}.lua`, with the functions that it shares with others in front of it."""
     parts = ("now_ms", *_SHARED.get(name, ()), name)
     text = "".join((files("contract") / "lua" / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
@@ -55,19 +55,19 @@ def load_script(name: str) -> Script:
 async def run_calls(client: Client, calls: Sequence[Call]) -> list[Any]:
     """Runs all calls in one pipeline, in order, each atomic by itself. Returns their replies in the same order.
 
-    A reply that is a refusal of Redis stands in its place as a BrokerRefusedError and leaves the other calls alone.
+    If Redis refuses a call, its reply is a BrokerRefusedError; the other calls still run.
 
-    Raises: BrokerUnavailableError; which calls were carried out is then unknown, and each may be repeated.
+    Raises: BrokerUnavailableError; some calls may have run even so. Each may be repeated.
     """
     async with connection_slot(client, COMMAND_TIMEOUT_S):
         replies = await _send(client, calls)
         if any(isinstance(reply, NoScriptError) for reply in replies):
-            # Redis has been restarted, or it is another one. All are repeated, because what came after a call that
-            # did not run may have been refused for its lack; a call that did run is harmless the second time.
+            # Redis was restarted or replaced. All calls are repeated: one may have been refused because a call
+            # before it did not run, and a call that did run may safely run again.
             await _load(client, {call.name for call in calls})
             replies = await _send(client, calls)
         if any(isinstance(reply, ReadOnlyError) for reply in replies):
-            # It is a replica now. Whoever asks for the name of the primary anew may be sent to another.
+            # Redis is now a replica. A new connection resolves the host name again, which may lead to the new primary.
             await client.connection_pool.disconnect(inuse_connections=False)
     return [BrokerRefusedError(str(reply)) if isinstance(reply, ResponseError) else reply for reply in replies]
 
@@ -84,7 +84,7 @@ async def _load(client: Client, names: set[str]) -> None:
     pipeline = client.pipeline(transaction=False)
     for name in names:
         pipeline.script_load(load_script(name).text)
-    # What Redis does not take is missing still when it is called, and is refused there.
+    # A script that Redis does not accept here is still missing at its call, which fails then.
     await pipeline.execute(raise_on_error=False)
 
 
@@ -93,7 +93,7 @@ async def _send(client: Client, calls: Sequence[Call]) -> list[Any]:
 
 
 def _packed(calls: Sequence[Call]) -> Iterator[bytes]:
-    """Each call as the array of strings that Redis reads (RESP)."""
+    """Each call as a RESP array of strings."""
     for call in calls:
         yield b"*%d\r\n" % (3 + len(call.keys) + len(call.arguments))
         yield load_script(call.name).packed_name

@@ -1,4 +1,4 @@
-"""Ids of streams: made, recognised, and what they say. Pure: no I/O."""
+"""Creates and recognises the ids of streams. Pure: no I/O."""
 
 import re
 from secrets import token_urlsafe
@@ -9,16 +9,16 @@ _UNLISTED = "s_"
 
 
 def new_stream_id(*, private: bool) -> str:
-    """An id that is never used again, with 128 random bits: nobody can guess it. It says who may watch, so that nobody
-    need ask Redis for every viewer of a stream that is open to all who know it."""
+    """A new id with 128 random bits, which cannot be guessed. Its prefix tells whether viewers need a ticket, so that a
+    gateway need not ask Redis for each viewer."""
     return (_PRIVATE if private else _UNLISTED) + token_urlsafe(16)
 
 
 def is_private(stream_id: str) -> bool:
-    """Whether its viewers need a ticket."""
+    """Whether viewers of the stream need a ticket."""
     return stream_id.startswith(_PRIVATE)
 
 
 def is_stream_id(text: str) -> bool:
-    """Whether `text` has the form of a stream id: base64url. We make 24 characters; more may come."""
+    """Whether `text` has the form of a stream id: base64url. Our ids have 24 characters; later ones may have more."""
     return _STREAM_ID.fullmatch(text) is not None

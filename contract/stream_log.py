@@ -1,4 +1,4 @@
-"""A stream's log: append to it, end it, read it from a position. One object for all streams of a process."""
+"""The log of a stream: append to it, end it, read it. One object serves all streams of a process."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from contract.scripts import Call, run_calls
 
 
 class WriteStatus(StrEnum):
-    """What Redis says to a write."""
+    """The result of a write, a renewal or a release. See contract/lua/append.lua for their meaning."""
 
     OK = "ok"
     LOST = "lost"
@@ -25,7 +25,7 @@ class WriteStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Makes a batch the last one of its run: its final status, and the queue entry to retire with it."""
+    """Marks the last batch of a run: its final status, and its job's entry, which leaves the queue with it."""
 
     status: Status
     entry: str
@@ -33,7 +33,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Events of one stream to write in one step. `lines` are `kind SP json`; the first one gets `first_seq`.
+    """Events of one stream, written in one step. `lines` are `kind SP json`; the first one gets `first_seq`.
 
     With an `ending`, the last line is the `done` event.
     """
@@ -47,21 +47,21 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """The answer to a batch. `seq` is the last one the log has of this epoch, where that is OK, HOLE or CANCELLED."""
+    """What became of a batch. For OK, HOLE and CANCELLED, `seq` is the last one of the batch's epoch in the log."""
 
     status: WriteStatus
     seq: int
 
 
 class StreamLog:
-    """Writes and reads logs. `retention_ms` is how long a log outlives its last sign of life."""
+    """Writes and reads logs. A log expires `retention_ms` after its last sign of life."""
 
     def __init__(self, client: Client, retention_ms: int) -> None:
         self._client = client
         self._retention_ms = retention_ms
 
     async def write(self, batches: Sequence[Batch]) -> list[WriteResult | BrokerRefusedError]:
-        """Writes every batch, each in one atomic step, all in one round trip. May be repeated with the same batches.
+        """Writes all batches in one round trip, each atomically. May be repeated with the same batches.
 
         Raises: BrokerUnavailableError.
         """
@@ -82,7 +82,7 @@ class StreamLog:
         return Call("finish", (keys.log, keys.meta, keys.live, JOBS), (*ending, *batch.lines))
 
     async def read_page(self, stream_id: str, after: Position, limit_events: int = PAGE_LIMIT_EVENTS) -> list[Event]:
-        """The events after a position, at most `limit_events` of them; fewer mean that the log ends there just now.
+        """Up to `limit_events` events after a position. Fewer mean that the log has no more yet.
 
         Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
@@ -91,7 +91,7 @@ class StreamLog:
         return [_parse(entry) for entry in entries]
 
     async def read(self, stream_id: str, after: Position) -> AsyncIterator[Event]:
-        """Every event after a position that the log has, page by page. Raises: as `read_page`."""
+        """All events of the log after a position, read page by page. Raises: as `read_page`."""
         while True:
             page = await self.read_page(stream_id, after)
             for event in page:

@@ -1,7 +1,7 @@
-"""One pub/sub connection, owned by one task. Others only say which channels they want.
+"""A pub/sub connection that one task keeps open. Other tasks only say which channels they want.
 
-What a silent reconnect would hide is told here: each confirmation of a channel is passed on, because between the last
-payload and a confirmation anything may have been published and missed. Not a reader of logs: the listener is.
+The listener hears of every confirmed subscription, because payloads may have been missed before it. It is up to the
+listener to read from the log what it missed.
 """
 
 import asyncio
@@ -21,23 +21,23 @@ MAX_DELAY_S = 1.0
 
 
 class Listener(Protocol):
-    """Told of everything, in order, from the owner task. None of it may wait."""
+    """Hears of everything in order, from the subscription's task. Its methods must not block."""
 
     def on_payload(self, channel: str, payload: bytes) -> None:
-        """Something was published."""
+        """A payload was published on `channel`."""
 
     def on_confirmed(self, channel: str) -> None:
-        """From here on nothing is missed; what was published before this may have been."""
+        """No payload is missed from now on. Earlier ones may have been."""
 
     def on_down(self, reason: str) -> None:
-        """The connection is gone, or could not be made. Every channel will be confirmed anew."""
+        """The connection is lost or could not be made. Every channel will be confirmed again."""
 
 
 class Subscription:
-    """Keeps the wanted channels subscribed through every trouble of the connection.
+    """Keeps the wanted channels subscribed, and reconnects when the connection is lost.
 
-    A connection on which nothing arrives for `watchdog_s` is asked for a sign of life, and dropped where there is none
-    within `watchdog_s` more: a half-open connection shows no other symptom.
+    After `watchdog_s` of silence it sends a ping, and after as long again without a reply it drops the connection:
+    silence is the only symptom of a half-open connection.
     """
 
     def __init__(self, url: str, listener: Listener, watchdog_s: float) -> None:
@@ -52,13 +52,13 @@ class Subscription:
         self._troubled = False
 
     def want(self, channel: str) -> None:
-        """Each call is answered by a confirmation, also where the channel has been unwanted in the same breath."""
+        """Subscribes to `channel`. Every call leads to a confirmation, even if the channel was unwanted just before."""
         self._wanted.add(channel)
         self._new.add(channel)
         self._changed.set()
 
     def unwant(self, channel: str) -> None:
-        """What is told of the channel until Redis has heard of this is not held back."""
+        """Unsubscribes from `channel`. Payloads may arrive until Redis has handled it."""
         self._wanted.discard(channel)
         self._changed.set()
 
@@ -121,7 +121,7 @@ class Subscription:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            # What is asked for once more, although it is subscribed, is confirmed once more.
+            # A channel that is subscribed already and wanted again is subscribed again, to get a new confirmation.
             new, old = self._new & self._wanted, self._asked - self._wanted
             self._asked = set(self._wanted)
             self._new.clear()
@@ -138,5 +138,5 @@ class Subscription:
             if quiet_s >= 2 * self._watchdog_s:
                 raise BrokerUnavailableError(f"no sign of life for {quiet_s:.1f} s")
             if quiet_s >= self._watchdog_s / 2:
-                # In RESP2 a connection that subscribes to nothing answers +PONG, any other one a push: both are heard.
+                # Without subscriptions the reply is +PONG, otherwise a push. `_read` counts both as signs of life.
                 await line.send("PING")

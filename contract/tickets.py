@@ -1,4 +1,4 @@
-"""What all gateways must agree on for tickets: the secret that signs them, and how often a stream's were revoked."""
+"""What gateways share for tickets: the secret that signs them, and how often a stream's tickets were revoked."""
 
 from contract.connection import Client, call_redis
 from contract.keys import SIGNING, StreamKeys
@@ -6,9 +6,9 @@ from contract.scripts import Call, run_call
 
 
 async def share_secret(client: Client, fresh: str) -> str:
-    """The secret of all gateways on this Redis: `fresh`, where there was none yet.
+    """The secret that all gateways on this Redis share. Stores `fresh` if there is none yet.
 
-    It is kept for good. Raises: BrokerUnavailableError, BrokerRefusedError.
+    The secret does not expire. Raises: BrokerUnavailableError, BrokerRefusedError.
     """
     await call_redis(client, "SET", SIGNING, fresh, "NX")
     known: bytes | None = await call_redis(client, "GET", SIGNING)
@@ -16,7 +16,9 @@ async def share_secret(client: Client, fresh: str) -> str:
 
 
 async def revoke_tickets(client: Client, stream_id: str) -> int | None:
-    """How often this was done by now, which tickets from here on must say; None where there is no such stream.
+    """Revokes the tickets of a stream. Returns how often that was done, or None if the stream does not exist.
+
+    New tickets carry the returned number.
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """

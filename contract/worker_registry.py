@@ -1,4 +1,4 @@
-"""Which workers live, and what they offer."""
+"""The live workers and the models that they offer."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -20,31 +20,31 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class WorkerOffer:
-    """What one worker can run. `models` may be empty: then it passes on whatever is asked."""
+    """What one worker can run. Without `models` it passes any model on to its provider."""
 
     models: tuple[Model, ...]
     default_model: str
 
 
 async def announce(client: Client, worker: str, lifetime_ms: int, offer: WorkerOffer) -> None:
-    """Says that `worker` lives for `lifetime_ms` more. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    """Announces `worker` for the next `lifetime_ms`. Raises: BrokerUnavailableError, BrokerRefusedError."""
     arguments = (worker, lifetime_ms, encode_json(asdict(offer)))
     await run_call(client, Call("announce", (WORKERS, OFFERS), arguments))
 
 
 async def leave(client: Client, worker: str) -> None:
-    """Says that `worker` is gone. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    """Removes `worker` from the registry. Raises: BrokerUnavailableError, BrokerRefusedError."""
     await run_call(client, Call("announce", (WORKERS, OFFERS), (worker, 0, b"")))
 
 
 async def read_offers(client: Client) -> list[WorkerOffer]:
-    """The offers of the workers that live, one each. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    """The offers of the live workers, one for each. Raises: BrokerUnavailableError, BrokerRefusedError."""
     replies: list[bytes] = await run_call(client, Call("read_offers", (WORKERS, OFFERS), ()))
     return [_parse(reply) for reply in replies]
 
 
 async def read_workers(client: Client) -> list[str]:
-    """The names of the workers that live, or did until a moment ago.
+    """The names of the live workers. Some may have died a moment ago.
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
@@ -53,6 +53,6 @@ async def read_workers(client: Client) -> list[str]:
 
 def _parse(reply: bytes) -> WorkerOffer:
     value = json.loads(reply)
-    # Only what is known here: a worker of a newer version may say more.
+    # A newer worker may send more fields; they are ignored.
     models = tuple(Model(model["id"], model["owned_by"], model["created"]) for model in value.get("models", ()))
     return WorkerOffer(models, value.get("default_model", ""))

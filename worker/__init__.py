@@ -1,1 +1,1 @@
-"""The worker: takes jobs, runs their generators, publishes what they yield. It serves nobody and keeps no state."""
+"""The worker: takes jobs, runs their generators, publishes their chunks. Its state is in Redis."""

@@ -1,4 +1,4 @@
-"""`python -m worker`: runs a worker until SIGTERM. `python -m worker --healthy`: 0 where one of this host lives."""
+"""`python -m worker`: runs a worker until SIGTERM. `python -m worker --healthy`: 0 if one of this host runs."""
 
 import argparse
 import logging

@@ -1,4 +1,4 @@
-"""The composition root: what a worker is made of, how it begins and how it ends."""
+"""The composition root: builds a worker, starts it and shuts it down."""
 
 import asyncio
 import logging
@@ -29,30 +29,30 @@ from worker.settings import Settings
 logger = logging.getLogger(__name__)
 
 WATCHDOG_S = 2.0
-# With the third of a lease that may have passed since the last renewal, it stays below what counts as overdue.
+# Up to a third of a lease passes between renewals. Together with this share it stays below JobReader's OVERDUE_SHARE.
 CONTACT_GAP_SHARE = 0.55
 FAREWELL_TIMEOUT_S = 2.0
 
 
 def worker_name() -> str:
-    """Never used again: a name of the dead would be taken for their return."""
+    """A unique name: with a dead worker's name, this worker would be taken for it."""
     return f"{host_prefix()}{os.getpid()}:{secrets.token_hex(3)}"
 
 
 def host_prefix() -> str:
-    """What the names of all workers of this host, or container, begin with."""
+    """The prefix of the names of all workers on this host or in this container."""
     return f"{socket.gethostname()}:"
 
 
 class Worker:
-    """Everything alive in one process. Made inside the running loop."""
+    """All parts of one worker process. Must be created inside the running event loop."""
 
     def __init__(self, settings: Settings, source: Source) -> None:
         self.name = worker_name()
         self._grace_s = settings.grace_s
         self._source = source
         self._commands = command_client(settings.redis_url)
-        # What runs must not wait in one line with what begins.
+        # Writes and renewals of current runs must not queue behind the claims of new ones.
         self._writes = command_client(settings.redis_url, connections=2)
         self._blocking = blocking_client(settings.redis_url)
         self._queue = JobQueue(self._commands, settings.retention_s * 1000)
@@ -81,9 +81,9 @@ class Worker:
         return Generation(job, self._queue, self._publisher, self._source, self._options)
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
-        """Works until `stop` is set, then ends in order; `hurry` cuts the grace short.
+        """Works until `stop` is set, then shuts down in order; `hurry` cuts the grace period short.
 
-        Raises: what a part of it died of, if one did: the process is to be started anew then.
+        Raises: the error of a background task that failed. The process must then be restarted.
         """
         logger.info("worker %s begins", self.name)
         lasting = [_start(part.run) for part in (self._publisher, self._heartbeat, self._subscription)]
@@ -91,11 +91,11 @@ class Worker:
         stopping = _start(stop.wait)
         await asyncio.wait([stopping, *lasting, *taking], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        fallen = [task for task in (*lasting, *taking) if task.done()]
-        for task in fallen:
-            logger.critical("%s has fallen: this worker must end", task.get_name())
+        failed = [task for task in (*lasting, *taking) if task.done()]
+        for task in failed:
+            logger.critical("background task %s failed: shutting this worker down", task.get_name())
         await self._end(lasting, taking, hurry)
-        for task in fallen:
+        for task in failed:
             task.result()
 
     async def _end(
@@ -116,12 +116,12 @@ class Worker:
         logger.info("worker %s has ended", self.name)
 
     async def _forget_me(self) -> None:
-        """Jobs that were given back stand under our name until another worker takes them: then it stays a while."""
+        """Released jobs stay under our name until another worker claims them; the name then stays for a while, too."""
         try:
             async with asyncio.timeout(FAREWELL_TIMEOUT_S):
                 await self._queue.forget_worker(self.name)
         except (BrokerUnavailableError, BrokerRefusedError, TimeoutError):
-            logger.debug("Redis is away: the name of this worker stays in its group")
+            logger.debug("Redis is unavailable: the name of this worker stays in the consumer group")
 
 
 def _start(duty: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
@@ -135,7 +135,7 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
 
 
 async def run_worker(settings: Settings, source: Source) -> None:
-    """Until SIGTERM or SIGINT; a second one cuts the grace short. Raises: as Worker.run."""
+    """Runs until SIGTERM or SIGINT. A second signal cuts the grace period short. Raises: as Worker.run."""
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:

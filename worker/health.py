@@ -1,4 +1,4 @@
-"""Whether a worker of this host is announced: the question of a container's health check. Not its metrics."""
+"""The health check of a container: whether a worker of this host is registered in Redis."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ TIMEOUT_S = 4.0
 
 
 async def is_announced(redis_url: str, prefix: str) -> bool:
-    """False, too, where Redis cannot be asked: a worker without it does no work."""
+    """Returns False also if Redis cannot be reached, because a worker without Redis does no work."""
     client = command_client(redis_url)
     try:
         async with asyncio.timeout(TIMEOUT_S):

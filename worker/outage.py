@@ -1,10 +1,10 @@
-"""Redis's absence, told once in the log, and its return. Pure but for the log."""
+"""Logs the beginning and the end of an outage of Redis once each, instead of every failed try."""
 
 import logging
 
 
 class Outage:
-    """One for each duty that talks to Redis: what cannot be done meanwhile is its `what`."""
+    """One for each task that uses Redis. `what` says what does not work meanwhile."""
 
     def __init__(self, logger: logging.Logger, what: str) -> None:
         self._logger = logger
@@ -12,13 +12,13 @@ class Outage:
         self._is_on = False
 
     def record(self, error: Exception) -> None:
-        """It failed, or fails still."""
+        """Call it after each failure."""
         level = logging.DEBUG if self._is_on else logging.WARNING
         self._is_on = True
-        self._logger.log(level, "%s for now: %s", self._what, str(error) or "Redis does not answer in time")
+        self._logger.log(level, "%s: %s", self._what, str(error) or "Redis does not answer in time")
 
     def end(self) -> None:
-        """It went well."""
+        """Call it after each success."""
         if self._is_on:
             self._is_on = False
             self._logger.info("%s: over", self._what)

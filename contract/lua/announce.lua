@@ -1,7 +1,7 @@
--- announce: says that a worker lives and what it offers, until the time given; forgets those whose time is over.
+-- announce: registers a live worker and its offer for some time, and removes the workers whose time is over.
 -- KEYS: 1 workers, 2 offers
--- ARGV: 1 worker, 2 lifetime in ms (0: it leaves), 3 offer JSON
--- Returns: how many workers live
+-- ARGV: 1 worker, 2 lifetime in ms (0: remove it), 3 offer JSON
+-- Returns: the number of live workers
 -- Errors: those of Redis itself
 -- Cost: O(workers)
 
@@ -17,7 +17,7 @@ else
   redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 end
--- Workers may have different lifetimes: the keys outlive the last of them.
+-- Workers may have different lifetimes: keep the keys as long as the longest one.
 local longest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
 if longest then
   redis.call('PEXPIREAT', KEYS[1], longest)

@@ -1,6 +1,6 @@
--- cancel: ends a run that waits; asks the worker to end one that runs. May be repeated.
+-- cancel: ends a queued run; asks the worker to end a running one. May be repeated.
 -- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs, 5 control channel
--- ARGV: 1 stream id, 2 retention in ms, 3 the `done` line for a run that never began
+-- ARGV: 1 stream id, 2 retention in ms, 3 the `done` line for a queued run
 -- Returns: the final status, cancelling, or gone
 -- Errors: those of Redis itself
 -- Cost: O(1)

@@ -1,20 +1,20 @@
--- claim: gives a job that was delivered to this worker a new epoch; from here on older epochs write nothing.
+-- claim: starts a new epoch for a job that was delivered to this worker. Older epochs can write no more.
 -- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs
--- ARGV: 1 owner, 2 entry of the job, 3 most workers that may be lost, 4 most epochs, 5 lifetime in ms, 6 name of this
---   call: repeated under the same name, because its reply was lost, it gets the same lease again
--- Returns: {answer, epoch, next seq, request, queued ms}: run; cancelled (a cancel was asked: finish it so); lost (no
---   attempt is left, or the run wants none: finish it as failed); or {gone}: nothing to do, the job is retired or is
---   another worker's
+-- ARGV: 1 worker, 2 entry of the job, 3 max lost workers, 4 max epochs, 5 lifetime in ms, 6 random name of this call: a
+--   call that is repeated under its name, because its reply was lost, gets the same lease again
+-- Returns: {verdict, epoch, next seq, request, queued ms}. run: generate the answer. cancelled: finish it as cancelled.
+--   lost: no attempt is left, finish it as failed. {gone}: the job has ended or belongs to another worker
 -- Errors: those of Redis itself
 -- Cost: O(1)
 
+-- The field `owner` holds the worker's name.
 local state = redis.call('HMGET', KEYS[2], 'status', 'epoch', 'last', 'cancel', 'owner', 'released', 'lost',
   'on_lost', 'request', 'created_ms', 'job', 'claim')
 if not state[1] or is_final(state[1]) or state[11] ~= ARGV[2] then
   retire_job(KEYS[4], ARGV[2])
   return { 'gone' }
 end
--- A worker that slept between delivery and claim must not take the job from the one that has it by now.
+-- A worker that was frozen between delivery and claim must not take the job from the worker that has it now.
 local pending = redis.call('XPENDING', KEYS[4], 'workers', ARGV[2], ARGV[2], 1)
 if not pending[1] or pending[1][2] ~= ARGV[1] then return { 'gone' } end
 
@@ -33,7 +33,7 @@ end
 local queued_ms = redis.call('HGET', KEYS[2], 'claimed_ms') - state[10]
 
 if state[4] then return { 'cancelled', epoch, 1, '', queued_ms } end
--- Where nothing was lost and nothing shown, nobody can tell this attempt from the first.
+-- If no worker was lost and no event was written, this counts as the first attempt.
 local is_second = lost > 0 or last ~= '0-0'
 if lost >= tonumber(ARGV[3]) or tonumber(epoch) > tonumber(ARGV[4]) or (is_second and state[8] == 'fail') then
   return { 'lost', epoch, 1, '', queued_ms }

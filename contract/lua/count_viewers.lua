@@ -1,7 +1,7 @@
--- count_viewers: one gateway's count of the viewers of one stream; tells all gateways where the sum has changed.
+-- count_viewers: sets one gateway's count of a stream's viewers, and publishes the sum if it has changed.
 -- KEYS: 1 viewers, 2 live channel
--- ARGV: 1 gateway, 2 its count (0: it leaves), 3 lifetime in ms, 4 least time between two tellings in ms
--- Returns: {sum over the gateways that live, 1 where a change is still to be told}
+-- ARGV: 1 gateway, 2 its count (0: remove it), 3 lifetime in ms, 4 min ms between two publications
+-- Returns: {sum over the live gateways, 1 if a change is not published yet}
 -- Errors: those of Redis itself
 -- Cost: O(gateways)
 
@@ -27,7 +27,7 @@ for i = 1, #fields, 2 do
     end
   end
 end
--- With nobody left the key goes by itself: the telling below would only be heard by nobody.
+-- Without counts the key expires by itself.
 local ends_at = string.format('%d', longest + ARGV[3])
 redis.call('PEXPIREAT', KEYS[1], ends_at)
 if sum == told then return { sum, 0 } end

@@ -1,8 +1,8 @@
--- finish: appends the last events of a run with its `done`, sets its status, starts its expiry and retires its job.
+-- finish: appends the last events of a run, `done` included; sets its status and expiry, and removes its job.
 -- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs
 -- ARGV: 1 epoch, 2 seq of the first line, 3 retention in ms, 4 final status, 5 entry of the job, 6.. lines, `done` last
--- Returns: {answer, seq}: as append; a run that this epoch has finished already answers ok. A cancel that was asked
---   does not refuse it: what is finished is finished.
+-- Returns: {status, seq} as append. ok also if this epoch has finished the run already. A run that was cancelled
+--   meanwhile may still finish.
 -- Errors: those of Redis itself
 -- Cost: O(lines)
 
@@ -16,7 +16,7 @@ local had = last_seq_of(ARGV[1], state[2])
 if is_final(state[3]) then return { 'ok', had } end
 if state[3] ~= 'running' then return { 'lost', 0 } end
 local first, from = tonumber(ARGV[2]), 6
--- The run goes on, so the log has no `done`: it must not be passed over with lines that the log has under its seq.
+-- The run has not ended, so the log has no `done`. Move it behind the last seq, so that it is not skipped as known.
 if first + #ARGV - from <= had then first, from = had + 1, #ARGV end
 local seq = write_events(KEYS[1], KEYS[2], KEYS[3], state[2], ARGV[1], first, ARGV, from, ARGV[3])
 if not seq then return { 'hole', had } end

@@ -1,8 +1,8 @@
--- forget_worker: removes a worker from the group, unless jobs stand delivered to it, which would be lost with it; and
---   with it all others that have nothing either and were not heard of for long: those that were killed.
+-- forget_worker: removes a leaving worker from the group, and other workers that were idle for long (they were killed).
+--   A worker to which jobs are delivered stays: the jobs would be lost with it.
 -- KEYS: 1 jobs
--- ARGV: 1 worker, 2 time in ms without a word after which others are removed
--- Returns: how many were removed
+-- ARGV: 1 worker, 2 idle time in ms after which other workers are removed
+-- Returns: the number of removed workers
 -- Errors: NOGROUP where the group is gone; those of Redis itself
 -- Cost: O(workers)
 

@@ -1,6 +1,6 @@
--- now_ms: Redis's clock, the only one that counts; it is put in front of every script.
+-- now_ms: Redis's clock, the only clock that counts. Every script starts with this file.
 -- KEYS: none of its own. ARGV: none of its own.
--- Returns: a function only: Unix time in ms.
+-- Returns: nothing; defines a function that returns Unix time in ms.
 -- Errors: none
 -- Cost: O(1)
 

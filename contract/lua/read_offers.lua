@@ -1,4 +1,4 @@
--- read_offers: the offers of the workers that live.
+-- read_offers: the offers of the live workers.
 -- KEYS: 1 workers, 2 offers
 -- ARGV: none
 -- Returns: their offers (JSON)

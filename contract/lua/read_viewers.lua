@@ -1,4 +1,4 @@
--- read_viewers: how many viewers a stream has, over the gateways that live.
+-- read_viewers: the number of viewers of a stream, on all live gateways.
 -- KEYS: 1 viewers
 -- ARGV: none
 -- Returns: the sum

@@ -1,7 +1,7 @@
--- read_viewers_by_gateway: how many viewers each gateway that lives has of a stream.
+-- read_viewers_by_gateway: the number of a stream's viewers on each live gateway.
 -- KEYS: 1 viewers
 -- ARGV: none
--- Returns: {gateway, viewers, gateway, viewers, …}; those without viewers are left out
+-- Returns: {gateway, viewers, gateway, viewers, …}; gateways without viewers are left out
 -- Errors: those of Redis itself
 -- Cost: O(gateways)
 

@@ -1,7 +1,7 @@
--- release: gives a job back before its lease ends; another worker may claim it at once, ahead of the queue.
+-- release: releases a job before its lease ends. Another worker may claim it at once, ahead of the queue.
 -- KEYS: 1 meta, 2 live channel, 3 jobs, 4 control channel
--- ARGV: 1 epoch, 2 owner, 3 entry of the job
--- Returns: ok (also where this epoch has given it back already), lost or gone
+-- ARGV: 1 epoch, 2 worker, 3 entry of the job
+-- Returns: ok (also if this epoch has released it already), lost or gone
 -- Errors: those of Redis itself
 -- Cost: O(1)
 

@@ -1,14 +1,13 @@
--- renew: keeps a lease, and the keys of its stream, alive.
+-- renew: extends a lease and the lifetime of its stream's keys.
 -- KEYS: 1 log, 2 meta, 3 jobs, 4 viewers
--- ARGV: 1 epoch, 2 owner, 3 entry of the job, 4 lifetime in ms
--- Returns: ok; lost; cancelled (a cancel was asked, or nobody has watched for as long as the run allows; the lease is
---   kept); gone
+-- ARGV: 1 epoch, 2 worker, 3 entry of the job, 4 lifetime in ms
+-- Returns: ok; lost; gone; cancelled (it was asked for, or the run had no viewers for too long; the lease is extended)
 -- Errors: those of Redis itself
--- Cost: O(1), and O(gateways) where the run is not to go on unwatched
+-- Cost: O(1), and O(gateways) if the run may not go on without viewers
 
 local state = redis.call('HMGET', KEYS[2], 'epoch', 'status', 'cancel', 'unwatched_ms', 'unwatched_since')
 if not state[1] then return 'gone' end
--- The check comes first: a bare XCLAIM of a worker that was frozen would steal the job back.
+-- Check before XCLAIM: a worker that was frozen must not steal the job back.
 if state[1] ~= ARGV[1] or state[2] ~= 'running' then return 'lost' end
 redis.call('XCLAIM', KEYS[3], 'workers', ARGV[2], 0, ARGV[3], 'JUSTID')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])

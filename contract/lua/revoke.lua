@@ -1,7 +1,7 @@
--- revoke: makes all tickets of a stream void that were given out so far, and has gateways send away who watches.
+-- revoke: revokes all tickets of a stream, and makes gateways disconnect its viewers.
 -- KEYS: 1 meta, 2 live channel
 -- ARGV: none
--- Returns: how often that was done by now; false where there is no such stream
+-- Returns: how often tickets were revoked; false if the stream does not exist
 -- Errors: those of Redis itself
 -- Cost: O(1)
 

@@ -1,14 +1,14 @@
--- submit: makes a stream and queues its job, once per idempotency key.
--- KEYS: 1 meta, 2 jobs, 3 the runs its caller has at once, 4 idempotency key (optional)
--- ARGV: 1 stream id, 2 request JSON, 3 model, 4 policy on a lost worker, 5 lifetime in ms, 6 most jobs that may wait,
---   7 digest of the body, 8 how long it may go unwatched in ms (0: for ever), 9 caller ("": nobody known), 10 most runs
---   of this caller at once (0: any number)
--- Returns: {answer, stream id}: ok; known (this idempotency key made that stream before); mismatch (it did, with another
---   body); full (that many jobs wait); busy (this caller has that many runs already)
+-- submit: creates a stream and queues its job, once per idempotency key.
+-- KEYS: 1 meta, 2 jobs, 3 the caller's current runs, 4 idempotency key (optional)
+-- ARGV: 1 stream id, 2 request JSON, 3 model, 4 policy on a lost worker, 5 lifetime in ms, 6 max waiting jobs,
+--   7 digest of the body, 8 max ms without viewers (0: no limit), 9 caller ("" if unknown), 10 max current runs of
+--   this caller (0: no limit)
+-- Returns: {result, stream id}. ok. known: this idempotency key created that stream before. mismatch: it did, with
+--   another body. full: too many jobs wait. busy: this caller has too many current runs
 -- Errors: those of Redis itself
--- Cost: O(1), O(workers) for the count of waiting jobs, and O(most runs at once) where that is limited
+-- Cost: O(1), O(workers) for the count of waiting jobs, and O(max current runs) if that is limited
 
--- What has ended since counts no more. To look here costs less than to have every end of a run tell.
+-- Removes ended runs before counting. Doing it here is cheaper than at the end of each run.
 local function count_runs(runs)
   local count = 0
   for _, id in ipairs(redis.call('SMEMBERS', runs)) do
@@ -28,23 +28,23 @@ end
 if redis.call('EXISTS', KEYS[1]) == 1 then return { 'ok', ARGV[1] } end
 local pending = redis.pcall('XPENDING', KEYS[2], 'workers')
 if pending.err then
-  -- The group comes before the job, so that no worker can miss it.
+  -- Create the group before the job, so that no worker misses the job.
   redis.call('XGROUP', 'CREATE', KEYS[2], 'workers', '0', 'MKSTREAM')
   pending = { 0 }
 end
 local waiting = redis.call('XLEN', KEYS[2]) - pending[1]
 if waiting >= tonumber(ARGV[6]) then return { 'full', '' } end
-local most_runs = tonumber(ARGV[10])
-if most_runs > 0 and count_runs(KEYS[3]) >= most_runs then return { 'busy', '' } end
+local max_runs = tonumber(ARGV[10])
+if max_runs > 0 and count_runs(KEYS[3]) >= max_runs then return { 'busy', '' } end
 local entry = redis.call('XADD', KEYS[2], '*', 'id', ARGV[1])
 redis.call('HSET', KEYS[1], 'status', 'queued', 'epoch', '0', 'last', '0-0', 'request', ARGV[2], 'model', ARGV[3],
   'on_lost', ARGV[4], 'lost', '0', 'job', entry, 'caller', ARGV[9],
   'created_ms', string.format('%d', now_ms()))
 if ARGV[8] ~= '0' then redis.call('HSET', KEYS[1], 'unwatched_ms', ARGV[8]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
-if most_runs > 0 then
+if max_runs > 0 then
   redis.call('SADD', KEYS[3], ARGV[1])
-  -- A run may last longer than its answer is kept: the count of them must not be forgotten before. A week is longer.
+  -- A run may last longer than its answer is kept. Keep the set for a week at least, so that the run still counts.
   redis.call('PEXPIRE', KEYS[3], math.max(ARGV[5], 604800000))
 end
 if KEYS[4] then

@@ -1,6 +1,6 @@
--- sum_viewers: the part that audience and renew share; it is put in front of each of them.
+-- sum_viewers: shared by read_viewers and renew, which start with this file.
 -- KEYS: none of its own. ARGV: none of its own.
--- Returns: a function only: how many viewers a stream has, over the gateways that live.
+-- Returns: nothing; defines a function that returns the number of viewers on all live gateways.
 -- Errors: none of its own
 -- Cost: O(gateways)
 

@@ -1,15 +1,15 @@
--- take_over: has jobs delivered to this worker whose lease nobody has renewed for a while.
+-- take_over: delivers jobs to this worker whose leases were not renewed for a while.
 -- KEYS: 1 jobs
--- ARGV: 1 worker, 2 idle time in ms from which a lease counts as over, 3 most jobs to take
--- Returns: {entry, stream id (empty where the job was retired meanwhile), entry, stream id, ...}
+-- ARGV: 1 worker, 2 idle time in ms after which a lease is over, 3 max jobs to take
+-- Returns: {entry, stream id (empty if the job has ended), entry, stream id, ...}
 -- Errors: NOGROUP where the group is gone; those of Redis itself
--- Cost: O(pending jobs). XAUTOCLAIM looks at ten entries per job it may take and then wants to be called again: with
---   room for one job it would see the ten oldest runs only, however many behind them are orphaned.
+-- Cost: O(pending jobs). XAUTOCLAIM is no use here: it checks only ten entries per job that it may take, so with room
+--   for one job it would miss lost runs behind the ten oldest.
 
 local taken = {}
 for _, pending in ipairs(redis.call('XPENDING', KEYS[1], 'workers', 'IDLE', ARGV[2], '-', '+', ARGV[3])) do
   local entry = pending[1]
-  -- A job that is ours already is only renewed by this.
+  -- If the job is already delivered to this worker, this renews it.
   redis.call('XCLAIM', KEYS[1], 'workers', ARGV[1], 0, entry, 'JUSTID')
   local found = redis.call('XRANGE', KEYS[1], entry, entry)
   taken[#taken + 1] = entry

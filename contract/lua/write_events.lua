@@ -1,22 +1,22 @@
--- write_events: the part that append, claim, cancel and finish share; it is put in front of each of them.
+-- write_events: shared by append, claim, cancel and finish, which start with this file.
 -- KEYS: none of its own. ARGV: none of its own.
--- Returns: functions only.
--- Errors: none of its own. A refusal of Redis (out of memory, read-only) passes through, and then nothing is written:
---   the first write of each script is of the kind that Redis refuses.
+-- Returns: nothing; defines functions.
+-- Errors: none of its own. If Redis refuses writes (out of memory, read-only), its error passes through and nothing
+--   is written, because Redis already refuses the first write of each script.
 -- Cost: per event one XADD; per batch one EXISTS, one PUBLISH and one HSET.
 
 local function is_final(status)
   return status == 'completed' or status == 'cancelled' or status == 'failed'
 end
 
--- The last seq that the log has of this epoch; 0 where it has none of it.
+-- The last seq of this epoch in the log; 0 if it has none.
 local function last_seq_of(epoch, last)
   local last_epoch, seq = string.match(last, '^(%d+)-(%d+)$')
   return last_epoch == epoch and tonumber(seq) or 0
 end
 
--- Writes lines[from..] as the events epoch-first, epoch-(first+1), ...; what the log has already is passed over, so that
--- a repeated call is harmless. Returns the last seq of this epoch, or false where first would leave a hole.
+-- Writes lines[from..] as the events epoch-first, epoch-(first+1), ... Events that the log already has are skipped, so
+-- that the call may be repeated. Returns the last seq of this epoch, or false if `first` would leave a hole.
 local function write_events(log, meta, live, last, epoch, first, lines, from, ttl_ms)
   local seq = last_seq_of(epoch, last)
   if first > seq + 1 then return false end
@@ -44,7 +44,7 @@ local function retire_job(jobs, entry)
   redis.call('XDEL', jobs, entry)
 end
 
--- Ends the run: the terminal event is the last of ARGV.
+-- Ends the run. `line` is its `done` event.
 local function close_run(log, meta, jobs, status, entry, line, retention_ms)
   redis.call('HSET', meta, 'status', status, 'ended_ms', string.format('%d', now_ms()), 'done', string.sub(line, 6))
   redis.call('HDEL', meta, 'owner', 'cancel', 'claim', 'released')

@@ -31,7 +31,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         ({"REDIS_URL": "http://example.test"}, "worker: REDIS_URL: "),
         ({"REDIS_URL": "redis://example.test:port", "OPENAI_API_KEY": "x"}, "worker: REDIS_URL: "),
         ({"MANYCAST_GENERATOR": "nothing"}, "worker: MANYCAST_GENERATOR must be MODULE:NAME"),
-        ({"MANYCAST_GENERATOR": "no.such:thing"}, "worker: MANYCAST_GENERATOR 'no.such:thing' is not there"),
+        ({"MANYCAST_GENERATOR": "no.such:thing"}, "worker: MANYCAST_GENERATOR 'no.such:thing' cannot be imported"),
         ({"MANYCAST_GENERATOR": "worker.settings:thing"}, "worker: MANYCAST_GENERATOR"),
     ],
 )

@@ -1,7 +1,7 @@
-"""One worker's attempt at a job, from the claim to the `done`.
+"""One worker's attempt at a job, from the claim to the `done` event.
 
-Two tasks: one lives through it all; the other asks the source, and is cancelled the moment the run is to stop, so that
-the provider is told at once. Not a writer: lines go to the outlet, and the publisher writes them.
+The provider call has a task of its own, which is cancelled as soon as the run must stop, so that the provider stops at
+once. Lines go to the outbox, and the publisher writes them.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 FIRST_CLAIM_DELAY_S = 0.05
 MAX_CLAIM_DELAY_S = 1.0
 LINGER_S = 5.0
-"""How long a whole answer waits for its usage."""
+"""How long a complete answer waits for its usage."""
 CLEANUP_TIMEOUT_S = 5.0
-"""For a source that was told to end."""
+"""How long a cancelled source may take to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
-    """What holds for every generation of a worker. A limit of 0 is none."""
+    """Settings that all generations of a worker share. A limit of 0 is none."""
 
     worker: str
     attempts: int
@@ -57,11 +57,11 @@ class Stop(StrEnum):
     UNSTORED = "unstored"
     OVERDUE = "overdue"
     LEFT = "left"
-    """It is not ours any more: nothing more is written."""
+    """The run no longer belongs to this worker: it writes nothing more."""
 
 
 class Generation:
-    """Is claimed and runs once. Until it ends it may be stopped from outside, at any time and more than once."""
+    """Call `claim` once, then `run` once. `stop` may be called at any time, more than once."""
 
     def __init__(
         self, job: Job, queue: JobQueue, publisher: Publisher, source: Source, options: GenerationOptions
@@ -81,7 +81,7 @@ class Generation:
         self._claimed_at = 0.0
 
     async def claim(self) -> bool:
-        """Gets the lease; False where there is nothing to do with it. Comes before `run`, once."""
+        """Gets the lease. Returns False if there is nothing to run."""
         self._claim = await self._claim_job()
         if self._claim.verdict is Verdict.GONE:
             return False
@@ -90,7 +90,7 @@ class Generation:
         return not self._has_left
 
     async def run(self) -> None:
-        """Until the run has its `done`, or is not ours any more."""
+        """Returns once the run's `done` is written, or the run no longer belongs to this worker."""
         claim, stream_id = self._claim, self.job.stream_id
         outbox = Outbox(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.on_write_status)
         self._outbox = outbox
@@ -112,18 +112,18 @@ class Generation:
         return self._stop is Stop.LEFT
 
     def on_write_status(self, answer: WriteStatus) -> None:
-        """What Redis said to a write or a renewal."""
+        """Reacts to the status of a write or a renewal."""
         if answer is WriteStatus.CANCELLED:
             self.stop(Stop.CANCELLED)
         elif answer is WriteStatus.HOLE:
-            # The outlet has put its own `done` in place of what the log can no longer take.
+            # The outbox has replaced the lines that cannot follow the log by a `done` of its own.
             self._stop = Stop.LEFT
             self._stopped.set()
         elif answer is not WriteStatus.OK:
             self.stop(Stop.LEFT)
 
     def stop(self, reason: Stop) -> None:
-        """Ends the call of the provider at once. The first reason counts, but that the run is lost outweighs all."""
+        """Ends the provider call at once. The first reason counts, except that LEFT replaces any other."""
         if self._stop is None or reason is Stop.LEFT:
             self._stop = reason
         self._stopped.set()
@@ -153,13 +153,13 @@ class Generation:
         try:
             await asyncio.wait([call, stopped], return_when=asyncio.FIRST_COMPLETED)
             call.cancel()
-            # Viewers do not wait for a source that does not end: it is heard no more.
+            # Do not make viewers wait for a source that does not end.
             await asyncio.wait([call], timeout=CLEANUP_TIMEOUT_S)
         finally:
             for task in (call, stopped, watch):
                 task.cancel()
         if not call.done():
-            logger.warning("run %s: the generator does not end when it is told to", self.job.stream_id)
+            logger.warning("run %s: the generator does not end although it was cancelled", self.job.stream_id)
         return self._judge(call.result() if call.done() and not call.cancelled() else None)
 
     def _request(self) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class Generation:
             return Status.FAILED, broker_unavailable()
         if self._call.outcome.is_whole:
             if error is not None:
-                said = "run %s was whole when its provider failed: %s"
+                said = "run %s was complete when its provider failed: %s"
                 logger.info(said, self.job.stream_id, error.message)
             return Status.COMPLETED, None
         if self._stop is Stop.STALLED:
@@ -187,7 +187,7 @@ class Generation:
         return (Status.COMPLETED, None) if error is None else (Status.FAILED, error)
 
     async def _watch(self, outbox: Outbox) -> None:
-        """Stops a run that takes too long, whose provider has gone quiet, or whose lines Redis refuses for too long."""
+        """Stops a run that takes too long, whose provider is silent, or whose lines Redis refuses for too long."""
         run_limit_s = self._options.run_limit_s or math.inf
         look_s = min(
             1.0, self._options.chunk_timeout_s / 4, self._options.broker_patience_s / 4 + 0.01, run_limit_s / 4

@@ -1,7 +1,7 @@
-"""What one generation has yet to get into its log, in order. Pure: no I/O, no clock.
+"""The lines of one generation that are not written to its log yet. Pure: no I/O, no clock.
 
-Lines stay here until Redis has confirmed them, and a little longer: after a failover the new Redis may lack the last
-writes that the old one confirmed, and then they are written again.
+Lines stay here until Redis has confirmed them, and a little longer: after a failover the new primary may lack the last
+confirmed writes, and they are then written again.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,17 +17,17 @@ TAIL_LIMIT_BYTES = 64 << 10
 
 
 class State(StrEnum):
-    """What may still happen here."""
+    """Whether more can be written."""
 
     OPEN = "open"
     ENDED = "ended"
     """Its `done` is written."""
     CLOSED = "closed"
-    """It is not ours to write any more."""
+    """The run no longer belongs to this worker."""
 
 
 class Outbox:
-    """Lines of one epoch from `next_seq` on. `unsent_bytes` is what Redis has not confirmed."""
+    """The lines of one epoch from `next_seq` on. `unsent_bytes` counts those that Redis has not confirmed."""
 
     def __init__(
         self, stream_id: str, epoch: int, next_seq: int, entry: str, on_write_status: Callable[[WriteStatus], None]
@@ -56,7 +56,7 @@ class Outbox:
 
     @property
     def has_more(self) -> bool:
-        """Whether there is something to write now."""
+        """Whether there are lines to write now."""
         return self.is_open and not self._is_held and self._confirmed < len(self._lines)
 
     @property
@@ -64,20 +64,20 @@ class Outbox:
         return self.is_open and self._ending is None
 
     def put(self, line: bytes) -> None:
-        """For a run that goes on; nothing where it does not."""
+        """Adds a line. Does nothing once the run has ended."""
         if self.takes_lines:
             self._lines.append(line)
             self.unsent_bytes += len(line)
 
     def end(self, status: Status, line: bytes) -> None:
-        """The `done` event, after which nothing is put."""
+        """Adds the `done` event, the last line."""
         if self.takes_lines:
             self.put(line)
             self._ending = Ending(status, self._entry)
             self._is_held = False
 
     def close(self) -> None:
-        """Forgets what is not written."""
+        """Drops the lines that are not written."""
         if self.is_open:
             self.state = State.CLOSED
         self._lines = []
@@ -85,7 +85,7 @@ class Outbox:
         self.unsent_bytes = 0
 
     def next_batch(self) -> Batch | None:
-        """What to write next, within the limits of a batch; the same again until it is settled."""
+        """The next lines to write, within the limits of a batch. Returns them again until `settle` is called."""
         if not self.has_more:
             return None
         lines = self._lines[self._confirmed : self._confirmed + BATCH_LIMIT_EVENTS]
@@ -105,12 +105,12 @@ class Outbox:
         )
 
     def refuse(self, now_s: float) -> None:
-        """Redis would not store the last batch. `now_s` is of any clock that only runs forward."""
+        """Redis refused the last batch. `now_s` comes from a monotonic clock."""
         if self.refused_since is None:
             self.refused_since = now_s
 
     def settle(self, batch: Batch, written: WriteResult) -> None:
-        """Goes on from Redis's answer to `batch`. The generation is told of all but OK."""
+        """Handles the result of `batch`. Tells the generation of every status except OK."""
         if not self.is_open:
             return
         if written.status is WriteStatus.OK:
@@ -130,19 +130,19 @@ class Outbox:
             self._on_status(written.status)
 
     def _hold(self) -> None:
-        # Nothing more until the `done`, with which these lines are written after all.
+        # Write nothing until the `done` is there; these lines are written together with it.
         self._is_held = True
         self._on_status(WriteStatus.CANCELLED)
 
     def _end_cancelled(self, last_seq: int) -> None:
-        """More is unwritten than fits into one step with the `done`, and Redis takes no other any more. What the log
-        has beyond what was confirmed, because a reply was lost, stays there."""
+        """The unwritten lines do not fit into one batch with the `done`, and Redis accepts no batch without it. Drops
+        those that the log does not have. A lost reply may mean that it has more than was confirmed."""
         assert self._ending is not None
         there = max(0, last_seq + 1 - self._first_seq - self._confirmed)
         self._confirm(self._lines[self._confirmed : self._confirmed + there])
         done = self._lines[-1]
         if self._ending.status is not Status.CANCELLED:
-            # It would claim more than the log has.
+            # The original `done` would describe lines that the log does not have.
             done = done_line(Status.CANCELLED, Outcome(1), None, None)
             self._ending = Ending(Status.CANCELLED, self._entry)
         self._lines[self._confirmed :] = [done]
@@ -175,7 +175,7 @@ class Outbox:
             self._tail_bytes -= size
             self.unsent_bytes += size
             return
-        # What the log lacks is not here any more: it ends where it stands, and says why.
+        # The lines that the log lacks were dropped here. End the log with an error.
         line = done_line(Status.FAILED, Outcome(1), stream_lost(), None)
         self._lines = [line]
         self._first_seq = last_seq + 1

@@ -1,4 +1,4 @@
-"""What is known of a run's end, gathered from its chunks, and the `done` event made of it. Pure: no I/O, no clock."""
+"""The outcome of a run, collected from its chunks, and its `done` event. Pure: no I/O, no clock."""
 
 from typing import Any, TypedDict
 
@@ -7,7 +7,7 @@ from contract.event import Chunk, Kind, Status, encode_json, entry_line
 
 
 class Timing(TypedDict):
-    """Milliseconds; docs/protocol.md, section 2, says from where to where. `pace` is chunks in each second."""
+    """Milliseconds; docs/protocol.md, section 2, defines them. `pace` is the number of chunks in each second."""
 
     queued_ms: int
     first_chunk_ms: int | None
@@ -16,7 +16,7 @@ class Timing(TypedDict):
 
 
 class Outcome:
-    """Finish reasons and usage as the chunks bring them. Chunks are a provider's: nothing in them is taken on trust."""
+    """Finish reasons and usage from the chunks. Providers send chunks of any shape, so every field is checked."""
 
     def __init__(self, choices_asked: object) -> None:
         self._choices_asked = choices_asked if isinstance(choices_asked, int) else 1
@@ -48,17 +48,17 @@ class Outcome:
 
     @property
     def is_finished(self) -> bool:
-        """Every choice that was seen has its reason: a clean end is an end."""
+        """Whether every choice seen so far has a finish reason."""
         return bool(self._reasons) and None not in self._reasons.values()
 
     @property
     def is_whole(self) -> bool:
-        """Every choice that was asked for has its reason: whatever comes or breaks now, the answer is complete."""
+        """Whether every requested choice has a finish reason: the answer is complete, whatever fails later."""
         return self.is_finished and len(self._reasons) >= self._choices_asked
 
 
 def done_line(status: Status, outcome: Outcome, error: RunError | None, timing: Timing | None) -> bytes:
-    """The last entry of a log."""
+    """The `done` event: the last entry of a log."""
     data = {
         "status": status,
         "finish_reason": outcome.finish_reason,
@@ -70,7 +70,7 @@ def done_line(status: Status, outcome: Outcome, error: RunError | None, timing: 
 
 
 def stream_lost() -> RunError:
-    return RunError(Code.STREAM_LOST.value, "The broker lost a part of this answer.", SERVER_ERROR, retryable=True)
+    return RunError(Code.STREAM_LOST.value, "The database lost a part of this answer.", SERVER_ERROR, retryable=True)
 
 
 def worker_lost() -> RunError:
@@ -79,19 +79,19 @@ def worker_lost() -> RunError:
 
 
 def worker_failed() -> RunError:
-    return RunError(Code.WORKER_ERROR.value, "The worker failed at this run; its log has the reason.", SERVER_ERROR)
+    return RunError(Code.WORKER_ERROR.value, "The worker failed during this run. Its log has the reason.", SERVER_ERROR)
 
 
 def answer_too_large(limit_bytes: int) -> RunError:
-    text = f"The answer is larger than the {limit_bytes} bytes that are allowed here."
+    text = f"The answer is larger than the limit of {limit_bytes} bytes."
     return RunError(Code.ANSWER_TOO_LARGE.value, text, SERVER_ERROR)
 
 
 def run_too_long(limit_s: float) -> RunError:
-    text = f"The answer takes longer than the {limit_s:g} seconds that are allowed here."
+    text = f"The answer took longer than the limit of {limit_s:g} seconds."
     return RunError(Code.RUN_TOO_LONG.value, text, SERVER_ERROR)
 
 
 def broker_unavailable() -> RunError:
-    text = "The broker refused to store the answer for too long."
+    text = "The database refused to store the answer for too long."
     return RunError(Code.BROKER_UNAVAILABLE.value, text, SERVER_ERROR, retryable=True)

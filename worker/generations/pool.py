@@ -1,4 +1,4 @@
-"""The generations that run in this process: started, found, counted, given back. Not a reader of the queue."""
+"""The generations of this process: starts, finds, counts and releases them. JobReader brings the jobs."""
 
 import asyncio
 import logging
@@ -15,11 +15,11 @@ GIVING_BACK_TIMEOUT_S = 3.0
 
 
 MAX_CLAIMS = 32
-"""At once. A crowd of jobs would else keep Redis's replies to those that run already waiting."""
+"""At once. More claims would delay Redis's replies to the current runs."""
 
 
 class GenerationPool:
-    """At most `streams` of them at once. `make` makes a generation for a job."""
+    """Runs up to `streams` generations at once. `make` creates one for a job."""
 
     def __init__(self, streams: int, make: Callable[[Job], Generation]) -> None:
         self._streams = streams
@@ -32,7 +32,7 @@ class GenerationPool:
 
     @property
     def room(self) -> int:
-        """How many more may start now."""
+        """How many more generations may start now."""
         return max(0, min(self._streams - len(self._tasks), MAX_CLAIMS - self._claims))
 
     @property
@@ -44,7 +44,7 @@ class GenerationPool:
             await self._changed.wait()
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """Starts those that do not run here already: Redis tells of the same job again where a reply was lost."""
+        """Starts the jobs that do not run here yet. Redis delivers a job again if a reply was lost."""
         for job in jobs:
             if job.entry in self._by_entry:
                 continue
@@ -66,13 +66,13 @@ class GenerationPool:
             await generation.run()
 
     def cancel(self, stream_id: str) -> None:
-        """Somebody asked for it. Nothing where it does not run here."""
+        """Cancels a run. Does nothing if it does not run here."""
         generation = self._by_stream.get(stream_id)
         if generation is not None:
             generation.stop(Stop.CANCELLED)
 
     async def finish(self, grace_s: float, hurry: asyncio.Event) -> None:
-        """Waits until all have ended, but no longer than `grace_s`, nor after `hurry` is set."""
+        """Waits until all generations have ended, `grace_s` have passed or `hurry` is set."""
         if not self._tasks:
             return
         hurried = asyncio.create_task(hurry.wait())
@@ -84,7 +84,7 @@ class GenerationPool:
             hurried.cancel()
 
     async def give_back(self, queue: JobQueue, worker: str) -> None:
-        """Stops what still runs, the provider's calls first, and lets other workers have the jobs at once."""
+        """Stops the remaining generations and releases their jobs, so that other workers can claim them at once."""
         tasks = dict(self._tasks)
         for generation in tasks.values():
             generation.stop(Stop.LEFT)
@@ -96,9 +96,11 @@ class GenerationPool:
         try:
             async with asyncio.timeout(GIVING_BACK_TIMEOUT_S):
                 answers = await queue.release(worker, leases)
-            logger.info("%d runs given back: %s", len(leases), ", ".join(sorted({str(one) for one in answers})))
+            logger.info("%d runs released: %s", len(leases), ", ".join(sorted({str(one) for one in answers})))
         except (BrokerUnavailableError, TimeoutError):
-            logger.warning("%d runs not given back: Redis is away, they wait for the end of their lease", len(leases))
+            logger.warning(
+                "%d runs not released, because Redis is unavailable: they wait until their leases end", len(leases)
+            )
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         generation = self._tasks.pop(task)
@@ -107,7 +109,7 @@ class GenerationPool:
             del self._by_stream[generation.job.stream_id]
         self._tell()
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("run %s was dropped by a fault of ours", generation.job.stream_id, exc_info=error)
+            logger.error("run %s was dropped because of a bug", generation.job.stream_id, exc_info=error)
 
     def _tell(self) -> None:
         self._changed.set()

@@ -1,4 +1,4 @@
-"""One call of a source: its chunks become lines, and what they tell of the run is kept. It writes nothing itself."""
+"""One call of a source. Puts its chunks into the outbox as lines, and collects the outcome of the run."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class ProviderCall:
-    """Runs once. Times are of the running loop's clock, in seconds; an `answer_limit_bytes` of 0 is none."""
+    """Runs once. Times are seconds of the event loop's clock; an `answer_limit_bytes` of 0 is no limit."""
 
     def __init__(self, stream_id: str, publisher: Publisher, answer_limit_bytes: int) -> None:
         self.outcome = Outcome(1)
@@ -33,7 +33,7 @@ class ProviderCall:
         self._is_held_back = False
 
     async def run(self, source: Source, request: dict[str, Any], epoch: int, outbox: Outbox) -> RunError | None:
-        """Until the source ends; why it failed, if it did. Cancelling it ends the call of the provider at once."""
+        """Runs until the source ends. Returns its error, if it failed. Cancelling it ends the provider call at once."""
         self.outcome = Outcome(request.get("n"))
         try:
             async with aclosing(source.generate(request)) as chunks:
@@ -56,7 +56,7 @@ class ProviderCall:
         return None
 
     def quiet_s(self, now: float) -> float:
-        """How long the source has sent nothing; 0 before its first chunk, and while we are those who do not take."""
+        """Seconds since the last chunk; 0 before the first one, and while the outbox is too full to take more."""
         if self.first_chunk_at is None or self._is_held_back:
             return 0.0
         return now - self._heard_at

@@ -1,7 +1,7 @@
-"""Writes what all generations of the process have to say, many to a round trip.
+"""Writes the events of all generations of the process, many in one round trip.
 
-One write is in flight at a time; what is put meanwhile goes together in the next. So a lone first chunk leaves at once,
-and a busy process coalesces by itself. Not a judge of answers: the outlet is.
+One write is in flight at a time, and the next one takes all events that came meanwhile. So a lone first chunk is sent
+at once, and a busy process sends large batches. The outboxes handle the results.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ MAX_DELAY_S = 0.5
 
 
 class Publisher:
-    """Outlets are told to it when they have something to write. `unsent_limit_bytes` is for all of them together."""
+    """Call `send` when an outbox has something to write. `unsent_limit_bytes` is the limit of all outboxes together."""
 
     def __init__(self, log: StreamLog, unsent_limit_bytes: int) -> None:
         self._log = log
@@ -37,11 +37,11 @@ class Publisher:
 
     @property
     def is_full(self) -> bool:
-        """Whether generations must wait, with `room`, before they put more."""
+        """Whether generations must await `room` before they put more."""
         return self._unsent_bytes > self._unsent_limit_bytes
 
     def send(self, outbox: Outbox) -> None:
-        """Something new is in `outlet`."""
+        """Writes `outbox` soon: it has new lines."""
         if not outbox.is_open:
             return
         self._account(outbox)
@@ -49,23 +49,23 @@ class Publisher:
         self._wake.set()
 
     def forget(self, outbox: Outbox) -> None:
-        """`outlet` has ended or is not ours any more."""
+        """Stops writing `outbox`: it has ended or is closed."""
         self._waiting.pop(outbox, None)
         self._unsent_bytes -= self._unsent.pop(outbox, 0)
         self._turn()
 
     async def room(self) -> None:
-        """Until there is room for more."""
+        """Returns once there is room for more."""
         while self.is_full:
             await self._settled.wait()
 
     async def settled(self, outbox: Outbox) -> None:
-        """Until `outlet` has ended or is closed."""
+        """Returns once `outbox` has ended or is closed."""
         while outbox.is_open:
             await self._settled.wait()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
             await self._wake.wait()
@@ -76,7 +76,7 @@ class Publisher:
                 await asyncio.sleep(backoff.next_delay_s())
 
     async def _write(self) -> bool:
-        """One round trip; whether Redis took it. What it did not take waits for the next one, unchanged."""
+        """One round trip. Returns whether Redis accepted everything. The rest waits for the next round trip."""
         round_trip = self._gather()
         if not round_trip:
             return True
@@ -124,6 +124,6 @@ class Publisher:
         self._unsent[outbox] = unsent
 
     def _turn(self) -> None:
-        """Wakes all that wait for a change. Each looks for itself whether it is the one it waits for."""
+        """Wakes all waiting tasks. Each checks its own condition."""
         self._settled.set()
         self._settled.clear()

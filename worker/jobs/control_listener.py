@@ -1,5 +1,6 @@
-"""What is called out to all workers, heard. Only a doorbell: the truth is in Redis, and what is missed here is found
-at the next write, renewal or poll."""
+"""Reacts to messages to all workers: a run was cancelled, or a job was released.
+
+They only save time. A worker that misses one learns the same at its next write, renewal or poll."""
 
 from worker.generations.pool import GenerationPool
 from worker.jobs.heartbeat import Heartbeat
@@ -14,7 +15,7 @@ class ControlListener:
         self._reader = reader
         self._heartbeat = heartbeat
 
-    def on_payload(self, channel: str, payload: bytes) -> None:  # noqa: ARG002 - there is one channel only
+    def on_payload(self, channel: str, payload: bytes) -> None:  # noqa: ARG002 - there is only one channel
         word, _, stream_id = payload.decode(errors="replace").partition(" ")
         if word == "cancel":
             self._pool.cancel(stream_id)
@@ -26,4 +27,4 @@ class ControlListener:
         self._reader.look_now()
 
     def on_down(self, reason: str) -> None:
-        """Nothing to do: on_confirmed makes up for it."""
+        """Does nothing: on_confirmed catches up."""

@@ -1,6 +1,6 @@
-"""Renews the leases of all generations. Not a clock of leases: Redis alone knows when one is over.
+"""Renews the leases of all generations. Only Redis decides when a lease is over.
 
-A worker that was frozen, or that Redis forgot, learns it here at the latest, and stops its calls of the provider.
+A worker that has lost a lease, for example because it was frozen, notices it here and stops the provider call.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 MIN_TIMEOUT_S = 0.5
 RETRY_S = 0.3
-"""When Redis is back, all leases look as if they were over: the sooner they are renewed the better."""
+"""After an outage all leases look expired, so they must be renewed soon."""
 SLICE_LEASES = 100
-"""Renewed in one round trip. Packing a thousand at once would hold up every chunk meanwhile."""
+"""Leases in one round trip. Packing a thousand at once would delay all chunks."""
 
 
 class Heartbeat:
-    """Renews thrice in a lease time, and at once when asked."""
+    """Renews three times in each lease time, and at once on request."""
 
     def __init__(
         self, queue: JobQueue, pool: GenerationPool, connectivity: Connectivity, worker: str, lease_s: float
@@ -37,11 +37,11 @@ class Heartbeat:
         self._outage = Outage(logger, "leases are not renewed")
 
     def renew_now(self) -> None:
-        """Something may have been missed: a renewal tells of cancels, too."""
+        """Renews at once. Its replies also report cancellations that were missed."""
         self._asked.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
             next_at = clock() + self._period_s
@@ -61,7 +61,7 @@ class Heartbeat:
     async def _renew_all(self) -> None:
         held = self._pool.generations
         for start in range(0, len(held), SLICE_LEASES):
-            # A half-open connection must not cost the leases: the next call gets another one.
+            # Do not lose leases to a half-open connection: the next call gets another connection.
             async with asyncio.timeout(max(self._period_s, MIN_TIMEOUT_S)):
                 await self._renew(held[start : start + SLICE_LEASES])
 

@@ -1,7 +1,4 @@
-"""Takes jobs while there is room: first those whose worker was lost, then new ones.
-
-Not a judge of jobs: the claim is.
-"""
+"""Takes jobs while the pool has room: first those of lost workers, then new ones. The claim decides their fate."""
 
 import asyncio
 import logging
@@ -17,21 +14,21 @@ from worker.outage import Outage
 logger = logging.getLogger(__name__)
 
 REPLY_TIMEOUT_S = 3.0
-"""Beyond the time a read may block: after this the connection counts as dead."""
+"""Added to the time that a read may block. After both the connection counts as dead."""
 MAX_BLOCK_S = 2.0
 FIRST_DELAY_S = 0.05
 MAX_DELAY_S = 1.0
-# Two renewals of three may come late before another worker takes the job.
+# Two of three renewals may fail before another worker takes the job.
 OVERDUE_SHARE = 0.9
 GIVEN_BACK_MS = 43_200_000
-"""A lease that seems to be over for half a day is one that was given back: Redis is told so then."""
+"""release.lua marks a released job with an idle time of a day. No lost worker's lease gets that old."""
 POLLS_PER_LEASE = 10
 
 
 class JobReader:
-    """One task of one worker. `blocking` is a client of its own: its connection waits most of the time."""
+    """One task of a worker. `blocking` is a client for blocking reads only."""
 
-    def __init__(  # noqa: PLR0917 - made in one place
+    def __init__(  # noqa: PLR0917 - created in one place
         self,
         queue: JobQueue,
         blocking: Client,
@@ -48,15 +45,15 @@ class JobReader:
         self._lease_s = lease_s
         self._overdue_ms = max(1, round(lease_s * 1000 * OVERDUE_SHARE))
         self._block_s = min(MAX_BLOCK_S, lease_s / POLLS_PER_LEASE)
-        self._rung = asyncio.Event()
+        self._look_asked = asyncio.Event()
         self._outage = Outage(logger, "no jobs can be read")
 
     def look_now(self) -> None:
-        """A job may have been given back."""
-        self._rung.set()
+        """Looks at once: a job may have been released."""
+        self._look_asked.set()
 
     async def run(self) -> None:
-        """Until cancelled; a job may then stand delivered that was never started: see JobQueue.delivered."""
+        """Runs until cancelled. A delivered job may then not have been started: see `collect`."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         is_sure = False
         while True:
@@ -74,20 +71,20 @@ class JobReader:
                 await asyncio.sleep(backoff.next_delay_s())
 
     async def collect(self) -> None:
-        """After `run` was cancelled: starts what it left delivered, so that it ends or is given back like the rest."""
+        """After `run` was cancelled: starts delivered jobs that were not started, so that they end or are released."""
         try:
             await self._recover()
         except (BrokerUnavailableError, BrokerRefusedError, TimeoutError) as error:
             self._outage.record(error)
 
     async def _recover(self) -> None:
-        """After any trouble: the group may be gone, and replies with jobs in them may have been lost."""
+        """After an error: the group may be missing, and replies that held jobs may have been lost."""
         async with asyncio.timeout(REPLY_TIMEOUT_S):
             await self._queue.open()
             self._pool.start(await self._queue.delivered(self._worker))
 
     async def _look(self) -> None:
-        self._rung.clear()
+        self._look_asked.clear()
         clock = asyncio.get_running_loop().time
         is_steady = self._connectivity.lasted_s(clock()) >= self._lease_s
         idle_ms = self._overdue_ms if is_steady else GIVEN_BACK_MS
@@ -101,21 +98,21 @@ class JobReader:
             self._pool.start(await self._take())
 
     async def _take(self) -> list[Job]:
-        """New jobs, or none after a while, or as soon as the bell rings."""
+        """New jobs; none after a while, or as soon as `look_now` is called."""
         read = asyncio.create_task(
             self._queue.take(self._blocking, self._worker, self._pool.room, round(self._block_s * 1000))
         )
-        bell = asyncio.create_task(self._rung.wait())
+        asked = asyncio.create_task(self._look_asked.wait())
         try:
             async with asyncio.timeout(self._block_s + REPLY_TIMEOUT_S):
-                await asyncio.wait([read, bell], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([read, asked], return_when=asyncio.FIRST_COMPLETED)
             if read.done():
                 return read.result()
         finally:
-            bell.cancel()
+            asked.cancel()
             if not read.done():
                 read.cancel()
                 await asyncio.wait([read])
-        # Cutting the read short may have lost a reply with jobs in it.
+        # The cancelled read may have lost a reply that held jobs.
         async with asyncio.timeout(REPLY_TIMEOUT_S):
             return await self._queue.delivered(self._worker)

@@ -1,4 +1,4 @@
-"""Says, again and again, that this worker lives, and what it offers."""
+"""Keeps this worker and its models registered in Redis."""
 
 import asyncio
 import logging
@@ -13,15 +13,15 @@ logger = logging.getLogger(__name__)
 
 ANNOUNCE_EVERY_S = 2.0
 LIFETIME_S = 7.0
-"""Three announcements may fail before a worker counts as gone."""
+"""Three announcements may fail before a worker counts as dead."""
 LIST_EVERY_S = 300.0
 LIST_AGAIN_S = 10.0
-"""After a listing that brought nothing."""
+"""After a listing without models."""
 LEAVE_TIMEOUT_S = 2.0
 
 
 class Registration:
-    """One task of one worker."""
+    """One task of a worker."""
 
     def __init__(self, client: Client, source: Source, worker: str, default_model: str) -> None:
         self._client = client
@@ -32,7 +32,7 @@ class Registration:
         self._outage = Outage(logger, "this worker is not announced")
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         listing = asyncio.create_task(self._keep_listing())
         try:
             while True:
@@ -49,12 +49,12 @@ class Registration:
             listing.cancel()
 
     async def leave(self) -> None:
-        """Says that this worker takes no more jobs. Where that cannot be said, it is forgotten by itself."""
+        """Removes this worker from the registry. If Redis is unavailable, the entry expires by itself."""
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
                 await leave(self._client, self._worker)
         except (BrokerUnavailableError, BrokerRefusedError, TimeoutError):
-            logger.warning("Redis is away: it will forget this worker in %g seconds", LIFETIME_S)
+            logger.warning("Redis is unavailable: the entry of this worker expires in %g seconds", LIFETIME_S)
 
     async def _keep_listing(self) -> None:
         while True:

@@ -1,6 +1,6 @@
-"""What a provider says when it fails, put into the words of `done`. Pure: no I/O; the clock is a parameter.
+"""Turns a provider's failure into the error of a `done` event. Pure: no I/O; the caller passes the time.
 
-docs/protocol.md, section 7, lists our own codes; a provider's code is passed on as it is.
+docs/protocol.md, section 7, lists our own codes; a provider's code is passed on unchanged.
 """
 
 import email.utils
@@ -12,12 +12,12 @@ from contract.errors import PROVIDER_ERROR, Code, RunError
 
 MESSAGE_LIMIT_CHARS = 2000
 _PASSING_STATUSES = frozenset({408, 409, 429})
-# The status is 429, but no waiting brings the money back.
+# The status is 429, but waiting does not help: the account has no money left.
 _LASTING_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 
 
 def answered_error(status: int, body: object) -> RunError:
-    """From an HTTP status other than 2xx. `body` is the parsed JSON, the error object out of it, or text."""
+    """The error of a response whose status is not 2xx. `body` is parsed JSON, the error object in it, or text."""
     fields = _error_fields(body)
     code = _text(fields.get("code")) or _text(fields.get("type")) or Code.UPSTREAM_ERROR.value
     passing = status in _PASSING_STATUSES or status >= 500
@@ -33,12 +33,12 @@ def answered_error(status: int, body: object) -> RunError:
 
 
 def streamed_error(value: object) -> RunError:
-    """From an error frame in the middle of a stream, where there is no status to go by."""
+    """The error of an error frame inside a stream, which has no HTTP status."""
     fields = _error_fields(value)
     code = _text(fields.get("code")) or _text(fields.get("type")) or Code.UPSTREAM_ERROR.value
     return RunError(
         code=code,
-        message=_message(fields, value) or "The provider broke off with an error.",
+        message=_message(fields, value) or "The provider ended the answer with an error.",
         type=_text(fields.get("type")) or PROVIDER_ERROR,
         param=_text(fields.get("param")),
         retryable=code not in _LASTING_CODES and fields.get("type") != "invalid_request_error",
@@ -46,12 +46,12 @@ def streamed_error(value: object) -> RunError:
 
 
 def own_error(code: Code, message: str) -> RunError:
-    """A failure of the provider that it has no words for itself."""
+    """An error that we describe ourselves, because the provider sent no description."""
     return RunError(code=code.value, message=message, type=PROVIDER_ERROR, retryable=True)
 
 
 def retry_after_s(headers: Mapping[str, str], now_unix_s: float) -> float | None:
-    """How long the provider asks us to wait; None where it does not say.
+    """Seconds that the provider asks us to wait; None if it does not say.
 
     RFC 9110, section 10.2.3, and OpenAI's own `retry-after-ms`.
     """

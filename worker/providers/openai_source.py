@@ -1,7 +1,7 @@
-"""The door to `openai`: any OpenAI-compatible provider as a source of chunks.
+"""A source for any OpenAI-compatible provider. The only module that imports `openai`.
 
-It reads the response's raw bytes: the SDK's own chunk objects cost six times as much, and drop a vendor's fields. Only
-what fails before the first chunk is tried again: after it, viewers have seen a part of the answer.
+It parses the raw bytes of the response: the SDK's chunk objects take six times as long and drop vendors' own fields. A
+call is retried only before its first chunk, because viewers have seen a part of the answer after it.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 30.0
 LISTING_TIMEOUT_S = 10.0
 MAX_CONNECTIONS = 1 << 16
-"""No limit at all: how many runs there may be is said elsewhere."""
+"""Practically unlimited: MANYCAST_WORKER_STREAMS limits the calls."""
 IDLE_CONNECTION_S = 30.0
 TAIL_PATIENCE_S = 0.1
 _NO_KEY = "none"
 
 
 def open_source(settings: Settings) -> "OpenAISource":
-    """Raises: SourceNotFoundError, where nobody said which provider."""
+    """Raises: SourceNotFoundError if no provider is configured."""
     if not settings.openai_api_key and not settings.openai_base_url:
         raise SourceNotFoundError("set OPENAI_API_KEY, or OPENAI_BASE_URL for a provider that needs no key")
     return OpenAISource(
@@ -51,17 +51,17 @@ def open_source(settings: Settings) -> "OpenAISource":
 
 
 class OpenAISource:
-    """One client for all runs. `first_chunk_timeout_s` is the patience of each try, from the connection on."""
+    """One client for all runs. `first_chunk_timeout_s` is the timeout of each try, connecting included."""
 
     def __init__(
         self, *, api_key: str, base_url: str, connect_timeout_s: float, first_chunk_timeout_s: float, retries: int
     ) -> None:
-        # The SDK insists on a key; providers that need none ignore it.
+        # The SDK requires a key. Providers that need none ignore it.
         self._client = openai.AsyncOpenAI(
             api_key=api_key or _NO_KEY,
             base_url=base_url or None,
             max_retries=0,
-            # The SDK's other transport: a lone chunk costs it a third of what it costs the default one.
+            # The SDK's aiohttp transport delivers a single chunk three times as fast as its default one.
             http_client=openai.DefaultAioHttpClient(
                 timeout=httpx2.Timeout(None, connect=connect_timeout_s),
                 limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_S),
@@ -85,7 +85,7 @@ class OpenAISource:
                 yield chunk
 
     async def _begin(self, body: dict[str, Any], call: AsyncExitStack) -> tuple[Chunk, AsyncIterator[Chunk]]:
-        """Tries until a first chunk is there; what is open then is closed with `call`."""
+        """Retries until the first chunk has come. Leaves the response open; `call` closes it."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         for tries_left in range(self._retries, -1, -1):
             delay_s = backoff.next_delay_s()
@@ -107,14 +107,14 @@ class OpenAISource:
                     delay_s = refusal.retry_after_s
             except RunFailedError as failure:
                 error = failure.error
-            if not tries_left or not error.retryable or delay_s > MAX_DELAY_S or error.code in _TOLD_ONCE:
+            if not tries_left or not error.retryable or delay_s > MAX_DELAY_S or error.code in _NEVER_RETRIED:
                 raise RunFailedError(error)
-            logger.info("trying the provider again in %.1f s: %s", delay_s, error.message)
+            logger.info("retrying the provider in %.1f s: %s", delay_s, error.message)
             await asyncio.sleep(delay_s)
         raise AssertionError("the last try returns or raises")
 
     async def _open(self, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
-        """One call of the provider. Raises: _RefusedError before the first chunk, RunFailedError."""
+        """One provider call. Raises: _RefusedError before the first chunk, RunFailedError."""
         try:
             async with (
                 self._client.chat.completions.with_streaming_response.create(
@@ -135,12 +135,12 @@ class OpenAISource:
             raise RunFailedError(own_error(Code.UPSTREAM_DISCONNECTED, text)) from error
 
     async def list_models(self) -> tuple[Model, ...]:
-        """What the provider lists; empty where it cannot be asked just now."""
+        """The provider's models; empty if the request fails."""
         try:
             page = await self._client.models.list(timeout=LISTING_TIMEOUT_S)
             return tuple(Model(one.id, one.owned_by or "", one.created or 0) for one in page.data)
         except (openai.OpenAIError, httpx2.HTTPError, OSError, AttributeError, TypeError, ValueError) as error:
-            logger.warning("the provider lists no models: %s", error)
+            logger.warning("the provider's models cannot be listed: %s", error)
             return ()
 
     async def close(self) -> None:
@@ -156,8 +156,8 @@ class _RefusedError(Exception):
         self.retry_after_s = asked_s
 
 
-# A provider that ended cleanly or sent rubbish will do so again, and each try may cost its user money.
-_TOLD_ONCE = frozenset({Code.UPSTREAM_TRUNCATED, Code.UPSTREAM_INVALID})
+# Never retried: a provider that sent nothing or garbage will do so again, and each try may cost money.
+_NEVER_RETRIED = frozenset({Code.UPSTREAM_TRUNCATED, Code.UPSTREAM_INVALID})
 
 
 async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
@@ -178,7 +178,7 @@ async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
 
 
 async def _read_tail(received: AsyncIterator[bytes]) -> None:
-    """Reads to the end of the response, which is in fact there already, so that the connection can be used again."""
+    """Reads the rest of the response, which has usually arrived, so that the connection can be reused."""
     try:
         async with asyncio.timeout(TAIL_PATIENCE_S):
             async for _ in received:
@@ -203,7 +203,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-# Python reads NaN and Infinity where RFC 8259 has none; no browser could read them again.
+# Python accepts NaN and Infinity, which are not JSON (RFC 8259). Browsers could not parse them.
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 

@@ -1,4 +1,4 @@
-"""The plug-in point: what a generator of chunks is, and how the chosen one is found. No provider is known here."""
+"""The plug-in point: the interface of a source of chunks, and the loading of the configured one."""
 
 import inspect
 from collections.abc import AsyncGenerator, Callable
@@ -13,25 +13,25 @@ Generate = Callable[[dict[str, Any]], AsyncGenerator[Chunk, None]]
 
 
 class Source(Protocol):
-    """Where chunks come from. One for all runs of the process."""
+    """A source of chunks. One object serves all runs of the process."""
 
     def generate(self, request: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
         """The answer to an OpenAI chat-completions body, chunk by chunk. Closing it stops the provider at once.
 
-        It is patient for its first chunk as long as it likes; between later ones the worker's patience counts.
+        It may take any time for its first chunk. After that the worker's chunk timeout applies.
 
         Raises: contract.errors.RunFailedError to end the run with a reason; anything else ends it as `worker_error`.
         """
 
     async def list_models(self) -> tuple[Model, ...]:
-        """What may be asked for; empty where that is unknown. Raises: nothing that the worker must know of."""
+        """The models on offer; empty if unknown. Must not raise."""
 
     async def close(self) -> None:
-        """Ends its connections."""
+        """Closes its connections."""
 
 
 class FunctionSource:
-    """A source that is one async generator function and nothing else."""
+    """A source made from one async generator function."""
 
     def __init__(self, generate: Generate) -> None:
         self.generate = generate
@@ -44,7 +44,7 @@ class FunctionSource:
 
 
 class SourceNotFoundError(Exception):
-    """The setting names no source, or the source lacks what it needs. The text is for the operator."""
+    """MANYCAST_GENERATOR names no source, or the source lacks a setting. The text is for the operator."""
 
 
 def load_source(settings: Settings) -> Source:
@@ -59,7 +59,7 @@ def load_source(settings: Settings) -> Source:
     try:
         found = getattr(import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise SourceNotFoundError(f"MANYCAST_GENERATOR {settings.generator!r} is not there: {error}") from error
+        raise SourceNotFoundError(f"MANYCAST_GENERATOR {settings.generator!r} cannot be imported: {error}") from error
     if inspect.isasyncgenfunction(found):
         return FunctionSource(found)
     source: Source = found(settings)

@@ -1,7 +1,7 @@
-"""Server-sent events out of bytes, however they were cut. Pure: no I/O, no clock.
+"""Parses server-sent events from bytes that are split anywhere. Pure: no I/O, no clock.
 
-Lines are split at LF and CR LF only, on bytes: a text split would also cut at U+2028 and U+0085, which are legal inside
-a JSON string. A lone CR as a line end (WHATWG HTML, section 9.2.5) is not read: no provider sends it.
+Only LF and CR LF end a line. Splitting text would also cut at U+2028 and U+0085, which JSON strings may hold. A lone CR
+as a line end (WHATWG HTML, section 9.2.5) is not supported, because no provider sends it.
 """
 
 from collections.abc import Iterator
@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 
 class Frame(NamedTuple):
-    """One event of the provider; `name` is empty for a plain one. `data` may be empty."""
+    """One event. `name` is empty if the event has none; `data` may be empty, too."""
 
     name: bytes
     data: bytes
 
 
 class LineTooLongError(ValueError):
-    """A line grew beyond the limit without an end."""
+    """A line is longer than the limit."""
 
 
 class FrameReader:
-    """Feed it bytes, take frames. One reader for one response."""
+    """Turns the bytes of one response into frames."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -30,9 +30,9 @@ class FrameReader:
         self._data: list[bytes] = []
 
     def feed(self, received: bytes) -> Iterator[Frame]:
-        """The frames that `received` completes. Must be drained. Raises: LineTooLongError."""
+        """Yields the frames that `received` completes. Consume all of them. Raises: LineTooLongError."""
         if b"\n" not in received:
-            # Many pieces of one long line are joined once, at its end: joining each time would cost their square.
+            # Join the pieces of a long line once, at its end. Joining at each piece would take quadratic time.
             self._pieces.append(received)
             self._waiting_bytes += len(received)
             if self._waiting_bytes > self._limit_bytes:
@@ -49,7 +49,7 @@ class FrameReader:
                 yield frame
 
     def end(self) -> Iterator[Frame]:
-        """What the end of the response completes: a provider may leave out the last line end, or the blank line."""
+        """Yields the last frame at the end of the response, which may lack its line end or its blank line."""
         rest = b"".join(self._pieces)
         self._pieces = []
         self._waiting_bytes = 0
