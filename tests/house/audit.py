@@ -1,6 +1,7 @@
-"""`make audit`: asks pip-audit whether a pinned package has a known vulnerability. An audit that checked nothing fails.
+"""`make audit`: asks pip-audit whether a pinned package has a known vulnerability.
 
-Advisories that do no harm here stand in .ci/advisories.txt, each with its reason; pip-audit ignores them.
+Advisories that do no harm here are listed in .ci/advisories.txt, each with its reason; pip-audit ignores them. An audit that
+checked nothing fails with its own status, so that a caller can tell it from a vulnerability.
 """
 
 import json
@@ -12,6 +13,8 @@ from tests.house.tree import ROOT
 
 IGNORED = ROOT / ".ci/advisories.txt"
 DEADLINE_S = 180
+NOTHING_CHECKED = 3
+"""The exit status when the advisory service cannot be reached or knows none of the packages."""
 _PIP_AUDIT = ("-m", "pip_audit", "--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json")
 
 
@@ -40,9 +43,9 @@ def audit(pins: str, ignored: Sequence[str], options: Sequence[str]) -> tuple[in
         )
         dependencies = json.loads(asked.stdout)["dependencies"]
     except subprocess.TimeoutExpired:
-        return 1, [f"nothing checked: no answer within {DEADLINE_S} seconds"]
+        return NOTHING_CHECKED, [f"nothing checked: no answer within {DEADLINE_S} seconds"]
     except ValueError:
-        return 1, [f"nothing checked: {(asked.stderr.strip().splitlines() or ['pip-audit printed nothing'])[-1]}"]
+        return NOTHING_CHECKED, [f"nothing checked: {(asked.stderr.strip().splitlines() or ['pip-audit printed nothing'])[-1]}"]
     lines = [
         f"{one['name']} {one['version']}: {', '.join([advisory['id'], *advisory['aliases']])}, "
         f"fixed in {', '.join(advisory['fix_versions']) or 'no version'}"
@@ -54,7 +57,7 @@ def audit(pins: str, ignored: Sequence[str], options: Sequence[str]) -> tuple[in
         lines.append(f"the service does not know {len(unknown)} packages, {unknown[0]} for example")
     checked = len(dependencies) - len(unknown)
     lines.append(f"{checked or 'no'} packages checked")
-    return (asked.returncode if checked else 1), lines
+    return (asked.returncode if checked else NOTHING_CHECKED), lines
 
 
 if __name__ == "__main__":
