@@ -13,7 +13,7 @@ given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 PARALLEL := -n 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit fmt setup pictures bench chaos stack clean
+.PHONY: help run test coverage check audit fmt setup pictures bench chaos stack clean
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -23,6 +23,12 @@ run: $(VENV)/.run $(VENV)/.page ## everything on this machine, no Docker, no key
 
 test: check ## lint, types and every suite this machine can run (T="tests/contract -k position" for a part)
 	@$(PY) -m pytest $(or $(T),$(PARALLEL))
+
+coverage: $(VENV)/.test ## the tests, then how much of each module they run (T="tests/contract" for a part)
+	@mkdir -p test-results/coverage && $(PY) -m coverage erase
+	@$(PY) -m coverage run -m pytest $(or $(T),$(PARALLEL))
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage report
 
 check: $(VENV)/.test ## lint, format and types, without changing a file
 	@$(PY) -m ruff check .

@@ -22,14 +22,19 @@ pytest.skip("no engine here", allow_module_level=True)
 """
 
 
-def run_suite(directory: Path, suite: str, demanded: str) -> tuple[int, str]:
+def run_suite(directory: Path, suite: str, demanded: str, *options: str) -> tuple[int, str]:
     """Runs the suite with the hooks of this house in a pytest of its own; its status and what it printed."""
     (directory / "conftest.py").write_text("from tests.demands import *")
     (directory / "test_suite.py").write_text(suite)
     (directory / "pytest.ini").write_text("[pytest]\naddopts = -ra -p no:cacheprovider -p no:asyncio\n")
     environment = {**os.environ, "MANYCAST_REQUIRE": demanded, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest"], cwd=directory, env=environment, check=False, capture_output=True, text=True
+        [sys.executable, "-m", "pytest", *options],
+        cwd=directory,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     return done.returncode, done.stdout
 
@@ -41,6 +46,12 @@ def test_a_skip_fails_where_everything_is_demanded(tmp_path: Path, suite: str, r
     status, printed = run_suite(tmp_path, suite, "all")
     assert status != 0
     assert reason in printed
+
+
+def test_a_skip_fails_in_a_process_of_xdist_too(tmp_path: Path) -> None:
+    status, printed = run_suite(tmp_path, SKIPS_A_TEST, "all", "-n", "1")
+    assert status != 0
+    assert "no browser here" in printed
 
 
 def test_a_skip_is_a_skip_elsewhere(tmp_path: Path) -> None:
