@@ -9,6 +9,9 @@ REQUIREMENTS := pyproject.toml constraints.txt $(wildcard */requirements.txt)
 # Only what stands on make's own command line counts: some shells export a HOST of their own.
 given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 
+# Most suites wait for timers and other processes, so more tests than cores run at once (tests/parallel.py).
+PARALLEL := -n 4
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check audit fmt setup pictures bench chaos stack clean
 
@@ -19,7 +22,7 @@ run: $(VENV)/.run $(VENV)/.page ## everything on this machine, no Docker, no key
 	@exec $(PY) -m manycast up $(call given,PORT,--port) $(call given,HOST,--host)
 
 test: check ## lint, types and every suite this machine can run (T="tests/contract -k position" for a part)
-	@$(PY) -m pytest $(T)
+	@$(PY) -m pytest $(or $(T),$(PARALLEL))
 
 check: $(VENV)/.test ## lint, format and types, without changing a file
 	@$(PY) -m ruff check .

@@ -28,7 +28,7 @@ CONNECT_TIMEOUT_S = 2.0
 class Client(Redis):
     """A client whose replies are bytes. A call beyond its `turns` waits: a crowd of viewers is no failure of Redis."""
 
-    turns: asyncio.Semaphore
+    slots: asyncio.Semaphore
 
     async def exchange(self, packed: bytes, replies: int) -> list[Any]:
         """Sends commands that are packed already, and hears their replies; a refusal stands among them as its error.
@@ -71,7 +71,7 @@ def _client(url: str, connections: int, retry: Retry) -> Client:
     # Its turns bound the connections: a pool of redis-py that is empty would refuse.
     client = Client.from_pool(ConnectionPool(max_connections=1 << 20, **_arguments(url, retry)))
     assert isinstance(client, Client)
-    client.turns = asyncio.Semaphore(connections)
+    client.slots = asyncio.Semaphore(connections)
     return client
 
 
@@ -87,7 +87,7 @@ def _arguments(url: str, retry: Retry) -> dict[str, Any]:
         "retry": retry,
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         # With a number here redis-py sends by asyncio.wait_for, which on Python 3.11 swallows a cancellation that comes
-        # as the send ends: a task that is cancelled then goes on for ever. The deadline is `turn_at`'s instead.
+        # as the send ends: a task that is cancelled then goes on for ever. The deadline is `connection_slot`'s instead.
         "socket_timeout": None,
     }
     if arguments.get("connection_class") is not UnixDomainSocketConnection:
@@ -95,7 +95,16 @@ def _arguments(url: str, retry: Retry) -> dict[str, Any]:
     return arguments
 
 
-class Line:
+def check_url(url: str) -> None:
+    """Makes a connection object from `url` without connecting.
+
+    Raises: an exception of redis-py or of Python for a URL that cannot be used. Its text may quote the URL.
+    """
+    (parse_url(url).get("host") or "").encode("idna")
+    PubSubConnection(url)
+
+
+class PubSubConnection:
     """One connection for pub/sub. Unlike redis-py's PubSub it never reconnects by itself, so no gap goes unnoticed."""
 
     def __init__(self, url: str) -> None:
@@ -105,19 +114,19 @@ class Line:
 
     async def open(self) -> None:
         """Raises: BrokerUnavailableError."""
-        with told_in_our_words():
+        with translating_errors():
             # redis-py bounds the connecting, not the greeting: what accepts and says nothing would be waited for.
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._connection.connect()
 
     async def send(self, *command: str) -> None:
         """Raises: BrokerUnavailableError."""
-        with told_in_our_words():
+        with translating_errors():
             await self._connection.send_command(*command, check_health=False)
 
     async def receive(self) -> Sequence[Any]:
         """The next push, as Redis sent it. Waits without end. Raises: BrokerUnavailableError, BrokerRefusedError."""
-        with told_in_our_words():
+        with translating_errors():
             reply: Sequence[Any] = await self._connection.read_response(disable_decoding=True, timeout=math.inf)
             return reply
 
@@ -130,23 +139,23 @@ async def call_redis(client: Client, *command: str | int, block_ms: int = 0) -> 
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    async with turn_at(client, COMMAND_TIMEOUT_S + block_ms / 1000):
+    async with connection_slot(client, COMMAND_TIMEOUT_S + block_ms / 1000):
         return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
-async def turn_at(client: Client, within_s: float) -> AsyncIterator[None]:
-    """The right to use one connection, for `within_s` with the wait for it. Raises: as `told_in_our_words`.
+async def connection_slot(client: Client, within_s: float) -> AsyncIterator[None]:
+    """The right to use one connection, for `within_s` with the wait for it. Raises: as `translating_errors`.
 
     What is still under way then, or is cancelled, loses its connection, so that its reply reaches nobody else.
     """
-    with told_in_our_words():
-        async with asyncio.timeout(within_s), client.turns:
+    with translating_errors():
+        async with asyncio.timeout(within_s), client.slots:
             yield
 
 
 @contextmanager
-def told_in_our_words() -> Iterator[None]:
+def translating_errors() -> Iterator[None]:
     """Raises: BrokerUnavailableError or BrokerRefusedError in place of redis-py's and the system's own."""
     try:
         yield

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from contract.deep_json import read_deep_json, write_deep_json
 from contract.position import Position
 
 Chunk = dict[str, Any]
@@ -61,12 +62,28 @@ def encode_json(value: object) -> bytes:
     that one bad character of a provider never cuts a viewer and is not lost either. So are the three characters at
     which Unicode ends a line, too: clients that split a stream as str.splitlines does would see half an event.
 
-    Raises: ValueError for NaN and infinities, which JSON does not have (RFC 8259, section 6).
+    Values may be nested at any depth. Raises: ValueError for NaN and infinities, which JSON does not have (RFC 8259,
+    section 6).
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _dump(value, ensure_ascii=False)
     if not text.isascii() and _ONLY_ESCAPED.search(text):
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        text = _dump(value, ensure_ascii=True)
     return text.encode()
+
+
+def parse_json(data: bytes) -> Any:
+    """A value that `encode_json` wrote, at any depth. For what a stranger sent use json.loads, which has a limit."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        return read_deep_json(data.decode())
+
+
+def _dump(value: object, *, ensure_ascii: bool) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=ensure_ascii, separators=(",", ":"), allow_nan=False)
+    except RecursionError:
+        return write_deep_json(value, ensure_ascii=ensure_ascii)
 
 
 def entry_line(kind: Kind, data: bytes) -> bytes:

@@ -15,7 +15,7 @@ from contract.errors import BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
 from contract.keys import CONTROL, JOBS, WORKERS_GROUP, StreamKeys, caller_key, once_key
 from contract.scripts import Call, run_call, run_calls
-from contract.stream_log import Answer
+from contract.stream_log import WriteStatus
 
 _FORGOTTEN_AFTER_MS = 3_600_000
 _READ = ("XREADGROUP", "GROUP", WORKERS_GROUP)
@@ -44,7 +44,7 @@ class Policy:
 class Submission:
     """A run to make. `request` is the JSON for the provider; `once` and `body` are digests in hex, `once` of the
     idempotency key, where one was given. `caller` is whose run it is ("": nobody known), who may have no more than
-    `most_at_once` (0: any number)."""
+    `max_at_once` (0: any number)."""
 
     stream_id: str
     request: bytes
@@ -53,7 +53,7 @@ class Submission:
     body: str
     once: str | None = None
     caller: str = ""
-    most_at_once: int = 0
+    max_at_once: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class JobQueue:
         self._client = client
         self._lifetime_ms = lifetime_ms
 
-    async def submit(self, submission: Submission, most_waiting: int) -> tuple[Submitted, str]:
+    async def submit(self, submission: Submission, max_waiting: int) -> tuple[Submitted, str]:
         """The outcome and the id of the stream to watch, which is an older one where the idempotency key is known.
 
         May be repeated with the same submission. Raises: BrokerUnavailableError, BrokerRefusedError.
@@ -110,8 +110,8 @@ class JobQueue:
         # A caller's text may hold half a surrogate pair, which is no UTF-8.
         model = submission.model.encode(errors="replace")
         what = (submission.stream_id, submission.request, model, submission.policy.on_worker_lost)
-        how = (self._lifetime_ms, most_waiting, submission.body, submission.policy.unwatched_ms)
-        whose = (submission.caller, submission.most_at_once)
+        how = (self._lifetime_ms, max_waiting, submission.body, submission.policy.unwatched_ms)
+        whose = (submission.caller, submission.max_at_once)
         answer, stream_id = await run_call(self._client, Call("submit", keys, (*what, *how, *whose)))
         return Submitted(answer.decode()), stream_id.decode()
 
@@ -149,11 +149,11 @@ class JobQueue:
             Job(entry.decode(), stream_id.decode()) for entry, stream_id in zip(reply[::2], reply[1::2], strict=True)
         ]
 
-    async def claim(self, job: Job, worker: str, most_lost: int, max_epochs: int) -> Claim:
+    async def claim(self, job: Job, worker: str, max_lost: int, max_epochs: int) -> Claim:
         """Another lease with each call. Raises: BrokerUnavailableError, BrokerRefusedError."""
         keys = StreamKeys.of(job.stream_id)
         # redis-py repeats a call whose reply was lost: the name makes it the same call to the script.
-        arguments = (worker, job.entry, most_lost, max_epochs, self._lifetime_ms, token_hex(8))
+        arguments = (worker, job.entry, max_lost, max_epochs, self._lifetime_ms, token_hex(8))
         call = Call("claim", (keys.log, keys.meta, keys.live, JOBS), arguments)
         verdict, *lease = await run_call(self._client, call)
         if Verdict(verdict.decode()) is Verdict.GONE:
@@ -161,7 +161,7 @@ class JobQueue:
         epoch, next_seq, request, queued_ms = lease
         return Claim(Verdict(verdict.decode()), int(epoch), int(next_seq), request, int(queued_ms))
 
-    async def renew(self, worker: str, leases: Sequence[Lease]) -> list[Answer | BrokerRefusedError]:
+    async def renew(self, worker: str, leases: Sequence[Lease]) -> list[WriteStatus | BrokerRefusedError]:
         """Renews all leases in one round trip; answers in their order. Raises: BrokerUnavailableError."""
         calls = []
         for lease in leases:
@@ -170,7 +170,7 @@ class JobQueue:
             calls.append(Call("renew", (keys.log, keys.meta, JOBS, keys.viewers), arguments))
         return _answers(await run_calls(self._client, calls))
 
-    async def release(self, worker: str, leases: Sequence[Lease]) -> list[Answer | BrokerRefusedError]:
+    async def release(self, worker: str, leases: Sequence[Lease]) -> list[WriteStatus | BrokerRefusedError]:
         """Gives jobs back; another worker may claim them at once. Raises: BrokerUnavailableError."""
         calls = []
         for lease in leases:
@@ -195,7 +195,7 @@ class JobQueue:
         arguments = (stream_id, self._lifetime_ms, entry_line(Kind.DONE, encode_json(done)))
         call = Call("cancel", (keys.log, keys.meta, keys.live, JOBS, CONTROL), arguments)
         answer: str = (await run_call(self._client, call)).decode()
-        return None if answer == Answer.GONE else answer
+        return None if answer == WriteStatus.GONE else answer
 
     async def forget_worker(self, worker: str) -> None:
         """Removes a worker that leaves from the group, unless a job stands delivered to it: that would be lost with it.
@@ -215,5 +215,5 @@ def _job(entry: tuple[bytes, dict[bytes, bytes]]) -> Job:
     return Job(name.decode(), (fields or {}).get(b"id", b"").decode())
 
 
-def _answers(replies: Sequence[Any]) -> list[Answer | BrokerRefusedError]:
-    return [reply if isinstance(reply, BrokerRefusedError) else Answer(reply.decode()) for reply in replies]
+def _answers(replies: Sequence[Any]) -> list[WriteStatus | BrokerRefusedError]:
+    return [reply if isinstance(reply, BrokerRefusedError) else WriteStatus(reply.decode()) for reply in replies]

@@ -1,8 +1,50 @@
-"""What a log may say of something that opens a door to whoever knows it. Pure: no I/O."""
+"""Log set-up of gateway and worker: whoever knows a stream's whole id can watch it, so logs hold only its beginning."""
+
+import logging
+import re
 
 SHOWN_CHARS = 10
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+# The ids that contract/stream_id.py makes. One may follow an escape: `\ns_…` in a repr, `%2Fs_…` in a URL.
+_STREAM_ID = re.compile(r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2}))[ps]_[A-Za-z0-9_-]{18,62}")
+
+_formatter = logging.Formatter()
 
 
 def abbreviate(stream_id: str) -> str:
-    """Enough of an id to find all lines of one run, in gateways and workers alike; too little to watch it by."""
+    """The beginning of an id: enough to find all log lines of a run, too little to watch it."""
     return f"{stream_id[:SHOWN_CHARS]}…" if len(stream_id) > SHOWN_CHARS else stream_id
+
+
+def redact(text: str) -> str:
+    """`text` with every stream id in it abbreviated."""
+    return _STREAM_ID.sub(lambda match: abbreviate(match[0]), text)
+
+
+class StreamIdFilter(logging.Filter):
+    """Abbreviates stream ids in the message, the arguments, the traceback and the stack of a record.
+
+    Add it to a handler: a filter of a logger does not see the records of the loggers below it.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            message = record.getMessage()
+        except Exception:  # logging itself would print the arguments, ids included
+            message = f"a log line that cannot be formatted: {record.msg!r} with {record.args!r}"
+        record.msg, record.args = redact(message), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = _formatter.formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = redact(record.exc_text)
+        if record.stack_info:
+            record.stack_info = redact(record.stack_info)
+        return True
+
+
+def configure_logging(level: str) -> None:
+    """Logs to standard error from `level` on (`debug`, `info`, `warning` or `error`), with stream ids abbreviated."""
+    handler = logging.StreamHandler()
+    handler.addFilter(StreamIdFilter())
+    logging.basicConfig(level=level.upper(), format=LOG_FORMAT, handlers=[handler])

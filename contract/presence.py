@@ -39,10 +39,10 @@ async def count_viewers(
 
 async def read_viewers_by_gateway(client: Client, stream_id: str) -> dict[str, int]:
     """Raises: BrokerUnavailableError, BrokerRefusedError."""
-    reply = await run_call(client, Call("gateways", (StreamKeys.of(stream_id).viewers,), ()))
+    reply = await run_call(client, Call("read_viewers_by_gateway", (StreamKeys.of(stream_id).viewers,), ()))
     return {name.decode(): int(count) for name, count in zip(reply[::2], reply[1::2], strict=True)}
 
 
 async def read_viewers(client: Client, stream_id: str) -> int:
     """Raises: BrokerUnavailableError, BrokerRefusedError."""
-    return int(await run_call(client, Call("audience", (StreamKeys.of(stream_id).viewers,), ())))
+    return int(await run_call(client, Call("read_viewers", (StreamKeys.of(stream_id).viewers,), ())))

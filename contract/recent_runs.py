@@ -21,11 +21,11 @@ class RecentRun:
     prompt: str
 
 
-async def note_run(client: Client, run: RecentRun, lifetime_ms: int) -> None:
+async def add_recent_run(client: Client, run: RecentRun, lifetime_ms: int) -> None:
     """What was asked is kept no longer than the answer. Raises: BrokerUnavailableError, BrokerRefusedError."""
     # A caller's text may hold half a surrogate pair, which is no UTF-8.
     prompt = run.prompt[:PROMPT_LIMIT_CHARS].encode(errors="replace")
-    await run_call(client, Call("note_run", (RECENT,), (run.stream_id, prompt, KEPT_RUNS, lifetime_ms)))
+    await run_call(client, Call("add_recent_run", (RECENT,), (run.stream_id, prompt, KEPT_RUNS, lifetime_ms)))
 
 
 async def read_recent_runs(client: Client, limit: int) -> list[RecentRun]:

@@ -1,11 +1,10 @@
 """What Redis knows of a run beside its log: the `meta` hash, read. Not written here: only the scripts write it."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from contract.connection import Client, call_redis
-from contract.event import Status
+from contract.event import Status, parse_json
 from contract.keys import StreamKeys
 from contract.position import Position
 
@@ -22,7 +21,6 @@ class RunRecord:
     created_ms: int
     claimed_ms: int | None
     ended_ms: int | None
-    cancel_asked: bool
     caller: str
     revoked: int
     done: dict[str, Any] | None
@@ -38,13 +36,12 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         "created_ms",
         "claimed_ms",
         "ended_ms",
-        "cancel",
         "done",
         "caller",
         "revoked",
     )
     values: list[bytes | None] = await call_redis(client, "HMGET", StreamKeys.of(stream_id).meta, *names)
-    status, epoch, last, model, created, claimed, ended, cancel, done, caller, revoked = (
+    status, epoch, last, model, created, claimed, ended, done, caller, revoked = (
         None if value is None else value.decode() for value in values
     )
     if status is None or epoch is None or last is None or created is None:
@@ -57,8 +54,7 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         created_ms=int(created),
         claimed_ms=None if claimed is None else int(claimed),
         ended_ms=None if ended is None else int(ended),
-        cancel_asked=cancel is not None,
         caller=caller or "",
         revoked=int(revoked or 0),
-        done=None if done is None else json.loads(done),
+        done=None if done is None else parse_json(done.encode()),
     )

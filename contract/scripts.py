@@ -7,7 +7,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from contract.connection import COMMAND_TIMEOUT_S, Client, NoScriptError, ReadOnlyError, ResponseError, turn_at
+from contract.connection import COMMAND_TIMEOUT_S, Client, NoScriptError, ReadOnlyError, ResponseError, connection_slot
 from contract.errors import BrokerRefusedError
 
 _SHARED = {
@@ -15,7 +15,7 @@ _SHARED = {
     "cancel": ("write_events",),
     "claim": ("write_events",),
     "finish": ("write_events",),
-    "audience": ("sum_viewers",),
+    "read_viewers": ("sum_viewers",),
     "renew": ("sum_viewers",),
 }
 
@@ -59,7 +59,7 @@ async def run_calls(client: Client, calls: Sequence[Call]) -> list[Any]:
 
     Raises: BrokerUnavailableError; which calls were carried out is then unknown, and each may be repeated.
     """
-    async with turn_at(client, COMMAND_TIMEOUT_S):
+    async with connection_slot(client, COMMAND_TIMEOUT_S):
         replies = await _send(client, calls)
         if any(isinstance(reply, NoScriptError) for reply in replies):
             # Redis has been restarted, or it is another one. All are repeated, because what came after a call that

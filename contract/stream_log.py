@@ -13,7 +13,7 @@ from contract.position import MalformedPositionError, Position
 from contract.scripts import Call, run_calls
 
 
-class Answer(StrEnum):
+class WriteStatus(StrEnum):
     """What Redis says to a write."""
 
     OK = "ok"
@@ -46,10 +46,10 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """The answer to a batch. `seq` is the last one the log has of this epoch, where that is OK, HOLE or CANCELLED."""
 
-    answer: Answer
+    status: WriteStatus
     seq: int
 
 
@@ -60,14 +60,16 @@ class StreamLog:
         self._client = client
         self._retention_ms = retention_ms
 
-    async def write(self, batches: Sequence[Batch]) -> list[Written | BrokerRefusedError]:
+    async def write(self, batches: Sequence[Batch]) -> list[WriteResult | BrokerRefusedError]:
         """Writes every batch, each in one atomic step, all in one round trip. May be repeated with the same batches.
 
         Raises: BrokerUnavailableError.
         """
         replies = await run_calls(self._client, [self._write_call(batch) for batch in batches])
         return [
-            reply if isinstance(reply, BrokerRefusedError) else Written(Answer(reply[0].decode()), int(reply[1]))
+            reply
+            if isinstance(reply, BrokerRefusedError)
+            else WriteResult(WriteStatus(reply[0].decode()), int(reply[1]))
             for reply in replies
         ]
 

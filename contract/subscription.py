@@ -7,16 +7,17 @@ payload and a confirmation anything may have been published and missed. Not a re
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from contract.connection import Line
+from contract.backoff import Backoff
+from contract.connection import PubSubConnection
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 
 logger = logging.getLogger(__name__)
 
-LONGEST_PAUSE_S = 1.0
+FIRST_DELAY_S = 0.02
+MAX_DELAY_S = 1.0
 
 
 class Listener(Protocol):
@@ -64,9 +65,9 @@ class Subscription:
     async def run(self) -> None:
         """Until cancelled."""
         clock = asyncio.get_running_loop().time
-        pause_s = 0.0
+        backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
-            line, began_at = Line(self._url), clock()
+            line, began_at = PubSubConnection(self._url), clock()
             try:
                 await line.open()
                 await self._serve(line)
@@ -78,14 +79,12 @@ class Subscription:
             finally:
                 with contextlib.suppress(Exception):
                     await line.close()
-            if clock() - began_at > LONGEST_PAUSE_S:
-                # It was a good one. One that Redis took and then refused was not: it must not be made in a hot loop.
-                pause_s = 0.0
-            # Many gateways lose Redis at the same moment: the pause is random so that they do not return as one.
-            pause_s = min(LONGEST_PAUSE_S, pause_s * 2 or 0.02)
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - a pause needs no secret
+            if clock() - began_at > MAX_DELAY_S:
+                # Reset only after a connection that lasted: Redis may accept one and refuse the subscription at once.
+                backoff.reset()
+            await asyncio.sleep(backoff.next_delay_s())
 
-    async def _serve(self, line: Line) -> None:
+    async def _serve(self, line: PubSubConnection) -> None:
         self._asked.clear()
         self._new |= self._wanted
         self._changed.set()
@@ -100,7 +99,7 @@ class Subscription:
         for duty in done:
             duty.result()
 
-    async def _read(self, line: Line) -> None:
+    async def _read(self, line: PubSubConnection) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             push = await line.receive()
@@ -118,7 +117,7 @@ class Subscription:
             if channel in self._wanted:
                 self._listener.on_confirmed(channel)
 
-    async def _ask(self, line: Line) -> None:
+    async def _ask(self, line: PubSubConnection) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -131,7 +130,7 @@ class Subscription:
             if old:
                 await line.send("UNSUBSCRIBE", *old)
 
-    async def _watch(self, line: Line) -> None:
+    async def _watch(self, line: PubSubConnection) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(self._watchdog_s)

@@ -39,7 +39,7 @@ async def leave(client: Client, worker: str) -> None:
 
 async def read_offers(client: Client) -> list[WorkerOffer]:
     """The offers of the workers that live, one each. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    replies: list[bytes] = await run_call(client, Call("roster", (WORKERS, OFFERS), ()))
+    replies: list[bytes] = await run_call(client, Call("read_offers", (WORKERS, OFFERS), ()))
     return [_parse(reply) for reply in replies]
 
 

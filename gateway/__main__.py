@@ -12,18 +12,20 @@ from typing import Any
 
 import uvicorn
 
+from contract.log_redaction import configure_logging
+from contract.settings import MalformedSettingError, read_settings
 from gateway.app import Gateway
 from gateway.server.bounded_protocol import BoundedProtocol
 from gateway.server.bounds import Bounds
 from gateway.server.direct_protocol import DirectProtocol
 from gateway.server.processes import Processes
-from gateway.settings import MalformedSettingError, Settings, read_settings
+from gateway.settings import Settings
 
 
 class DrainingServer(uvicorn.Server):
-    """Sends viewers away before uvicorn waits for their connections to end, which they else would not.
+    """Ends every viewer's response before uvicorn waits for the connections to close; they would not close otherwise.
 
-    `lifeline` is a file whose end says that this process has lost its parent; None, where it has none.
+    `lifeline` is a file descriptor that reaches end of file when the parent process dies; None without a parent.
     """
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway, lifeline: int | None) -> None:
@@ -33,32 +35,34 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What was made to get here stays until the end: the collector need not walk through it while viewers wait.
+        # Objects created at start-up live forever; exclude them from garbage-collection scans.
         gc.freeze()
         if self._lifeline is not None:
-            asyncio.get_running_loop().add_reader(self._lifeline, self._end)
+            asyncio.get_running_loop().add_reader(self._lifeline, self._on_parent_death)
 
-    def _end(self) -> None:
+    def _on_parent_death(self) -> None:
         assert self._lifeline is not None
         asyncio.get_running_loop().remove_reader(self._lifeline)
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gateway.drain()
-        # What is asked from now on is answered, and is the last on its connection.
+        # Answer requests that still arrive, and close each connection after its answer.
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         await super().shutdown(sockets)
 
 
 def open_listener(settings: Settings, port: int, sharing: Sequence[int] = ()) -> socket.socket:
-    """`sharing` are socket options by which others may listen there too. Raises: OSError, where the address is taken
-    or not ours."""
+    """A listening socket. `sharing`: socket options that let other processes listen on the same address.
+
+    Raises: OSError if the address is in use or does not belong to this machine.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         for option in (socket.SO_REUSEADDR, *sharing):
             listener.setsockopt(socket.SOL_SOCKET, option, 1)
-        # Connections inherit it: the kernel would else keep megabytes for each viewer that reads nothing.
+        # Connections inherit the limit. Without it the kernel buffers megabytes for each viewer that reads nothing.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
         listener.bind((settings.host, port))
         listener.listen(4096)
@@ -69,7 +73,7 @@ def open_listener(settings: Settings, port: int, sharing: Sequence[int] = ()) ->
 
 
 def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
-    """What makes uvicorn's protocol for each connection. Of the three, h11 alone knows no bounds."""
+    """The factory of uvicorn's protocol objects, one per connection. Only `h11` enforces no limits."""
     bounds = Bounds(settings.head_timeout_s, settings.body_timeout_s, settings.connection_limit)
     match settings.http_protocol:
         case "direct":
@@ -81,13 +85,13 @@ def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
 
 
 def serve(settings: Settings, listener: socket.socket, lifeline: int | None = None) -> None:
-    """Until SIGTERM, Ctrl-C or the end of `lifeline`. Exits with 1 where a part of the gateway has fallen."""
+    """Serves until SIGTERM, Ctrl-C or the parent's death. Exits with status 1 if a background task failed."""
     for signum in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn raises the signal again when it has drained; by then there is nothing left to stop.
+        # uvicorn raises the signal again after draining, when there is nothing left to stop.
         signal.signal(signum, lambda *_: None)
     gateway = Gateway(settings)
     config = uvicorn.Config(
-        gateway.edge,
+        gateway.app,
         http=choose_protocol(settings, gateway),
         loop="uvloop",
         ws="none",
@@ -96,16 +100,16 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
         timeout_graceful_shutdown=settings.drain_timeout_s,
         timeout_keep_alive=settings.keep_alive_s,
         server_header=False,
-        # Who is behind a proxy is asked where it matters, and the peer itself must stay known there.
+        # gateway.access reads the proxy's headers itself and needs the address of the proxy.
         proxy_headers=False,
     )
     DrainingServer(config, gateway, lifeline).run(sockets=[listener])
-    if gateway.has_fallen:
+    if gateway.has_failed:
         sys.exit(1)
 
 
 def serve_together(settings: Settings, port: int) -> None:
-    """The same in several processes. Each has a listener of its own, so that the kernel deals viewers out evenly."""
+    """`serve` in several processes. Each has its own listener, so that the kernel distributes connections evenly."""
 
     def serve_one(lifeline: int) -> None:
         serve(settings, open_listener(settings, port, [socket.SO_REUSEPORT]), lifeline)
@@ -115,10 +119,10 @@ def serve_together(settings: Settings, port: int) -> None:
 
 def main() -> None:
     try:
-        settings = read_settings()
+        settings = read_settings(Settings)
     except MalformedSettingError as error:
         sys.exit(f"gateway: {error}")
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging(settings.log_level)
     try:
         listener = open_listener(settings, settings.port)
     except OSError as error:
@@ -128,7 +132,7 @@ def main() -> None:
     if settings.processes == 1:
         serve(settings, listener)
     else:
-        # It has shown that the address is free: shared listeners would not notice another gateway there.
+        # It proved that the address is free: shared listeners would not notice another gateway on it.
         listener.close()
         serve_together(settings, port)
 

@@ -1,4 +1,4 @@
-"""The door to prometheus_client: what a gateway counts. A registry of its own, so that nothing is alive at import."""
+"""A gateway's Prometheus metrics. They have their own registry: importing this module registers nothing globally."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -7,12 +7,12 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 
-class _Written(Collector):
+class _EventsWritten(Collector):
     def __init__(self, written: Callable[[], Mapping[str, int]]) -> None:
         self._written = written
 
     def collect(self) -> Iterator[Metric]:
-        text = "Events encoded, once per stream and dialect and not per viewer; again where they have left memory."
+        text = "Events encoded: once per stream and dialect, not per viewer, and again after they left memory."
         family = CounterMetricFamily("manycast_events_written", text, labels=["dialect"])
         for dialect, count in self._written().items():
             family.add_metric([dialect], count)
@@ -20,7 +20,7 @@ class _Written(Collector):
 
 
 class Metrics:
-    """Counters are advanced where things happen, gauges are read when scraped."""
+    """Counters are increased when something happens; gauges are computed when Prometheus reads them."""
 
     media_type = CONTENT_TYPE_LATEST
 
@@ -31,7 +31,7 @@ class Metrics:
         self.runs_started = Counter("manycast_runs_started", "Runs accepted by this gateway.", registry=self._registry)
         Gauge("manycast_viewers", "Viewers connected to this gateway.", registry=self._registry).set_function(viewers)
         Gauge("manycast_feeds", "Streams this gateway has in memory.", registry=self._registry).set_function(feeds)
-        self._registry.register(_Written(written))
+        self._registry.register(_EventsWritten(written))
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
 
+from contract.settings import LogLevel, RedisUrl, ServiceSettings
 from gateway.access.api_keys import parse_keys, read_keys
 from gateway.access.request_source import Proxies
 from gateway.access.setup import AccessOptions
@@ -13,12 +13,10 @@ from gateway.access.signing import parse_secrets
 from gateway.http.middleware import parse_origins
 
 
-class Settings(BaseSettings):
-    """Units last in the names. An empty variable counts as one that is not set."""
+class Settings(ServiceSettings):
+    """A limit of 0 is none, where 0 is allowed. Fields with `repr=False` hold secrets."""
 
-    model_config = SettingsConfigDict(env_prefix="MANYCAST_", env_ignore_empty=True, extra="ignore")
-
-    redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
+    redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     processes: int = Field(1, ge=1)
@@ -57,7 +55,7 @@ class Settings(BaseSettings):
     drain_timeout_s: int = Field(10, gt=0)
     send_buffer_bytes: int = Field(1 << 16, gt=0)
     retention_s: int = Field(86400, gt=0)
-    log_level: str = "info"
+    log_level: LogLevel = "info"
 
     @property
     def access(self) -> AccessOptions:
@@ -74,7 +72,7 @@ class Settings(BaseSettings):
             requests_per_minute=self.requests_per_minute,
         )
 
-    # Checked here, where a slip ends in one line; read again by the part that they are for.
+    # Each of these is parsed again by the part that uses it. Parsing it here as well makes a mistake end in one line.
 
     @field_validator("keys")
     @classmethod
@@ -105,22 +103,3 @@ class Settings(BaseSettings):
     def _check_trusted_proxies(cls, text: str) -> str:
         Proxies(text)
         return text
-
-
-class MalformedSettingError(Exception):
-    """Names the variable to blame, and what is wrong with it."""
-
-
-def read_settings() -> Settings:
-    """Raises: MalformedSettingError."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = Settings.model_fields.get(str(first["loc"][0]))
-        # What is not to be shown in our own representation is not to be shown in a log either.
-        value = f"={first['input']}" if field is None or field.repr else ""
-        # pydantic names a field by its alias where it has one, else by itself.
-        name = str(first["loc"][0]).upper()
-        name = name if name == "REDIS_URL" or name.startswith("MANYCAST_") else f"MANYCAST_{name}"
-        raise MalformedSettingError(f"{name}{value}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from contract.settings import MalformedSettingError, SettingsT, read_settings
 from gateway.access.api_keys import make_key
 from manycast.chaos.command import foretell, wreak
 from manycast.chaos.environment import StartupError
@@ -31,7 +32,7 @@ from manycast.local_stack.port import PortError
 from manycast.local_stack.screen import Screen
 from manycast.local_stack.stack import NotReadyError, run_stack
 from manycast.local_stack.supervisor import RestartLimitError
-from manycast.settings import MalformedSettingError, Settings, read_settings
+from manycast.settings import ClientSettings, Settings
 
 app = typer.Typer(
     help="One completion, many viewers.",
@@ -61,7 +62,7 @@ def up(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that the parts log.")] = False,
 ) -> None:
     """Run everything on this machine: broker, simulator (without OPENAI_API_KEY), worker and gateway."""
-    settings = _read_settings()
+    settings = _read_settings(Settings)
     plan = Plan(
         host=settings.host if host is None else host,
         port=settings.port if port is None else port,
@@ -124,7 +125,7 @@ def watch_verb(
 @app.command()
 def doctor(server: Server = None, key_file: KeyFile = None) -> None:
     """Look whether everything is here that Manycast needs, and say what to do where it is not."""
-    settings = _read_settings()
+    settings = _read_settings(Settings)
     url, key = _find_server(server, key_file)
 
     async def verb() -> Exit:
@@ -184,16 +185,16 @@ def create_key(
     typer.echo(secret)
 
 
-def _read_settings() -> Settings:
+def _read_settings(kind: type[SettingsT]) -> SettingsT:
     try:
-        return read_settings()
+        return read_settings(kind)
     except MalformedSettingError as error:
         _fail(str(error))
 
 
 def _find_server(server: str | None, key_file: Path | None) -> tuple[str, str | None]:
     """Whom to turn to, and with which key."""
-    settings = _read_settings()
+    settings = _read_settings(ClientSettings)
     try:
         own = settings.api_key.get_secret_value() if settings.api_key else None
         return server or settings.server, find_key(own, key_file)

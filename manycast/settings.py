@@ -1,37 +1,26 @@
-"""What the environment says to the command. Read once, in `__main__`. docs/operations.md lists it."""
+"""The settings of the `manycast` command, from the environment. docs/operations.md lists them."""
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
+
+from contract.settings import LogLevel, RedisUrl, ServiceSettings
 
 
-class Settings(BaseSettings):
-    """Options of the command line win over these. An empty variable counts as one that is not set."""
+class ClientSettings(ServiceSettings):
+    """What `ask` and `watch` need. They work without Redis, so they do not read `REDIS_URL`."""
 
-    model_config = SettingsConfigDict(env_prefix="MANYCAST_", env_ignore_empty=True, extra="ignore")
+    server: str = "http://127.0.0.1:8000"
+    api_key: SecretStr | None = Field(None, repr=False)
 
-    redis_url: str | None = Field(None, validation_alias="REDIS_URL")
-    openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY")
-    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+
+class Settings(ClientSettings):
+    """What `up` and `doctor` need as well. `log_level` is checked here, and passed on to the services by `up`."""
+
+    redis_url: RedisUrl | None = Field(None, validation_alias="REDIS_URL", repr=False)
+    openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY", repr=False)
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL", repr=False)
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     data: Path = Path(".manycast")
-    server: str = "http://127.0.0.1:8000"
-    api_key: SecretStr | None = None
-
-
-class MalformedSettingError(Exception):
-    """Names the variable to blame, and what is wrong with it."""
-
-
-def read_settings() -> Settings:
-    """Raises: MalformedSettingError."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        # pydantic names a field by its alias where it has one, else by itself.
-        name = str(first["loc"][0])
-        name = name if name.isupper() else f"MANYCAST_{name.upper()}"
-        raise MalformedSettingError(f"{name}={first['input']}: {first['msg']}") from None
+    log_level: LogLevel = "info"

@@ -8,7 +8,7 @@ from contract.connection import blocking_client, command_client
 from contract.errors import BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
 from contract.job_queue import JobQueue, Policy, Submission, Verdict
-from contract.stream_log import Answer, Batch, Ending, StreamLog, Written
+from contract.stream_log import Batch, Ending, StreamLog, WriteResult, WriteStatus
 
 RETENTION_MS = 600_000
 
@@ -57,6 +57,6 @@ class Author:
     async def write(self, *lines: bytes, ending: Ending | None = None) -> None:
         (written,) = await self._log.write([Batch(self.stream_id, self.epoch, self._seq, lines, ending)])
         assert not isinstance(written, BrokerRefusedError), written
-        assert written == Written(Answer.OK, self._seq + len(lines) - 1)
+        assert written == WriteResult(WriteStatus.OK, self._seq + len(lines) - 1)
         self._seq += len(lines)
         self.lines += lines

@@ -10,6 +10,7 @@ from contract.connection import Client, command_client
 from tests.broker import Broker, redis_binary, valkey_binary
 from tests.crowd import Crowd, NewCrowd
 from tests.demands import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 -- hooks: found by their names
+from tests.parallel import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 -- hooks
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])

@@ -34,8 +34,6 @@ CHECKS_AND_FAULTS: list[tuple[Callable[[Tree], list[str]], Tree]] = [
     (shape.unused_words, {"gateway/http_utils.py": ""}),
     (shape.unused_words, {"gateway/a.py": "class StreamManager: ..."}),
     (shape.scattered_environment, {"gateway/fanout/hub.py": "import os\nx = os.environ['X']"}),
-    (shape.whole_ids_in_logs, {"worker/a.py": "logger.info('run %s', self.job.stream_id)"}),
-    (shape.whole_ids_in_logs, {"worker/a.py": "Outage(logger, f'run {stream_id}: {abbreviate(text)}')"}),
     (shape.headless_lua, {"contract/lua/a.lua": "-- a: does\n-- KEYS: 1\n-- ARGV: 1\n-- Returns: 1\n-- Cost: O(1)\n"}),
     (shape.headless_lua, {"contract/lua/a.lua": "-- b: KEYS: ARGV: Returns: Errors: Cost:\n"}),
     (shape.foreign_places, {"README.md": "see https://" + "pypi" + ".org/x"}),

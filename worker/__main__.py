@@ -6,10 +6,12 @@ import sys
 
 import uvloop
 
+from contract.log_redaction import configure_logging
+from contract.settings import MalformedSettingError, read_settings
 from worker.app import host_prefix, run_worker
 from worker.health import is_announced
 from worker.providers.source import SourceNotFoundError, load_source
-from worker.settings import MalformedSettingError, read_settings
+from worker.settings import Settings
 
 
 def main() -> None:
@@ -17,11 +19,11 @@ def main() -> None:
     parser.add_argument("--healthy", action="store_true", help="exit 0 if a worker of this host is announced")
     options = parser.parse_args()
     try:
-        settings = read_settings()
+        settings = read_settings(Settings)
         if options.healthy:
             sys.exit(0 if uvloop.run(is_announced(settings.redis_url, host_prefix())) else 1)
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        # It tells of every request: the line of each run says as much.
+        configure_logging(settings.log_level)
+        # It logs every request; the log line of each run says enough.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         uvloop.run(run_worker(settings, load_source(settings)))
     except (MalformedSettingError, SourceNotFoundError) as error:

@@ -15,7 +15,7 @@ from contract.job_queue import Job, JobQueue
 from contract.keys import CONTROL
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
-from worker.generations.generation import Generation, Terms
+from worker.generations.generation import Generation, GenerationOptions
 from worker.generations.pool import GenerationPool
 from worker.generations.publisher import Publisher
 from worker.jobs.connectivity import Connectivity
@@ -57,7 +57,7 @@ class Worker:
         self._blocking = blocking_client(settings.redis_url)
         self._queue = JobQueue(self._commands, settings.retention_s * 1000)
         self._publisher = Publisher(StreamLog(self._writes, settings.retention_s * 1000), settings.unsent_limit_bytes)
-        self._terms = Terms(
+        self._options = GenerationOptions(
             worker=self.name,
             attempts=settings.attempts,
             max_epochs=settings.most_epochs,
@@ -78,7 +78,7 @@ class Worker:
         self._registration = Registration(self._commands, source, self.name, settings.default_model)
 
     def _make_generation(self, job: Job) -> Generation:
-        return Generation(job, self._queue, self._publisher, self._source, self._terms)
+        return Generation(job, self._queue, self._publisher, self._source, self._options)
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         """Works until `stop` is set, then ends in order; `hurry` cuts the grace short.
@@ -138,10 +138,10 @@ async def run_worker(settings: Settings, source: Source) -> None:
     """Until SIGTERM or SIGINT; a second one cuts the grace short. Raises: as Worker.run."""
     stop, hurry = asyncio.Event(), asyncio.Event()
 
-    def heed_signal() -> None:
+    def on_signal() -> None:
         (hurry if stop.is_set() else stop).set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, heed_signal)
+        loop.add_signal_handler(number, on_signal)
     await Worker(settings, source).run(stop, hurry)

@@ -11,7 +11,7 @@ class Outage:
         self._what = what
         self._is_on = False
 
-    def note(self, error: Exception) -> None:
+    def record(self, error: Exception) -> None:
         """It failed, or fails still."""
         level = logging.DEBUG if self._is_on else logging.WARNING
         self._is_on = True

@@ -1,32 +1,16 @@
 """The worker's settings, from the environment. docs/operations.md lists them."""
 
-from typing import Annotated
-from urllib.parse import urlsplit
+from pydantic import Field
 
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from contract.settings import LogLevel, RedisUrl, ServiceSettings
 
 
-def _redis_address(url: str) -> str:
-    """Raises: ValueError, where redis-py would only do so much later."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("it must begin with redis://, rediss:// or unix://")
-    # To ask for the port is to have it read.
-    _ = parts.port
-    return url
+class Settings(ServiceSettings):
+    """A limit of 0 is none, where 0 is allowed."""
 
-
-class Settings(BaseSettings):
-    """Times end in `_s` (seconds), sizes in `_bytes`. An empty variable counts as unset."""
-
-    model_config = SettingsConfigDict(env_prefix="MANYCAST_", env_ignore_empty=True, extra="ignore")
-
-    redis_url: Annotated[str, AfterValidator(_redis_address)] = Field(
-        "redis://127.0.0.1:6379/0", validation_alias="REDIS_URL"
-    )
-    openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY")
-    openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL")
+    redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
+    openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY", repr=False)
+    openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL", repr=False)
 
     default_model: str = "gpt-4o-mini"
     generator: str = "worker.providers.openai_source:open_source"
@@ -47,22 +31,4 @@ class Settings(BaseSettings):
     unsent_limit_bytes: int = Field(64 << 20, ge=1 << 16)
     broker_patience_s: float = Field(60.0, ge=0)
     grace_s: float = Field(20.0, ge=0)
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
-
-
-class MalformedSettingError(Exception):
-    """Names the variable to blame, and what is wrong with it."""
-
-
-def read_settings() -> Settings:
-    """Raises: MalformedSettingError."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        # pydantic names a field by its alias where it has one, else by itself.
-        name = str(first["loc"][0])
-        name = name if name.isupper() else f"MANYCAST_{name.upper()}"
-        # An address may hold a password.
-        value = "" if name == "REDIS_URL" else f"={first['input']}"
-        raise MalformedSettingError(f"{name}{value}: {first['msg']}") from None
+    log_level: LogLevel = "info"

@@ -1,6 +1,6 @@
-"""API keys: made, kept as salted hashes, one JSON object a line, and recognised. No key itself is kept anywhere.
+"""API keys: created, stored as salted hashes (one JSON object per line), and checked. No key itself is stored anywhere.
 
-A key is 256 random bits. Nobody guesses that, so one round of SHA-256 is enough, where a password would need more.
+A key has 256 random bits and cannot be guessed, so one round of SHA-256 is enough; a password would need more.
 """
 
 import hmac
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 class MalformedKeysError(ValueError):
-    """Says which line is wrong, and how; never what stands in it."""
+    """Says which line is wrong and how, and never quotes the line."""
 
 
 class ApiKey(BaseModel):
-    """A key, as it is kept. Limits of 0 are none; `models` are names or patterns (`gpt-*`), no entry means all."""
+    """A stored key. A limit of 0 means no limit; `models` are names or patterns (`gpt-*`), none means all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,8 +36,8 @@ class ApiKey(BaseModel):
     runs_at_once: int = Field(0, ge=0)
     models: tuple[str, ...] = ()
 
-    def opens_with(self, secret: str) -> bool:
-        """In constant time."""
+    def matches(self, secret: str) -> bool:
+        """Compares in constant time."""
         return hmac.compare_digest(_digest(self.salt, secret), self.hash)
 
     def may_use(self, model: str) -> bool:
@@ -47,7 +47,7 @@ class ApiKey(BaseModel):
 def make_key(
     name: str, *, requests_per_minute: int = 0, runs_at_once: int = 0, models: Iterable[str] = ()
 ) -> tuple[str, ApiKey]:
-    """The key itself, to be shown once, and what is kept of it. Raises: ValueError for a name or limit that is none."""
+    """The key itself, to be shown once, and the entry to store. Raises: ValueError for a malformed name or limit."""
     key_id, salt = token_hex(4), token_hex(16)
     secret = f"{PREFIX}{key_id}-{token_urlsafe(32)}"
     return secret, ApiKey(
@@ -62,14 +62,14 @@ def make_key(
 
 
 class KeyList(NamedTuple):
-    """What a text holds, and what is wrong with its other lines."""
+    """The keys in a text, and the faults of its other lines."""
 
     keys: list[ApiKey]
     faults: list[str]
 
 
 def parse_keys(text: str) -> list[ApiKey]:
-    """Empty lines and those that begin with `#` are passed over. Raises: MalformedKeysError."""
+    """Skips empty lines and lines that begin with `#`. Raises: MalformedKeysError."""
     keys, faults = _parse_lines(text)
     if faults:
         raise MalformedKeysError(faults[0])
@@ -89,35 +89,35 @@ def _parse_lines(text: str) -> KeyList:
             found.faults.append(f"line {number}: {where + ': ' if where else ''}{first['msg']}")
             continue
         if any(key.name == known.name or key.id == known.id for known in found.keys):
-            found.faults.append(f"line {number}: there is a key of this name or id already")
+            found.faults.append(f"line {number}: a key with this name or id exists already")
         else:
             found.keys.append(key)
     return found
 
 
 class KeyRing:
-    """The keys that open. A file is read again when it has changed: to withdraw a key, take its line out.
+    """The valid keys. A changed file is read again: to withdraw a key, remove its line.
 
-    A slip in the file costs the lines that it is in, and no withdrawal: what does not stand there does not open.
+    A mistake in the file disables only the lines that contain it; withdrawals still take effect.
     """
 
     def __init__(self, lines: str, file: Path | None) -> None:
-        """Raises: MalformedKeysError, also where the file cannot be read: who starts a gateway hears of every slip."""
+        """Raises: MalformedKeysError, also if the file cannot be read: at the start every mistake is an error."""
         self._fixed = parse_keys(lines)
         self._file = file
         self._seen = None if file is None else _stamp(file)
         self._keys = {key.id: key for key in [*self._fixed, *read_keys(file)]}
 
     def __bool__(self) -> bool:
-        """Whether keys are set up at all; a file without a key in it is, and lets nobody in."""
+        """Whether keys are configured. A key file without keys counts: it admits no caller."""
         return bool(self._fixed) or self._file is not None
 
     def find(self, secret: str) -> ApiKey | None:
-        """The key that this is, if it is one."""
+        """The key that matches `secret`, if any."""
         self._read_again()
         key = self._keys.get(secret.removeprefix(PREFIX).partition("-")[0])
-        # Whether the id exists is no secret, and all that the time taken could tell.
-        return key if key is not None and key.opens_with(secret) else None
+        # The time taken reveals only whether the id exists, which is no secret.
+        return key if key is not None and key.matches(secret) else None
 
     def find_by_name(self, name: str) -> ApiKey | None:
         self._read_again()
@@ -133,7 +133,7 @@ class KeyRing:
             keys, faults = [], [str(error)]
         self._keys = {key.id: key for key in [*keys, *self._fixed]}
         logger.log(
-            logging.ERROR if faults else logging.INFO, "keys read again: %s", "; ".join([str(len(keys)), *faults])
+            logging.ERROR if faults else logging.INFO, "API keys reloaded: %s", "; ".join([str(len(keys)), *faults])
         )
 
 
@@ -163,6 +163,6 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
-        raise MalformedKeysError(f"it cannot be read: {error.strerror}") from None
+        raise MalformedKeysError(f"the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise MalformedKeysError("it is no UTF-8") from None
+        raise MalformedKeysError("the file is not UTF-8") from None

@@ -1,4 +1,4 @@
-"""Who may start a run, and how often. docs/protocol.md, section 11, is the source."""
+"""Authenticates callers and applies rate limits. docs/protocol.md, section 11, specifies it."""
 
 import math
 from dataclasses import dataclass, replace
@@ -15,13 +15,14 @@ from gateway.access.tickets import is_ticket
 from gateway.http.errors import ApiError
 
 SIGN_INS_PER_MINUTE = 10
-ONLY_HERE = "Only this machine can start runs: no API key is set up."
+LOCAL_ONLY = "Only this machine can start runs: no API key is set up."
 
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """How the door is set up. `published_on`: the address under which callers reach this gateway, where that is not the
-    one it listens on; `per_minute`: what one address may ask for, where no key says otherwise (0: any number)."""
+    """Which callers are admitted. `published_on`: the address under which callers reach this gateway, if it is not
+    the one it listens on. `per_minute`: the requests per minute of one address, unless a key sets
+    another limit (0: any number)."""
 
     proxies: Proxies
     published_on: str
@@ -30,7 +31,7 @@ class AccessPolicy:
 
 
 class Authenticator:
-    """Lets in and refuses. It keeps nothing: every gateway decides alike."""
+    """Admits or refuses requests. It has no state of its own: every gateway decides alike."""
 
     def __init__(self, client: Client, keys: KeyRing, sign_ins: Sessions, policy: AccessPolicy) -> None:
         self._client = client
@@ -40,19 +41,19 @@ class Authenticator:
 
     @property
     def is_local(self) -> bool:
-        """Whether no way in is set up, so that being on this machine is the one there is."""
+        """Whether no key, password or user header is configured, so that only callers on this computer are admitted."""
         return not (self._keys or self._sign_ins.has_password or self._policy.trusts_user_header)
 
     def read_source(self, request: Request) -> RequestSource:
         return read_source(request, self._policy.proxies)
 
     def check_page(self, request: Request) -> None:
-        """No other site may use what a browser adds to requests by itself. Raises: ApiError 403."""
+        """Refuses other sites, whose requests a browser sends with our cookies. Raises: ApiError 403."""
         if request.method not in SAFE_METHODS and not self.read_source(request).is_own_page:
             raise ApiError(403, "cross_site", "A page of another site may not do this.", type_="permission_error")
 
     async def authenticate_start(self, request: Request) -> Caller:
-        """The caller, with one request taken off what it may.
+        """The caller of a request that starts a run. Counts the request against the rate limit.
 
         Raises: ApiError 401, 403, 429, BrokerUnavailableError, BrokerRefusedError.
         """
@@ -60,14 +61,14 @@ class Authenticator:
         try:
             caller = await self.authenticate(request)
         except ApiError:
-            await self._spend(RateLimit(f"refused:{source.neighbourhood}", self._policy.per_minute))
+            await self._take_token(RateLimit(f"refused:{source.rate_limit_group}", self._policy.per_minute))
             raise
         if caller.key is not None:
-            headers = await self._spend(RateLimit(caller.name, caller.key.requests_per_minute))
+            headers = await self._take_token(RateLimit(caller.name, caller.key.requests_per_minute))
         elif self.is_local:
             headers = {}
         else:
-            headers = await self._spend(RateLimit(f"address:{source.neighbourhood}", self._policy.per_minute))
+            headers = await self._take_token(RateLimit(f"address:{source.rate_limit_group}", self._policy.per_minute))
         return replace(caller, headers=headers)
 
     async def authenticate(self, request: Request) -> Caller:
@@ -76,31 +77,31 @@ class Authenticator:
         if key is not None:
             return Caller(f"key:{key.name}", key)
         source = self.read_source(request)
-        caller = self._recognise_place(source) if self.is_local else await self._recognise_person(request, source)
+        caller = self._authenticate_local(source) if self.is_local else await self._authenticate_person(request, source)
         self.check_page(request)
         return caller
 
     def find_key(self, request: Request) -> ApiKey | None:
-        """The key that the request comes with; None where it has none, or none is set up. Raises: ApiError 401."""
-        bearer = bearer_of(request)
+        """The request's API key; None if it has none, or none is configured. Raises: ApiError 401."""
+        bearer = bearer_token(request)
         if not self._keys or bearer is None or is_ticket(bearer):
             return None
         key = self._keys.find(bearer)
         if key is None:
-            raise ApiError(401, "invalid_api_key", "This API key is none of ours, or was withdrawn.")
+            raise ApiError(401, "invalid_api_key", "This API key is unknown or was withdrawn.")
         return key
 
-    def _recognise_place(self, source: RequestSource) -> Caller:
+    def _authenticate_local(self, source: RequestSource) -> Caller:
         if self._policy.published_on:
             is_local = is_loopback(self._policy.published_on) and not source.is_passed_on
         else:
-            is_local = source.is_near
-        if is_local and source.names_this_machine:
+            is_local = source.is_local_peer
+        if is_local and source.host_is_local:
             return Caller("", sees_all=True, is_operator=not source.is_browser)
-        text = f"{ONLY_HERE} How to let others in: docs/operations.md."
+        text = f"{LOCAL_ONLY} How to let others in: docs/operations.md."
         raise ApiError(403, "not_this_machine", text, type_="permission_error")
 
-    async def _recognise_person(self, request: Request, source: RequestSource) -> Caller:
+    async def _authenticate_person(self, request: Request, source: RequestSource) -> Caller:
         cookie = request.cookies.get(COOKIE)
         owner = await self._sign_ins.find(cookie) if cookie else None
         if owner is not None:
@@ -111,15 +112,15 @@ class Authenticator:
         raise ApiError(401, "missing_api_key", "To start runs here, send an API key or sign in.", headers=headers)
 
     async def check_sign_in_rate(self, request: Request) -> None:
-        """Whether one more secret may be tried: a password can be guessed, if anything can.
+        """Limits attempts to sign in: a password could be guessed.
 
         Raises: ApiError 403, 429, BrokerUnavailableError, BrokerRefusedError.
         """
         self.check_page(request)
-        await self._spend(RateLimit(f"sign-in:{self.read_source(request).neighbourhood}", SIGN_INS_PER_MINUTE))
+        await self._take_token(RateLimit(f"sign-in:{self.read_source(request).rate_limit_group}", SIGN_INS_PER_MINUTE))
 
     async def sign_in(self, secret: str) -> tuple[Caller, str]:
-        """The caller, and the cookie that makes it one. Raises: ApiError 401, BrokerUnavailableError."""
+        """The caller, and the cookie of its session. Raises: ApiError 401, BrokerUnavailableError."""
         owner = self._sign_ins.authenticate(secret)
         if owner is None:
             raise ApiError(401, "wrong_secret", "That is neither the password nor an API key.", param="secret")
@@ -127,10 +128,10 @@ class Authenticator:
 
     @property
     def takes_secrets(self) -> bool:
-        """Whether one can sign in here."""
+        """Whether people can sign in here."""
         return bool(self._keys) or self._sign_ins.has_password
 
-    async def _spend(self, allowance: RateLimit) -> dict[str, str]:
+    async def _take_token(self, allowance: RateLimit) -> dict[str, str]:
         if allowance.per_minute == 0:
             return {}
         taken = await take_token(self._client, allowance)
@@ -146,7 +147,7 @@ def _caller_of(owner: SessionOwner) -> Caller:
     return Caller("person", sees_all=True) if owner.key is None else Caller(f"key:{owner.key.name}", owner.key)
 
 
-def bearer_of(request: Request) -> str | None:
-    """What stands in `Authorization: Bearer`, a key or a ticket."""
+def bearer_token(request: Request) -> str | None:
+    """The token of `Authorization: Bearer`: an API key or a ticket."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     return credentials.strip() if scheme.lower() == "bearer" and credentials.strip() else None

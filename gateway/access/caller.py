@@ -1,4 +1,4 @@
-"""Somebody who may start runs: under which name, and within which limits. Pure."""
+"""A caller: a person or program that may start runs, with its name and limits. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from gateway.access.api_keys import ApiKey
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`name` is "" for callers that have none: they own nothing. `key` holds the limits, where it came with one.
+    """`name` is "" for a caller without a name, which owns no run. `key` has the limits of a caller with an API key.
 
-    `headers` are for the answer: what is left of its allowance. `sees_all`: the latest runs of others, too. The
-    operator is somebody at the command line, where only this machine is let in: nothing is kept from them.
+    `headers` are for the response and tell the rest of the rate limit. `sees_all`: the caller may list the runs of
+    others. The operator uses the command line on a computer where only local callers are admitted, and may do anything.
     """
 
     name: str
@@ -23,19 +23,19 @@ class Caller:
 
     @property
     def runs_at_once(self) -> int:
-        """0: any number."""
+        """0 means any number."""
         return self.key.runs_at_once if self.key else 0
 
     def may_use(self, model: str) -> bool:
         return self.key is None or self.key.may_use(model)
 
     def owns(self, owner: str) -> bool:
-        """Whether a stream of that owner is this caller's."""
+        """Whether a stream of that owner belongs to this caller."""
         return self.is_operator or (self.name != "" and self.name == owner)
 
 
 def rate_limit_headers(per_minute: int, taken: TokenResult) -> dict[str, str]:
-    """OpenAI's headers. Their durations are like `1m30s` and `250ms`."""
+    """OpenAI's rate-limit headers. Durations look like `1m30s` and `250ms`."""
     return {
         "x-ratelimit-limit-requests": str(per_minute),
         "x-ratelimit-remaining-requests": str(taken.left),

@@ -1,4 +1,4 @@
-"""Who may watch a stream, and who may control it. docs/protocol.md, section 11, is the source."""
+"""Who may watch a stream, and who may control it. docs/protocol.md, section 11, specifies it."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from fastapi import Request
 from contract.connection import Client
 from contract.run_record import RunRecord, read_run
 from contract.stream_id import is_private
-from gateway.access.authenticator import Authenticator, bearer_of
+from gateway.access.authenticator import Authenticator, bearer_token
 from gateway.access.tickets import Scope, Ticket, Tickets, is_ticket, ticket_missing
 from gateway.http.errors import ApiError
 from gateway.http.stream_urls import check_stream_id, no_such_stream
@@ -17,14 +17,14 @@ QUERY = "ticket"
 
 
 class Permission(NamedTuple):
-    """To the stream of `record`, by `ticket`; None: its owner needs none."""
+    """A right to the stream of `record`. `ticket` is None for the owner, who needs none."""
 
     ticket: Ticket | None
     record: RunRecord
 
 
 class Permissions:
-    """Checks them at every call: a viewer that is let in stays, until its stream ends or its tickets are revoked."""
+    """Checked at every request. An admitted viewer stays until its stream ends or its tickets are revoked."""
 
     def __init__(self, client: Client, authenticator: Authenticator, tickets: Tickets) -> None:
         self._client = client
@@ -33,7 +33,7 @@ class Permissions:
         self.give = tickets.give
 
     async def check_viewer(self, request: Request, stream_id: str) -> Permission | None:
-        """None where anyone may watch who knows the id. Raises: ApiError 400, 403, 404, BrokerUnavailableError."""
+        """None if anyone with the id may watch. Raises: ApiError 400, 403, 404, BrokerUnavailableError."""
         if not is_private(check_stream_id(stream_id)):
             return None
         return await self._check(request, stream_id, Scope.VIEW, "Watching a private stream")
@@ -43,7 +43,7 @@ class Permissions:
         return await self._check(request, check_stream_id(stream_id), Scope.CONTROL, "This")
 
     async def check_ticket(self, request: Request, stream_id: str) -> Ticket:
-        """The ticket that comes with this request. Raises: as `check_control`."""
+        """The ticket of this request. Raises: as `check_control`."""
         record = await self._find(check_stream_id(stream_id))
         return await self._check_ticket(request, stream_id, Scope.VIEW, "This", record)
 
@@ -56,7 +56,7 @@ class Permissions:
     async def _check_ticket(
         self, request: Request, stream_id: str, scope: Scope, what: str, record: RunRecord
     ) -> Ticket:
-        bearer = bearer_of(request)
+        bearer = bearer_token(request)
         text = bearer if bearer is not None and is_ticket(bearer) else request.query_params.get(QUERY)
         if not text:
             text = request.cookies.get(COOKIE)

@@ -1,6 +1,6 @@
-"""Who stands at the door, as far as the connection and the headers tell. No header counts that a stranger could send.
+"""Where a request comes from, by its connection and headers. Forwarding headers count only from trusted proxies.
 
-Pure: from a request to what it says of its sender.
+No I/O.
 """
 
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from starlette.datastructures import Headers
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PASSED_ON = ("forwarded", "x-real-ip", "cf-connecting-ip")
-"""What says that somebody else has passed this request on, also where our own Caddy is the last who did."""
+"""Headers of another proxy in front of this server, also if our own Caddy was the last one."""
 FORWARDING = (*PASSED_ON, "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "via")
 ANYONE = "*"
 
 
 class MalformedAddressError(ValueError):
-    """An entry that is neither an address nor a network."""
+    """Names an entry that is neither an address nor a network."""
 
 
 class Proxies:
-    """Whose word counts: addresses and networks, or `*`, where nobody but our own proxy can reach us."""
+    """The trusted proxies: addresses and networks, or `*` if only our own proxy can reach this gateway."""
 
     def __init__(self, text: str) -> None:
-        """`text` is separated by commas. Raises: MalformedAddressError."""
+        """`text` is a comma-separated list. Raises: MalformedAddressError."""
         entries = [entry.strip() for entry in text.split(",") if entry.strip()]
         self._all = ANYONE in entries
         try:
@@ -34,18 +34,18 @@ class Proxies:
             raise MalformedAddressError(str(error)) from None
 
     def trusts(self, address: str) -> bool:
-        """Whether what this peer forwards is believed."""
+        """Whether the forwarding headers of this peer count."""
         return self._all or self.lists(address)
 
     def lists(self, address: str) -> bool:
-        """Whether the address itself is named."""
+        """Whether the address itself is in the list."""
         parsed = _parse(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestSource:
-    """`address` is where it comes from, in front of all our proxies; `user` whom a trusted proxy says it is."""
+    """`address` is the client's, in front of all trusted proxies; `user` is the name that a trusted proxy sent."""
 
     address: str
     is_passed_on: bool
@@ -55,16 +55,16 @@ class RequestSource:
     user: str | None
     is_browser: bool
     is_own_page: bool
-    """It is no browser, or the browser acts for a page of ours."""
+    """Whether the client is no browser, or the browser sent the request for one of our pages."""
 
     @property
-    def is_near(self) -> bool:
-        """On this machine, with nobody in between who might bring others."""
+    def is_local_peer(self) -> bool:
+        """Whether the client is on this computer, with no proxy between that could pass on other clients."""
         return not self.is_forwarded and is_loopback(self.address)
 
     @property
-    def names_this_machine(self) -> bool:
-        """Its `Host` cannot be a name of somebody else's that was made to point here (DNS rebinding)."""
+    def host_is_local(self) -> bool:
+        """Whether `Host` names this computer. A foreign name that resolves to it (DNS rebinding) does not."""
         try:
             host = urlsplit(f"//{self.host}").hostname or ""
         except ValueError:
@@ -72,14 +72,14 @@ class RequestSource:
         return is_loopback(host) or host.endswith(".localhost")
 
     @property
-    def neighbourhood(self) -> str:
-        """What is counted together: an IPv4 address, or the /64 that one IPv6 household has to itself."""
+    def rate_limit_group(self) -> str:
+        """What shares a rate limit: an IPv4 address, or an IPv6 /64, which one household has to itself."""
         parsed = _parse(self.address)
         return str(IPv6Interface((parsed, 64)).network) if isinstance(parsed, IPv6Address) else str(parsed)
 
 
 def read_source(request: Request, proxies: Proxies) -> RequestSource:
-    """The visitor that sent this request."""
+    """The source of this request."""
     peer = request.client.host if request.client else ""
     headers = request.headers
     is_proxy = proxies.trusts(peer)
@@ -90,7 +90,7 @@ def read_source(request: Request, proxies: Proxies) -> RequestSource:
         is_forwarded=any(name in headers for name in FORWARDING),
         is_secure=request.url.scheme == "https" or (is_proxy and headers.get("x-forwarded-proto") == "https"),
         host=headers.get("host", ""),
-        # Of several one is the proxy's, and nobody knows which.
+        # With several headers, nothing tells which one is the proxy's.
         user=users[0] or None if len(users) == 1 else None,
         is_browser="origin" in headers or "sec-fetch-site" in headers,
         is_own_page=_is_own_page(request),
@@ -98,8 +98,8 @@ def read_source(request: Request, proxies: Proxies) -> RequestSource:
 
 
 def _forwarded_address(headers: Headers, proxies: Proxies, peer: str) -> str:
-    """From the right: what stands left of the first stranger is the stranger's own word."""
-    # A proxy may add a line of its own below one that was there.
+    """Reads from the right: entries left of the first untrusted address are that client's own claims."""
+    # A proxy may add a second header line instead of extending the first.
     entries = ",".join(headers.getlist("x-forwarded-for")).split(",")
     address = peer
     for entry in reversed(entries):
@@ -119,7 +119,7 @@ def _without_port(entry: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach or have it; `localhost` counts."""
+    """Whether only this computer can reach or have the address; `localhost` counts."""
     parsed = _parse(address)
     return address == "localhost" or (parsed is not None and parsed.is_loopback)
 
@@ -127,7 +127,7 @@ def is_loopback(address: str) -> bool:
 def _is_own_page(request: Request) -> bool:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if site is not None:
-        # Set by the browser itself, and by no page. `none`: typed by its user.
+        # The browser sets it, and no page can. `none`: the user typed the address.
         return site in ("same-origin", "none")
     try:
         return origin is None or urlsplit(origin).netloc == request.headers.get("host")

@@ -1,4 +1,4 @@
-"""A person's session in a browser: a signed cookie, so that every gateway knows it and no key lives in JavaScript."""
+"""A person's session in a browser: a signed cookie, which every gateway can check and no JavaScript can read."""
 
 import hmac
 import time
@@ -14,13 +14,13 @@ PERSON = "person"
 
 
 class SessionOwner(NamedTuple):
-    """Who signed in: with this key, or, where it is None, with the password."""
+    """The person who signed in with this key; None: with the password."""
 
     key: ApiKey | None
 
 
 class Sessions:
-    """Over when its time is up, and as soon as the key or the password it was made with holds no more."""
+    """A session ends after its lifetime, and as soon as its key or password is no longer valid."""
 
     def __init__(self, signing: Signing, keys: KeyRing, password: str, lifetime_s: int) -> None:
         self._signing = signing
@@ -33,7 +33,7 @@ class Sessions:
         return bool(self._password)
 
     def authenticate(self, secret: str) -> SessionOwner | None:
-        """Whose secret that is, in constant time; None: nobody's."""
+        """The owner of a secret, compared in constant time; None if it is wrong."""
         if self._password and hmac.compare_digest(_digest(secret), _digest(self._password)):
             return SessionOwner(None)
         key = self._keys.find(secret)
@@ -46,7 +46,7 @@ class Sessions:
         return await self._signing.sign(AUDIENCE, claims, int(time.time()) + self.lifetime_s)
 
     async def find(self, cookie: str) -> SessionOwner | None:
-        """None where it is over, or never was. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        """None if the session has ended or never existed. Raises: BrokerUnavailableError, BrokerRefusedError."""
         try:
             claims, kid = await self._signing.read(AUDIENCE, cookie)
             owner = self._owner_of(str(claims["sub"]))
@@ -68,5 +68,5 @@ class Sessions:
 
 
 def _digest(text: str) -> bytes:
-    # Of equal length, so that comparing tells nothing of it.
+    # Digests have equal length, so that the comparison reveals nothing about the secret's.
     return sha256(text.encode(errors="surrogatepass")).digest()

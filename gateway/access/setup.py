@@ -1,4 +1,4 @@
-"""The doorkeeper and the rights of one gateway, put together from its settings."""
+"""Builds the authenticator and the permissions of a gateway from its options."""
 
 import logging
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from contract.connection import Client
 from gateway.access.api_keys import KeyRing
-from gateway.access.authenticator import ONLY_HERE, AccessPolicy, Authenticator
+from gateway.access.authenticator import LOCAL_ONLY, AccessPolicy, Authenticator
 from gateway.access.permissions import Permissions
 from gateway.access.request_source import Proxies
 from gateway.access.sessions import Sessions
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class AccessControl(NamedTuple):
-    """Who may start runs, and who may do what with one."""
+    """Who may start runs, and who may do what with a stream."""
 
     authenticator: Authenticator
     permissions: Permissions
@@ -49,5 +49,5 @@ def build_access(client: Client, options: AccessOptions) -> AccessControl:
     )
     authenticator = Authenticator(client, keys, Sessions(signing, keys, options.password, options.sign_in_s), policy)
     if authenticator.is_local:
-        logger.info(ONLY_HERE)
+        logger.info(LOCAL_ONLY)
     return AccessControl(authenticator, Permissions(client, authenticator, Tickets(signing)))

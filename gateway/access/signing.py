@@ -1,4 +1,4 @@
-"""The door to PyJWT: what this gateway signs, any of them can read; nobody else can make it. Not what it means."""
+"""Signed tokens (by PyJWT): every gateway can read them, and only a gateway can create them."""
 
 import hmac
 from collections.abc import Mapping
@@ -16,19 +16,19 @@ MIN_SECRET_CHARS = 32
 
 
 class MalformedSecretsError(ValueError):
-    """Says what is wrong with the signing keys, never what they are."""
+    """Says what is wrong with the signing keys, and never quotes them."""
 
 
 class ForgedError(Exception):
-    """Not signed by one of us, or for another purpose."""
+    """Not signed by a gateway, or signed for another purpose."""
 
 
 class ExpiredError(Exception):
-    """Signed by one of us, some time ago."""
+    """The token's lifetime is over."""
 
 
 class Signed(NamedTuple):
-    """What was signed, and the name of the secret it was signed with."""
+    """The signed claims, and the name of the secret that signed them."""
 
     claims: Mapping[str, Any]
     kid: str
@@ -48,7 +48,7 @@ def parse_secrets(text: str) -> dict[str, str]:
 
 
 class Signing:
-    """`configured` are the secrets to use; without any, the gateways on one Redis share one that they keep there."""
+    """`configured` are the secrets to use. Without any, the gateways of one Redis share a secret in it."""
 
     def __init__(self, client: Client, configured: Mapping[str, str]) -> None:
         self._client = client
@@ -66,7 +66,7 @@ class Signing:
         try:
             kid = str(jwt.get_unverified_header(token).get("kid"))
             secret = await self._find(kid)
-            # The one algorithm, whatever the token says of itself: `none` is among what it might say.
+            # Only this algorithm, whatever the token names: it could name `none`.
             claims = jwt.decode(
                 token, secret, [ALGORITHM], audience=audience, options={"require": ["aud", "exp", "sub"]}
             )
@@ -77,7 +77,10 @@ class Signing:
         return Signed(claims, kid)
 
     async def seal(self, text: str, kid: str | None = None) -> str:
-        """A digest of `text` that only we can make. Raises: ForgedError, BrokerUnavailableError, BrokerRefusedError."""
+        """A digest of `text` that only gateways can create.
+
+        Raises: ForgedError, BrokerUnavailableError, BrokerRefusedError.
+        """
         secret = (await self._agree())[1] if kid is None else await self._find(kid)
         return hmac.new(secret.encode(), text.encode(errors="surrogatepass"), sha256).hexdigest()
 
@@ -90,8 +93,8 @@ class Signing:
         return secret
 
     async def _agree(self) -> tuple[str, str]:
-        """The secret to sign with. Asked anew each time: Redis may have lost it, or an operator taken it out, and what
-        is signed with an old one no other gateway would accept."""
+        """The secret to sign with. It is read each time: Redis may have lost it, or an operator removed it, and other
+        gateways would refuse tokens signed with the old one."""
         if not self._is_configured:
             shared = await share_secret(self._client, f"{token_hex(4)}:{token_urlsafe(32)}")
             self._secrets = parse_secrets(shared)

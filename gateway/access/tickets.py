@@ -1,4 +1,4 @@
-"""Tickets: a right to one stream, to view or to control it, that whoever holds it may hand on."""
+"""Tickets: signed rights to view or control one stream, which their holder may pass on."""
 
 import time
 from enum import StrEnum
@@ -12,14 +12,14 @@ AUDIENCE = "manycast.ticket"
 
 
 class Scope(StrEnum):
-    """What a ticket is good for; `control` includes `view`."""
+    """What a ticket permits; `control` includes `view`."""
 
     VIEW = "view"
     CONTROL = "control"
 
 
 class Ticket(NamedTuple):
-    """What is handed out; `expires_at` in Unix seconds."""
+    """`expires_at` in Unix seconds."""
 
     text: str
     scope: Scope
@@ -27,13 +27,13 @@ class Ticket(NamedTuple):
 
 
 class Tickets:
-    """Gives and reads them. Whether one was revoked stands in the stream's record."""
+    """Issues and checks tickets. The stream's record says whether its tickets were revoked."""
 
     def __init__(self, signing: Signing) -> None:
         self._signing = signing
 
     async def give(self, stream_id: str, scope: Scope, *, lifetime_s: int, revoked: int) -> Ticket:
-        """Good until this stream's tickets are revoked once more than `revoked` times.
+        """A ticket that is valid until this stream's tickets are revoked more than `revoked` times.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
@@ -42,13 +42,13 @@ class Tickets:
         return Ticket(await self._signing.sign(AUDIENCE, claims, expires_at), scope, expires_at)
 
     async def check(self, text: str, stream_id: str, scope: Scope, record: RunRecord) -> Ticket:
-        """The ticket, if it is good for `scope`. Raises: ApiError 403, BrokerUnavailableError, BrokerRefusedError."""
+        """The ticket, if it permits `scope`. Raises: ApiError 403, BrokerUnavailableError, BrokerRefusedError."""
         try:
             claims = (await self._signing.read(AUDIENCE, text)).claims
         except ExpiredError:
             raise _refused("expired", "This ticket has expired.") from None
         except ForgedError:
-            raise _refused("invalid", "This ticket is none of ours.") from None
+            raise _refused("invalid", "This ticket was not issued by this server.") from None
         if claims["sub"] != stream_id:
             raise _refused("invalid", "This ticket is for another stream.")
         if claims.get("revoked") != record.revoked:
@@ -59,7 +59,7 @@ class Tickets:
 
 
 def is_ticket(text: str) -> bool:
-    """Whether it looks like one: a JWT begins with `{"` in base64url, which no key does."""
+    """Whether it looks like a ticket: a JWT begins with `{"` in base64url, and no API key does."""
     return text.startswith("ey")
 
 

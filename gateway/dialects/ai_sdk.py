@@ -1,12 +1,12 @@
-"""The UI message stream protocol, v1, of the AI SDK (npm `ai`): what `useChat` reads. Pure: no I/O.
+"""The UI message stream protocol, v1, of the AI SDK (npm `ai`), which `useChat` reads. No I/O.
 
-The first choice alone. A replay gives the same parts as the first telling, as their ids are counted and not drawn.
+It contains the first choice only. Ids of parts are counted, not random, so that a replay gives the same parts.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 from contract.event import Kind, Status, encode_json
 from gateway.dialects.base import SSE_HEADERS
@@ -20,23 +20,23 @@ FINISH_REASONS = {
     "tool_calls": "tool-calls",
     "function_call": "tool-calls",
 }
-LOST = "The worker was lost in the middle of the answer, which begins again on another one."
+LOST = "The worker was lost in the middle of the answer. Another worker starts the answer again."
 
 
 @dataclass(slots=True)
 class ToolCall:
-    """A call as far as its fragments have come."""
+    """A tool call, as far as its fragments have arrived."""
 
     id: str
     name: str = ""
     arguments: str = ""
-    told: bool = False
+    is_sent: bool = False
 
 
 class UIDialect:
-    """Remembers which part is open and what each tool call has gathered.
+    """Keeps which part is open, and the fragments of each tool call.
 
-    `continues`: the answer goes on in the conversation's last entry, which is the assistant's, and keeps its id.
+    `continues`: the answer continues the assistant's last message of the conversation, and keeps its id.
     """
 
     headers: Mapping[str, str] = {**SSE_HEADERS, "X-Vercel-AI-UI-Message-Stream": "v1"}
@@ -45,33 +45,26 @@ class UIDialect:
     def __init__(self, *, continues: bool) -> None:
         self.closed = False
         self._continues = continues
-        self._said = False
+        self._started = False
         self._open = ""
         self._parts = 0
         self._calls: dict[int, ToolCall] = {}
         self._reason = "other"
 
-    def copy(self) -> Self:
-        twin = type(self)(continues=self._continues)
-        twin.closed, twin._said, twin._open, twin._parts = self.closed, self._said, self._open, self._parts
-        twin._calls = {index: replace(call) for index, call in self._calls.items()}
-        twin._reason = self._reason
-        return twin
-
     def forget(self) -> None:
-        self._said, self._open, self._parts, self._calls, self._reason = False, "", 0, {}, "other"
+        self._started, self._open, self._parts, self._calls, self._reason = False, "", 0, {}, "other"
 
-    def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - it has no positions
+    def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - this format has no positions
         if self.closed:
             return b""
         value = json.loads(data)
         match kind.decode():
             case Kind.START:
-                self._said = True
+                self._started = True
                 return self._begin(value["stream"])
             case Kind.CHUNK:
                 return b"".join(self._write_choice(choice) for choice in _choices(value))
-            case Kind.RESTART if self._said:
+            case Kind.RESTART if self._started:
                 return self._fail(LOST)
             case Kind.DONE:
                 return self._finish(value)
@@ -85,20 +78,20 @@ class UIDialect:
         delta = choice.get("delta")
         written = b""
         if isinstance(delta, dict):
-            # Two vendors' words for the same thing; some send both.
-            written += self._speak("reasoning", delta.get("reasoning_content") or delta.get("reasoning"))
-            written += self._speak("text", delta.get("content"))
-            written += self._speak("text", delta.get("refusal"))
+            # Two vendors' names for the same field; some send both.
+            written += self._write_text("reasoning", delta.get("reasoning_content") or delta.get("reasoning"))
+            written += self._write_text("text", delta.get("content"))
+            written += self._write_text("text", delta.get("refusal"))
             calls = delta.get("tool_calls")
             for fragment in calls if isinstance(calls, list) else ():
                 if isinstance(fragment, dict):
-                    written += self._gather(fragment)
+                    written += self._write_tool_fragment(fragment)
         if isinstance(reason := choice.get("finish_reason"), str):
             self._reason = FINISH_REASONS.get(reason, "other")
-            written += self._close_part() + self._tell_calls()
+            written += self._close_part() + self._write_calls()
         return written
 
-    def _speak(self, kind: str, text: object) -> bytes:
+    def _write_text(self, kind: str, text: object) -> bytes:
         if not isinstance(text, str) or not text:
             return b""
         written = b""
@@ -113,7 +106,7 @@ class UIDialect:
         kind, self._open = self._open, ""
         return _part({"type": f"{kind}-end", "id": str(self._parts)}) if kind else b""
 
-    def _gather(self, fragment: Mapping[str, Any]) -> bytes:
+    def _write_tool_fragment(self, fragment: Mapping[str, Any]) -> bytes:
         index = fragment.get("index")
         index = index if isinstance(index, int) else 0
         function = fragment.get("function")
@@ -129,11 +122,11 @@ class UIDialect:
             written += _part({"type": "tool-input-delta", "toolCallId": call.id, "inputTextDelta": text})
         return written
 
-    def _tell_calls(self) -> bytes:
+    def _write_calls(self) -> bytes:
         written = b""
         for call in self._calls.values():
-            if call.name and not call.told:
-                call.told = True
+            if call.name and not call.is_sent:
+                call.is_sent = True
                 written += _part(_whole_call(call))
         return written
 
@@ -143,20 +136,20 @@ class UIDialect:
         self.closed = True
         if done["status"] == Status.CANCELLED:
             return self._close_part() + _part({"type": "abort"}) + DONE
-        told = self._close_part() + self._tell_calls()
+        told = self._close_part() + self._write_calls()
         return told + _part({"type": "finish-step"}) + _part({"type": "finish", "finishReason": self._reason}) + DONE
 
     def _fail(self, text: str) -> bytes:
         self.closed = True
         return self._close_part() + _part({"type": "error", "errorText": text}) + DONE
 
-    def write_note(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - whatever the note says: the line is alive
+    def write_notice(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - any notice shows that the connection is alive
         return b": ping\n" if kind == b"ping" else b""
 
-    def write_retry(self, retry_ms: int) -> bytes:  # noqa: ARG002 - it comes back by another call
+    def write_retry(self, retry_ms: int) -> bytes:  # noqa: ARG002 - useChat resumes by another call
         return b""
 
-    def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - a reader needs the sentence, not the code
+    def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - people read the text, not the code
         return _part({"type": "error", "errorText": text}) + DONE
 
     def write_lost(self) -> bytes:
@@ -173,7 +166,7 @@ def _whole_call(call: ToolCall) -> dict[str, Any]:
     named = {"toolCallId": call.id, "toolName": call.name}
     try:
         given = json.loads(call.arguments or "{}")
-        # Python reads NaN and Infinity, which JSON does not have.
+        # Python parses NaN and Infinity, which JSON does not have.
         encode_json(given)
     except (ValueError, RecursionError):
         text = "The model's arguments are not JSON."

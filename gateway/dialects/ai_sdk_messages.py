@@ -1,6 +1,6 @@
-"""A conversation as `useChat` sends it, put into the words of a chat-completions request. Pure: no I/O.
+"""Translates a conversation that `useChat` sends into a chat-completions request. No I/O.
 
-Source: npm `ai`, `UIMessage` and its parts. What a model cannot be told (sources, data, reasoning) is left out.
+Source: npm `ai`, `UIMessage` and its parts. Parts that a model cannot use (sources, data, reasoning) are left out.
 """
 
 import json
@@ -11,7 +11,7 @@ from gateway.http.errors import ApiError
 
 Part = dict[str, Any]
 
-# Of the SDK's own fields; what else the body has is for the provider: model, temperature, tools...
+# Fields for this server. All others go to the provider: model, temperature, tools, …
 OURS = ("id", "messages", "trigger", "messageId")
 
 
@@ -20,23 +20,23 @@ def to_chat_request(body: dict[str, Any]) -> dict[str, Any]:
     entries = body.get("messages")
     if not isinstance(entries, list) or not entries:
         raise _refuse("messages", "must be an array that is not empty")
-    told: list[dict[str, Any]] = []
+    translated: list[dict[str, Any]] = []
     for at, entry in enumerate(entries):
         where = f"messages[{at}]"
         if not isinstance(entry, dict) or not isinstance(entry.get("parts"), list):
             raise _refuse(where, "must be an object with 'parts'")
         parts = [part for part in entry["parts"] if isinstance(part, dict)]
-        told += _tell(entry.get("role"), parts, where)
-    return {**{name: value for name, value in body.items() if name not in OURS}, "messages": told, "stream": True}
+        translated += _translate(entry.get("role"), parts, where)
+    return {**{name: value for name, value in body.items() if name not in OURS}, "messages": translated, "stream": True}
 
 
 def continues(body: dict[str, Any]) -> bool:
-    """Whether the answer goes on where the assistant stopped, for the result of a tool."""
+    """Whether the answer continues the assistant's last message, after the result of a tool."""
     last = body["messages"][-1]
     return bool(last.get("role") == "assistant")
 
 
-def _tell(role: object, parts: list[Part], where: str) -> Iterator[dict[str, Any]]:
+def _translate(role: object, parts: list[Part], where: str) -> Iterator[dict[str, Any]]:
     match role:
         case "system":
             yield {"role": "system", "content": _text(parts)}
@@ -44,7 +44,7 @@ def _tell(role: object, parts: list[Part], where: str) -> Iterator[dict[str, Any
             yield {"role": "user", "content": _user_content(parts, where)}
         case "assistant":
             for step in _steps(parts):
-                yield from _tell_step(step)
+                yield from _translate_step(step)
         case _:
             raise _refuse(f"{where}.role", "must be system, user or assistant")
 
@@ -79,7 +79,7 @@ def _file(part: Part, where: str) -> Part:
 
 
 def _steps(parts: list[Part]) -> list[list[Part]]:
-    """One request to the model each: its calls, then their results."""
+    """Each step was one request to the model: its calls, then their results."""
     steps: list[list[Part]] = [[]]
     for part in parts:
         if part.get("type") == "step-start":
@@ -89,8 +89,8 @@ def _steps(parts: list[Part]) -> list[list[Part]]:
     return steps
 
 
-def _tell_step(parts: list[Part]) -> Iterator[dict[str, Any]]:
-    # A call without a result would have the provider refuse the whole conversation.
+def _translate_step(parts: list[Part]) -> Iterator[dict[str, Any]]:
+    # The provider would refuse a conversation with a call that has no result.
     results = [(part, result) for part in parts if (result := _result(part)) is not None]
     calls = [
         {

@@ -1,10 +1,10 @@
-"""What a dialect is: the wire form of a stream for those who asked for it. Pure: no I/O.
+"""A dialect: the wire format of a stream that a viewer asked for. No I/O.
 
-Each event is written once per dialect and gateway, not per viewer. `registry` lists the dialects.
+Each event is encoded once per dialect and gateway, not per viewer. `registry` lists the dialects.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, Self
+from typing import Protocol
 
 SSE_HEADERS: Mapping[str, str] = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -15,40 +15,38 @@ SSE_HEADERS: Mapping[str, str] = {
 
 
 class Dialect(Protocol):
-    """Writes one stream. It is given every event in order and may remember what it needs for the next ones.
+    """Encodes one stream. It gets every event in order and may keep state for the following ones.
 
-    Whatever a dialect has no words for is `b""`: nothing is sent then.
+    A method returns `b""` if the format has no way to say it: nothing is sent then. The state is plain values: a feed
+    copies a dialect with `copy.deepcopy` to continue from an earlier event.
     """
 
     headers: Mapping[str, str]
-    """Of the response, its media type among them."""
+    """The response's headers, including its media type."""
 
     resumes: bool
-    """Whether its viewers come back by themselves, with a position: then an end of the response is not the end."""
+    """Whether clients reconnect by themselves with their position, so that the end of a response is not the end."""
 
     closed: bool
-    """It has said all that it ever can, whatever the run still does."""
-
-    def copy(self) -> Self:
-        """One that goes on from here by itself."""
+    """Whether the format can say nothing more, whatever the run still does."""
 
     def forget(self) -> None:
-        """Nobody has read what was written so far, and nobody will: a new epoch begins as if it were the first."""
+        """No viewer has read anything so far: the new epoch begins as if it were the first."""
 
     def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:
-        """An entry of the log."""
+        """Encodes one entry of the log."""
 
-    def write_note(self, kind: bytes, data: bytes) -> bytes:
-        """What stands in no log: `ping`, `viewers`, `gap`. It must not disturb the events around it."""
+    def write_notice(self, kind: bytes, data: bytes) -> bytes:
+        """Encodes a notice, which is not in the log: `ping`, `viewers`, `gap`. It must not disturb other events."""
 
     def write_retry(self, retry_ms: int) -> bytes:
-        """How long the viewer waits before it comes back, should this response end without the stream's end."""
+        """Tells the client how long to wait before it reconnects, if the response ends before the stream does."""
 
     def write_break(self, code: str, text: str) -> bytes:
-        """The last words of a gateway that must end this response, while the run may go on."""
+        """The end of a response that the gateway must close, while the run may go on."""
 
     def write_lost(self) -> bytes:
-        """The end of a stream whose log is gone."""
+        """The end of a stream whose log is lost."""
 
 
 NewDialect = Callable[[], Dialect]

@@ -3,8 +3,6 @@
 The line rules are those of the WHATWG HTML standard, section 9.2.6; data is JSON in one line, so `data:` is one field.
 """
 
-from typing import Self
-
 from contract.event import encode_json
 from gateway.dialects.base import SSE_HEADERS
 from gateway.http.run_errors import STREAM_LOST
@@ -17,9 +15,6 @@ class NativeDialect:
     resumes = True
     closed = False
 
-    def copy(self) -> Self:
-        return self
-
     def forget(self) -> None:
         """There is nothing to forget: a restart is an event like any other."""
 
@@ -27,7 +22,7 @@ class NativeDialect:
         """With an id, which moves the viewer's cursor."""
         return b"id: %b\nevent: %b\ndata: %b\n\n" % (position, kind, data)
 
-    def write_note(self, kind: bytes, data: bytes) -> bytes:
+    def write_notice(self, kind: bytes, data: bytes) -> bytes:
         """Without an id: the viewer's cursor stays where it is. An event and not a comment: JavaScript sees it."""
         return b"event: %b\ndata: %b\n\n" % (kind, data)
 
@@ -40,4 +35,4 @@ class NativeDialect:
     def write_lost(self) -> bytes:
         """The gateway's own word, so it carries no id."""
         done = {"status": "failed", "finish_reason": None, "usage": None, "error": STREAM_LOST, "timing": None}
-        return self.write_note(b"done", encode_json(done))
+        return self.write_notice(b"done", encode_json(done))

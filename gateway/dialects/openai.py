@@ -6,7 +6,7 @@ so a keep-alive is a comment with one newline: it belongs to whatever comes next
 
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from contract.errors import SERVER_ERROR, Code, RunError
 from contract.event import Chunk, Kind, Status, encode_json, merge_chunk
@@ -17,9 +17,9 @@ DONE = b"data: [DONE]\n\n"
 
 
 class OpenAIDialect:
-    """Remembers the fields that all chunks of this epoch share, and whether anything has been said.
+    """Keeps the fields that all chunks of this epoch share, and whether any text was sent.
 
-    What was said cannot be taken back here: a restart after that is the end, `closed`, with an error.
+    This format cannot take text back: a restart after text ends the response with an error, and `closed` is set.
     """
 
     headers = SSE_HEADERS
@@ -32,15 +32,10 @@ class OpenAIDialect:
         self._with_usage = with_usage
         self._shared: Chunk = {}
 
-    def copy(self) -> Self:
-        twin = type(self)(with_usage=self._with_usage)
-        twin.closed, twin.error, twin.said, twin._shared = self.closed, self.error, self.said, self._shared
-        return twin
-
     def forget(self) -> None:
         self.said = False
 
-    def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - OpenAI has no positions
+    def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - OpenAI's format has no positions
         if self.closed:
             return b""
         value = json.loads(data)
@@ -50,7 +45,7 @@ class OpenAIDialect:
             case Kind.CHUNK:
                 return self._write_chunk(merge_chunk(self._shared, value))
             case Kind.RESTART if self.said:
-                text = "The worker was lost in the middle of the answer, which begins again on another one."
+                text = "The worker was lost in the middle of the answer. Another worker starts the answer again."
                 return self._fail(RunError(Code.WORKER_LOST, text, SERVER_ERROR, retryable=True).as_json())
             case Kind.DONE:
                 return self._finish(value)
@@ -60,7 +55,7 @@ class OpenAIDialect:
         if self._with_usage:
             chunk.setdefault("usage", None)
         elif chunk.get("choices") == [] and chunk.get("usage") is not None:
-            # The worker always asks for it; this client did not.
+            # The worker always asks for usage; this client did not.
             return b""
         elif "usage" in chunk and chunk["usage"] is None:
             del chunk["usage"]
@@ -78,10 +73,10 @@ class OpenAIDialect:
         self.error = error
         return b"data: %b\n\n" % encode_json(error_body(error))
 
-    def write_note(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - whatever the note says: the line is alive
+    def write_notice(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - any notice shows that the connection is alive
         return b": ping\n" if kind == b"ping" else b""
 
-    def write_retry(self, retry_ms: int) -> bytes:  # noqa: ARG002 - an SDK does not come back
+    def write_retry(self, retry_ms: int) -> bytes:  # noqa: ARG002 - an SDK does not resume
         return b""
 
     def write_break(self, code: str, text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Which dialects a viewer may ask for, by name. Pure: no I/O."""
+"""The dialects that a viewer may ask for, by name."""
 
 from functools import partial
 

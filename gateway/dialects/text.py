@@ -1,24 +1,24 @@
-"""The text dialect: the bare text of the answer, for `curl` and a pipe. Pure: no I/O.
+"""The text dialect: the plain text of the answer, for `curl` and pipes. No I/O.
 
-Only the first choice, and only what is meant to be read. How it ended is said in brackets, unless it ended well.
+It contains the first choice only, and only text for a reader. An end other than success is told in brackets.
 """
 
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from contract.event import Kind, Status
 from gateway.http.run_errors import CANCELLED, STREAM_LOST
 
 
 class TextDialect:
-    """Remembers half a surrogate pair, which the next chunk may complete."""
+    """Keeps half a surrogate pair, which the next chunk may complete."""
 
     headers: Mapping[str, str] = {
         "Content-Type": "text/plain; charset=utf-8",
         "Cache-Control": "no-store, no-transform",
         "X-Accel-Buffering": "no",
-        # Browsers hold a text back to guess what it is.
+        # Without it, browsers hold text back to guess its type.
         "X-Content-Type-Options": "nosniff",
     }
     resumes = False
@@ -27,11 +27,6 @@ class TextDialect:
     def __init__(self) -> None:
         self._half = ""
         self._said = False
-
-    def copy(self) -> Self:
-        twin = type(self)()
-        twin._half, twin._said = self._half, self._said
-        return twin
 
     def forget(self) -> None:
         self._half, self._said = "", False
@@ -52,16 +47,16 @@ class TextDialect:
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self._half = text[:-1], text[-1]
         self._said = self._said or text != ""
-        # Pairs that came in two chunks are joined; what is left of others cannot be written as UTF-8.
+        # Joins pairs that came in two chunks. A half without its partner cannot be encoded as UTF-8 and is replaced.
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
-    def write_note(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - it would stand in the middle of the text
+    def write_notice(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - it would disturb the text
         return b""
 
-    def write_retry(self, retry_ms: int) -> bytes:  # noqa: ARG002 - nobody here comes back by itself
+    def write_retry(self, retry_ms: int) -> bytes:  # noqa: ARG002 - no client of text resumes
         return b""
 
-    def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - a reader needs the sentence, not the code
+    def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - people read the text, not the code
         return f"\n[interrupted: {text}]\n".encode()
 
     def write_lost(self) -> bytes:
@@ -69,7 +64,7 @@ class TextDialect:
 
 
 def _texts(chunk: dict[str, Any]) -> list[str]:
-    """What a reader sees of a chunk. A provider's chunk is taken as it comes: anything may be missing."""
+    """The texts of a chunk. A provider's chunk has no guaranteed fields: any of them may be missing."""
     found = []
     choices = chunk.get("choices")
     for choice in choices if isinstance(choices, list) else ():

@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
-from contract.log_redaction import abbreviate
 from gateway.fanout.presence import Presence
 from gateway.fanout.viewer import Viewer
 from gateway.server.direct_protocol import EXTENSION, DirectProtocol
@@ -58,12 +57,9 @@ class DirectViewer:
     def begin(self) -> None:
         # uvloop refuses writes to a connection that is lost.
         is_lost = self._full = not self._connection.take_over(self)
-        self._viewer.wake = self._send
-        self._presence.join_stream(self._viewer)
+        self._presence.join_stream(self._viewer, self._send)
         if is_lost:
             self.on_lost()
-        else:
-            self._send()
 
     def on_full(self) -> None:
         self._full = True
@@ -110,10 +106,10 @@ class DirectViewer:
             self._send()
         except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError) as error:
             # Old events are only in Redis. The end of the response makes the client reconnect for them.
-            logger.warning("stream %s: %s", abbreviate(self._viewer.stream_id), error)
+            logger.warning("stream %s: %s", self._viewer.stream_id, error)
             self._finish()
         except Exception:
-            logger.exception("stream %s: a history page cannot be written", abbreviate(self._viewer.stream_id))
+            logger.exception("stream %s: a history page cannot be written", self._viewer.stream_id)
             self._finish()
 
     def _finish(self) -> None:

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import copy
 import logging
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -13,7 +14,6 @@ from contract.errors import Code
 from contract.event import Event, Kind, encode_json
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.live import LiveEvents
-from contract.log_redaction import abbreviate
 from contract.position import Position
 from gateway.dialects.base import Dialect
 from gateway.fanout.merge import EventMerge, MergedEvent
@@ -95,17 +95,23 @@ class Feed:
             self._append_all(events)
 
     def receive_page(self, page: Iterable[Event], *, is_end: bool) -> None:
-        """Merges a page of the log after `merge.last`. Raises: LogHoleError."""
+        """Merges a page of the log after `merge.last`. Raises: LogHoleError; the events before the hole are kept."""
         self._append_all(self.merge.receive_page(page, is_end=is_end))
+        self.merge.check_hole()
         if not self.merge.needs_read:
             self._mark_ready()
 
     def _append_all(self, events: list[MergedEvent]) -> None:
-        for event in events:
-            self._append(*event)
-            if self.over:
-                self.merge.close()
-                break
+        try:
+            for event in events:
+                self._append(*event)
+                if self.over:
+                    self.merge.close()
+                    break
+        except Exception:
+            # The merge does not return an event twice: without this one every later index would be wrong.
+            self.lose()
+            raise
         self._announce()
 
     def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:
@@ -118,7 +124,7 @@ class Feed:
             encoded, has_failed = self.dialect.write_event(text, kind, data), False
         except Exception:
             # A dialect reads what a model wrote. An error in it must affect only the viewers of this feed.
-            logger.exception("stream %s cannot be written in this dialect", abbreviate(self.stream_id))
+            logger.exception("stream %s cannot be written in this dialect", self.stream_id)
             encoded, has_failed = self.dialect.write_break(Code.WORKER_ERROR, UNWRITABLE), True
         self.encoded_events += 1
         self._page_bytes += len(encoded)
@@ -157,7 +163,7 @@ class Feed:
         self._begin_page(index)
 
     def _begin_page(self, index: int) -> None:
-        self._checkpoints.append((index, self.dialect.copy()))
+        self._checkpoints.append((index, copy.deepcopy(self.dialect)))
         self._page_end = index + PAGE_LIMIT_EVENTS
         self._page_bytes = 0
 
@@ -166,7 +172,7 @@ class Feed:
         after = bisect_right(self._checkpoints, index, key=lambda checkpoint: checkpoint[0])
         first, dialect = self._checkpoints[after - 1]
         until = self._checkpoints[after][0] if after < len(self._checkpoints) else self.buffer.end
-        return first, until, dialect.copy()
+        return first, until, copy.deepcopy(dialect)
 
     # Notifying subscribers
 
@@ -210,10 +216,10 @@ class Feed:
 
     def keep_notice(self, kind: bytes, data: bytes) -> None:
         """Passes a notice on to every viewer, including those who join later."""
-        self.subscribers.keep_notice(kind, self.dialect.write_note(kind, data))
+        self.subscribers.keep_notice(kind, self.dialect.write_notice(kind, data))
 
     def _ping(self) -> bytes:
-        return self.dialect.write_note(b"ping", encode_json({"state": self.visible_state}))
+        return self.dialect.write_notice(b"ping", encode_json({"state": self.visible_state}))
 
     def lose(self) -> None:
         """Redis has lost this stream. Nothing more can come; viewers are told."""

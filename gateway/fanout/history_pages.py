@@ -8,7 +8,6 @@ import asyncio
 from collections import OrderedDict
 
 from contract.event import MalformedEventError
-from contract.log_redaction import abbreviate
 from contract.stream_log import StreamLog
 from gateway.fanout.feed import Feed
 from gateway.fanout.replay_buffer import Slice
@@ -53,7 +52,7 @@ class HistoryPages:
         page = await self._log.read_page(feed.stream_id, feed.buffer.position_before(place), until - place)
         if len(page) < until - place:
             feed.lose()
-            raise MalformedEventError(f"the log of {abbreviate(feed.stream_id)} lacks events that it had")
+            raise MalformedEventError(f"the log of {feed.stream_id} lacks events that it had")
         feed.encoded_events += len(page)
         write = dialect.write_event
         return [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]

@@ -17,7 +17,6 @@ from contract.event import MalformedEventError, Status
 from contract.keys import StreamKeys
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.live import LiveEvents, Notice, parse_live
-from contract.log_redaction import abbreviate
 from contract.position import START, Position
 from contract.run_record import RunRecord, read_run
 from contract.stream_log import StreamLog
@@ -160,7 +159,7 @@ class Hub:
                 self._hand_over(feed, live)
             except Exception:
                 # Any client of Redis may publish anything; the log is the truth.
-                logger.exception("stream %s: a published message is not ours", abbreviate(feed.stream_id))
+                logger.exception("stream %s: a published message is not ours", feed.stream_id)
                 self._read_log(feed)
 
     def _hand_over(self, feed: Feed, live: LiveEvents | Notice | None) -> None:
@@ -210,13 +209,13 @@ class Hub:
             try:
                 await self._read_to_end(feed)
             except (LogHoleError, MalformedEventError) as error:
-                logger.warning("stream %s: %s", abbreviate(feed.stream_id), error)
+                logger.warning("stream %s: %s", feed.stream_id, error)
                 feed.lose()
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                logger.warning("stream %s: the log cannot be read: %s", abbreviate(feed.stream_id), error)
+                logger.warning("stream %s: the log cannot be read: %s", feed.stream_id, error)
                 await asyncio.sleep(READ_AGAIN_S)
             except Exception:
-                logger.exception("stream %s: the log cannot be understood", abbreviate(feed.stream_id))
+                logger.exception("stream %s: the log cannot be understood", feed.stream_id)
                 feed.lose()
 
     async def _read_to_end(self, feed: Feed) -> None:
@@ -226,9 +225,12 @@ class Hub:
         while True:
             page = await self._log.read_page(feed.stream_id, feed.merge.last)
             is_end = len(page) < PAGE_LIMIT_EVENTS
-            if is_end:
-                _check_complete(record, page[-1].position if page else feed.merge.last)
-            feed.receive_page(page, is_end=is_end)
+            last = page[-1].position if page else feed.merge.last
+            is_hole = is_end and _lacks_events(record, last)
+            # Viewers get what is left of a log before they are told that the rest is lost.
+            feed.receive_page(page, is_end=is_end and not is_hole)
+            if is_hole:
+                raise LogHoleError(last, record.last if record else START)
             if is_end or feed.over:
                 return
 
@@ -256,11 +258,10 @@ class Hub:
                     self._read_log(feed)
 
 
-def _check_complete(record: RunRecord | None, last: Position) -> None:
-    """`last` is the last position of the log. Raises: LogHoleError if the log lacks events that it once had.
+def _lacks_events(record: RunRecord | None, last: Position) -> bool:
+    """Whether a log that ends at `last` lacks events that it once had.
 
     A running stream may have fewer events than this gateway saw, when Redis failed over: its worker writes the rest
     again.
     """
-    if record is None or last < record.last or (record.status.is_final and record.last < last):
-        raise LogHoleError(last, record.last if record else START)
+    return record is None or last < record.last or (record.status.is_final and record.last < last)

@@ -18,6 +18,7 @@ Theory of operation:
 The caller performs all I/O: it passes in what arrives, sends on what the methods return, and obeys `needs_read`.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from enum import Enum, auto
 from typing import NamedTuple
@@ -71,7 +72,8 @@ class EventMerge:
         self.state = State.LIVE
         self.last = START
         """The position of the last merged event: read the log after it."""
-        self._waiting: list[LiveEvents] = []
+        self._waiting: deque[LiveEvents] = deque()
+        self._hole: LogHoleError | None = None
         self._published_before_read = 0
         """How many of the waiting batches, from the first one on, arrived before the current read began."""
 
@@ -104,11 +106,11 @@ class EventMerge:
     def receive_page(self, page: Iterable[Event], *, is_end: bool) -> list[MergedEvent]:
         """A page of the log after `last` was read; `is_end`: the log had no more events. Returns as `receive_batch`.
 
-        Raises: LogHoleError. The caller then gives the stream up with `close`.
+        The events before a hole in the log are returned too: call `check_hole` after sending them on.
         """
         if self.state is State.CLOSED:
             return []
-        events = []
+        events: list[MergedEvent] = []
         for event in page:
             if self._follows(event.position):
                 self.last = event.position
@@ -116,10 +118,16 @@ class EventMerge:
                     MergedEvent(str(event.position).encode(), event.position, event.kind.encode(), event.data)
                 )
             elif event.position > self.last:
-                raise LogHoleError(self.last, event.position)
+                self._hole = LogHoleError(self.last, event.position)
+                return events
         if is_end:
             events += self._end_read()
         return events
+
+    def check_hole(self) -> None:
+        """Raises: LogHoleError if a page showed a hole. The caller then gives the stream up with `close`."""
+        if self._hole is not None:
+            raise self._hole
 
     def close(self) -> None:
         """No event follows, or none is wanted."""
@@ -141,7 +149,7 @@ class EventMerge:
                 self._begin_read()
                 return events
             self._published_before_read -= 1
-            del self._waiting[0]
+            self._waiting.popleft()
             events += joined or ()
         self.state = State.LIVE
         return events

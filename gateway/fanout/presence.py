@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 from contract.connection import Client
@@ -52,11 +53,14 @@ class Presence:
         viewers, of_one_stream = self._limits
         return not ((viewers and len(self) >= viewers) or (of_one_stream and self._counts[stream_id] >= of_one_stream))
 
-    def join_stream(self, viewer: Viewer) -> None:
-        """The viewer's response begins."""
+    def join_stream(self, viewer: Viewer, wake: Callable[[], None]) -> None:
+        """The viewer's response begins. Calls `wake` now, and whenever there is something to send."""
         self.arrive(viewer)
         self._hub.readmit(viewer.feed)
         viewer.feed.join(viewer)
+        # Last: the notices of joining go out with the first events, in one write.
+        viewer.wake = wake
+        wake()
 
     def leave(self, viewer: Viewer) -> None:
         """The viewer's response is over. A second call has no effect: a connection that closes during its take-over

@@ -9,7 +9,6 @@ from starlette.types import Receive, Scope, Send
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
-from contract.log_redaction import abbreviate
 from gateway.fanout.presence import Presence
 from gateway.fanout.viewer import Viewer
 
@@ -30,13 +29,12 @@ class ViewerResponse(EventSourceResponse):
         self._presence = presence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._viewer.wake = self._woken.set
-        # Not in the generator's own `finally`: a generator that was never started does not run it.
-        self._presence.join_stream(self._viewer)
+        # Not in the generator: one that was never started does not run its `finally`.
+        self._presence.join_stream(self._viewer, self._woken.set)
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
-            logger.info("a viewer of stream %s read nothing for too long", abbreviate(self._viewer.stream_id))
+            logger.info("a viewer of stream %s read nothing for too long", self._viewer.stream_id)
         finally:
             self._presence.leave(self._viewer)
 
@@ -48,7 +46,7 @@ class ViewerResponse(EventSourceResponse):
                 due = await viewer.take_page() if viewer.is_behind else viewer.take()
             except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError) as error:
                 # Old events are only in Redis. The end of the response makes the client reconnect for them.
-                logger.warning("stream %s: %s", abbreviate(viewer.stream_id), error)
+                logger.warning("stream %s: %s", viewer.stream_id, error)
                 return
             if due is not None:
                 yield due.body

@@ -31,8 +31,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Raises: ApiError 400 for anything but a JSON object."""
     try:
         fields = json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ApiError(400, "invalid_json", f"The body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ApiError(400, "invalid_json", "The body is nested too deeply.") from error
     if not isinstance(fields, dict):
         raise ApiError(400, "invalid_json", "The body must be a JSON object.")
     return fields

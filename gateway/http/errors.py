@@ -1,4 +1,4 @@
-"""What a caller is told when a request is refused: OpenAI's error shape, with the right HTTP status."""
+"""Errors that are answered with OpenAI's error body and a matching HTTP status."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ INVALID_REQUEST = "invalid_request_error"
 BROKER_RETRY_AFTER_S = 2
 FULL_RETRY_AFTER_S = 10
 GONE_STATUS = 499
-"""To a client that has gone. Nobody reads it; nginx writes it into its log."""
+"""For a client that has disconnected. Only logs show it: nginx uses the same number."""
 
 
 class ApiError(Exception):
@@ -36,26 +36,28 @@ class ApiError(Exception):
 
 
 def broker_unavailable(headers: Mapping[str, str] | None = None) -> ApiError:
-    """Redis is away or refuses, and trying again is right. `headers` are added to our own."""
-    message = "The broker cannot be reached just now."
+    """Redis cannot be reached or refuses commands; the caller should retry. `headers` are added to `Retry-After`."""
+    message = "The broker cannot be reached right now."
     headers = {"Retry-After": str(BROKER_RETRY_AFTER_S), **(headers or {})}
     return ApiError(503, "broker_unavailable", message, type_="server_error", headers=headers)
 
 
 def too_many_viewers(headers: Mapping[str, str] | None = None) -> ApiError:
-    """There is no room; others leave in time, and another gateway may have some."""
+    """This gateway has as many viewers as it may have. Another gateway may have room."""
     headers = {"Retry-After": str(FULL_RETRY_AFTER_S), **(headers or {})}
-    return ApiError(503, "too_many_viewers", "Too many watch just now.", type_="server_error", headers=headers)
+    return ApiError(
+        503, "too_many_viewers", "Too many viewers are connected right now.", type_="server_error", headers=headers
+    )
 
 
 def gateway_stopping(message: str, headers: Mapping[str, str] | None = None) -> ApiError:
-    """This process drains; another one takes over."""
+    """This process drains; the caller should retry at another one."""
     headers = {"Retry-After": "1", **(headers or {})}
     return ApiError(503, "gateway_stopping", message, type_="server_error", headers=headers)
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Has every refusal of `app` answered in OpenAI's shape, those of the framework too."""
+    """Makes `app` answer every error with OpenAI's error body, errors of the framework included."""
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: Exception) -> JsonResponse:
@@ -83,5 +85,5 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, _: Exception) -> JsonResponse:
-        message = "The gateway met an error of its own. It has been logged."
+        message = "An internal error occurred. It has been logged."
         return await api_error(request, ApiError(500, "internal_error", message, type_="server_error"))

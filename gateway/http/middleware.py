@@ -1,4 +1,4 @@
-"""The outermost of a gateway: what holds for every answer, whatever route gives it, errors of our own included."""
+"""Middleware around all routes: default security headers, CORS, and a check of the Host header."""
 
 import re
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 
-# Where a route says nothing else. Nothing of the API is a page, a script or a picture, and most of it is somebody's.
-USUAL_HEADERS = {
+# Unless a route sets them. Answers of the API are not pages, scripts or images, and most of them are private.
+DEFAULT_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -19,7 +19,7 @@ USUAL_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-SHOWN_TO_SCRIPTS = (
+EXPOSED_HEADERS = (
     "X-Stream-Id",
     "X-Stream-Ticket",
     "X-Request-Id",
@@ -31,7 +31,7 @@ SHOWN_TO_SCRIPTS = (
     "X-RateLimit-Remaining-Requests",
     "X-RateLimit-Reset-Requests",
 )
-PREFLIGHT_LASTS_S = 600
+PREFLIGHT_MAX_AGE_S = 600
 API = ("/v1/", "/api/")
 
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
@@ -39,40 +39,40 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9
 
 
 class MalformedOriginError(ValueError):
-    """Names the entry."""
+    """An entry of MANYCAST_CORS_ORIGINS is not an origin. The message names it."""
 
 
 def parse_origins(text: str) -> tuple[str, ...]:
-    """`text` is separated by commas; each as browsers send it. Raises: MalformedOriginError."""
+    """`text`: origins as browsers send them, separated by commas. Raises: MalformedOriginError."""
     origins = tuple(entry.strip() for entry in text.split(",") if entry.strip())
     for origin in origins:
         if _ORIGIN.fullmatch(origin) is None:
             raise MalformedOriginError(
-                f"'{origin}' is no origin: scheme://host, and a port where it is not the usual one"
+                f"'{origin}' is not an origin: scheme://host, and :port unless it is the default"
             )
     return origins
 
 
 def add_middleware(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """`app` with all that holds for every answer. `origins`: whose scripts may use the API."""
-    return ResponseMiddleware(app, _open_to(app, origins) if origins else app)
+    """Wraps `app`. `origins`: the sites whose scripts may use the API."""
+    return ResponseMiddleware(app, _allow_origins(app, origins) if origins else app)
 
 
-def _open_to(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    # Never with credentials: a cookie is for the page that it was given to. Whatever header a client sends is no secret
-    # to it, so all are allowed.
+def _allow_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    # Never with credentials: a cookie is only for our own page. All request headers are allowed, because a client's own
+    # headers are no secret to it.
     return CORSMiddleware(
         app,
         allow_origins=origins,
         allow_methods=("GET", "POST", "DELETE"),
         allow_headers=("*",),
-        expose_headers=SHOWN_TO_SCRIPTS,
-        max_age=PREFLIGHT_LASTS_S,
+        expose_headers=EXPOSED_HEADERS,
+        max_age=PREFLIGHT_MAX_AGE_S,
     )
 
 
 class ResponseMiddleware:
-    """`api` answers what is asked of the API, `app` everything else."""
+    """Adds default headers and refuses malformed hosts. API paths go to `api`, all other paths to `app`."""
 
     def __init__(self, app: ASGIApp, api: ASGIApp) -> None:
         self._app = app
@@ -83,21 +83,21 @@ class ResponseMiddleware:
             await self._app(scope, receive, send)
             return
 
-        async def send_surrounded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in USUAL_HEADERS.items():
+                for name, value in DEFAULT_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
         app = self._api if scope["path"].startswith(API) else self._app
-        if not _has_sound_host(scope):
-            # Whoever puts a URL together from it would trip.
-            error = ApiError(400, "invalid_host", "The Host header is not a host, or there are several.")
+        if not _has_valid_host(scope):
+            # Code that builds a URL from a malformed Host header would fail.
+            error = ApiError(400, "invalid_host", "The Host header is not a valid host, or there are several.")
             app = JsonResponse(error.body, error.status)
-        await app(scope, receive, send_surrounded)
+        await app(scope, receive, send_with_headers)
 
 
-def _has_sound_host(scope: Scope) -> bool:
+def _has_valid_host(scope: Scope) -> bool:
     hosts = Headers(scope=scope).getlist("host")
     return len(hosts) <= 1 and all(_HOST.fullmatch(host) for host in hosts)

@@ -1,7 +1,18 @@
-"""Stream ids as they come in paths, and the addresses of a stream. Pure: no I/O."""
+"""Stream ids in request paths, and the URLs of a stream. No I/O."""
 
 from contract.stream_id import is_private, is_stream_id
 from gateway.http.errors import ApiError
+from gateway.http.models import ResponseBody
+
+
+class Urls(ResponseBody):
+    """Relative URLs of a stream."""
+
+    events: str
+    status: str
+    completion: str
+    cancel: str
+    page: str
 
 
 def check_stream_id(stream_id: str) -> str:
@@ -12,22 +23,23 @@ def check_stream_id(stream_id: str) -> str:
 
 
 def no_such_stream(stream_id: str) -> ApiError:
+    """404 for an id that no stream has."""
     return ApiError(404, "stream_not_found", f"There is no stream '{stream_id}', or it has expired.", param="id")
 
 
-def urls_of(stream_id: str, *, view: str | None = None, control: str | None = None) -> dict[str, str]:
-    """Where the stream is found, relative to the host: only the caller knows under which name it reached us.
+def urls_of(stream_id: str, *, view: str | None = None, control: str | None = None) -> Urls:
+    """Relative to the host, because only the caller knows the name under which it reaches us.
 
-    `view` and `control` are tickets that the addresses are to carry; what needs none carries none.
+    `view` and `control` are tickets to put into the URLs that need them.
     """
     stream = f"/v1/streams/{stream_id}"
-    seen = f"?ticket={view}" if view and is_private(stream_id) else ""
-    controlled = f"?ticket={control}" if control else ""
-    return {
-        "events": f"{stream}/events{seen}",
-        "status": f"{stream}{seen}",
-        "completion": f"{stream}/completion{seen}",
-        "cancel": f"{stream}/cancel{controlled}",
-        # No server is told what follows `#`.
-        "page": f"/watch#{stream_id}.{view}" if seen else f"/watch#{stream_id}",
-    }
+    view_query = f"?ticket={view}" if view and is_private(stream_id) else ""
+    control_query = f"?ticket={control}" if control else ""
+    return Urls(
+        events=f"{stream}/events{view_query}",
+        status=f"{stream}{view_query}",
+        completion=f"{stream}/completion{view_query}",
+        cancel=f"{stream}/cancel{control_query}",
+        # Browsers do not send what follows `#` to the server.
+        page=f"/watch#{stream_id}.{view}" if view_query else f"/watch#{stream_id}",
+    )

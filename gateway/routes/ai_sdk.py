@@ -1,13 +1,14 @@
-"""What `useChat` of the AI SDK calls: an answer, and the same answer again after a reload.
+"""The calls of the AI SDK's `useChat`: an answer, and the same answer again after a page reload.
 
-docs/protocol.md, section 10, is the source; the SDK's `HttpChatTransport` is what it follows.
+docs/protocol.md, section 10, specifies them, after the SDK's `HttpChatTransport`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from contract.connection import Client
@@ -20,117 +21,119 @@ from gateway.dialects.registry import DIALECTS, UI, UI_CONTINUED
 from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
-from gateway.fanout.viewer import Viewer
 from gateway.http.body import parse_object
-from gateway.http.errors import ApiError, broker_unavailable, gateway_stopping, too_many_viewers
-from gateway.runs.chat_request import check_chat_request
+from gateway.http.errors import broker_unavailable, too_many_viewers
+from gateway.http.models import check_body
+from gateway.routes.models import IdempotencyKey, OnDisconnect, UiChatRequest
+from gateway.routes.new_viewer import new_viewer
+from gateway.routes.openapi import ACCESS_ERRORS, NO_CONTENT, SSE, START_ERRORS, document
+from gateway.runs.begin import RunStarter
+from gateway.runs.chat_request import ChatRequest, check_chat_request
 from gateway.runs.chats import LastAnswer, find_answer, remember_answer
-from gateway.runs.on_disconnect import DisconnectPolicy
-from gateway.runs.submit import RunSubmitter
-
-CHAT_ID_LIMIT_CHARS = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Chats:
-    """Answers to chats. `lifetime_ms`: how long a chat's last answer is remembered."""
+class AiSdkRoutes:
+    """Answers to chats. `lifetime_ms`: how long the last answer of a chat is remembered."""
 
-    client: Client
-    authenticator: Authenticator
-    submitter: RunSubmitter
-    queue: JobQueue
-    hub: Hub
-    presence: Presence
-    disconnects: DisconnectPolicy
-    respond: Respond
-    lifetime_ms: int
+    def __init__(
+        self,
+        client: Client,
+        authenticator: Authenticator,
+        starter: RunStarter,
+        *,
+        queue: JobQueue,
+        hub: Hub,
+        presence: Presence,
+        respond: Respond,
+        lifetime_ms: int,
+    ) -> None:
+        self._client = client
+        self._authenticator = authenticator
+        self._starter = starter
+        self._queue = queue
+        self._hub = hub
+        self._presence = presence
+        self._respond = respond
+        self._lifetime_ms = lifetime_ms
 
-    async def answer(self, request: Request) -> Response:
-        """Begins a run and shows it. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
-        caller = await self.authenticator.authenticate_start(request)
-        raw = await self.submitter.read(request)
-        body = parse_object(raw)
-        chat = _check_chat(body.get("id"))
-        asked = check_chat_request(to_chat_request(body), sha256(raw).hexdigest())
-        cancels = self.disconnects.cancels(request.headers)
-        if self.presence.draining:
-            raise gateway_stopping("This gateway is being stopped. Nothing was started.")
-        if not self.presence.has_room():
-            raise too_many_viewers()
-        submitted = await self.submitter.submit(caller, asked, request.headers.get("idempotency-key"))
-        answer = LastAnswer(submitted.stream_id, UI_CONTINUED if continues(body) else UI)
-        if chat is not None:
-            await remember_answer(self.client, caller.name, chat, answer, self.lifetime_ms)
-        headers = {**submitted.headers, "X-Stream-Ticket": submitted.control.text}
-        return await self._show(request, answer, headers, cancels=cancels)
+    def register(self, app: FastAPI) -> None:
+        path = "/api/chat/{chat:path}/stream"
+        streams: Mapping[int, Mapping[str, Any]] = {200: SSE, 204: NO_CONTENT}
+        app.add_api_route(
+            "/api/chat",
+            self.answer,
+            methods=["POST"],
+            response_class=Response,
+            **document("answerChat", tag="ai-sdk", body=UiChatRequest, errors=START_ERRORS, responses=streams),
+        )
+        app.add_api_route(
+            path,
+            self.resume,
+            methods=["GET"],
+            response_class=Response,
+            **document("resumeChat", tag="ai-sdk", errors=ACCESS_ERRORS, responses=streams),
+        )
+        app.add_api_route(
+            path,
+            self.cancel,
+            methods=["DELETE"],
+            status_code=204,
+            **document("stopChat", tag="ai-sdk", errors=ACCESS_ERRORS),
+        )
+
+    async def answer(
+        self, request: Request, idempotency_key: IdempotencyKey = None, on_disconnect: OnDisconnect = None
+    ) -> Response:
+        """The next answer of a chat, in the UI message stream protocol."""
+        run = await self._starter.begin(request, parse_ui_request, idempotency_key, on_disconnect)
+        answer = LastAnswer(run.stream_id, run.chat.dialect)
+        if run.chat.chat_id is not None:
+            await remember_answer(self._client, run.caller.name, run.chat.chat_id, answer, self._lifetime_ms)
+        headers = {**run.submitted.headers, "X-Stream-Ticket": run.submitted.control.text}
+        return await self._show(request, answer, headers, self._starter.cancel_on_disconnect(run))
 
     async def resume(self, request: Request, chat: str) -> Response:
-        """The chat's answer from its start, while it is under way. Raises: as `answer`."""
+        """The running answer of a chat, from its start; 204 if there is none."""
         answer = await self._find_running(request, chat)
         if answer is None:
             return Response(status_code=204)
-        return await self._show(request, answer, {}, cancels=False)
+        return await self._show(request, answer, {}, None)
 
     async def cancel(self, request: Request, chat: str) -> Response:
-        """Ends the answer that is under way, if there is one. Raises: as `answer`."""
+        """Stops the running answer of a chat, if there is one. Closing the connection does not stop it."""
         answer = await self._find_running(request, chat)
         if answer is not None:
-            await self.queue.cancel(answer.stream_id)
+            await self._queue.cancel(answer.stream_id)
         return Response(status_code=204)
 
     async def _find_running(self, request: Request, chat: str) -> LastAnswer | None:
-        caller = await self.authenticator.authenticate(request)
-        answer = await find_answer(self.client, caller.name, chat)
+        caller = await self._authenticator.authenticate(request)
+        answer = await find_answer(self._client, caller.name, chat)
         if answer is None or answer.dialect not in DIALECTS:
             return None
-        record = await read_run(self.client, answer.stream_id)
+        record = await read_run(self._client, answer.stream_id)
         return None if record is None or record.status.is_final else answer
 
     async def _show(
-        self, request: Request, answer: LastAnswer, headers: Mapping[str, str], *, cancels: bool
+        self, request: Request, answer: LastAnswer, headers: Mapping[str, str], when_gone: Callable[[], None] | None
     ) -> Response:
         headers = {**headers, "X-Stream-Id": answer.stream_id}
         try:
-            feed = await self.hub.open(answer.stream_id, answer.dialect)
+            feed = await self._hub.open(answer.stream_id, answer.dialect)
+            viewer = await new_viewer(self._hub, feed, when_gone=when_gone)
         except NoSuchStreamError:
             return Response(status_code=204)
         except (BrokerUnavailableError, BrokerRefusedError):
-            # The run goes on; `useChat` finds it again by its chat.
+            # The run continues; `useChat` finds it again by its chat.
             raise broker_unavailable(headers) from None
-        if not self.presence.has_room(answer.stream_id):
+        if not self._presence.has_room(answer.stream_id):
             raise too_many_viewers(headers)
-        viewer = Viewer(feed, feed.entry, b"", self.hub.pages.read)
-        if cancels:
-            viewer.when_gone = lambda: self.disconnects.cancel(answer.stream_id)
-        return self.respond(request, viewer, {**feed.dialect.headers, **headers})
+        return self._respond(request, viewer, {**feed.dialect.headers, **headers})
 
 
-def _check_chat(chat: object) -> str | None:
-    if chat is None:
-        return None
-    if not isinstance(chat, str) or not 0 < len(chat) <= CHAT_ID_LIMIT_CHARS:
-        text = f"'id' must be a string of 1 to {CHAT_ID_LIMIT_CHARS} characters."
-        raise ApiError(400, "invalid_value", text, param="id")
-    return chat
-
-
-def ai_sdk_router(chats: Chats) -> APIRouter:
-    """The routes, over these parts."""
-    router = APIRouter(tags=["ai-sdk"])
-
-    @router.post("/api/chat")
-    async def answer(request: Request) -> Response:
-        """The next answer of a chat, in the UI message stream protocol."""
-        return await chats.answer(request)
-
-    @router.get("/api/chat/{chat:path}/stream")
-    async def resume(request: Request, chat: str) -> Response:
-        """The answer that is under way, from its start; 204 where none is."""
-        return await chats.resume(request, chat)
-
-    @router.delete("/api/chat/{chat:path}/stream")
-    async def cancel(request: Request, chat: str) -> Response:
-        """Stops the answer that is under way: closing the connection does not."""
-        return await chats.cancel(request, chat)
-
-    return router
+def parse_ui_request(raw: bytes) -> ChatRequest:
+    """Raises: ApiError 400."""
+    fields = parse_object(raw)
+    chat_id = check_body(UiChatRequest, fields).id
+    chat = check_chat_request(to_chat_request(fields), sha256(raw).hexdigest())
+    return replace(chat, chat_id=chat_id, dialect=UI_CONTINUED if continues(fields) else UI)

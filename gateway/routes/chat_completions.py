@@ -1,115 +1,121 @@
-"""`POST /v1/chat/completions`: OpenAI's own call. docs/protocol.md, section 9, is the source.
+"""`POST /v1/chat/completions`: OpenAI's own call. docs/protocol.md, section 9, specifies it.
 
-A run is started, or found by its key, as everywhere; this client is its first viewer. It is answered with a status only
-once there is something to say: an SDK tells by it what went wrong.
+The call starts a run, or finds it by its Idempotency-Key, and the caller is the run's first viewer. The status waits
+for the first chunk: an SDK learns from the status what went wrong.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Status
 from contract.stream_log import StreamLog
-from gateway.access.authenticator import Authenticator
 from gateway.dialects.openai import OpenAIDialect
-from gateway.dialects.registry import NATIVE, OPENAI, OPENAI_USAGE
+from gateway.dialects.registry import NATIVE
 from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
-from gateway.fanout.viewer import Viewer
-from gateway.http.errors import GONE_STATUS, broker_unavailable, gateway_stopping, too_many_viewers
+from gateway.http.errors import GONE_STATUS, broker_unavailable, gateway_stopping
 from gateway.http.run_errors import CANCELLED, STREAM_LOST, refuse
 from gateway.http.stream_urls import no_such_stream, urls_of
-from gateway.runs.chat_request import ChatRequest, parse_chat_request
-from gateway.runs.on_disconnect import DisconnectPolicy
+from gateway.routes.models import Completion, IdempotencyKey, OnDisconnect
+from gateway.routes.new_viewer import new_viewer
+from gateway.routes.openapi import SSE, START_ERRORS, document
+from gateway.runs.begin import BegunRun, RunStarter
+from gateway.runs.chat_request import ChatCompletionRequest, parse_chat_request
 from gateway.runs.read_completion import completion_response, read_completion
-from gateway.runs.submit import RunSubmitter, SubmittedRun
+from gateway.runs.submit import SubmittedRun
 from gateway.runs.wait import ClientGoneError, DismissedError, RunWaiter
 
 
 class _FailedRunError(Exception):
-    """The run has ended, and this client has read nothing of it."""
+    """The run has failed, and this caller has received nothing of it yet."""
 
     def __init__(self, error: Mapping[str, Any]) -> None:
         super().__init__(error.get("message"))
         self.error = error
 
 
-@dataclass(frozen=True, slots=True)
-class ChatCompletions:
-    """Answers, streamed and whole. `head_wait_s`: how long a stream's first chunk may take until its status is sent."""
+class ChatCompletionRoutes:
+    """Streamed and whole completions. `head_wait_s`: after so many seconds a stream's status is sent without waiting
+    for its first chunk."""
 
-    authenticator: Authenticator
-    submitter: RunSubmitter
-    hub: Hub
-    log: StreamLog
-    presence: Presence
-    disconnects: DisconnectPolicy
-    respond: Respond
-    head_wait_s: float
+    def __init__(
+        self, starter: RunStarter, hub: Hub, log: StreamLog, presence: Presence, respond: Respond, *, head_wait_s: float
+    ) -> None:
+        self._starter = starter
+        self._hub = hub
+        self._log = log
+        self._presence = presence
+        self._respond = respond
+        self._head_wait_s = head_wait_s
 
-    async def answer(self, request: Request) -> Response:
-        """Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
-        caller = await self.authenticator.authenticate_start(request)
-        chat = parse_chat_request(await self.submitter.read(request))
-        cancels = self.disconnects.cancels(request.headers)
-        if self.presence.draining:
-            raise gateway_stopping("This gateway is being stopped. Nothing was started.")
-        if not self.presence.has_room():
-            raise too_many_viewers()
-        submitted = await self.submitter.submit(caller, chat, request.headers.get("idempotency-key"))
-        headers = _headers(submitted)
+    def register(self, app: FastAPI) -> None:
+        app.add_api_route(
+            "/v1/chat/completions",
+            self.complete,
+            methods=["POST"],
+            response_model=Completion,
+            **document(
+                "createChatCompletion",
+                tag="openai",
+                body=ChatCompletionRequest,
+                errors=START_ERRORS,
+                responses={200: SSE},
+                passes_provider_errors=True,
+            ),
+        )
+
+    async def complete(
+        self, request: Request, idempotency_key: IdempotencyKey = None, on_disconnect: OnDisconnect = None
+    ) -> Response:
+        """OpenAI's chat completion, streamed or whole."""
+        run = await self._starter.begin(request, parse_chat_request, idempotency_key, on_disconnect)
+        headers = _headers(run.submitted)
+        cancel = self._starter.cancel_on_disconnect(run)
         try:
-            async with RunWaiter(request, submitted.stream_id, self.hub, self.presence) as waiter:
-                if not chat.stream:
+            async with RunWaiter(request, run.stream_id, self._hub, self._presence) as waiter:
+                if not run.chat.stream:
                     return await self._answer_whole(waiter, headers)
-                feed = await self._wait_for_word(waiter, chat)
-            return self._answer_streamed(request, feed, headers, cancels=cancels)
+                feed = await self._wait_for_first_chunk(waiter, run)
+            _check_begun(feed)
+            viewer = await new_viewer(self._hub, feed, when_gone=cancel)
+            return self._respond(request, viewer, {**feed.dialect.headers, **headers})
         except _FailedRunError as failed:
-            # With its key a repeated request gets the same answer. SDKs obey this header.
-            once = {"X-Should-Retry": "false"} if submitted.has_key else {}
+            # With the same key, a retry would get the same answer. SDKs obey this header.
+            once = {"X-Should-Retry": "false"} if run.submitted.has_key else {}
             raise refuse(failed.error, {**headers, **once}) from None
         except ClientGoneError:
-            if cancels:
-                self.disconnects.cancel(submitted.stream_id)
+            if cancel is not None:
+                cancel()
             return Response(status_code=GONE_STATUS)
         except DismissedError:
-            text = "This gateway is being stopped. The run goes on: the same Idempotency-Key finds it again."
+            text = "This gateway is being stopped. The run continues: the same Idempotency-Key finds it again."
             raise gateway_stopping(text, headers) from None
         except (BrokerUnavailableError, BrokerRefusedError):
             raise broker_unavailable(headers) from None
 
-    async def _wait_for_word(self, waiter: RunWaiter, chat: ChatRequest) -> Feed:
-        feed = await self._open(waiter, OPENAI_USAGE if chat.include_usage else OPENAI)
-        await waiter.wait(feed, lambda: feed.over or _written(feed).said, self.head_wait_s)
+    async def _wait_for_first_chunk(self, waiter: RunWaiter, run: BegunRun) -> Feed:
+        feed = await self._open(waiter, run.chat.dialect)
+        await waiter.wait(feed, lambda: feed.over or _dialect_of(feed).said, self._head_wait_s)
         return feed
 
     async def _open(self, waiter: RunWaiter, dialect: str) -> Feed:
         try:
-            return await waiter.open(dialect, self.head_wait_s)
+            return await waiter.open(dialect, self._head_wait_s)
         except NoSuchStreamError:
             raise no_such_stream(waiter.stream_id) from None
-
-    def _answer_streamed(self, request: Request, feed: Feed, headers: Mapping[str, str], *, cancels: bool) -> Response:
-        error = STREAM_LOST if feed.status is FeedStatus.LOST else _written(feed).error
-        if error is not None and not _written(feed).said:
-            raise _FailedRunError(error)
-        viewer = Viewer(feed, feed.entry, b"", self.hub.pages.read)
-        if cancels:
-            viewer.when_gone = lambda: self.disconnects.cancel(feed.stream_id)
-        return self.respond(request, viewer, {**feed.dialect.headers, **headers})
 
     async def _answer_whole(self, waiter: RunWaiter, headers: Mapping[str, str]) -> Response:
         feed = await self._open(waiter, NATIVE)
         await waiter.wait(feed, lambda: feed.over, None)
         if feed.status is FeedStatus.LOST:
             raise _FailedRunError(STREAM_LOST)
-        fold = await read_completion(self.log, waiter.stream_id)
+        fold = await read_completion(self._log, waiter.stream_id)
         done = fold.done or {}
         if done.get("status") == Status.CANCELLED:
             raise _FailedRunError(CANCELLED)
@@ -118,7 +124,15 @@ class ChatCompletions:
         return completion_response(fold.result(), headers)
 
 
-def _written(feed: Feed) -> OpenAIDialect:
+def _check_begun(feed: Feed) -> None:
+    """Raises: _FailedRunError if the run ended before its first chunk."""
+    dialect = _dialect_of(feed)
+    error = STREAM_LOST if feed.status is FeedStatus.LOST else dialect.error
+    if error is not None and not dialect.said:
+        raise _FailedRunError(error)
+
+
+def _dialect_of(feed: Feed) -> OpenAIDialect:
     assert isinstance(feed.dialect, OpenAIDialect)
     return feed.dialect
 
@@ -127,9 +141,9 @@ def _headers(submitted: SubmittedRun) -> dict[str, str]:
     """Where else the run can be found. The relation types are IANA's: RFC 5989, RFC 8631 and HTML."""
     urls = urls_of(submitted.stream_id)
     links = (
-        f'<{urls["events"]}>; rel="monitor"; type="text/event-stream"',
-        f'<{urls["status"]}>; rel="status"; type="application/json"',
-        f'<{urls["page"]}>; rel="alternate"; type="text/html"',
+        f'<{urls.events}>; rel="monitor"; type="text/event-stream"',
+        f'<{urls.status}>; rel="status"; type="application/json"',
+        f'<{urls.page}>; rel="alternate"; type="text/html"',
     )
     return {
         **submitted.headers,
@@ -138,15 +152,3 @@ def _headers(submitted: SubmittedRun) -> dict[str, str]:
         "X-Stream-Ticket": submitted.control.text,
         "Link": ", ".join(links),
     }
-
-
-def chat_completions_router(calls: ChatCompletions) -> APIRouter:
-    """The route, over these parts."""
-    router = APIRouter(tags=["openai"])
-
-    @router.post("/v1/chat/completions")
-    async def complete(request: Request) -> Response:
-        """OpenAI's chat completion, streamed or whole."""
-        return await calls.answer(request)
-
-    return router

@@ -1,30 +1,41 @@
-"""`GET /v1/streams`: the latest runs, for developers. Every caller sees prompts, so the list is off by default."""
+"""`GET /v1/streams`: the latest runs, for developers. It shows prompts to every caller, so it is off by default."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import FastAPI, Query, Request
 
 from contract.recent_runs import KEPT_RUNS
 from gateway.access.authenticator import Authenticator
 from gateway.http.errors import ApiError
-from gateway.runs.run_list import RunList
+from gateway.http.json_response import JsonResponse
+from gateway.routes.openapi import document
+from gateway.runs.run_list import ListOfRuns, RunList
 
-USUAL_LIMIT = 50
+DEFAULT_LIMIT = 50
 
 
-def run_list_router(authenticator: Authenticator, runs: RunList | None) -> APIRouter:
-    """The route; None: it says that it is off."""
-    router = APIRouter(tags=["streams"])
+class RunListRoutes:
+    """The list of runs. `runs` is None if the list is off: the call then says so."""
 
-    @router.get("/v1/streams")
+    def __init__(self, authenticator: Authenticator, runs: RunList | None) -> None:
+        self._authenticator = authenticator
+        self._runs = runs
+
+    def register(self, app: FastAPI) -> None:
+        app.add_api_route(
+            "/v1/streams",
+            self.latest,
+            methods=["GET"],
+            response_model=ListOfRuns,
+            **document("listRuns", tag="streams", errors=(401, 403, 429)),
+        )
+
     async def latest(
-        request: Request, limit: Annotated[int, Query(ge=1, le=KEPT_RUNS)] = USUAL_LIMIT
-    ) -> dict[str, Any]:
+        self, request: Request, limit: Annotated[int, Query(ge=1, le=KEPT_RUNS)] = DEFAULT_LIMIT
+    ) -> JsonResponse:
         """The latest runs."""
-        caller = await authenticator.authenticate(request)
-        if runs is None:
-            message = "This server does not list runs. To have them listed, set MANYCAST_LIST_RUNS=1."
+        caller = await self._authenticator.authenticate(request)
+        if self._runs is None:
+            message = "This server does not list runs. Set MANYCAST_LIST_RUNS=1 to list them."
             raise ApiError(403, "runs_not_listed", message)
-        return {"object": "list", "data": await runs.read(caller, limit)}
-
-    return router
+        return JsonResponse(await self._runs.read(caller, limit))

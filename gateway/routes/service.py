@@ -1,9 +1,8 @@
-"""What operators and pages ask of a gateway: is it alive, is it ready, which models are there, what does it count."""
+"""What operators and pages ask of a gateway: is it alive, is it ready, which models are there, and its metrics."""
 
 from collections.abc import Iterable
-from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from contract.connection import Client
@@ -14,65 +13,94 @@ from gateway.fanout.presence import Presence
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 from gateway.metrics import Metrics
+from gateway.routes.models import Error, Health, Model, ModelList, Readiness
+from gateway.routes.openapi import document
 
 
-def service_router(client: Client, authenticator: Authenticator, presence: Presence, metrics: Metrics) -> APIRouter:
-    """The routes, over these parts."""
-    router = APIRouter(tags=["service"])
+class ServiceRoutes:
+    """Health, readiness, models and metrics."""
 
-    async def offered(request: Request) -> list[dict[str, Any]]:
-        key = authenticator.find_key(request)
-        return [model for model in list_models(await read_offers(client)) if key is None or key.may_use(model["id"])]
+    def __init__(self, client: Client, authenticator: Authenticator, presence: Presence, metrics: Metrics) -> None:
+        self._client = client
+        self._authenticator = authenticator
+        self._presence = presence
+        self._metrics = metrics
 
-    @router.head("/healthz", include_in_schema=False)
-    @router.get("/healthz")
-    async def healthz() -> JsonResponse:
+    def register(self, app: FastAPI) -> None:
+        app.add_api_route(
+            "/healthz",
+            self.healthz,
+            methods=["GET"],
+            response_model=Health,
+            **document("isAlive", tag="service", responses={503: {"model": Health | Error}}),
+        )
+        app.add_api_route(
+            "/readyz",
+            self.readyz,
+            methods=["GET"],
+            response_model=Readiness,
+            **document("isReady", tag="service", responses={503: {"model": Readiness | Error}}),
+        )
+        app.add_api_route("/healthz", self.healthz, methods=["HEAD"], include_in_schema=False)
+        app.add_api_route("/readyz", self.readyz, methods=["HEAD"], include_in_schema=False)
+        app.add_api_route(
+            "/v1/models",
+            self.models,
+            methods=["GET"],
+            response_model=ModelList,
+            **document("listModels", tag="service", errors=(401,)),
+        )
+        app.add_api_route(
+            "/v1/models/{model_id:path}",
+            self.model,
+            methods=["GET"],
+            response_model=Model,
+            **document("readModel", tag="service", errors=(401, 404)),
+        )
+        app.add_api_route("/metrics", self.metrics, methods=["GET"], include_in_schema=False)
+
+    async def healthz(self) -> JsonResponse:
         """200 while the process serves, 503 while it drains."""
-        return JsonResponse({"draining": presence.draining}, 503 if presence.draining else 200)
+        draining = self._presence.draining
+        return JsonResponse(Health(draining=draining), 503 if draining else 200)
 
-    @router.head("/readyz", include_in_schema=False)
-    @router.get("/readyz")
-    async def readyz() -> JsonResponse:
-        """200 where a run can be started and watched now."""
+    async def readyz(self) -> JsonResponse:
+        """200 if a run can be started and watched now."""
         try:
-            workers, redis = len(await read_offers(client)), True
+            workers, redis = len(await read_offers(self._client)), True
         except (BrokerUnavailableError, BrokerRefusedError):
             workers, redis = 0, False
-        ready = redis and workers > 0 and not presence.draining
-        body = {"ready": ready, "redis": redis, "workers": workers, "draining": presence.draining}
+        draining = self._presence.draining
+        ready = redis and workers > 0 and not draining
+        body = Readiness(ready=ready, redis=redis, workers=workers, draining=draining)
         return JsonResponse(body, 200 if ready else 503)
 
-    @router.get("/v1/models")
-    async def models(request: Request) -> dict[str, Any]:
-        """What the live workers offer, in OpenAI's form; to a key, what it may use of it."""
-        return {"object": "list", "data": await offered(request)}
+    async def models(self, request: Request) -> JsonResponse:
+        """The models that live workers offer, in OpenAI's form. A caller with a key sees those the key may use."""
+        return JsonResponse(ModelList(object="list", data=await self._list_models(request)))
 
-    @router.get("/v1/models/{model_id:path}")
-    async def model(model_id: str, request: Request) -> dict[str, Any]:
-        """One of them."""
-        for found in await offered(request):
-            if found["id"] == model_id:
-                return found
+    async def model(self, model_id: str, request: Request) -> JsonResponse:
+        """One of these models."""
+        for model in await self._list_models(request):
+            if model.id == model_id:
+                return JsonResponse(model)
         text = f"The model '{model_id[:128]}' does not exist: no worker offers it."
         raise ApiError(404, "model_not_found", text, param="model")
 
-    @router.get("/metrics", include_in_schema=False)
-    async def scrape() -> Response:
+    async def metrics(self) -> Response:
         """Prometheus text."""
-        return Response(metrics.render(), media_type=metrics.media_type)
+        return Response(self._metrics.render(), media_type=self._metrics.media_type)
 
-    return router
+    async def _list_models(self, request: Request) -> list[Model]:
+        key = self._authenticator.find_key(request)
+        models = list_models(await read_offers(self._client))
+        return [model for model in models if key is None or key.may_use(model.id)]
 
 
-def list_models(offers: Iterable[WorkerOffer]) -> list[dict[str, Any]]:
+def list_models(offers: Iterable[WorkerOffer]) -> list[Model]:
     """Each model once; a worker's default comes first."""
-    found = {}
+    models = {}
     for offer in offers:
         for model in sorted(offer.models, key=lambda model: model.id != offer.default_model):
-            found[model.id] = {
-                "id": model.id,
-                "object": "model",
-                "created": model.created,
-                "owned_by": model.owned_by,
-            }
-    return list(found.values())
+            models[model.id] = Model(id=model.id, object="model", created=model.created, owned_by=model.owned_by)
+    return list(models.values())

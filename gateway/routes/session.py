@@ -1,61 +1,78 @@
-"""`/v1/session`: a person signs in and out, and the page asks what it may do. docs/protocol.md, section 11."""
+"""`/v1/session`: sign in and out, and tell the page what its user may do. docs/protocol.md, section 11."""
 
-from typing import Any
-
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from gateway.access.authenticator import ONLY_HERE, Authenticator
+from gateway.access.authenticator import LOCAL_ONLY, Authenticator
 from gateway.access.caller import Caller
 from gateway.access.sessions import COOKIE
 from gateway.http.body import parse_object, read_body
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
+from gateway.http.models import check_body
+from gateway.routes.models import Session, SignInRequest
+from gateway.routes.openapi import BODY_ERRORS, document
 
-SECRET_LIMIT_CHARS = 1024
 BODY_LIMIT_BYTES = 8192
 
 
-def sign_in_router(authenticator: Authenticator, lifetime_s: int) -> APIRouter:
-    """The routes, over these parts. `lifetime_s`: how long a session lasts."""
-    router = APIRouter(tags=["session"])
+class SessionRoutes:
+    """Signing in and out. `lifetime_s`: how long a session lasts."""
 
-    @router.get("/v1/session")
-    async def describe(request: Request) -> JsonResponse:
+    def __init__(self, authenticator: Authenticator, lifetime_s: int) -> None:
+        self._authenticator = authenticator
+        self._lifetime_s = lifetime_s
+
+    def register(self, app: FastAPI) -> None:
+        path = "/v1/session"
+        app.add_api_route(
+            path,
+            self.describe,
+            methods=["GET"],
+            response_model=Session,
+            **document("readSession", tag="session"),
+        )
+        app.add_api_route(
+            path,
+            self.sign_in,
+            methods=["POST"],
+            response_model=Session,
+            **document("signIn", tag="session", body=SignInRequest, errors=(*BODY_ERRORS, 401, 403, 429)),
+        )
+        app.add_api_route(
+            path,
+            self.sign_out,
+            methods=["DELETE"],
+            status_code=204,
+            **document("signOut", tag="session", errors=(403,)),
+        )
+
+    async def describe(self, request: Request) -> JsonResponse:
         """Whether this browser may start runs, and if not, what would help."""
         try:
-            return JsonResponse(_describe(authenticator, await authenticator.authenticate(request)))
+            return JsonResponse(self._describe(await self._authenticator.authenticate(request)))
         except ApiError as refusal:
-            told = {"caller": None, "may_start": False, "sign_in": authenticator.takes_secrets, "message": str(refusal)}
-            return JsonResponse(told)
+            may_sign_in = self._authenticator.takes_secrets
+            return JsonResponse(Session(caller=None, may_start=False, sign_in=may_sign_in, message=str(refusal)))
 
-    @router.post("/v1/session")
-    async def sign_in(request: Request) -> JsonResponse:
-        """Takes the password, or an API key, and answers with the cookie."""
-        await authenticator.check_sign_in_rate(request)
-        secret = parse_object(await read_body(request, BODY_LIMIT_BYTES)).get("secret")
-        if not isinstance(secret, str) or not 0 < len(secret) <= SECRET_LIMIT_CHARS:
-            text = f"'secret' must be a string of 1 to {SECRET_LIMIT_CHARS} characters."
-            raise ApiError(400, "invalid_value", text, param="secret")
-        caller, cookie = await authenticator.sign_in(secret)
-        answer = JsonResponse(_describe(authenticator, caller))
-        secure = authenticator.read_source(request).is_secure
-        answer.set_cookie(COOKIE, cookie, max_age=lifetime_s, httponly=True, samesite="strict", secure=secure)
+    async def sign_in(self, request: Request) -> JsonResponse:
+        """Takes the password or an API key, and sets the session cookie."""
+        await self._authenticator.check_sign_in_rate(request)
+        body = check_body(SignInRequest, parse_object(await read_body(request, BODY_LIMIT_BYTES)))
+        caller, cookie = await self._authenticator.sign_in(body.secret)
+        answer = JsonResponse(self._describe(caller))
+        secure = self._authenticator.read_source(request).is_secure
+        answer.set_cookie(COOKIE, cookie, max_age=self._lifetime_s, httponly=True, samesite="strict", secure=secure)
         return answer
 
-    @router.delete("/v1/session")
-    async def sign_out(request: Request) -> Response:
-        """Takes the cookie away."""
-        authenticator.check_page(request)
+    async def sign_out(self, request: Request) -> Response:
+        """Deletes the session cookie."""
+        self._authenticator.check_page(request)
         answer = Response(status_code=204)
-        answer.delete_cookie(
-            COOKIE, httponly=True, samesite="strict", secure=authenticator.read_source(request).is_secure
-        )
+        secure = self._authenticator.read_source(request).is_secure
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=secure)
         return answer
 
-    return router
-
-
-def _describe(authenticator: Authenticator, caller: Caller) -> dict[str, Any]:
-    text = ONLY_HERE if authenticator.is_local else None
-    return {"caller": caller.name or None, "may_start": True, "sign_in": False, "message": text}
+    def _describe(self, caller: Caller) -> Session:
+        text = LOCAL_ONLY if self._authenticator.is_local else None
+        return Session(caller=caller.name or None, may_start=True, sign_in=False, message=text)

@@ -1,45 +1,60 @@
-"""`POST /v1/streams`: a run is started. docs/protocol.md, section 5, is the source."""
+"""`POST /v1/streams`: start a run. docs/protocol.md, section 5, specifies it."""
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 
 from contract.connection import Client
+from contract.event import Status
 from contract.run_record import read_run
-from gateway.access.authenticator import Authenticator
 from gateway.access.permissions import Permissions
 from gateway.access.tickets import Scope
 from gateway.http.json_response import JsonResponse
 from gateway.http.stream_urls import urls_of
-from gateway.runs.chat_request import parse_chat_request
-from gateway.runs.submit import RunSubmitter
+from gateway.routes.models import ControlTickets, IdempotencyKey, StartedRun
+from gateway.routes.openapi import START_ERRORS, document
+from gateway.runs.begin import RunStarter
+from gateway.runs.chat_request import ChatCompletionRequest, parse_chat_request
 
 
-def start_router(
-    client: Client, authenticator: Authenticator, permissions: Permissions, submitter: RunSubmitter, view_s: int
-) -> APIRouter:
-    """The route, over these parts. `view_s`: how long the first ticket for viewers is good."""
-    router = APIRouter(tags=["streams"])
+class StartRoutes:
+    """Starting a run without watching it. `view_s`: how long the first view ticket of a private stream is valid."""
 
-    @router.post("/v1/streams", status_code=201)
-    async def start(request: Request) -> JsonResponse:
+    def __init__(self, client: Client, starter: RunStarter, permissions: Permissions, view_s: int) -> None:
+        self._client = client
+        self._starter = starter
+        self._permissions = permissions
+        self._view_s = view_s
+
+    def register(self, app: FastAPI) -> None:
+        app.add_api_route(
+            "/v1/streams",
+            self.start,
+            methods=["POST"],
+            status_code=201,
+            response_model=StartedRun,
+            **document(
+                "startRun",
+                tag="streams",
+                body=ChatCompletionRequest,
+                errors=START_ERRORS,
+                responses={200: {"model": StartedRun, "description": "Started before, with the same key."}},
+            ),
+        )
+
+    async def start(self, request: Request, idempotency_key: IdempotencyKey = None) -> JsonResponse:
         """Queues a run. The body is OpenAI's chat-completions request."""
-        caller = await authenticator.authenticate_start(request)
-        chat = parse_chat_request(await submitter.read(request))
-        submitted = await submitter.submit(caller, chat, request.headers.get("idempotency-key"))
-        stream_id, tickets = submitted.stream_id, {"control": submitted.control.text}
-        record = await read_run(client, stream_id)
-        if chat.private:
-            view = await permissions.give(
-                stream_id, Scope.VIEW, lifetime_s=view_s, revoked=record.revoked if record else 0
-            )
-            tickets["view"] = view.text
-        body = {
-            "id": stream_id,
-            "status": record.status if record else "queued",
-            "visibility": "private" if chat.private else "unlisted",
-            "tickets": tickets,
-            "urls": urls_of(stream_id, **tickets),
-        }
-        headers = {**submitted.headers, "Location": urls_of(stream_id)["status"]}
-        return JsonResponse(body, 201 if submitted.is_new else 200, headers=headers)
-
-    return router
+        run = await self._starter.start(request, parse_chat_request, idempotency_key)
+        stream_id, tickets = run.stream_id, ControlTickets(control=run.submitted.control.text)
+        record = await read_run(self._client, stream_id)
+        if run.chat.private:
+            revoked = record.revoked if record else 0
+            view = await self._permissions.give(stream_id, Scope.VIEW, lifetime_s=self._view_s, revoked=revoked)
+            tickets.view = view.text
+        body = StartedRun(
+            id=stream_id,
+            status=record.status if record else Status.QUEUED,
+            visibility="private" if run.chat.private else "unlisted",
+            tickets=tickets,
+            urls=urls_of(stream_id, view=tickets.view, control=tickets.control),
+        )
+        headers = {**run.submitted.headers, "Location": urls_of(stream_id).status}
+        return JsonResponse(body, 201 if run.submitted.is_new else 200, headers=headers)

@@ -1,4 +1,4 @@
-"""Serves the page where no other server does (`manycast up`). In compose this is Caddy's work."""
+"""Serves the static page if no other server does (`manycast up`). In compose, Caddy serves it."""
 
 from pathlib import Path
 
@@ -15,20 +15,20 @@ SECURITY_HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # A page of another version must not run with scripts of this one; the ETag makes asking again cheap.
+    # After an update, an old page must not load new scripts; the ETag makes revalidation cheap.
     "Cache-Control": "no-cache",
 }
 
 
 class StaticPage(StaticFiles):
-    """The files of a folder; a path without an ending is the page of that name."""
+    """The files of a folder. A path without a suffix is the HTML file of that name."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if path.startswith(("v1/", "api/")):
-            # Nothing of the API is a file, whatever the method.
+            # No path of the API is a file, whatever the method.
             raise HTTPException(404)
         if path == "." and scope["path"] != "/":
-            # Another way to say the root; the library would send the client on to what it said.
+            # Another spelling of the root: the library would redirect the client to it.
             raise HTTPException(404)
         if path not in (".", "") and "." not in Path(path).name:
             path = f"{path}.html"
@@ -38,6 +38,6 @@ class StaticPage(StaticFiles):
 
 
 def mount_static_page(app: FastAPI, folder: Path) -> None:
-    """Everything that is no route of the API is looked for in the folder. Not mounted: a route is still to say that it
-    does not know a method."""
+    """Looks in the folder for every path that is not a route of the API. The default handler and not a mount, so that a
+    route still answers 405 for a wrong method."""
     app.router.default = StaticPage(directory=folder, html=True)

@@ -1,9 +1,8 @@
-"""A run's status, its completion, its cancellation. docs/protocol.md, section 5, is the source."""
+"""A run's status, its completion, its cancellation. docs/protocol.md, section 5, specifies them."""
 
 import asyncio
-from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from contract.connection import Client
@@ -14,66 +13,100 @@ from contract.stream_id import is_private
 from contract.stream_log import StreamLog
 from gateway.access.permissions import Permissions
 from gateway.http.errors import ApiError
+from gateway.http.json_response import JsonResponse
 from gateway.http.stream_urls import check_stream_id, no_such_stream
-from gateway.runs.describe import describe
+from gateway.routes.models import CancelledRun, Completion, IfNoneMatch, StreamIdPath
+from gateway.routes.openapi import ACCESS_ERRORS, document
+from gateway.runs.describe import Run, describe
 from gateway.runs.read_completion import completion_response, read_completion
 
 CANCEL_WAIT_S = 2.0
-CANCEL_LOOK_S = 0.05
+CANCEL_POLL_S = 0.05
 
 
-def streams_router(client: Client, permissions: Permissions, queue: JobQueue, log: StreamLog) -> APIRouter:
-    """The routes, over these parts."""
-    router = APIRouter(tags=["streams"])
+class StreamRoutes:
+    """Calls on one run."""
 
-    @router.get("/v1/streams/{stream_id}")
-    async def status(stream_id: str, request: Request) -> dict[str, Any]:
-        """What is known of the run."""
-        await permissions.check_viewer(request, stream_id)
-        record = await _find(client, stream_id)
-        return {**describe(stream_id, record), "viewers": await read_viewers(client, stream_id)}
+    def __init__(self, client: Client, permissions: Permissions, queue: JobQueue, log: StreamLog) -> None:
+        self._client = client
+        self._permissions = permissions
+        self._queue = queue
+        self._log = log
 
-    @router.get("/v1/streams/{stream_id}/completion")
-    async def completion(stream_id: str, request: Request) -> Response:
+    def register(self, app: FastAPI) -> None:
+        path = "/v1/streams/{stream_id}"
+        app.add_api_route(
+            path,
+            self.status,
+            methods=["GET"],
+            response_model=Run,
+            **document("readRun", tag="streams", takes_ticket=True, errors=ACCESS_ERRORS),
+        )
+        app.add_api_route(
+            f"{path}/completion",
+            self.completion,
+            methods=["GET"],
+            response_model=Completion,
+            **document(
+                "readCompletion",
+                tag="streams",
+                takes_ticket=True,
+                errors=(*ACCESS_ERRORS, 409),
+                responses={304: {"description": "Not Modified"}},
+            ),
+        )
+        app.add_api_route(
+            f"{path}/cancel",
+            self.cancel,
+            methods=["POST"],
+            response_model=CancelledRun,
+            **document("cancelRun", tag="streams", takes_ticket=True, errors=ACCESS_ERRORS),
+        )
+
+    async def status(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
+        """The run's state."""
+        await self._permissions.check_viewer(request, stream_id)
+        record = await self._find(stream_id)
+        return JsonResponse(describe(stream_id, record, await read_viewers(self._client, stream_id)))
+
+    async def completion(
+        self, stream_id: StreamIdPath, request: Request, if_none_match: IfNoneMatch = None
+    ) -> Response:
         """The finished `chat.completion`."""
-        await permissions.check_viewer(request, stream_id)
-        record = await _find(client, stream_id)
+        await self._permissions.check_viewer(request, stream_id)
+        record = await self._find(stream_id)
         if not record.status.is_final:
             raise ApiError(409, "not_finished", f"The run is {record.status}.", headers={"Retry-After": "1"})
-        # What only some may see must not outlive their right in a browser that others use.
-        kept = "no-store" if is_private(stream_id) else "private, max-age=31536000, immutable"
-        headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": kept}
-        if request.headers.get("if-none-match") == headers["ETag"]:
+        # A shared browser's cache must not show a private answer to a person without a ticket.
+        cached = "no-store" if is_private(stream_id) else "private, max-age=31536000, immutable"
+        headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": cached}
+        if if_none_match == headers["ETag"]:
             return Response(status_code=304, headers=headers)
-        fold = await read_completion(log, stream_id)
+        fold = await read_completion(self._log, stream_id)
         done = fold.done or {}
         if fold.is_empty:
             error = done.get("error") or {"message": f"The run was {record.status}.", "code": str(record.status)}
             raise ApiError(409, str(error["code"]), str(error["message"]), type_=str(error.get("type", "server_error")))
-        how = {"stream": stream_id, "status": record.status, "error": done.get("error"), "timing": done.get("timing")}
-        return completion_response({**fold.result(), "manycast": how}, headers)
+        ours = {"stream": stream_id, "status": record.status, "error": done.get("error"), "timing": done.get("timing")}
+        return completion_response({**fold.result(), "manycast": ours}, headers)
 
-    @router.post("/v1/streams/{stream_id}/cancel")
-    async def cancel(stream_id: str, request: Request) -> dict[str, str]:
-        """Stops the run, wherever it is. Answers when it has ended, or after a short wait."""
-        await permissions.check_control(request, stream_id)
-        answer = await queue.cancel(stream_id)
-        for _ in range(round(CANCEL_WAIT_S / CANCEL_LOOK_S)):
+    async def cancel(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
+        """Stops the run. Answers when it has ended, or after a short wait."""
+        await self._permissions.check_control(request, stream_id)
+        answer: str | None = await self._queue.cancel(stream_id)
+        for _ in range(round(CANCEL_WAIT_S / CANCEL_POLL_S)):
             if answer != "cancelling":
                 break
-            await asyncio.sleep(CANCEL_LOOK_S)
-            record = await read_run(client, stream_id)
+            await asyncio.sleep(CANCEL_POLL_S)
+            record = await read_run(self._client, stream_id)
             if record is None or record.status.is_final:
                 answer = record.status if record else None
         if answer is None:
             raise no_such_stream(stream_id)
-        return {"id": stream_id, "status": str(answer)}
+        return JsonResponse({"id": stream_id, "status": str(answer)})
 
-    return router
-
-
-async def _find(client: Client, stream_id: str) -> RunRecord:
-    record = await read_run(client, check_stream_id(stream_id))
-    if record is None:
-        raise no_such_stream(stream_id)
-    return record
+    async def _find(self, stream_id: str) -> RunRecord:
+        record = await read_run(self._client, check_stream_id(stream_id))
+        if record is None:
+            raise no_such_stream(stream_id)
+        return record

@@ -1,4 +1,4 @@
-"""Runs as the API sees them: submit, cancel, wait for, list, and fold a finished log into a completion.
+"""Runs: begin, submit, cancel, wait for, list, and fold a finished log into a completion.
 
 May import fanout, dialects, access, server and http.
 """

@@ -1,32 +1,83 @@
-"""A chat-completions request as a caller sends it: read, checked as far as we rely on it, and split from our own part.
+"""A chat-completions request: checked as far as we rely on it, and split into the provider's part and ours.
 
-Pure: no I/O. Whatever else the body holds is the provider's business and passes through.
+No I/O. Fields that the model does not name are passed to the provider unchanged.
 """
 
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, FailFast, Field
 
 from contract.event import encode_json
 from contract.job_queue import Policy
 from contract.limits import IDEMPOTENCY_KEY_LIMIT_CHARS
+from gateway.dialects.registry import OPENAI, OPENAI_USAGE
 from gateway.http.body import parse_object
 from gateway.http.errors import ApiError
+from gateway.http.models import RequestBody, Rule, check_body
+from gateway.runs.describe import Visibility
 
 _IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e]{{1,{IDEMPOTENCY_KEY_LIMIT_CHARS}}}")
 _FILES = frozenset(("image_url", "input_audio", "file"))
-ON_WORKER_LOST = ("restart", "fail")
-VISIBILITIES = ("unlisted", "private")
-UNWATCHED_LIMIT_S = 86_400
+MAX_UNWATCHED_S = 86_400
+
+_UNWATCHED_RULE = f"must be 'continue' or {{'cancel_after_s': N}}, 0 < N <= {MAX_UNWATCHED_S} seconds"
+
+
+class CancelAfter(RequestBody):
+    """Cancel a run after so many seconds without a viewer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cancel_after_s: Annotated[float, Field(gt=0, le=MAX_UNWATCHED_S)]
+
+
+class RunOptions(RequestBody):
+    """Our part of a request; the provider does not get it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    on_worker_lost: Literal["restart", "fail"] = "restart"
+    when_unwatched: Annotated[Literal["continue"] | CancelAfter, Rule(_UNWATCHED_RULE)] = "continue"
+    visibility: Visibility = "unlisted"
+
+    @property
+    def policy(self) -> Policy:
+        limit = self.when_unwatched
+        unwatched_ms = max(1, round(limit.cancel_after_s * 1000)) if isinstance(limit, CancelAfter) else 0
+        return Policy(self.on_worker_lost, unwatched_ms)
+
+
+class Message(RequestBody):
+    """One message. Its content is checked by the provider."""
+
+    role: str
+
+
+class ChatCompletionRequest(RequestBody):
+    """OpenAI's request. Fields that are not named here are passed to the provider unchanged."""
+
+    messages: Annotated[list[Message], Field(min_length=1), FailFast()]
+    model: str = ""
+    # OpenAI takes null for false.
+    stream: bool | None = None
+    stream_options: Any = None
+    manycast: RunOptions = Field(default_factory=RunOptions)
+
+    @property
+    def includes_usage(self) -> bool:
+        options = self.stream_options
+        return isinstance(options, dict) and options.get("include_usage") is True
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """`request` is the JSON for the provider, without our own part. `digest` names the body, for idempotency.
+    """`request` is the JSON for the provider, without our part. `digest` identifies the body, for idempotency.
 
-    `stream` and `include_usage` are how the caller wants it answered, `private` who may watch. `prompt_chars` is how
-    much text the model is given to read.
+    `stream` and `dialect` say how the caller wants it answered, `private` who may watch, `chat_id` which chat of the AI
+    SDK it belongs to. `prompt_chars` is how much text the model gets to read.
     """
 
     request: bytes
@@ -35,55 +86,38 @@ class ChatRequest:
     policy: Policy
     private: bool
     stream: bool
-    include_usage: bool
+    dialect: str
     prompt_chars: int
+    chat_id: str | None = None
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:
-    """Raises: ApiError 400, with the field to blame."""
+    """Raises: ApiError 400 that names the field at fault."""
     return check_chat_request(parse_object(body), sha256(body).hexdigest())
 
 
 def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
-    """`digest` is that of the body as it was sent. Raises: ApiError 400, with the field to blame."""
-    _check_messages(fields.get("messages"))
-    prompt_chars = count_chars(fields["messages"])
-    model = fields.get("model", "")
-    if not isinstance(model, str):
-        raise ApiError(400, "invalid_type", "'model' must be a string.", param="model")
-    # OpenAI takes null for false.
-    stream = fields.get("stream") or False
-    if not isinstance(stream, bool):
-        raise ApiError(400, "invalid_type", "'stream' must be a boolean.", param="stream")
-    options = fields.get("stream_options")
-    include_usage = isinstance(options, dict) and options.get("include_usage") is True
-    policy, private = _parse_ours(fields.pop("manycast", {}))
+    """`fields` is a parsed body, `digest` that of the bytes. Raises: ApiError 400 that names the field at fault."""
+    body = check_body(ChatCompletionRequest, fields)
     try:
-        request = encode_json(fields)
+        # Not `body`: the provider gets what the caller sent, fields that we do not know included.
+        request = encode_json({name: value for name, value in fields.items() if name != "manycast"})
     except ValueError as error:
         raise ApiError(400, "invalid_json", "NaN and Infinity are not JSON.") from error
-    except RecursionError as error:
-        raise ApiError(400, "invalid_json", "The body is nested too deeply.") from error
-    return ChatRequest(request, digest, model, policy, private, stream, include_usage, prompt_chars)
-
-
-def _check_messages(messages: Any) -> None:
-    if messages is None:
-        raise ApiError(400, "missing_required_parameter", "Missing required parameter: 'messages'.", param="messages")
-    if not isinstance(messages, list):
-        raise ApiError(400, "invalid_type", "'messages' must be an array.", param="messages")
-    if not messages:
-        raise ApiError(400, "empty_array", "'messages' must not be empty.", param="messages")
-    for at, each in enumerate(messages):
-        if not isinstance(each, dict):
-            raise ApiError(400, "invalid_type", f"'messages[{at}]' must be an object.", param=f"messages[{at}]")
-        if not isinstance(each.get("role"), str):
-            what = f"'messages[{at}].role' must be a string."
-            raise ApiError(400, "invalid_type", what, param=f"messages[{at}].role")
+    return ChatRequest(
+        request=request,
+        digest=digest,
+        model=body.model,
+        policy=body.manycast.policy,
+        private=body.manycast.visibility == "private",
+        stream=bool(body.stream),
+        dialect=OPENAI_USAGE if body.includes_usage else OPENAI,
+        prompt_chars=count_chars(fields["messages"]),
+    )
 
 
 def count_chars(value: Any) -> int:
-    """Of all texts in what JSON has become, but not of names and of files, which have a size and no length."""
+    """The length of all strings in parsed JSON, without field names and without the contents of files."""
     chars, rest = 0, [value]
     while rest:
         each = rest.pop()
@@ -96,38 +130,8 @@ def count_chars(value: Any) -> int:
     return chars
 
 
-def _parse_ours(ours: Any) -> tuple[Policy, bool]:
-    if not isinstance(ours, dict):
-        raise ApiError(400, "invalid_type", "'manycast' must be an object.", param="manycast")
-    if unknown := sorted(set(ours) - {"on_worker_lost", "when_unwatched", "visibility"}):
-        raise ApiError(400, "unknown_parameter", f"Unknown: 'manycast.{unknown[0]}'.", param=f"manycast.{unknown[0]}")
-    on_worker_lost = ours.get("on_worker_lost", "restart")
-    if on_worker_lost not in ON_WORKER_LOST:
-        what = "'manycast.on_worker_lost' must be 'restart' or 'fail'."
-        raise ApiError(400, "invalid_value", what, param="manycast.on_worker_lost")
-    visibility = ours.get("visibility", "unlisted")
-    if visibility not in VISIBILITIES:
-        what = "'manycast.visibility' must be 'unlisted' or 'private'."
-        raise ApiError(400, "invalid_value", what, param="manycast.visibility")
-    policy = Policy(on_worker_lost, _unwatched_ms(ours.get("when_unwatched", "continue")))
-    return policy, visibility == "private"
-
-
-def _unwatched_ms(wish: Any) -> int:
-    if wish == "continue":
-        return 0
-    seconds = wish.get("cancel_after_s") if isinstance(wish, dict) and len(wish) == 1 else None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= UNWATCHED_LIMIT_S:
-        what = (
-            "'manycast.when_unwatched' must be 'continue' or {'cancel_after_s': N}, "
-            f"0 < N <= {UNWATCHED_LIMIT_S} seconds."
-        )
-        raise ApiError(400, "invalid_value", what, param="manycast.when_unwatched")
-    return max(1, round(seconds * 1000))
-
-
 def digest_idempotency_key(key: str | None, caller: str) -> str | None:
-    """A digest in hex of the key and whose it is: two callers may use the same one. None where there is no key.
+    """A hex digest of the key and its caller, because two callers may use the same key. None if there is no key.
 
     Raises: ApiError 400.
     """

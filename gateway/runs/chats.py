@@ -1,4 +1,4 @@
-"""Which stream a chat of the AI SDK was answered by last. In Redis, so that every gateway knows."""
+"""The stream of the last answer in a chat of the AI SDK. In Redis, so that every gateway can find it."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ from contract.keys import chat_key
 
 
 class LastAnswer(NamedTuple):
-    """The stream, and the dialect it was begun in."""
+    """The stream, and the dialect in which it was first sent."""
 
     stream_id: str
     dialect: str
 
 
 async def remember_answer(client: Client, caller: str, chat: str, answer: LastAnswer, lifetime_ms: int) -> None:
-    """`caller` is whose chat it is: two may have chats of the same id.
+    """`caller` owns the chat: two callers may use the same chat id.
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
@@ -23,7 +23,7 @@ async def remember_answer(client: Client, caller: str, chat: str, answer: LastAn
 
 
 async def find_answer(client: Client, caller: str, chat: str) -> LastAnswer | None:
-    """None where this chat was never answered, or long ago. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    """None if the chat has no answer, or only an expired one. Raises: BrokerUnavailableError, BrokerRefusedError."""
     value: bytes | None = await call_redis(client, "GET", _key(caller, chat))
     if value is None:
         return None
@@ -32,5 +32,5 @@ async def find_answer(client: Client, caller: str, chat: str) -> LastAnswer | No
 
 
 def _key(caller: str, chat: str) -> str:
-    # A NUL ends the name of a caller, which cannot hold one.
+    # NUL separates the two: a caller's name cannot contain it.
     return chat_key(digest_name(f"{caller}\0{chat}"))

@@ -1,21 +1,23 @@
-"""The finished `chat.completion`, folded from a stream's events. Pure: no I/O.
+"""The finished `chat.completion`, folded from a stream's events. No I/O.
 
-OpenAI's own rule: within `delta`, texts are joined, lists are merged by `index`, everything else is replaced.
+OpenAI's own rule: within `delta`, texts are joined, lists are merged by `index`, everything else is replaced. Nothing
+here recurses, because providers' values may be nested at any depth.
 """
 
-import json
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
-from contract.event import Chunk, Event, Kind, merge_chunk
+from contract.event import Chunk, Event, Kind, encode_json, merge_chunk, parse_json
 
-# Padding against eavesdroppers, which only a stream has.
+# `obfuscation` is padding against eavesdroppers, which only a stream needs.
 _STREAM_ONLY = frozenset({"choices", "obfuscation"})
-# These say what a part is; a provider that repeats them does not mean them to be joined.
+# Names of a part. A provider may repeat them in each piece; they must not be joined.
 _NAMES = frozenset({"id", "type", "role", "index", "object", "status"})
 
 
 class _Text:
-    """A text that grows: joined when it is wanted, and not with each of its pieces."""
+    """A text that grows. Its pieces are joined once, at the end, because joining each would take quadratic time."""
 
     __slots__ = ("pieces",)
 
@@ -24,22 +26,23 @@ class _Text:
 
 
 class CompletionFold:
-    """Takes a stream's events in order; `result` is the completion of its last epoch so far."""
+    """Takes a stream's events in order. `result` is the completion of its last epoch; no event may be added after."""
 
     def __init__(self) -> None:
         self._shared: Chunk = {}
         self._top: Chunk = {}
         self._choices: dict[int, dict[str, Any]] = {}
+        self._texts: list[tuple[dict[str, Any], str]] = []
         self.done: dict[str, Any] | None = None
 
     def add(self, event: Event) -> None:
         """One event of the log."""
-        data = json.loads(event.data)
+        data = parse_json(event.data)
         match event.kind:
             case Kind.START:
                 self._shared = data["chunk"]
             case Kind.RESTART:
-                self._shared, self._top, self._choices = {}, {}, {}
+                self._shared, self._top, self._choices, self._texts = {}, {}, {}, []
             case Kind.CHUNK:
                 self._add_chunk(merge_chunk(self._shared, data))
             case Kind.DONE:
@@ -49,7 +52,7 @@ class CompletionFold:
         for name, value in chunk.items():
             if name not in _STREAM_ONLY and (value is not None or name not in self._top):
                 self._top[name] = value
-        # A chunk is a provider's: nothing in it is taken on trust.
+        # A provider wrote the chunk, so its shape is not certain.
         choices = chunk.get("choices")
         for part in choices if isinstance(choices, list) else ():
             if isinstance(part, dict):
@@ -63,75 +66,76 @@ class CompletionFold:
             if name in ("delta", "logprobs"):
                 target = "message" if name == "delta" else name
                 if isinstance(value, dict):
-                    choice[target] = choice.get(target) or {}
-                    _merge(choice[target], value)
+                    if not isinstance(choice.get(target), dict):
+                        choice[target] = {}
+                    self._merge(choice[target], value)
             elif value is not None or name not in choice:
                 choice[name] = value
 
+    def _merge(self, whole: dict[str, Any], part: dict[str, Any]) -> None:
+        # A queue, so that two parts of one list item are merged in their order.
+        rest = deque([(whole, part)])
+        while rest:
+            whole, part = rest.popleft()
+            for name, value in part.items():
+                held = whole.get(name)
+                if held is None:
+                    whole[name] = _copy(value)
+                elif name in _NAMES:
+                    whole[name] = value or held
+                elif isinstance(held, _Text) and isinstance(value, str):
+                    held.pieces.append(value)
+                elif isinstance(held, str) and isinstance(value, str):
+                    whole[name] = _Text(held, value)
+                    self._texts.append((whole, name))
+                elif isinstance(held, dict) and isinstance(value, dict):
+                    rest.append((held, value))
+                elif isinstance(held, list) and isinstance(value, list):
+                    rest.extend(_merge_lists(held, value))
+                elif value is not None:
+                    whole[name] = value
+
     @property
     def is_empty(self) -> bool:
-        """Whether no chunk has come."""
+        """Whether there was no chunk."""
         return not self._top
 
     def result(self) -> dict[str, Any]:
-        """The `chat.completion`; a choice that was cut short has `finish_reason: null`."""
+        """The `chat.completion`. A choice that was cut short has `finish_reason: null`."""
+        for holder, name in self._texts:
+            text = holder.get(name)
+            if isinstance(text, _Text):
+                holder[name] = "".join(text.pieces)
         choices = [self._finish(self._choices[index]) for index in sorted(self._choices)]
         return {**self._top, "object": "chat.completion", "choices": choices}
 
     def _finish(self, choice: dict[str, Any]) -> dict[str, Any]:
-        choice = _joined(choice)
-        given = choice.get("message", {})
-        message = {"role": "assistant", "content": None, "refusal": None, **given}
+        given = choice.get("message")
+        message = {"role": "assistant", "content": None, "refusal": None, **(given if isinstance(given, dict) else {})}
         calls = message.get("tool_calls")
         if isinstance(calls, list):
-            message["tool_calls"] = [_unnumbered(call) for call in calls]
+            message["tool_calls"] = [_without_index(call) for call in calls]
         return {"logprobs": None, "finish_reason": None, **choice, "message": message}
 
 
-def _joined(value: Any) -> Any:
-    match value:
-        case _Text():
-            return "".join(value.pieces)
-        case dict():
-            return {name: _joined(held) for name, held in value.items()}
-        case list():
-            return [_joined(held) for held in value]
-        case _:
-            return value
-
-
-def _unnumbered(call: Any) -> Any:
-    """Its number only said which fragments belong together."""
+def _without_index(call: Any) -> Any:
+    """A tool call's `index` only says which fragments belong together."""
     return {name: value for name, value in call.items() if name != "index"} if isinstance(call, dict) else call
 
 
-def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
-    for name, value in part.items():
-        held = whole.get(name)
-        if held is None:
-            # A copy: what is merged into it later must not reach back into the chunk.
-            whole[name] = json.loads(json.dumps(value)) if isinstance(value, dict | list) else value
-        elif name in _NAMES:
-            whole[name] = value or held
-        elif isinstance(held, _Text) and isinstance(value, str):
-            held.pieces.append(value)
-        elif isinstance(held, str) and isinstance(value, str):
-            whole[name] = _Text(held, value)
-        elif isinstance(held, dict) and isinstance(value, dict):
-            _merge(held, value)
-        elif isinstance(held, list) and isinstance(value, list):
-            _merge_lists(held, value)
-        elif value is not None:
-            whole[name] = value
+def _copy(value: Any) -> Any:
+    """What is merged into the copy later must not change the chunk. Not `deepcopy`, which recurses."""
+    return parse_json(encode_json(value)) if isinstance(value, dict | list) else value
 
 
-def _merge_lists(whole: list[Any], part: list[Any]) -> None:
+def _merge_lists(whole: list[Any], part: list[Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Appends the items that are new, and gives each other item with the one that it belongs to."""
     for item in part:
         index = item.get("index") if isinstance(item, dict) else None
         held = None
         if isinstance(index, int):
             held = next((each for each in whole if isinstance(each, dict) and each.get("index") == index), None)
         if held is None:
-            whole.append(json.loads(json.dumps(item)))
+            whole.append(_copy(item))
         else:
-            _merge(held, item)
+            yield held, item

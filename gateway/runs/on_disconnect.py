@@ -1,13 +1,11 @@
-"""What becomes of a run whose client goes away before its end: it runs on, or it is cancelled."""
+"""What happens to a run when its caller disconnects before the end: it continues, or it is cancelled."""
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from typing import Literal
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
-from contract.log_redaction import abbreviate
 from gateway.http.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -17,22 +15,22 @@ HEADER = "X-On-Disconnect"
 
 
 class DisconnectPolicy:
-    """Cancels in the background: whoever leaves does not wait."""
+    """Cancels in the background. `default` applies to requests without the header X-On-Disconnect."""
 
-    def __init__(self, queue: JobQueue, otherwise: Policy) -> None:
+    def __init__(self, queue: JobQueue, default: Policy) -> None:
         self._queue = queue
-        self._otherwise = otherwise
+        self._default = default
         self._cancelling: set[asyncio.Task[None]] = set()
 
-    def cancels(self, headers: Mapping[str, str]) -> bool:
-        """Whether this client's run is to end with its connection. Raises: ApiError 400."""
-        policy = headers.get(HEADER, self._otherwise)
+    def cancels(self, header: str | None) -> bool:
+        """Whether this caller's run is cancelled when the connection closes. Raises: ApiError 400."""
+        policy = self._default if header is None else header
         if policy not in ("continue", "cancel"):
             raise ApiError(400, "invalid_value", f"{HEADER} must be 'continue' or 'cancel'.", param=HEADER)
         return policy == "cancel"
 
     def cancel(self, stream_id: str) -> None:
-        """Asks for it and returns at once."""
+        """Cancels the run in the background."""
         cancelling = asyncio.get_running_loop().create_task(self._cancel(stream_id))
         self._cancelling.add(cancelling)
         cancelling.add_done_callback(self._cancelling.discard)
@@ -41,4 +39,4 @@ class DisconnectPolicy:
         try:
             await self._queue.cancel(stream_id)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
-            logger.warning("stream %s runs on though its client has gone: %s", abbreviate(stream_id), error)
+            logger.warning("stream %s could not be cancelled after its caller disconnected: %s", stream_id, error)

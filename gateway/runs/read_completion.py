@@ -1,4 +1,4 @@
-"""A finished run's completion, read from its log, and how it is answered."""
+"""Read a finished run's completion from its log, and make the response of it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from gateway.runs.completion import CompletionFold
 
 
 async def read_completion(log: StreamLog, stream_id: str) -> CompletionFold:
-    """Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError."""
+    """The folded log of a stream. Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError."""
     fold = CompletionFold()
     async for event in log.read(stream_id, START):
         fold.add(event)
@@ -20,5 +20,5 @@ async def read_completion(log: StreamLog, stream_id: str) -> CompletionFold:
 
 
 def completion_response(completion: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
-    """Not Starlette's JSONResponse: that cannot write half a surrogate pair, where a provider cut one."""
+    """Not Starlette's JSONResponse, which cannot write a lone surrogate; providers may cut a text inside a pair."""
     return Response(encode_json(completion), headers=dict(headers), media_type="application/json")

@@ -1,4 +1,4 @@
-"""How a run comes in, whatever the call: the body is read, and the job is queued once per idempotency key."""
+"""Submit a run: read the request body within its limit, and queue the job once per idempotency key."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -22,13 +22,13 @@ from gateway.runs.run_list import RunList
 
 QUEUE_RETRY_AFTER_S = 5
 SUBMIT_PATIENCE_S = 2.0
-SUBMIT_AGAIN_S = 0.2
+SUBMIT_RETRY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitLimits:
-    """`prompt_chars`: how much text a model may be given to read. `waiting_runs`: how many may wait. `ticket_s`: how
-    long the right to stop a run is good, which goes with it."""
+    """`prompt_chars`: how much text a request may contain. `waiting_runs`: how many runs may be queued. `ticket_s`: how
+    long the control ticket of a run is valid."""
 
     body_bytes: int
     prompt_chars: int
@@ -37,9 +37,9 @@ class SubmitLimits:
 
 
 class SubmittedRun(NamedTuple):
-    """The stream to watch; whether this request began it, or an earlier one with the same key; the right to stop it.
+    """The stream to watch and its control ticket. `is_new`: False if an earlier request with the same key started it.
 
-    `headers` are the answer's, whatever it says.
+    `headers` belong on every answer to this request.
     """
 
     stream_id: str
@@ -76,13 +76,14 @@ class RunSubmitter:
     async def submit(self, caller: Caller, chat: ChatRequest, key: str | None) -> SubmittedRun:
         """`key` is the caller's Idempotency-Key. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
         if not caller.may_use(chat.model):
-            what = f"'{chat.model[:128]}'" if chat.model else "nobody named"
-            text = f"This key may not use the model {what}."
+            text = f"This key may not use the model '{chat.model[:128]}'."
+            if not chat.model:
+                text = "This key may not use the default model. Name one of its models in 'model'."
             raise ApiError(403, "model_not_allowed", text, type_="permission_error", param="model")
         if chat.prompt_chars > self._limits.prompt_chars:
-            # The code that clients know: they shorten the conversation, and ask again.
-            most = self._limits.prompt_chars
-            text = f"The texts in 'messages' have {chat.prompt_chars} characters; {most} are allowed here."
+            # OpenAI's code: clients that know it shorten the conversation and retry.
+            limit = self._limits.prompt_chars
+            text = f"The texts in 'messages' have {chat.prompt_chars} characters; at most {limit} are allowed."
             raise ApiError(400, "context_length_exceeded", text, param="messages")
         once = digest_idempotency_key(key, caller.name)
         stream_id = new_stream_id(private=chat.private)
@@ -104,8 +105,8 @@ class RunSubmitter:
         return SubmittedRun(stream_id, is_new, once is not None, ticket, caller.headers)
 
     async def _queue_run(self, submission: Submission) -> tuple[Submitted, str]:
-        """Where Redis fails, nobody knows whether the run is queued. The same submission once more does no harm; the
-        client's own retry would be a second run."""
+        """If Redis fails, the run may be queued or not. Submitting the same id again is safe, while a retry by the
+        client would start a second run."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + SUBMIT_PATIENCE_S
         while True:
@@ -114,7 +115,7 @@ class RunSubmitter:
             except BrokerUnavailableError:
                 if clock() >= deadline:
                     raise
-            await asyncio.sleep(SUBMIT_AGAIN_S)
+            await asyncio.sleep(SUBMIT_RETRY_S)
 
 
 def _refuse(answer: Submitted, caller: Caller) -> ApiError:
@@ -123,7 +124,7 @@ def _refuse(answer: Submitted, caller: Caller) -> ApiError:
         return ApiError(422, "idempotency_mismatch", text, param="Idempotency-Key")
     headers = {"Retry-After": str(QUEUE_RETRY_AFTER_S), **caller.headers}
     if answer is Submitted.BUSY:
-        text = f"No more than {caller.runs_at_once} runs at once. Nothing was started."
+        text = f"No more than {caller.runs_at_once} runs at once are allowed. Nothing was started."
         return ApiError(429, "too_many_runs", text, type_="requests", headers=headers)
-    text = "Too many runs wait already. Nothing was started."
+    text = "Too many runs are waiting. Nothing was started."
     return ApiError(503, "queue_full", text, type_="server_error", headers=headers)

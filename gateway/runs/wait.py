@@ -1,4 +1,4 @@
-"""Waiting for a run on behalf of a client that may go away meanwhile. Not a viewer: nothing is sent here."""
+"""Waits for a run on behalf of a caller, who may disconnect meanwhile. Sends nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,20 +10,19 @@ from gateway.fanout.feed import Feed
 from gateway.fanout.hub import Hub
 from gateway.fanout.presence import Presence
 
-OPEN_AGAIN_S = 0.2
+OPEN_RETRY_S = 0.2
 
 
 class ClientGoneError(Exception):
-    """Nobody is left to answer."""
+    """The caller has disconnected."""
 
 
 class DismissedError(Exception):
-    """The gateway drains, and the run has not ended in time."""
+    """The gateway drains, and the run did not end in time."""
 
 
 class RunWaiter:
-    """For one request, whose body has been read. `async with`: it listens whether the client is still there, and
-    counts as one who watches."""
+    """A Subscriber for one request whose body has been read. `async with`: counts as a viewer, notices a disconnect."""
 
     resumes = False
 
@@ -52,23 +51,23 @@ class RunWaiter:
         self._gone = True
         self._woken.set()
 
-    def dismiss(self, retry_window_ms: int) -> None:  # noqa: ARG002 - the signature of a Subscriber
-        """See `Subscriber`."""
+    def dismiss(self, retry_window_ms: int) -> None:  # noqa: ARG002 - required by CountedViewer
+        """For Presence: see `CountedViewer` in gateway.fanout.presence."""
         self._dismissed = True
         self._woken.set()
 
     def wake(self) -> None:
-        """See `Subscriber`."""
+        """For the feed: see `Subscriber` in gateway.fanout.subscribers."""
         self._woken.set()
 
     def on_notice(self, kind: bytes, encoded: bytes) -> None:
-        """See `Subscriber`. Notices do not matter here."""
+        """For the feed. Notices are not awaited."""
 
     def on_revoked(self, count: int) -> None:
-        """See `Subscriber`. The caller who started the run needs no ticket."""
+        """For the feed. The caller who started the run needs no ticket."""
 
     async def open(self, dialect: str, within_s: float) -> Feed:
-        """The run has begun, so a moment without Redis is no reason to have the client begin another one.
+        """Opens the feed. Retries while Redis is unavailable: an error would make the caller start a second run.
 
         Raises: ClientGoneError, DismissedError, NoSuchStreamError; after `within_s` BrokerUnavailableError,
         BrokerRefusedError.
@@ -81,11 +80,11 @@ class RunWaiter:
             except (BrokerUnavailableError, BrokerRefusedError):
                 if clock() >= deadline:
                     raise
-            await asyncio.wait([self._listening], timeout=OPEN_AGAIN_S)
+            await asyncio.wait([self._listening], timeout=OPEN_RETRY_S)
             self._check()
 
     async def wait(self, feed: Feed, enough: Callable[[], bool], within_s: float | None) -> bool:
-        """Until there is enough; False after `within_s`. Raises: ClientGoneError, DismissedError."""
+        """Waits until `enough()` is true. Returns False after `within_s`. Raises: ClientGoneError, DismissedError."""
         feed.subscribers.join(self)
         try:
             async with asyncio.timeout(within_s):

@@ -1,7 +1,12 @@
-"""The door to uvicorn's HTTP protocol: bounds what a client may take of us before its request is whole.
+"""uvicorn's HTTP protocol with limits on incomplete requests: time for head and body, sizes, and connections.
 
-uvicorn leaves a head and a body as much time as they like, and a head as much room. Once a request is whole this costs
-nothing: no timer runs, and a viewer's response never comes by here.
+uvicorn itself sets no limit on the time of a head or a body, nor on the size of a head. Theory of operation:
+
+- A connection waits for a HEAD, then for its BODY, and then for the ANSWER of the application. A timer runs only in the
+  first two phases, so that a complete request and an open stream cost nothing here.
+- A request that breaks a limit gets an error response, if the client would read it as the answer. The connection is
+  then CLOSING: what it sends is ignored, and it is dropped after a moment.
+- A client that does not read its response is left to `SendTimeouts`.
 """
 
 import asyncio
@@ -25,11 +30,11 @@ from gateway.server.bounds import (
 )
 from gateway.server.send_timeouts import SendTimeouts
 
-PARTING_S = 1.0
-"""How long a client that was refused may take to read why: to close while it still sends would take that away."""
-LAST_CALL_S = 1.0
-"""How long a connection that has asked for nothing yet is kept when the server ends: a request may be on its way, and
-no client sends it again by itself where the connection was new."""
+CLOSING_TIMEOUT_S = 1.0
+"""How long a refused client may take to read the error. An immediate close would discard it while the client sends."""
+NEW_CONNECTION_GRACE_S = 1.0
+"""How long a connection without a request stays open when the server ends: a request may be on its way, and clients do
+not repeat the first request of a connection by themselves."""
 
 
 class Phase(Enum):
@@ -38,21 +43,21 @@ class Phase(Enum):
     HEAD = auto()
     BODY = auto()
     ANSWER = auto()
-    PARTING = auto()
+    CLOSING = auto()
 
 
 class _StoppedError(Exception):
-    """The parser shall go no further."""
+    """Stops the parser."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's, within bounds."""
+    """uvicorn's protocol within `Bounds`."""
 
-    # Not in the instance's dictionary: beyond thirty names Python shares its keys no longer, at each viewer's cost.
-    __slots__ = ("_answering", "_bounds", "_deadline", "_phase", "_refusal", "_stalled", "_unparsed_bytes")
+    # Slots: beyond thirty attributes Python stops sharing the keys of instance dictionaries: more memory per viewer.
+    __slots__ = ("_answering", "_bounds", "_deadline", "_phase", "_refusal", "_send_timeouts", "_unparsed_bytes")
 
     def __init__(self, bounds: Bounds, send_timeouts: SendTimeouts, **theirs: Any) -> None:
-        """`stalled` watches clients that do not take their answers. `theirs` is what uvicorn gives to a protocol."""
+        """`send_timeouts` watches clients that do not read their responses. `theirs`: uvicorn's arguments."""
         super().__init__(**theirs)
         self._bounds = bounds
         self._send_timeouts = send_timeouts
@@ -60,10 +65,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._refusal = MALFORMED
         self._answering: RequestResponseCycle | None = None
-        # Received, and neither a whole head nor content of a body so far.
+        # Bytes received that are neither a complete head nor content of a body.
         self._unparsed_bytes = 0
 
-    # What arrives
+    # Receiving
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -74,23 +79,23 @@ class BoundedProtocol(HttpToolsProtocol):
             self._set_deadline(self._bounds.head_timeout_s)
 
     def data_received(self, data: bytes) -> None:
-        if self._phase is Phase.PARTING:
+        if self._phase is Phase.CLOSING:
             return
-        self._turn_to_next()
+        self._begin_next_request()
         self._unparsed_bytes += len(data)
         super().data_received(data)
-        # The end of a body that was answered before it had come.
-        self._turn_to_next()
+        # The body may have ended whose response was complete before.
+        self._begin_next_request()
         if self._phase not in (Phase.HEAD, Phase.BODY):
             return
         if self._unparsed_bytes > HEAD_LIMIT_BYTES:
-            # One endless line: of the head, or of what may follow a body.
+            # An endless line in the head, or in the trailers after a body.
             self._refuse(HEAD_TOO_LARGE)
         elif self._deadline is None:
             is_head = self._phase is Phase.HEAD
             self._set_deadline(self._bounds.head_timeout_s if is_head else self._bounds.body_timeout_s)
 
-    def _turn_to_next(self) -> None:
+    def _begin_next_request(self) -> None:
         if self._phase is Phase.ANSWER and self.cycle.response_complete:
             self._phase = Phase.HEAD
             self._unparsed_bytes = 0
@@ -106,7 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase is not Phase.HEAD:
-            # What follows a body is in the same form. A proxy that vouches for headers does not look at it.
+            # Trailers after a body. A trusted proxy does not check them, so they must not count as headers.
             return
         super().on_header(name, value)
         if len(self.headers) > HEADERS_LIMIT:
@@ -130,25 +135,25 @@ class BoundedProtocol(HttpToolsProtocol):
         self._set_deadline(None)
 
     def shutdown(self) -> None:
-        """The server ends. uvicorn takes a connection whose request is still to come for an idle one."""
+        """The server ends. uvicorn would close a connection whose first request is still on its way as idle."""
         if self._phase is Phase.HEAD and (self.cycle is None or self._unparsed_bytes):
-            self._set_deadline(LAST_CALL_S)
-        elif self._phase is not Phase.PARTING:
+            self._set_deadline(NEW_CONNECTION_GRACE_S)
+        elif self._phase is not Phase.CLOSING:
             super().shutdown()
 
-    # Who is too slow, or asks for too much
+    # Refusing
 
     def _set_deadline(self, seconds: float | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._on_late)
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._on_timeout)
 
-    def _on_late(self) -> None:
+    def _on_timeout(self) -> None:
         self._deadline = None
-        if self._phase is Phase.PARTING:
+        if self._phase is Phase.CLOSING:
             self.transport.abort()
         elif self.flow.read_paused:
-            # It is we who do not take the body.
+            # This server has paused reading the body.
             self._set_deadline(self._bounds.body_timeout_s)
         elif self._phase is Phase.HEAD and not self._unparsed_bytes:
             self.transport.close()
@@ -157,77 +162,77 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _stop_parsing(self, refusal: ApiError) -> None:
         self._refusal = refusal
-        # The parser stops at it, and uvicorn then calls `send_400_response`.
+        # The parser stops at the exception, and uvicorn calls `send_400_response`.
         raise _StoppedError
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the refusal says it better
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the refusal is more precise
         self._refuse(self._refusal)
 
     def _refuse(self, refusal: ApiError) -> None:
-        """Says why, if it is this client's turn to be told something, and lets go of it."""
-        is_its_turn = self._is_its_turn
+        """Sends the error if the client would read it as the answer to its request, and closes the connection."""
+        would_be_read = self._would_be_read
         self.pipeline.clear()
         self._end_answering()
-        self._phase = Phase.PARTING
+        self._phase = Phase.CLOSING
         self._set_deadline(None)
-        if not is_its_turn:
+        if not would_be_read:
             self.transport.close()
             return
         self.transport.write(write_refusal(refusal))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._set_deadline(PARTING_S)
+        self._set_deadline(CLOSING_TIMEOUT_S)
 
     @property
-    def _is_its_turn(self) -> bool:
-        """Whether what is written now would be read as the answer to what has just come."""
+    def _would_be_read(self) -> bool:
+        """Whether a response written now would be read as the answer to the request that has just arrived."""
         answering = self._answering
         if answering is None or answering.response_complete:
             return self._phase is Phase.HEAD
         return self._phase is Phase.BODY and answering is self.cycle and not answering.response_started
 
     def _unsupported_upgrade_warning(self) -> None:
-        # It gets its answer, in HTTP/1.1. What it sends after it the parser takes for another protocol.
+        # The client gets its response in HTTP/1.1. The parser takes what follows for another protocol.
         self.cycle.keep_alive = False
 
-    # What is answered
+    # Responding
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
 
     def _end_answering(self) -> None:
-        """Tells whoever answers that nobody is there. uvicorn tells the newest request alone, which may still wait."""
+        """Tells the application that the client has gone. uvicorn would tell only the newest request."""
         if self._answering is not None and not self._answering.response_complete:
             self._answering.disconnected = True
             self._answering.message_event.set()
         self._answering = None
 
     @property
-    def is_parting(self) -> bool:
-        """It was refused, and nothing more is to be said."""
-        return self._phase is Phase.PARTING
+    def is_closing(self) -> bool:
+        """Whether the connection was refused and must not be written to."""
+        return self._phase is Phase.CLOSING
 
-    def let_go(self) -> None:
-        """The answer is somebody else's from now on: nothing is awaited any more."""
+    def release(self) -> None:
+        """Another object writes the response from now on: no phase and no timer applies any more."""
         self._answering = None
         self._phase = Phase.ANSWER
         self._set_deadline(None)
 
     @property
     def unsent_bytes(self) -> int:
-        """What the transport holds for a client that does not take it."""
+        """Bytes in the transport's buffer that the client has not read."""
         return self.transport.get_write_buffer_size()
 
     def abort(self) -> None:
-        """Drops the connection with all that is unsent."""
+        """Drops the connection and everything unsent."""
         self.transport.abort()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.unsent_bytes:
-            # A connection is not closed, and the next answer is not begun, before this one is taken. (A stream that is
-            # not taken is for those to notice who write it.)
+            # The connection stays open, and the next response waits, until the client has read this one. (A stream's
+            # writer watches its own.)
             self._send_timeouts.watch(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

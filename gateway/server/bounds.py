@@ -1,4 +1,4 @@
-"""What a request may take before it is whole, and what a client is told that takes more. Pure: no I/O."""
+"""The limits of an incomplete request, and the error for each. No I/O."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,7 +20,7 @@ MALFORMED = ApiError(400, "invalid_http", "This is not HTTP/1.1.")
 TOO_MANY_CONNECTIONS = ApiError(
     503,
     "too_many_connections",
-    "This gateway has as many connections as it takes.",
+    "This gateway has reached its connection limit.",
     type_="server_error",
     headers={"Retry-After": "5"},
 )
@@ -28,8 +28,8 @@ TOO_MANY_CONNECTIONS = ApiError(
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`head_timeout_s`: from the connection, or the first byte after an answer, to a whole head. `body_timeout_s`: from
-    there to the whole body. `connections`: how many there may be."""
+    """`head_timeout_s`: from the connection, or the first byte after a response, to a complete head.
+    `body_timeout_s`: from there to the complete body. `connections`: the largest number of open connections."""
 
     head_timeout_s: float
     body_timeout_s: float
@@ -37,7 +37,7 @@ class Bounds:
 
 
 def write_refusal(refusal: ApiError) -> bytes:
-    """The whole answer as it goes over the line: no application has seen the request."""
+    """The complete HTTP response, for a request that never reaches the application."""
     content = encode_json(refusal.body)
     lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}", "Content-Type: application/json"]
     lines += [f"{name}: {value}" for name, value in (refusal.headers or {}).items()]

@@ -1,7 +1,7 @@
-"""A connection that can be handed to a viewer.
+"""A connection that a response can take over and write to directly.
 
-An ASGI application may use what its server offers under `scope["extensions"]` (ASGI specification, "Extensions"). Ours
-offers the connection: whoever takes it writes to it without a task of its own. On any other server the key is missing.
+An ASGI server may offer extensions under `scope["extensions"]` (ASGI specification, "Extensions"). Ours offers the
+connection: the response that takes it over writes without a task of its own. Other servers lack the key.
 """
 
 from collections import deque
@@ -13,28 +13,28 @@ from gateway.server.send_timeouts import SendTimeouts
 
 EXTENSION = "manycast.connection"
 
-# What each connection that was taken over has in common: two empty queues of its own are a third of a viewer's memory.
+# Shared by all connections that were taken over: two empty queues for each would be a third of a viewer's memory.
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
 _NO_REQUESTS: deque[Any] = deque(maxlen=0)
 
 
 class ConnectionOwner(Protocol):
-    """What holds a connection. None of these calls may wait."""
+    """The object that has taken a connection over. No call may block."""
 
     def on_full(self) -> None:
-        """The transport has more than enough to send; write nothing until `on_free`."""
+        """The transport's buffer is full: write nothing until `on_free`."""
 
     def on_free(self) -> None:
-        """The transport takes more."""
+        """The transport accepts more."""
 
     def on_lost(self) -> None:
-        """The connection is gone."""
+        """The connection is closed."""
 
 
 class DirectProtocol(BoundedProtocol):
-    """uvicorn's, until a response takes the connection over."""
+    """uvicorn's protocol, until a response takes the connection over."""
 
-    __slots__ = ("_holder",)
+    __slots__ = ("_owner",)
 
     def __init__(self, bounds: Bounds, send_timeouts: SendTimeouts, **theirs: Any) -> None:
         super().__init__(bounds, send_timeouts, **theirs)
@@ -45,19 +45,19 @@ class DirectProtocol(BoundedProtocol):
         self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
 
     def take_over(self, owner: ConnectionOwner) -> bool:
-        """From now on `holder` writes the body, in chunked coding, and ends it. Only after `http.response.start`.
+        """From now on `owner` writes the body, in chunked coding, and ends it. Call it after `http.response.start`.
 
-        False: it is lost already, and nobody will be told again.
+        Returns False if the connection is closed already; `on_lost` is then never called.
 
-        The request is let go: that is most of what an open response costs in memory.
+        The request is released: it is most of the memory of an open response.
         """
-        if self.is_parting:
+        if self.is_closing:
             return False
         self._owner = owner
-        self.let_go()
-        # A client that is still sending would never be seen to leave.
+        self.release()
+        # With reading paused, the end of a client that is still sending would go unnoticed.
         self.flow.resume_reading()
-        # So that uvicorn does not miss the end of a response which is no longer its own.
+        # uvicorn must not wait for the end of a response that is no longer its own.
         self.cycle.disconnected = True
         self.cycle = None  # type: ignore[assignment]
         self.scope = None  # type: ignore[assignment]
@@ -73,17 +73,17 @@ class DirectProtocol(BoundedProtocol):
         self.transport.write(data)
 
     def finish(self) -> None:
-        """Ends the body; what is still unsent goes first."""
+        """Ends the body after everything unsent."""
         self.transport.write(b"0\r\n\r\n")
         self.transport.close()
 
     def shutdown(self) -> None:
-        # The server drains, and takes a connection without a request of its own for an idle one.
+        # The server drains and would close a connection without a request as idle.
         if self._owner is None:
             super().shutdown()
 
     def data_received(self, data: bytes) -> None:
-        # The response says `Connection: close`: whatever follows the request is not for us (RFC 9112, section 9.6).
+        # The response says `Connection: close`: ignore everything after the request (RFC 9112, section 9.6).
         if self._owner is None:
             super().data_received(data)
 

@@ -1,6 +1,6 @@
-"""Several processes that do the same: begun together, replaced where one dies, ended together.
+"""Several processes that serve the same port: started together, replaced when one dies, ended together.
 
-For a machine with more cores than one process can use. Each stands alone: they share nothing but the port.
+For a machine with more cores than one process can use. The processes share nothing but the port.
 """
 
 import logging
@@ -13,12 +13,12 @@ from typing import NoReturn
 
 logger = logging.getLogger(__name__)
 
-LEAST_LIFE_S = 1.0
+MIN_LIFE_S = 1.0
 ENDING = {signal.SIGTERM, signal.SIGINT}
 
 
 class Processes:
-    """`serve` is what each of them does. It is given a file that ends when this process, their parent, is gone."""
+    """Each process runs `serve`. Its argument is a file that ends when this process, the parent, has died."""
 
     def __init__(self, count: int, serve: Callable[[int], None]) -> None:
         self._count = count
@@ -28,7 +28,7 @@ class Processes:
         self._stopping = False
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT, and then until all have ended."""
+        """Runs until SIGTERM or SIGINT, and then until all processes have ended."""
         for signum in ENDING:
             signal.signal(signum, lambda *_: self._stop())
         for _ in range(self._count):
@@ -38,13 +38,13 @@ class Processes:
             lived_s = time.monotonic() - self._alive.pop(pid)
             if self._stopping:
                 continue
-            logger.error("process %d has ended (%d); another takes its place", pid, os.waitstatus_to_exitcode(status))
-            # One that cannot begin must not be begun in a hot loop.
-            time.sleep(max(0.0, LEAST_LIFE_S - lived_s))
+            logger.error("process %d has ended (%d); starting another one", pid, os.waitstatus_to_exitcode(status))
+            # Avoid a hot loop if processes cannot start.
+            time.sleep(max(0.0, MIN_LIFE_S - lived_s))
             self._begin()
 
     def _begin(self) -> None:
-        # A signal that came between the fork and the child's own would end its siblings.
+        # A signal between the fork and the child's own handlers would end its siblings.
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         if not self._stopping:
             pid = os.fork()

@@ -1,4 +1,4 @@
-"""Connections that take nothing: watched by one task, and dropped after the send timeout."""
+"""Drops connections whose client reads nothing for the send timeout. One task watches all of them."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
-    """What can stall."""
+    """A connection that can stall."""
 
     @property
     def unsent_bytes(self) -> int: ...
@@ -17,7 +17,7 @@ class Connection(Protocol):
 
 
 class SendTimeouts:
-    """A client that takes anything at all, however little, is not stalled."""
+    """A client that reads anything at all, however little, is not stalled."""
 
     def __init__(self, send_timeout_s: float) -> None:
         self._send_timeout_s = send_timeout_s
@@ -30,11 +30,11 @@ class SendTimeouts:
         self._seen.pop(connection, None)
 
     def hurry(self, send_timeout_s: float) -> None:
-        """From now on they have no more than this: the gateway drains, and cannot wait for those who take nothing."""
+        """Shortens the timeout: the gateway drains and cannot wait for clients that read nothing."""
         self._send_timeout_s = min(self._send_timeout_s, send_timeout_s)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         while True:
             await asyncio.sleep(min(1.0, self._send_timeout_s / 4))
             now = asyncio.get_running_loop().time()
@@ -44,6 +44,6 @@ class SendTimeouts:
                 elif connection.unsent_bytes < unsent:
                     self._seen[connection] = (connection.unsent_bytes, now)
                 elif now - since >= self._send_timeout_s:
-                    logger.info("a client took nothing for %.0f s", now - since)
+                    logger.info("a client read nothing for %.0f s", now - since)
                     del self._seen[connection]
                     connection.abort()

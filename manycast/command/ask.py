@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TextIO
 
@@ -32,14 +32,9 @@ async def ask(
             terminal.note("no worker is alive: the question is kept, and answered as soon as one starts")
     async with _interrupts() as interrupted:
         ticket = stream.tickets.get("control") if private else None
-        following = asyncio.create_task(_follow(client, stream.id, ticket, Follower(terminal, simulated)))
-        pressed = asyncio.create_task(interrupted.wait())
-        await asyncio.wait([following, pressed], return_when=asyncio.FIRST_COMPLETED)
-        pressed.cancel()
-        if following.done():
-            return following.result()
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        following = _follow(client, stream.id, ticket, Follower(terminal, simulated))
+        if (status := await _unless_interrupted(following, interrupted)) is not None:
+            return status
         interrupted.clear()
         terminal.end_line()
         if await _wants_to_stop(terminal, keyboard, interrupted):
@@ -50,10 +45,17 @@ async def ask(
 
 
 async def watch(client: Client, stream_id: str, terminal: Terminal, *, ticket: str | None = None) -> Exit:
-    """Follows a run that somebody else has started, from its first word.
+    """Follows a run that somebody else has started, from its first word, or until an interrupt.
 
     Raises: what `Client.watch` raises; BrokenPipeError.
     """
+    # A handler of our own: a script starts its background jobs with SIGINT ignored, and asyncio.run leaves that so.
+    async with _interrupts() as interrupted:
+        status = await _unless_interrupted(_watch(client, stream_id, terminal, ticket), interrupted)
+        return Exit.INTERRUPTED if status is None else status
+
+
+async def _watch(client: Client, stream_id: str, terminal: Terminal, ticket: str | None) -> Exit:
     try:
         history_end = await client.last_position(stream_id, ticket=ticket)
     except ConnectionLostError:
@@ -73,6 +75,18 @@ async def _simulated_models(client: Client) -> frozenset[str]:
     with suppress(ManycastError):
         return frozenset(model.id for model in await client.models() if model.owned_by == SIMULATOR_OWNER)
     return frozenset()
+
+
+async def _unless_interrupted(following: Coroutine[Any, Any, Exit], interrupted: asyncio.Event) -> Exit | None:
+    """What `following` returns, or None where an interrupt comes first, which cancels it."""
+    tasks = asyncio.create_task(following), asyncio.create_task(interrupted.wait())
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return tasks[0].result() if tasks[0].done() else None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

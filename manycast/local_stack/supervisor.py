@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from contract.backoff import Backoff
 from manycast.local_stack.child import Child, Program, describe_exit
 from manycast.local_stack.screen import Screen
 
@@ -10,7 +11,7 @@ STEADY_S = 10.0
 """A child that lived this long was well; one that did not has failed to start."""
 ATTEMPTS = 5
 FIRST_DELAY_S = 0.2
-LONGEST_DELAY_S = 5.0
+MAX_DELAY_S = 5.0
 
 
 class RestartLimitError(Exception):
@@ -29,18 +30,19 @@ class Supervisor:
         """Runs until it is cancelled. Raises: KeptDownError, OSError where the program cannot be started."""
         clock = asyncio.get_running_loop()
         name = self.child.program.name
-        failures = 0
+        backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
             await self.child.start()
             born = clock.time()
             how = describe_exit(await self.child.wait())
-            failures = 1 if clock.time() - born > STEADY_S else failures + 1
+            if clock.time() - born > STEADY_S:
+                backoff.reset()
+            delay_s = backoff.next_delay_s()
             self._screen.recall(name)
             self._screen.note(f"{name} ended unexpectedly ({how})")
             if not self._has_stood():
                 raise RestartLimitError(f"{name} could not be started ({how})")
-            if failures >= ATTEMPTS:
-                raise RestartLimitError(f"{name} died {failures} times in a row ({how})")
-            delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** (failures - 1))
+            if backoff.failures >= ATTEMPTS:
+                raise RestartLimitError(f"{name} died {backoff.failures} times in a row ({how})")
             await asyncio.sleep(delay_s)
             self._screen.note(f"starting {name} again")

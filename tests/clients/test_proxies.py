@@ -152,6 +152,7 @@ async def test_each_word_arrives_before_the_next_one_is_written(author: Author, 
         assert "no-transform" in response.headers["cache-control"]
         received, pieces = "", response.aiter_text()
         for word, following in pairwise([*WORDS, None]):
+            assert word is not None
             while word not in received:
                 received += await anext(pieces)
             if following is not None:

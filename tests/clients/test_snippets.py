@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import StaticPage, async_playwright, expect
+from playwright.async_api import Page, async_playwright, expect
 
 from tests.clients.conftest import NODE_HOME, Stack
 from tests.stack import ROOT, Gateway
@@ -96,7 +96,7 @@ def site(stack: Stack, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def page() -> AsyncIterator[StaticPage]:
+async def page() -> AsyncIterator[Page]:
     if not await asyncio.to_thread(CHROMIUM.exists):
         pytest.skip(f"no Chromium at {CHROMIUM}")
     options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -107,7 +107,7 @@ async def page() -> AsyncIterator[StaticPage]:
 
 
 @pytest.mark.parametrize("snippet", snippets("browser"), ids=range(len(snippets("browser"))))
-async def test_browser(site: str, page: StaticPage, tmp_path: Path, snippet: str) -> None:
+async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> None:
     (tmp_path / "app.js").write_text(snippet)
     await page.goto(site)
     await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=20_000)

@@ -24,7 +24,7 @@ class Run:
 
     stream_id: str
     on_lost: str
-    most_lost: int
+    max_lost: int
     max_epochs: int
     job: Job | None = None
     status: str = "queued"
@@ -57,7 +57,7 @@ class Run:
         if self.is_cancelled:
             return Verdict.CANCELLED, self.epoch, 1
         is_second = self.lost > 0 or bool(self.log)
-        if self.lost >= self.most_lost or self.epoch > self.max_epochs or (is_second and self.on_lost == "fail"):
+        if self.lost >= self.max_lost or self.epoch > self.max_epochs or (is_second and self.on_lost == "fail"):
             return Verdict.LOST, self.epoch, 1
         if not self.log:
             return Verdict.RUN, self.epoch, 1

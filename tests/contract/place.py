@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-from contract.connection import Client, Line, call_redis
+from contract.connection import Client, PubSubConnection, call_redis
 from contract.event import Event
 from contract.job_queue import Claim, Job, JobQueue, Policy, Submission, Submitted, Verdict
 from contract.keys import JOBS, StreamKeys
@@ -17,9 +17,9 @@ from tests.broker import Broker
 
 LIFETIME_MS = 600_000
 RETENTION_MS = 300_000
-MOST_WAITING = 1000
-MOST_LOST = 3
-MOST_EPOCHS = 50
+MAX_WAITING = 1000
+MAX_LOST = 3
+MAX_EPOCHS = 50
 
 
 def chunk_lines(*texts: str) -> list[bytes]:
@@ -33,13 +33,13 @@ def done_line(status: str = "completed") -> bytes:
 class Ear:
     """Hears one channel, and knows when it has heard all that was published so far."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: PubSubConnection) -> None:
         self._line = line
 
     @classmethod
     @asynccontextmanager
     async def on(cls, url: str, channel: str) -> "AsyncIterator[Ear]":
-        line = Line(url)
+        line = PubSubConnection(url)
         await line.open()
         await line.send("SUBSCRIBE", channel)
         assert (await line.receive())[0] == b"subscribe"
@@ -86,7 +86,7 @@ class Place:
         return Submission(f"{next(self._numbers):022d}", b'{"messages":[]}', "demo", Policy(on_lost), body, once)
 
     async def submit(self, *, on_lost: str = "restart") -> str:
-        answer, stream_id = await self.queue.submit(self.submission(on_lost=on_lost), MOST_WAITING)
+        answer, stream_id = await self.queue.submit(self.submission(on_lost=on_lost), MAX_WAITING)
         assert answer is Submitted.OK
         return stream_id
 
@@ -98,7 +98,7 @@ class Place:
         return await self.queue.take_over(worker, 0, 100)
 
     async def claim(self, job: Job, worker: str) -> Claim:
-        return await self.queue.claim(job, worker, MOST_LOST, MOST_EPOCHS)
+        return await self.queue.claim(job, worker, MAX_LOST, MAX_EPOCHS)
 
     async def start(self, worker: str = "w1", *, on_lost: str = "restart") -> tuple[Job, Claim]:
         """A stream that `worker` holds the lease of, in epoch 1."""
@@ -117,7 +117,7 @@ class Place:
         (written,) = await self.log.write([batch])
         if isinstance(written, Exception):
             raise written
-        return str(written.answer), written.seq
+        return str(written.status), written.seq
 
     async def events(self, stream_id: str) -> list[Event]:
         return [event async for event in self.log.read(stream_id, START)]

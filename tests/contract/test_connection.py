@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from contract import connection
-from contract.connection import Line, blocking_client, call_redis, command_client, told_in_our_words
+from contract.connection import PubSubConnection, blocking_client, call_redis, command_client, translating_errors
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from tests.broker import Broker, valkey_binary
 from tests.contract.place import frozen
@@ -33,7 +33,7 @@ async def test_a_line_to_a_server_that_greets_nobody_is_given_up(
     deaf_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.05)
-    line = Line(f"redis://127.0.0.1:{deaf_port}/0")
+    line = PubSubConnection(f"redis://127.0.0.1:{deaf_port}/0")
     async with asyncio.timeout(DEADLINE_S):
         with pytest.raises(BrokerUnavailableError):
             await line.open()
@@ -87,7 +87,7 @@ async def test_every_form_of_address_makes_clients_and_lines(url: str) -> None:
     with pytest.raises(BrokerUnavailableError):
         await call_redis(client, "PING")
     await client.aclose()
-    line = Line(url)
+    line = PubSubConnection(url)
     with pytest.raises(BrokerUnavailableError):
         await line.open()
 
@@ -126,5 +126,5 @@ async def test_a_refusal_and_an_absence_are_told_apart(fragile_broker: Broker) -
 
 
 def test_what_is_no_failure_of_the_broker_passes_as_it_is() -> None:
-    with pytest.raises(KeyError), told_in_our_words():
+    with pytest.raises(KeyError), translating_errors():
         raise KeyError("ours")

@@ -1,12 +1,83 @@
-"""What logs say of ids."""
+"""Somebody who reads the logs can find a run's lines, but cannot watch its stream."""
 
-from contract.log_redaction import abbreviate
-from contract.stream_id import is_stream_id
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from contract.keys import StreamKeys
+from contract.log_redaction import StreamIdFilter, abbreviate, redact
+from contract.stream_id import is_stream_id, new_stream_id
+
+STREAM_ID = "s_Zk3v9cWq1xTtYbN0aUj2Rg"
 
 
-def test_an_id_in_a_log_is_recognised_by_its_beginning_and_is_none_itself() -> None:
-    for stream_id in ("Zk3v9cWq1xTtYbN0aUj2Rg", "p_Zk3v9cWq1xTtYbN0aUj2Rg", "x" * 64):
-        shown = abbreviate(stream_id)
-        assert stream_id.startswith(shown.removesuffix("…"))
-        assert shown.endswith("…")
-        assert not is_stream_id(shown.removesuffix("…"))
+@pytest.fixture
+def log() -> Iterator[tuple[logging.Logger, io.StringIO]]:
+    """A logger whose handler has the filter, and what the handler wrote."""
+    logger, written = logging.getLogger("tests.redaction"), io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.addFilter(StreamIdFilter())
+    logger.addHandler(handler)
+    logger.propagate = False
+    yield logger, written
+    logger.removeHandler(handler)
+    logger.propagate = True
+
+
+@pytest.mark.parametrize("stream_id", [STREAM_ID, "p_Zk3v9cWq1xTtYbN0aUj2Rg", "x" * 64])
+def test_an_abbreviated_id_is_its_beginning_and_no_id_itself(stream_id: str) -> None:
+    shown = abbreviate(stream_id)
+    assert stream_id.startswith(shown.removesuffix("…"))
+    assert shown.endswith("…")
+    assert not is_stream_id(shown.removesuffix("…"))
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_every_id_that_we_make_is_abbreviated_wherever_it_stands(private: bool) -> None:
+    for _ in range(1000):
+        stream_id = new_stream_id(private=private)
+        keys = StreamKeys.of(stream_id)
+        for text in (stream_id, f"run {stream_id}: ok", keys.log, repr(f"x\n{stream_id}"), f"/v1%2F{stream_id}?a"):
+            shown = redact(text)
+            assert stream_id not in shown
+            assert abbreviate(stream_id) in shown
+
+
+@pytest.mark.parametrize("text", ["contract.errors.BrokerUnavailableError", "tests_of_all_kinds_of_things", "s_short"])
+def test_other_words_are_left_as_they_are(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_an_id_in_the_arguments_is_abbreviated(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, written = log
+    logger.warning("run %s: %s", STREAM_ID, ValueError(STREAM_ID))
+    assert written.getvalue() == "run s_Zk3v9cWq…: s_Zk3v9cWq…\n"
+
+
+def test_an_id_in_the_message_is_abbreviated(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, written = log
+    logger.warning(f"run {STREAM_ID} ends at 100%")
+    assert written.getvalue() == "run s_Zk3v9cWq… ends at 100%\n"
+
+
+def test_an_id_in_a_traceback_and_its_causes_is_abbreviated(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, written = log
+    try:
+        try:
+            int(STREAM_ID)
+        except ValueError as error:
+            raise LookupError(f"no stream {STREAM_ID}") from error
+    except LookupError:
+        logger.exception("failed", stack_info=True)
+    assert STREAM_ID not in written.getvalue()
+    assert "LookupError: no stream s_Zk3v9cWq…" in written.getvalue()
+    assert "ValueError: invalid literal for int() with base 10: 's_Zk3v9cWq…'" in written.getvalue()
+
+
+def test_a_line_that_cannot_be_formatted_is_logged_without_its_id(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, written = log
+    logger.warning("run %s %d", STREAM_ID, "x")
+    assert STREAM_ID not in written.getvalue()
+    assert "s_Zk3v9cWq…" in written.getvalue()

@@ -8,7 +8,7 @@ from contract.errors import BrokerRefusedError
 from contract.job_queue import Claim, Job, Lease, Policy
 from contract.keys import StreamKeys
 from contract.presence import Count, Sum, count_viewers, read_viewers, read_viewers_by_gateway
-from contract.stream_log import Answer, Batch
+from contract.stream_log import Batch, WriteStatus
 from tests.contract.place import Ear, Place, chunk_lines
 
 DEADLINE_S = 10.0
@@ -101,7 +101,7 @@ async def test_each_gateway_that_lives_is_told_with_its_viewers(place: Place) ->
             await asyncio.sleep(0.01)
 
 
-async def renew(place: Place, job: Job, claim: Claim) -> Answer | BrokerRefusedError:
+async def renew(place: Place, job: Job, claim: Claim) -> WriteStatus | BrokerRefusedError:
     (answer,) = await place.queue.renew("w1", [Lease(job, claim.epoch)])
     return answer
 
@@ -117,12 +117,12 @@ async def start_unwatched(place: Place, unwatched_ms: int) -> tuple[Job, Claim]:
 async def test_a_run_that_nobody_watches_is_cancelled_after_its_time_and_not_before(place: Place) -> None:
     job, claim = await start_unwatched(place, LONG_MS)
     for _ in range(2):
-        assert await renew(place, job, claim) is Answer.OK
+        assert await renew(place, job, claim) is WriteStatus.OK
     meta = StreamKeys.of(job.stream_id).meta
     since = int(await call_redis(place.client, "HGET", meta, "unwatched_since"))
     await call_redis(place.client, "HSET", meta, "unwatched_since", since - LONG_MS)
     for _ in range(2):
-        assert await renew(place, job, claim) is Answer.CANCELLED
+        assert await renew(place, job, claim) is WriteStatus.CANCELLED
     batch = Batch(job.stream_id, claim.epoch, 1, chunk_lines("a"))
     assert await place.write(batch) == ("cancelled", 0)
 
@@ -137,10 +137,10 @@ async def test_a_viewer_stops_the_clock_and_a_dead_gateway_does_not(place: Place
     await count_viewers(place.client, "g1", [Count(job.stream_id, 1)], 1, 0)
     async with asyncio.timeout(DEADLINE_S):
         while not await call_redis(place.client, "HEXISTS", meta, "unwatched_since"):
-            assert await renew(place, job, claim) is Answer.OK
+            assert await renew(place, job, claim) is WriteStatus.OK
 
 
 async def test_a_run_that_says_nothing_of_it_goes_on_unwatched(place: Place) -> None:
     job, claim = await start_unwatched(place, 0)
-    assert await renew(place, job, claim) is Answer.OK
+    assert await renew(place, job, claim) is WriteStatus.OK
     assert "unwatched_since" not in await place.meta(job.stream_id)

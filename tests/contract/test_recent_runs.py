@@ -4,7 +4,7 @@ import asyncio
 
 from contract.connection import call_redis
 from contract.keys import RECENT
-from contract.recent_runs import KEPT_RUNS, PROMPT_LIMIT_CHARS, RecentRun, note_run, read_recent_runs
+from contract.recent_runs import KEPT_RUNS, PROMPT_LIMIT_CHARS, RecentRun, add_recent_run, read_recent_runs
 from tests.contract.place import Place
 
 DEADLINE_S = 10.0
@@ -14,33 +14,33 @@ LONG_MS = 60_000
 async def test_the_newest_run_comes_first(place: Place) -> None:
     runs = [RecentRun(f"{number:022d}", f"ask {number}") for number in range(3)]
     for run in runs:
-        await note_run(place.client, run, LONG_MS)
+        await add_recent_run(place.client, run, LONG_MS)
     assert await read_recent_runs(place.client, 10) == runs[::-1]
     assert await read_recent_runs(place.client, 1) == runs[:1:-1]
 
 
 async def test_a_prompt_is_cut_and_may_hold_anything(place: Place) -> None:
-    await note_run(place.client, RecentRun("x" * 22, "\ud83d" + "é" * 1000), LONG_MS)
+    await add_recent_run(place.client, RecentRun("x" * 22, "\ud83d" + "é" * 1000), LONG_MS)
     (run,) = await read_recent_runs(place.client, 10)
     assert run.prompt == "?" + "é" * (PROMPT_LIMIT_CHARS - 1)
 
 
 async def test_the_list_grows_no_further_than_it_may(place: Place) -> None:
     for number in range(3 * KEPT_RUNS):
-        await note_run(place.client, RecentRun(f"{number:022d}", ""), LONG_MS)
+        await add_recent_run(place.client, RecentRun(f"{number:022d}", ""), LONG_MS)
     # Redis trims whole blocks of a hundred entries.
     assert await call_redis(place.client, "XLEN", RECENT) <= KEPT_RUNS + 100
 
 
 async def test_what_was_asked_is_kept_no_longer_than_the_answer(place: Place) -> None:
     await call_redis(place.client, "XADD", RECENT, "1000-0", "id", "o" * 22, "prompt", "long ago")
-    await note_run(place.client, RecentRun("x" * 22, "now"), LONG_MS)
+    await add_recent_run(place.client, RecentRun("x" * 22, "now"), LONG_MS)
     assert [run.prompt for run in await read_recent_runs(place.client, 10)] == ["now"]
     assert await place.keys_without_expiry() == []
 
 
 async def test_a_list_that_nobody_adds_to_goes_by_itself(place: Place) -> None:
-    await note_run(place.client, RecentRun("x" * 22, "now"), 1)
+    await add_recent_run(place.client, RecentRun("x" * 22, "now"), 1)
     async with asyncio.timeout(DEADLINE_S):
         while await call_redis(place.client, "EXISTS", RECENT):
             pass

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from contract import job_queue
-from contract.connection import Client, Line, call_redis, command_client
+from contract.connection import Client, PubSubConnection, call_redis, command_client
 from contract.event import Status
 from contract.job_queue import Job, JobQueue, Policy, Submission, Submitted
 from contract.keys import JOBS, StreamKeys
@@ -35,7 +35,7 @@ ON_LOST = st.sampled_from(["restart", "restart", "fail"])
 WORKERS = st.sampled_from(["w1", "w2"])
 BACK = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3])
 """The newest, mostly; at times one of the older ones."""
-MOST_RUNS, MOST_LOST, MOST_EPOCHS = 2, 3, 8
+MOST_RUNS, MAX_LOST, MAX_EPOCHS = 2, 3, 8
 EXAMPLES = int(os.environ.get("EXAMPLES", "12"))
 """More of them for an afternoon's hunt."""
 
@@ -73,8 +73,8 @@ class Server:
         self.runner = runner
         plain = command_client(url)
         self.client = StammeringClient(connection_pool=plain.connection_pool)
-        self.client.turns = plain.turns
-        self.line = Line(url)
+        self.client.slots = plain.slots
+        self.line = PubSubConnection(url)
 
     async def open(self) -> None:
         await self.line.open()
@@ -130,7 +130,7 @@ class Runs(RuleBasedStateMachine):
         stream_id = f"{len(self.runs):022d}"
         submission = Submission(stream_id, b"{}", "demo", Policy(on_lost), "b", f"key-{stream_id}")
         assert self.wait(self.queue.submit(submission, 10)) == (Submitted.OK, stream_id)
-        run = Run(stream_id, on_lost, MOST_LOST, MOST_EPOCHS)
+        run = Run(stream_id, on_lost, MAX_LOST, MAX_EPOCHS)
         entry = self.wait(call_redis(self.client, "HGET", StreamKeys.of(stream_id).meta, "job"))
         run.job = Job(entry.decode(), stream_id)
         self.runs.append(run)
@@ -169,7 +169,7 @@ class Runs(RuleBasedStateMachine):
 
     def claim_job(self, worker: str, run: Run) -> None:
         assert run.job is not None
-        claim = self.wait(self.queue.claim(run.job, worker, MOST_LOST, MOST_EPOCHS))
+        claim = self.wait(self.queue.claim(run.job, worker, MAX_LOST, MAX_EPOCHS))
         assert (claim.verdict, claim.epoch, claim.next_seq) == run.claim(worker)
         if claim.epoch:
             self.leases.append(Lease(run, worker, claim.epoch, claim.next_seq))
@@ -200,7 +200,7 @@ class Runs(RuleBasedStateMachine):
     def write(self, batch: Batch) -> tuple[str, int]:
         (written,) = self.wait(self.log.write([batch]))
         assert not isinstance(written, Exception), written
-        return str(written.answer), written.seq
+        return str(written.status), written.seq
 
     @rule(back=BACK)
     @precondition(lambda self: self.leases)
@@ -283,7 +283,7 @@ class Runs(RuleBasedStateMachine):
         taken = [*self.wait(self.queue.take(self.client, "w9", 10, 1)), *self.wait(self.queue.take_over("w9", 0, 10))]
         for job in dict.fromkeys(taken):
             run = next(run for run in self.runs if run.job == job)
-            claim = self.wait(self.queue.claim(job, "w9", MOST_LOST, MOST_EPOCHS))
+            claim = self.wait(self.queue.claim(job, "w9", MAX_LOST, MAX_EPOCHS))
             run.holder = "w9"
             assert (claim.verdict, claim.epoch, claim.next_seq) == run.claim("w9")
             lines, ending = [b'done {"status":"failed"}'], Ending(Status.FAILED, job.entry)

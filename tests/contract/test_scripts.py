@@ -11,10 +11,10 @@ from contract.event import Status
 from contract.job_queue import Lease, Submitted, Verdict
 from contract.keys import JOBS, StreamKeys
 from contract.scripts import Call, load_script, run_call, run_calls
-from contract.stream_log import Answer, Batch, Ending, Written
+from contract.stream_log import Batch, Ending, WriteResult, WriteStatus
 from contract.worker_registry import WorkerOffer, announce, leave, read_offers
 from tests.broker import Broker
-from tests.contract.place import MOST_WAITING, Place, chunk_lines, done_line, frozen
+from tests.contract.place import MAX_WAITING, Place, chunk_lines, done_line, frozen
 
 NAMES = sorted(path.name.removesuffix(".lua") for path in (files("contract") / "lua").iterdir())
 STEPS = [name for name in NAMES if name not in ("now_ms", "sum_viewers", "write_events")]
@@ -46,7 +46,7 @@ async def test_a_pipeline_whose_scripts_redis_forgot_is_carried_out_in_order(pla
             Batch(job.stream_id, claim.epoch, 3, lines, Ending(Status.COMPLETED, job.entry)),
         ]
     )
-    assert written == [Written(Answer.OK, 2), Written(Answer.OK, 4)]
+    assert written == [WriteResult(WriteStatus.OK, 2), WriteResult(WriteStatus.OK, 4)]
     assert await place.positions(job.stream_id) == ["1-1", "1-2", "1-3", "1-4"]
 
 
@@ -85,10 +85,10 @@ async def test_a_server_that_does_not_let_us_load_refuses_each_call_in_its_place
     )
     host, path = place.url.removeprefix("redis://").split("/")
     narrow = command_client(f"redis://narrow:pw@{host}/{path}")
-    refusals = await run_calls(narrow, [Call("roster", ("mc:workers", "mc:offers"), ())] * 2)
+    refusals = await run_calls(narrow, [Call("read_offers", ("mc:workers", "mc:offers"), ())] * 2)
     assert [type(refusal) for refusal in refusals] == [BrokerRefusedError] * 2
     with pytest.raises(BrokerRefusedError):
-        await run_call(narrow, Call("roster", ("mc:workers", "mc:offers"), ()))
+        await run_call(narrow, Call("read_offers", ("mc:workers", "mc:offers"), ()))
     await narrow.aclose()
     await call_redis(place.client, "ACL", "DELUSER", "narrow")
 
@@ -108,7 +108,7 @@ async def refused_writes(place: Place, running: Lease) -> list[object]:
     job = running.job
     outcomes: list[object] = []
     calls = [
-        place.queue.submit(place.submission(once="k"), MOST_WAITING),
+        place.queue.submit(place.submission(once="k"), MAX_WAITING),
         place.queue.cancel(f"{0:022d}"),
         place.queue.cancel(job.stream_id),
         place.claim(job, "w1"),
@@ -152,7 +152,7 @@ async def test_out_of_memory_each_write_is_refused_whole_and_done_when_there_is_
     try:
         assert [type(outcome) for outcome in await refused_writes(place, lease)] == [BrokerRefusedError] * 9
         # A lease is kept nevertheless, and an end of life is told.
-        assert await place.queue.renew("w1", [lease]) == [Answer.OK]
+        assert await place.queue.renew("w1", [lease]) == [WriteStatus.OK]
     finally:
         await call_redis(place.client, "CONFIG", "SET", "maxmemory", "0")
     assert await everything(place) == before
@@ -180,7 +180,7 @@ async def test_a_replica_refuses_each_write_and_takes_it_when_it_leads_again(pla
     finally:
         await call_redis(place.client, "REPLICAOF", "NO", "ONE")
     assert await everything(place) == before
-    assert (await place.queue.submit(place.submission(), MOST_WAITING))[0] is Submitted.OK
+    assert (await place.queue.submit(place.submission(), MAX_WAITING))[0] is Submitted.OK
     assert (await place.claim(lease.job, "w1")).verdict is Verdict.RUN
 
 
@@ -196,6 +196,6 @@ async def test_a_server_that_stands_still_is_unavailable_and_each_call_may_be_re
         await place.log.write([batch])
     # The server has the first call in its socket and carries it out as well.
     monkeypatch.setattr("contract.scripts.COMMAND_TIMEOUT_S", 5.0)
-    assert await place.log.write([batch]) == [Written(Answer.OK, 2)]
+    assert await place.log.write([batch]) == [WriteResult(WriteStatus.OK, 2)]
     assert await place.positions(job.stream_id) == ["1-1", "1-2"]
     await client.aclose()

@@ -9,7 +9,7 @@ from contract.job_queue import Claim, Job
 from contract.keys import StreamKeys
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.position import START, Position
-from contract.stream_log import Answer, Batch, Ending, Written
+from contract.stream_log import Batch, Ending, WriteResult, WriteStatus
 from tests.contract.place import Place, chunk_lines, done_line
 
 
@@ -157,10 +157,10 @@ async def test_batches_of_many_streams_are_judged_each_by_itself(place: Place) -
     await place.queue.cancel(second[0].stream_id)
     batches = [batch(*first, 1, "a"), batch(*second, 1, "a"), batch(*third, 2, "a"), batch(*first, 2, "b")]
     assert await place.log.write(batches) == [
-        Written(Answer.OK, 1),
-        Written(Answer.CANCELLED, 0),
-        Written(Answer.HOLE, 0),
-        Written(Answer.OK, 2),
+        WriteResult(WriteStatus.OK, 1),
+        WriteResult(WriteStatus.CANCELLED, 0),
+        WriteResult(WriteStatus.HOLE, 0),
+        WriteResult(WriteStatus.OK, 2),
     ]
 
 
@@ -169,7 +169,7 @@ async def test_a_key_of_another_type_refuses_its_own_batch_alone(place: Place) -
     await call_redis(place.client, "SET", StreamKeys.of(first[0].stream_id).log, "x")
     refused, written = await place.log.write([batch(*first, 1, "a"), batch(*second, 1, "a")])
     assert isinstance(refused, BrokerRefusedError)
-    assert written == Written(Answer.OK, 1)
+    assert written == WriteResult(WriteStatus.OK, 1)
 
 
 async def test_bytes_of_any_kind_come_back_as_they_were_written(place: Place) -> None:

@@ -183,7 +183,7 @@ async def test_a_refused_subscription_is_not_asked_for_in_a_hot_loop(
         await line.drain()
         line.close()
 
-    monkeypatch.setattr(subscription, "LONGEST_PAUSE_S", QUIET_S)
+    monkeypatch.setattr(subscription, "MAX_DELAY_S", QUIET_S)
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
     diary = Diary()

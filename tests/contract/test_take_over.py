@@ -4,7 +4,7 @@ from contract.connection import call_redis
 from contract.event import Status
 from contract.job_queue import Lease, Verdict
 from contract.keys import JOBS, WORKERS_GROUP
-from contract.stream_log import Answer, Batch, Ending
+from contract.stream_log import Batch, Ending, WriteStatus
 from tests.contract.place import Place, done_line
 
 LONG_MS = 3_600_000
@@ -19,7 +19,7 @@ async def test_an_orphan_behind_many_runs_is_found_with_room_for_one(place: Plac
     for _ in range(50):
         await place.start("w1")
     job, claim = await place.start("w1")
-    assert await place.queue.release("w1", [Lease(job, claim.epoch)]) == [Answer.OK]
+    assert await place.queue.release("w1", [Lease(job, claim.epoch)]) == [WriteStatus.OK]
     assert await place.queue.take_over("w2", LONG_MS, 1) == [job]
     assert (await place.claim(job, "w2")).verdict is Verdict.RUN
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from contract.connection import Client
 from contract.event import Status, encode_json, entry_line
 from contract.job_queue import Claim, Job, JobQueue, Verdict
-from contract.stream_log import Answer, Batch, Ending, StreamLog
+from contract.stream_log import Batch, Ending, StreamLog, WriteStatus
 from tests.gateway.fanout.recording import Entry
 
 LIFETIME_MS = 600_000
@@ -35,7 +35,7 @@ class Run:
         batch = Batch(self.stream_id, self.claim.epoch, self.next_seq, lines, ending)
         (written,) = await self.author.log.write([batch])
         assert not isinstance(written, Exception)
-        assert written.answer is Answer.OK
+        assert written.status is WriteStatus.OK
         self.next_seq += len(lines)
 
     async def lose(self) -> "Run":

@@ -1,4 +1,4 @@
-"""A gateway of its own process on the shared broker, and somebody who writes runs by hand."""
+"""A gateway process, its broker, and an author that writes runs by hand."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -13,7 +13,7 @@ from tests.stack import Gateway
 
 @pytest.fixture(scope="package")
 def broker() -> Iterator[Broker]:
-    """Of these tests alone: no other worker may take their jobs."""
+    """For this package only: no other worker may take its jobs."""
     broker = Broker(valkey_binary())
     yield broker
     broker.close()
@@ -21,14 +21,14 @@ def broker() -> Iterator[Broker]:
 
 @pytest.fixture(scope="module")
 def emptied(broker: Broker) -> Iterator[None]:
-    """For tests that start runs which nobody takes: the next author would take them for its own."""
+    """For tests whose runs no worker takes: the next test's author would take them."""
     yield
     broker.empty()
 
 
 @pytest.fixture(scope="package")
 def gateway(broker: Broker) -> Iterator[Gateway]:
-    """It keeps little in memory, so that whoever comes late reads pages of the log."""
+    """It keeps little in memory, so that late viewers read pages of the log."""
     settings = {"MANYCAST_TAPE_LIMIT_BYTES": "20000", "MANYCAST_PING_INTERVAL_S": "0.4"}
     gateway = Gateway(broker.url, **settings)
     yield gateway
@@ -43,6 +43,6 @@ async def http(gateway: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture
 async def author(client: Client) -> Author:
-    """Takes every job there is: nobody else works on this broker."""
+    """Takes every job: it is the only worker of this broker."""
     await call_redis(client, "FLUSHALL")
     return Author(client)

@@ -12,7 +12,7 @@ from tests.house.tree import PACKAGES, Tree, imported_names, python_files
 WIDE_DOORS = {
     ("gateway", "fastapi"): "a route is declared in the module of its call",
     ("gateway", "uvicorn"): "its server is run in __main__, its protocol is extended in guarded_protocol",
-    ("gateway", "pydantic"): "settings and the lines of API keys are both checked against their shape",
+    ("gateway", "pydantic"): "settings, lines of API keys, and the bodies of requests and responses are all models",
     ("gateway", "starlette"): "FastAPI is Starlette underneath: responses, types, exceptions",
     ("simulator", "fastapi"): "a route is declared in the module of its call",
 }

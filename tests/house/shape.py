@@ -52,22 +52,6 @@ def scattered_environment(tree: Tree) -> list[str]:
     ]
 
 
-def whole_ids_in_logs(tree: Tree) -> list[str]:
-    """A call of a logger that is given a stream's whole id: who knows it can watch the stream."""
-    breaches = []
-    for path, module in python_files(tree, ("contract", "gateway", "worker")):
-        for node in ast.walk(module):
-            if isinstance(node, ast.Call) and "logger" in (ast.unparse(part) for part in _called_with(node)):
-                shown = re.sub(r"abbreviate\([^()]*\)", "", ", ".join(ast.unparse(each) for each in node.args))
-                if re.search(r"stream_id\b", shown):
-                    breaches.append(f"{path}:{node.lineno} logs a stream's whole id: see contract/log_redaction.py")
-    return breaches
-
-
-def _called_with(call: ast.Call) -> list[ast.expr]:
-    return [*call.args, call.func.value] if isinstance(call.func, ast.Attribute) else call.args
-
-
 def headless_lua(tree: Tree) -> list[str]:
     """A Lua file that does not say on top: its name, KEYS, ARGV, Returns, Errors, Cost, in this order."""
     breaches = []

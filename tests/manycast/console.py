@@ -44,6 +44,20 @@ def run(*arguments: str, feed: str = "", **environ: str) -> subprocess.Completed
     )
 
 
+def started(*arguments: str) -> subprocess.Popen[str]:
+    """The running command, without a terminal: nothing to read, and pipes for what it writes."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        manycast(*arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
+    )
+
+
 class Console:
     """A command on a terminal: `screen` is all that it has shown, `type` presses keys."""
 
@@ -138,6 +152,12 @@ class Up:
     @property
     def notes(self) -> str:
         return Path(self._notes.name).read_text()
+
+    @property
+    def rest_of_output(self) -> str:
+        """What it has printed after its address. Waits for its end."""
+        assert self.process.stdout is not None
+        return self.process.stdout.read()
 
     @property
     def parts(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 import pytest
@@ -42,7 +43,7 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-async def start_stream(http: httpx2.AsyncClient, stack: Stack, model: str, text: str = "Why?", **more: object) -> str:
+async def start_stream(http: httpx2.AsyncClient, stack: Stack, model: str, text: str = "Why?", **more: Any) -> str:
     """The id of a new stream, asked for at the first gateway."""
     answer = await http.post(f"{stack.gateways[0].url}/v1/streams", json=question(model, text, **more))
     assert answer.status_code == 201, answer.text

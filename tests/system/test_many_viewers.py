@@ -1,6 +1,7 @@
 """Many viewers, several gateways, one stream: all see the same, whenever they came and however often they left."""
 
 import asyncio
+from typing import Any
 
 import httpx2
 
@@ -8,7 +9,7 @@ from contract.event import Kind
 from tests.system.conftest import Stack, start_stream
 from tests.viewers import Response, read_events, until
 
-SLOW = {"simulator": {"first_chunk_ms": 100, "chunks_per_s": 200}}
+SLOW: dict[str, Any] = {"simulator": {"first_chunk_ms": 100, "chunks_per_s": 200}}
 
 
 async def test_every_viewer_sees_the_same_events_whenever_it_came(http: httpx2.AsyncClient, stack: Stack) -> None:

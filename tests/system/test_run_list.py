@@ -2,7 +2,7 @@
 
 import httpx2
 
-from gateway.routes.run_list import read_prompt
+from gateway.runs.run_list import read_prompt
 from tests.broker import Broker
 from tests.stack import Gateway, closing_all
 from tests.system.conftest import Stack

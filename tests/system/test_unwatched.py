@@ -1,13 +1,14 @@
 """A run that is not to go on unwatched is cancelled some time after its last viewer has left, and not before."""
 
 import asyncio
+from typing import Any
 
 import httpx2
 
 from tests.system.conftest import Stack, start_stream
 from tests.viewers import Response, read_events, until
 
-PATIENCE = {"manycast": {"when_unwatched": {"cancel_after_s": 1}}, "simulator": {"chunks_per_s": 20}}
+PATIENCE: dict[str, Any] = {"manycast": {"when_unwatched": {"cancel_after_s": 1}}, "simulator": {"chunks_per_s": 20}}
 
 
 async def status_of(http: httpx2.AsyncClient, stack: Stack, stream_id: str) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import secrets
 import time
 import urllib.request
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from contract.event import Event, Kind, merge_chunk
 from contract.job_queue import JobQueue, Policy, Submission, Submitted
 from contract.keys import StreamKeys
 from contract.position import START
+from contract.stream_id import new_stream_id
 from contract.stream_log import StreamLog
 from tests.stack import Part
 
@@ -42,7 +42,7 @@ class Desk:
 
     async def submit(self, model: str, *, on_lost: str = "restart", prompt: str = "Hello", **fields: Any) -> str:
         """The id of the new stream."""
-        stream_id = secrets.token_urlsafe(16)
+        stream_id = new_stream_id(private=False)
         # The simulator tells a repeated request by its bytes: the user keeps runs apart.
         body = {"messages": [{"role": "user", "content": prompt}], "user": stream_id, **fields}
         if model:

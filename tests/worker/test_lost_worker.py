@@ -16,7 +16,7 @@ from contract.event import Event, Kind
 from contract.job_queue import Lease
 from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
 from contract.log_redaction import abbreviate
-from contract.stream_log import Answer
+from contract.stream_log import WriteStatus
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.conftest import QUICK
@@ -144,7 +144,7 @@ async def test_a_worker_that_has_just_found_redis_waits_for_owners_to_renew(
         # Its first job is its first word with the queue.
         first = await desk.submit("demo-fast")
         await desk.finished(first)
-        assert await desk.queue.renew("owner", [lease]) == [Answer.OK]
+        assert await desk.queue.renew("owner", [lease]) == [WriteStatus.OK]
         await until(lambda: abbreviate(stream_id) in newcomer.output)
     assert (await desk.meta(stream_id))["epoch"] == "2"
 

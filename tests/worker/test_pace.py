@@ -6,7 +6,7 @@ from worker.generations.pace import MAX_PACE_S, Pace
 def test_seconds_count_from_the_first_chunk_and_quiet_ones_are_there() -> None:
     pace = Pace()
     for now in (7.5, 7.6, 8.4, 8.6, 11.5):
-        pace.note(now)
+        pace.record(now)
     assert pace.seconds == [3, 1, 0, 0, 1]
 
 
@@ -16,6 +16,6 @@ def test_a_run_without_chunks_has_no_pace() -> None:
 
 def test_what_comes_later_than_anyone_looks_is_not_counted() -> None:
     pace = Pace()
-    pace.note(0.0)
-    pace.note(float(MAX_PACE_S))
+    pace.record(0.0)
+    pace.record(float(MAX_PACE_S))
     assert pace.seconds == [1]

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from contract.backoff import Backoff
 from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, RunError
 from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
-from contract.log_redaction import abbreviate
-from contract.stream_log import Answer
+from contract.stream_log import WriteStatus
 from worker.generations.outbox import Outbox
 from worker.generations.outcome import Timing, broker_unavailable, done_line, run_too_long, worker_lost
 from worker.generations.provider_call import ProviderCall
@@ -27,7 +27,8 @@ from worker.providers.source import Source
 
 logger = logging.getLogger(__name__)
 
-LONGEST_CLAIM_PAUSE_S = 1.0
+FIRST_CLAIM_DELAY_S = 0.05
+MAX_CLAIM_DELAY_S = 1.0
 LINGER_S = 5.0
 """How long a whole answer waits for its usage."""
 CLEANUP_TIMEOUT_S = 5.0
@@ -35,7 +36,7 @@ CLEANUP_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class GenerationOptions:
     """What holds for every generation of a worker. A limit of 0 is none."""
 
     worker: str
@@ -62,17 +63,19 @@ class Stop(StrEnum):
 class Generation:
     """Is claimed and runs once. Until it ends it may be stopped from outside, at any time and more than once."""
 
-    def __init__(self, job: Job, queue: JobQueue, publisher: Publisher, source: Source, terms: Terms) -> None:
+    def __init__(
+        self, job: Job, queue: JobQueue, publisher: Publisher, source: Source, options: GenerationOptions
+    ) -> None:
         self.job = job
         self.lease: Lease | None = None
         self._queue = queue
         self._publisher = publisher
         self._source = source
-        self._terms = terms
+        self._options = options
         self._clock = asyncio.get_running_loop().time
         self._stop: Stop | None = None
         self._stopped = asyncio.Event()
-        self._call = ProviderCall(job.stream_id, publisher, terms.answer_limit_bytes)
+        self._call = ProviderCall(job.stream_id, publisher, options.answer_limit_bytes)
         self._outbox: Outbox | None = None
         self._claim = Claim(Verdict.GONE)
         self._claimed_at = 0.0
@@ -89,9 +92,9 @@ class Generation:
     async def run(self) -> None:
         """Until the run has its `done`, or is not ours any more."""
         claim, stream_id = self._claim, self.job.stream_id
-        outbox = Outbox(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.heed)
+        outbox = Outbox(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.on_write_status)
         self._outbox = outbox
-        logger.info("run %s epoch %d: %s", abbreviate(stream_id), claim.epoch, claim.verdict)
+        logger.info("run %s epoch %d: %s", stream_id, claim.epoch, claim.verdict)
         try:
             status, error = await self._live(claim, outbox)
             if not self._has_left:
@@ -99,7 +102,7 @@ class Generation:
                 self._publisher.send(outbox)
             await self._publisher.settled(outbox)
             words = f"{status} {error.code if error else ''}" if outbox.has_ended and not self._has_left else "left"
-            logger.info("run %s epoch %d: %s", abbreviate(stream_id), claim.epoch, words)
+            logger.info("run %s epoch %d: %s", stream_id, claim.epoch, words)
         finally:
             outbox.close()
             self._publisher.forget(outbox)
@@ -108,15 +111,15 @@ class Generation:
     def _has_left(self) -> bool:
         return self._stop is Stop.LEFT
 
-    def heed(self, answer: Answer) -> None:
+    def on_write_status(self, answer: WriteStatus) -> None:
         """What Redis said to a write or a renewal."""
-        if answer is Answer.CANCELLED:
+        if answer is WriteStatus.CANCELLED:
             self.stop(Stop.CANCELLED)
-        elif answer is Answer.HOLE:
+        elif answer is WriteStatus.HOLE:
             # The outlet has put its own `done` in place of what the log can no longer take.
             self._stop = Stop.LEFT
             self._stopped.set()
-        elif answer is not Answer.OK:
+        elif answer is not WriteStatus.OK:
             self.stop(Stop.LEFT)
 
     def stop(self, reason: Stop) -> None:
@@ -129,18 +132,14 @@ class Generation:
             self._publisher.forget(self._outbox)
 
     async def _claim_job(self) -> Claim:
-        terms, pause_s, outage = (
-            self._terms,
-            0.05,
-            Outage(logger, f"run {abbreviate(self.job.stream_id)} cannot be claimed"),
-        )
+        options, backoff = self._options, Backoff(FIRST_CLAIM_DELAY_S, MAX_CLAIM_DELAY_S)
+        outage = Outage(logger, f"run {self.job.stream_id} cannot be claimed")
         while not self._has_left:
             try:
-                return await self._queue.claim(self.job, terms.worker, terms.attempts, terms.max_epochs)
+                return await self._queue.claim(self.job, options.worker, options.attempts, options.max_epochs)
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                outage.note(error)
-            await asyncio.sleep(pause_s)
-            pause_s = min(LONGEST_CLAIM_PAUSE_S, pause_s * 2)
+                outage.record(error)
+            await asyncio.sleep(backoff.next_delay_s())
         return Claim(Verdict.GONE)
 
     async def _live(self, claim: Claim, outbox: Outbox) -> tuple[Status, RunError | None]:
@@ -160,12 +159,12 @@ class Generation:
             for task in (call, stopped, watch):
                 task.cancel()
         if not call.done():
-            logger.warning("run %s: the generator does not end when it is told to", abbreviate(self.job.stream_id))
+            logger.warning("run %s: the generator does not end when it is told to", self.job.stream_id)
         return self._judge(call.result() if call.done() and not call.cancelled() else None)
 
     def _request(self) -> dict[str, Any]:
         request: dict[str, Any] = json.loads(self._claim.request)
-        request.setdefault("model", self._terms.default_model)
+        request.setdefault("model", self._options.default_model)
         return request
 
     def _judge(self, error: RunError | None) -> tuple[Status, RunError | None]:
@@ -176,28 +175,30 @@ class Generation:
         if self._call.outcome.is_whole:
             if error is not None:
                 said = "run %s was whole when its provider failed: %s"
-                logger.info(said, abbreviate(self.job.stream_id), error.message)
+                logger.info(said, self.job.stream_id, error.message)
             return Status.COMPLETED, None
         if self._stop is Stop.STALLED:
-            text = f"The provider sent nothing for {self._terms.chunk_timeout_s:g} seconds."
+            text = f"The provider sent nothing for {self._options.chunk_timeout_s:g} seconds."
             return Status.FAILED, own_error(Code.UPSTREAM_TIMEOUT, text)
         if self._stop is Stop.OVERDUE:
-            return Status.FAILED, run_too_long(self._terms.run_limit_s)
+            return Status.FAILED, run_too_long(self._options.run_limit_s)
         if error is None and not self._call.outcome.is_finished:
             error = own_error(Code.UPSTREAM_TRUNCATED, "The provider ended without a finish_reason.")
         return (Status.COMPLETED, None) if error is None else (Status.FAILED, error)
 
     async def _watch(self, outbox: Outbox) -> None:
         """Stops a run that takes too long, whose provider has gone quiet, or whose lines Redis refuses for too long."""
-        run_limit_s = self._terms.run_limit_s or math.inf
-        look_s = min(1.0, self._terms.chunk_timeout_s / 4, self._terms.broker_patience_s / 4 + 0.01, run_limit_s / 4)
+        run_limit_s = self._options.run_limit_s or math.inf
+        look_s = min(
+            1.0, self._options.chunk_timeout_s / 4, self._options.broker_patience_s / 4 + 0.01, run_limit_s / 4
+        )
         while True:
             await asyncio.sleep(look_s)
             now = self._clock()
             refused_since = outbox.refused_since
-            if refused_since is not None and now - refused_since > self._terms.broker_patience_s:
+            if refused_since is not None and now - refused_since > self._options.broker_patience_s:
                 self.stop(Stop.UNSTORED)
-            patience_s = self._terms.chunk_timeout_s
+            patience_s = self._options.chunk_timeout_s
             if self._call.outcome.is_whole:
                 patience_s = min(patience_s, LINGER_S)
             if self._call.quiet_s(now) > patience_s:

@@ -10,7 +10,7 @@ from itertools import islice
 
 from contract.event import Status
 from contract.limits import BATCH_LIMIT_BYTES, BATCH_LIMIT_EVENTS
-from contract.stream_log import Answer, Batch, Ending, Written
+from contract.stream_log import Batch, Ending, WriteResult, WriteStatus
 from worker.generations.outcome import Outcome, done_line, stream_lost
 
 TAIL_LIMIT_BYTES = 64 << 10
@@ -29,11 +29,13 @@ class State(StrEnum):
 class Outbox:
     """Lines of one epoch from `next_seq` on. `unsent_bytes` is what Redis has not confirmed."""
 
-    def __init__(self, stream_id: str, epoch: int, next_seq: int, entry: str, heed: Callable[[Answer], None]) -> None:
+    def __init__(
+        self, stream_id: str, epoch: int, next_seq: int, entry: str, on_write_status: Callable[[WriteStatus], None]
+    ) -> None:
         self._stream_id = stream_id
         self._epoch = epoch
         self._entry = entry
-        self._heed = heed
+        self._on_status = on_write_status
         self._lines: list[bytes] = []
         self._first_seq = next_seq
         self._confirmed = 0
@@ -107,30 +109,30 @@ class Outbox:
         if self.refused_since is None:
             self.refused_since = now_s
 
-    def settle(self, batch: Batch, written: Written) -> None:
+    def settle(self, batch: Batch, written: WriteResult) -> None:
         """Goes on from Redis's answer to `batch`. The generation is told of all but OK."""
         if not self.is_open:
             return
-        if written.answer is Answer.OK:
+        if written.status is WriteStatus.OK:
             self._confirm(batch.lines)
             self.refused_since = None
             if batch.ending is not None:
                 self.state = State.ENDED
-        elif written.answer is Answer.HOLE:
+        elif written.status is WriteStatus.HOLE:
             self._go_back(written.seq)
-        elif written.answer is Answer.CANCELLED:
+        elif written.status is WriteStatus.CANCELLED:
             if self._ending is None:
                 self._hold()
             else:
                 self._end_cancelled(written.seq)
         else:
             self.close()
-            self._heed(written.answer)
+            self._on_status(written.status)
 
     def _hold(self) -> None:
         # Nothing more until the `done`, with which these lines are written after all.
         self._is_held = True
-        self._heed(Answer.CANCELLED)
+        self._on_status(WriteStatus.CANCELLED)
 
     def _end_cancelled(self, last_seq: int) -> None:
         """More is unwritten than fits into one step with the `done`, and Redis takes no other any more. What the log
@@ -181,4 +183,4 @@ class Outbox:
         self._tail_bytes = 0
         self.unsent_bytes = len(line)
         self._ending = Ending(Status.FAILED, self._entry)
-        self._heed(Answer.HOLE)
+        self._on_status(WriteStatus.HOLE)

@@ -23,17 +23,17 @@ class Outcome:
         self._reasons: dict[object, str | None] = {}
         self.usage: dict[str, Any] | None = None
 
-    def note(self, chunk: Chunk) -> None:
+    def record(self, chunk: Chunk) -> None:
         choices = chunk.get("choices")
         if isinstance(choices, list):
             for choice in choices:
                 if isinstance(choice, dict):
-                    self._note_choice(choice)
+                    self._record_choice(choice)
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self.usage = usage
 
-    def _note_choice(self, choice: dict[str, Any]) -> None:
+    def _record_choice(self, choice: dict[str, Any]) -> None:
         index, reason = choice.get("index", 0), choice.get("finish_reason")
         if not isinstance(index, int):
             return

@@ -11,7 +11,7 @@ class Pace:
         self.seconds: list[int] = []
         self._began_at: float | None = None
 
-    def note(self, now: float) -> None:
+    def record(self, now: float) -> None:
         """A chunk came. `now` is in seconds, and never before the last one."""
         if self._began_at is None:
             self._began_at = now

@@ -7,7 +7,6 @@ from typing import Any
 
 from contract.errors import BrokerUnavailableError
 from contract.job_queue import Job, JobQueue
-from contract.log_redaction import abbreviate
 from worker.generations.generation import Generation, Stop
 
 logger = logging.getLogger(__name__)
@@ -15,7 +14,7 @@ logger = logging.getLogger(__name__)
 GIVING_BACK_TIMEOUT_S = 3.0
 
 
-MOST_CLAIMS = 32
+MAX_CLAIMS = 32
 """At once. A crowd of jobs would else keep Redis's replies to those that run already waiting."""
 
 
@@ -34,7 +33,7 @@ class GenerationPool:
     @property
     def room(self) -> int:
         """How many more may start now."""
-        return max(0, min(self._streams - len(self._tasks), MOST_CLAIMS - self._claims))
+        return max(0, min(self._streams - len(self._tasks), MAX_CLAIMS - self._claims))
 
     @property
     def generations(self) -> list[Generation]:
@@ -108,7 +107,7 @@ class GenerationPool:
             del self._by_stream[generation.job.stream_id]
         self._tell()
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("run %s was dropped by a fault of ours", abbreviate(generation.job.stream_id), exc_info=error)
+            logger.error("run %s was dropped by a fault of ours", generation.job.stream_id, exc_info=error)
 
     def _tell(self) -> None:
         self._changed.set()

@@ -7,7 +7,6 @@ from typing import Any
 
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk, Kind, chunk_difference, encode_json, entry_line, shared_fields
-from contract.log_redaction import abbreviate
 from worker.generations.outbox import Outbox
 from worker.generations.outcome import Outcome, answer_too_large, worker_failed
 from worker.generations.pace import Pace
@@ -45,14 +44,14 @@ class ProviderCall:
                         shared = self._begin(chunk, epoch, outbox)
                     self._put(outbox, entry_line(Kind.CHUNK, _encode(chunk_difference(shared, chunk))))
                     self._publisher.send(outbox)
-                    self.outcome.note(chunk)
-                    self.pace.note(self._heard_at)
+                    self.outcome.record(chunk)
+                    self.pace.record(self._heard_at)
                     if self._publisher.is_full:
                         await self._wait_for_room()
         except RunFailedError as failure:
             return failure.error
         except Exception:
-            logger.exception("run %s: the generator failed", abbreviate(self._stream_id))
+            logger.exception("run %s: the generator failed", self._stream_id)
             return worker_failed()
         return None
 

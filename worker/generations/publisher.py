@@ -7,6 +7,7 @@ and a busy process coalesces by itself. Not a judge of answers: the outlet is.
 import asyncio
 import logging
 
+from contract.backoff import Backoff
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.limits import BATCH_LIMIT_BYTES
 from contract.stream_log import Batch, StreamLog
@@ -17,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 WRITE_LIMIT_BYTES = 4 * BATCH_LIMIT_BYTES
 WRITE_LIMIT_BATCHES = 1024
-FIRST_PAUSE_S = 0.02
-LONGEST_PAUSE_S = 0.5
+FIRST_DELAY_S = 0.02
+MAX_DELAY_S = 0.5
 
 
 class Publisher:
@@ -65,15 +66,14 @@ class Publisher:
 
     async def run(self) -> None:
         """Until cancelled."""
-        pause_s = 0.0
+        backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
             await self._wake.wait()
             self._wake.clear()
             if await self._write():
-                pause_s = 0.0
-                continue
-            pause_s = min(LONGEST_PAUSE_S, pause_s * 2 or FIRST_PAUSE_S)
-            await asyncio.sleep(pause_s)
+                backoff.reset()
+            else:
+                await asyncio.sleep(backoff.next_delay_s())
 
     async def _write(self) -> bool:
         """One round trip; whether Redis took it. What it did not take waits for the next one, unchanged."""
@@ -83,7 +83,7 @@ class Publisher:
         try:
             answers = await self._log.write([batch for _, batch in round_trip])
         except BrokerUnavailableError as error:
-            self._outage.note(error)
+            self._outage.record(error)
             for outbox, _ in round_trip:
                 self.send(outbox)
             return False
@@ -91,7 +91,7 @@ class Publisher:
         for (outbox, batch), answer in zip(round_trip, answers, strict=True):
             if isinstance(answer, BrokerRefusedError):
                 is_taken = False
-                self._outage.note(answer)
+                self._outage.record(answer)
                 outbox.refuse(asyncio.get_running_loop().time())
             else:
                 outbox.settle(batch, answer)

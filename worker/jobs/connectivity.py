@@ -6,21 +6,21 @@ again must not take over what its owners are about to renew.
 
 
 class Connectivity:
-    """`longest_gap_s` between two answers is no break yet."""
+    """`max_gap_s` between two answers is no break yet."""
 
-    def __init__(self, longest_gap_s: float) -> None:
-        self._longest_gap_s = longest_gap_s
+    def __init__(self, max_gap_s: float) -> None:
+        self._max_gap_s = max_gap_s
         self._since = 0.0
         self._heard_at: float | None = None
 
-    def note(self, now: float) -> None:
+    def record(self, now: float) -> None:
         """Redis answered. `now` is in seconds, and never before the last one."""
-        if self._heard_at is None or now - self._heard_at > self._longest_gap_s:
+        if self._heard_at is None or now - self._heard_at > self._max_gap_s:
             self._since = now
         self._heard_at = now
 
     def lasted_s(self, now: float) -> float:
         """0 where there is none, or where it broke off."""
-        if self._heard_at is None or now - self._heard_at > self._longest_gap_s:
+        if self._heard_at is None or now - self._heard_at > self._max_gap_s:
             return 0.0
         return now - self._since

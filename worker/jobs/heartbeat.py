@@ -8,7 +8,6 @@ import logging
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
-from contract.log_redaction import abbreviate
 from worker.generations.generation import Generation
 from worker.generations.pool import GenerationPool
 from worker.jobs.connectivity import Connectivity
@@ -16,7 +15,7 @@ from worker.outage import Outage
 
 logger = logging.getLogger(__name__)
 
-LEAST_TIMEOUT_S = 0.5
+MIN_TIMEOUT_S = 0.5
 RETRY_S = 0.3
 """When Redis is back, all leases look as if they were over: the sooner they are renewed the better."""
 SLICE_LEASES = 100
@@ -51,7 +50,7 @@ class Heartbeat:
                 await self._renew_all()
                 self._outage.end()
             except (BrokerUnavailableError, TimeoutError) as error:
-                self._outage.note(error)
+                self._outage.record(error)
                 next_at = clock() + min(self._period_s, RETRY_S)
             try:
                 async with asyncio.timeout(max(0.0, next_at - clock())):
@@ -63,7 +62,7 @@ class Heartbeat:
         held = self._pool.generations
         for start in range(0, len(held), SLICE_LEASES):
             # A half-open connection must not cost the leases: the next call gets another one.
-            async with asyncio.timeout(max(self._period_s, LEAST_TIMEOUT_S)):
+            async with asyncio.timeout(max(self._period_s, MIN_TIMEOUT_S)):
                 await self._renew(held[start : start + SLICE_LEASES])
 
     async def _renew(self, generations: list[Generation]) -> None:
@@ -71,9 +70,9 @@ class Heartbeat:
         if not leased:
             return
         answers = await self._queue.renew(self._worker, [lease for _, lease in leased])
-        self._connectivity.note(asyncio.get_running_loop().time())
+        self._connectivity.record(asyncio.get_running_loop().time())
         for (generation, _), answer in zip(leased, answers, strict=True):
             if isinstance(answer, BrokerRefusedError):
-                logger.warning("lease of %s not renewed: %s", abbreviate(generation.job.stream_id), answer)
+                logger.warning("lease of %s not renewed: %s", generation.job.stream_id, answer)
             else:
-                generation.heed(answer)
+                generation.on_write_status(answer)

@@ -6,6 +6,7 @@ Not a judge of jobs: the claim is.
 import asyncio
 import logging
 
+from contract.backoff import Backoff
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import Job, JobQueue
@@ -17,8 +18,9 @@ logger = logging.getLogger(__name__)
 
 REPLY_TIMEOUT_S = 3.0
 """Beyond the time a read may block: after this the connection counts as dead."""
-LONGEST_BLOCK_S = 2.0
-LONGEST_PAUSE_S = 1.0
+MAX_BLOCK_S = 2.0
+FIRST_DELAY_S = 0.05
+MAX_DELAY_S = 1.0
 # Two renewals of three may come late before another worker takes the job.
 OVERDUE_SHARE = 0.9
 GIVEN_BACK_MS = 43_200_000
@@ -45,7 +47,7 @@ class JobReader:
         self._worker = worker
         self._lease_s = lease_s
         self._overdue_ms = max(1, round(lease_s * 1000 * OVERDUE_SHARE))
-        self._block_s = min(LONGEST_BLOCK_S, lease_s / POLLS_PER_LEASE)
+        self._block_s = min(MAX_BLOCK_S, lease_s / POLLS_PER_LEASE)
         self._rung = asyncio.Event()
         self._outage = Outage(logger, "no jobs can be read")
 
@@ -55,7 +57,7 @@ class JobReader:
 
     async def run(self) -> None:
         """Until cancelled; a job may then stand delivered that was never started: see JobQueue.delivered."""
-        pause_s = 0.0
+        backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         is_sure = False
         while True:
             await self._pool.wait_for_room()
@@ -64,20 +66,19 @@ class JobReader:
                     await self._recover()
                     is_sure = True
                 await self._look()
-                pause_s = 0.0
+                backoff.reset()
                 self._outage.end()
             except (BrokerUnavailableError, BrokerRefusedError, TimeoutError) as error:
-                self._outage.note(error)
+                self._outage.record(error)
                 is_sure = False
-                pause_s = min(LONGEST_PAUSE_S, pause_s * 2 or 0.05)
-                await asyncio.sleep(pause_s)
+                await asyncio.sleep(backoff.next_delay_s())
 
     async def collect(self) -> None:
         """After `run` was cancelled: starts what it left delivered, so that it ends or is given back like the rest."""
         try:
             await self._recover()
         except (BrokerUnavailableError, BrokerRefusedError, TimeoutError) as error:
-            self._outage.note(error)
+            self._outage.record(error)
 
     async def _recover(self) -> None:
         """After any trouble: the group may be gone, and replies with jobs in them may have been lost."""
@@ -92,7 +93,7 @@ class JobReader:
         idle_ms = self._overdue_ms if is_steady else GIVEN_BACK_MS
         async with asyncio.timeout(REPLY_TIMEOUT_S):
             overdue = await self._queue.take_over(self._worker, idle_ms, self._pool.room)
-        self._connectivity.note(clock())
+        self._connectivity.record(clock())
         if overdue:
             logger.info("%d jobs taken over", len(overdue))
             self._pool.start(overdue)

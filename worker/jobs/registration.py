@@ -41,7 +41,7 @@ class Registration:
                     await announce(self._client, self._worker, round(LIFETIME_S * 1000), offer)
                     self._outage.end()
                 except (BrokerUnavailableError, BrokerRefusedError) as error:
-                    self._outage.note(error)
+                    self._outage.record(error)
                 await asyncio.wait([listing], timeout=ANNOUNCE_EVERY_S)
                 if listing.done():
                     listing.result()

@@ -7,7 +7,6 @@ what fails before the first chunk is tried again: after it, viewers have seen a 
 import asyncio
 import json
 import logging
-import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 import httpx2
 import openai
 
+from contract.backoff import Backoff
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk
 from contract.worker_registry import Model
@@ -27,10 +27,10 @@ from worker.settings import Settings
 logger = logging.getLogger(__name__)
 
 FRAME_LIMIT_BYTES = 16 << 20
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+FIRST_DELAY_S = 0.5
+MAX_DELAY_S = 30.0
 LISTING_TIMEOUT_S = 10.0
-MOST_CONNECTIONS = 1 << 16
+MAX_CONNECTIONS = 1 << 16
 """No limit at all: how many runs there may be is said elsewhere."""
 IDLE_CONNECTION_S = 30.0
 TAIL_PATIENCE_S = 0.1
@@ -64,7 +64,7 @@ class OpenAISource:
             # The SDK's other transport: a lone chunk costs it a third of what it costs the default one.
             http_client=openai.DefaultAioHttpClient(
                 timeout=httpx2.Timeout(None, connect=connect_timeout_s),
-                limits=httpx2.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_S),
+                limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_S),
             ),
         )
         self._first_chunk_timeout_s = first_chunk_timeout_s
@@ -86,8 +86,9 @@ class OpenAISource:
 
     async def _begin(self, body: dict[str, Any], call: AsyncExitStack) -> tuple[Chunk, AsyncIterator[Chunk]]:
         """Tries until a first chunk is there; what is open then is closed with `call`."""
+        backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         for tries_left in range(self._retries, -1, -1):
-            pause_s = FIRST_PAUSE_S * 2.0 ** (self._retries - tries_left) * random.uniform(0.75, 1.25)  # noqa: S311
+            delay_s = backoff.next_delay_s()
             try:
                 async with AsyncExitStack() as one_try:
                     async with asyncio.timeout(self._first_chunk_timeout_s):
@@ -102,13 +103,14 @@ class OpenAISource:
                 error = own_error(Code.UPSTREAM_TIMEOUT, f"The provider sent nothing for {waited_s:g} seconds.")
             except _RefusedError as refusal:
                 error = refusal.error
-                pause_s = pause_s if refusal.retry_after_s is None else refusal.retry_after_s
+                if refusal.retry_after_s is not None:
+                    delay_s = refusal.retry_after_s
             except RunFailedError as failure:
                 error = failure.error
-            if not tries_left or not error.retryable or pause_s > LONGEST_PAUSE_S or error.code in _TOLD_ONCE:
+            if not tries_left or not error.retryable or delay_s > MAX_DELAY_S or error.code in _TOLD_ONCE:
                 raise RunFailedError(error)
-            logger.info("trying the provider again in %.1f s: %s", pause_s, error.message)
-            await asyncio.sleep(pause_s)
+            logger.info("trying the provider again in %.1f s: %s", delay_s, error.message)
+            await asyncio.sleep(delay_s)
         raise AssertionError("the last try returns or raises")
 
     async def _open(self, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import httpx2
 import pytest
@@ -50,7 +50,7 @@ def refusal(answer: httpx2.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["code"]
 
 
-async def start(http: httpx2.AsyncClient, used: Used, what: str, body: dict[str, object]) -> dict[str, str]:
+async def start(http: httpx2.AsyncClient, used: Used, what: str, body: Mapping[str, object]) -> dict[str, str]:
     """The addresses of a new stream, which its tickets stand in."""
     answer = await http.post("/v1/streams", json=body, headers=as_program(used))
     assert answer.status_code == 201, answer.text

@@ -15,9 +15,9 @@ def line(key: ApiKey) -> str:
 def test_a_key_opens_what_was_made_with_it_and_nothing_else() -> None:
     secret, key = make_key("team")
     other, _ = make_key("team")
-    assert key.opens_with(secret)
+    assert key.matches(secret)
     for wrong in (other, secret[:-1], secret + "x", secret.upper(), "", "mc-", "\ud83d"):
-        assert not key.opens_with(wrong)
+        assert not key.matches(wrong)
 
 
 def test_what_is_kept_of_a_key_does_not_contain_it() -> None:
@@ -101,7 +101,7 @@ def test_a_file_replaced_by_another_of_the_same_size_is_noticed(tmp_path: Path) 
     [
         ("nonsense", "line 1"),
         ('\n{"name":"a"}', "line 2: id"),
-        ("{SECOND}", "line 2: there is a key of this name"),
+        ("{SECOND}", "line 2: a key with this name"),
         ("{LIMIT}", "line 1: requests_per_minute"),
         ("{NAME}", "line 1: name"),
         ("{MORE}", "line 1: colour"),

@@ -83,7 +83,9 @@ async def test_a_key_may_use_the_models_it_names(broker: Broker, client: Client)
             refused = await http.post("/v1/streams", json={**BODY, "model": "other"})
             assert code(refused) == (403, "model_not_allowed")
             nameless = {name: value for name, value in BODY.items() if name != "model"}
-            assert code(await http.post("/v1/streams", json=nameless)) == (403, "model_not_allowed")
+            refused = await http.post("/v1/streams", json=nameless)
+            assert code(refused) == (403, "model_not_allowed")
+            assert refused.json()["error"]["message"].startswith("This key may not use the default model.")
 
 
 async def test_an_idempotency_key_belongs_to_its_caller(

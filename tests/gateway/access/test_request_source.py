@@ -52,13 +52,13 @@ def test_an_address_is_what_the_last_stranger_connected_from(
 
 
 def test_whoever_comes_through_a_proxy_is_not_near_whatever_it_says() -> None:
-    assert source().is_near
-    assert source("::1").is_near
+    assert source().is_local_peer
+    assert source("::1").is_local_peer
     named = ("x_forwarded_for", "x_forwarded_host", "x_forwarded_proto", "forwarded", "x_real_ip", "via")
     for header in (*named, "cf_connecting_ip"):
-        assert not source(**{header: "127.0.0.1"}).is_near
-    assert not source(ELSEWHERE).is_near
-    assert not source("").is_near
+        assert not source(**{header: "127.0.0.1"}).is_local_peer
+    assert not source(ELSEWHERE).is_local_peer
+    assert not source("").is_local_peer
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_whoever_comes_through_a_proxy_is_not_near_whatever_it_says() -> None:
     ],
 )
 def test_a_name_that_may_have_been_made_to_point_here_is_not_this_machines(host: str, here: bool) -> None:
-    assert source(host=host).names_this_machine is here
+    assert source(host=host).host_is_local is here
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ def test_of_two_lines_the_proxys_own_counts_and_of_two_users_none() -> None:
 
 
 def test_addresses_of_one_household_are_counted_together() -> None:
-    assert source("2001:db8:1:2:aaaa::1").neighbourhood == source("2001:db8:1:2:bbbb::9").neighbourhood
-    assert source("2001:db8:1:3::1").neighbourhood != source("2001:db8:1:2::1").neighbourhood
-    assert source(ELSEWHERE).neighbourhood == ELSEWHERE
+    assert source("2001:db8:1:2:aaaa::1").rate_limit_group == source("2001:db8:1:2:bbbb::9").rate_limit_group
+    assert source("2001:db8:1:3::1").rate_limit_group != source("2001:db8:1:2::1").rate_limit_group
+    assert source(ELSEWHERE).rate_limit_group == ELSEWHERE
 
 
 def test_an_entry_that_is_no_address_is_refused() -> None:

@@ -1,5 +1,6 @@
 """What `useChat` reads."""
 
+import copy
 from typing import Any
 
 from contract.errors import RunError
@@ -113,7 +114,7 @@ def test_a_copy_goes_on_by_itself_from_any_place() -> None:
     for place in range(len(entries)):
         dialect = UIDialect(continues=False)
         before = write_all(dialect, entries[:place])
-        twin = dialect.copy()
+        twin = copy.deepcopy(dialect)
         write_all(dialect, entries[place:])
         assert before + write_all(twin, entries[place:]) == whole
 

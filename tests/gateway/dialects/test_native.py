@@ -10,7 +10,7 @@ def test_an_event_moves_the_cursor() -> None:
 
 
 def test_a_note_leaves_the_cursor_where_it_is() -> None:
-    assert NativeDialect().write_note(b"viewers", b'{"viewers":2}') == b'event: viewers\ndata: {"viewers":2}\n\n'
+    assert NativeDialect().write_notice(b"viewers", b'{"viewers":2}') == b'event: viewers\ndata: {"viewers":2}\n\n'
 
 
 def test_a_lost_stream_is_told_as_its_end_without_an_id() -> None:

@@ -1,5 +1,6 @@
 """What an OpenAI SDK reads."""
 
+import copy
 import json
 from typing import Any
 
@@ -101,12 +102,12 @@ def test_a_copy_goes_on_from_where_it_was_made() -> None:
     entries = [*attempt([chunk_of({"content": str(n)}) for n in range(4)]), done()]
     dialect = OpenAIDialect(with_usage=False)
     write_all(dialect, entries[:3])
-    twin = dialect.copy()
+    twin = copy.deepcopy(dialect)
     assert write_all(dialect, entries[3:]) == write_all(twin, entries[3:]) != b""
 
 
 def test_a_keep_alive_belongs_to_the_next_frame() -> None:
     dialect = OpenAIDialect(with_usage=False)
-    assert dialect.write_note(b"ping", b'{"state":"waiting"}') == b": ping\n"
-    assert dialect.write_note(b"viewers", b'{"viewers":1}') == b""
+    assert dialect.write_notice(b"ping", b'{"state":"waiting"}') == b": ping\n"
+    assert dialect.write_notice(b"viewers", b'{"viewers":1}') == b""
     assert dialect.write_retry(1000) == b""

@@ -1,8 +1,10 @@
 """A fault in one stream affects no other stream."""
 
 import json
+from typing import Self
 
 import httpx2
+import pytest
 
 from contract.connection import command_client
 from contract.keys import StreamKeys
@@ -33,6 +35,21 @@ async def test_an_error_in_a_dialect_ends_its_own_feed_only() -> None:
     assert feed.status is FeedStatus.BROKEN_OFF
 
 
+class Uncopyable(NativeDialect):
+    """Raises where no checkpoint can be made."""
+
+    def copy(self) -> Self:
+        raise ValueError("no copy")
+
+
+async def test_a_feed_that_cannot_keep_an_event_is_lost_and_has_no_hole() -> None:
+    feed = Feed("x" * 22, Uncopyable(), limit_bytes=1 << 20)
+    with pytest.raises(ValueError, match="no copy"):
+        feed.receive_batch(LiveEvents(b"0-0", [(b"1-1", b"chunk", b"{}")]))
+    feed.receive_batch(LiveEvents(b"1-1", [(b"1-2", b"chunk", b"{}")]))
+    assert (feed.status, feed.buffer.end) == (FeedStatus.LOST, 0)
+
+
 def test_a_buffer_keeps_few_joined_slices() -> None:
     buffer = ReplayBuffer(limit_bytes=1 << 24)
     for seq in range(1, 301):
@@ -56,7 +73,7 @@ async def test_foreign_messages_on_a_channel_stop_no_gateway(gateway: Gateway, b
         await author.end()
         response = await read_events(http, url)
         assert [frame.id for frame in response.logged] == ["1-1", "1-2", "1-3"]
-    assert "has fallen" not in gateway.output
+    assert "this gateway exits" not in gateway.output
     await client.aclose()
 
 

@@ -103,3 +103,5 @@ async def test_a_hole_in_the_log_raises_and_is_not_bridged() -> None:
     feed.merge.request_read()
     with pytest.raises(LogHoleError):
         feed.receive_page([event(1, 1), event(1, 3)], is_end=True)
+    assert take_all(feed) == encode([event(1, 1)])
+    assert not feed.ready.done()

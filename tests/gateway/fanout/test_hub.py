@@ -2,7 +2,9 @@
 
 import asyncio
 
-from contract.connection import Client
+from contract.connection import Client, call_redis
+from contract.keys import StreamKeys
+from contract.position import Position
 from contract.stream_log import StreamLog
 from gateway.dialects.registry import NATIVE
 from gateway.fanout.feed import FeedStatus
@@ -24,10 +26,30 @@ async def test_a_viewer_gets_events_of_a_feed_that_was_dropped_while_it_connecte
         await author.begin()
         feed = await hub.open(author.stream_id, NATIVE)
         await until(lambda: feed not in list(hub.feeds()))
-        Presence("gateway", client, hub, ViewerLimits(0, 0)).join_stream(Viewer(feed, 0, b"", hub.pages.read))
+        Presence("gateway", client, hub, ViewerLimits(0, 0)).join_stream(
+            Viewer(feed, 0, b"", hub.pages.read), lambda: None
+        )
         await author.say("still there?")
         await until(lambda: feed.buffer.end == 2)
         await author.end()
         await until(lambda: feed.status is FeedStatus.ENDED)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_log_without_its_last_event_is_shown_as_far_as_it_goes_and_then_lost(
+    broker: Broker, client: Client
+) -> None:
+    limits = HubLimits(buffer_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
+    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits)
+    running = asyncio.create_task(hub.run())
+    async with Author(broker.url) as author:
+        await author.begin()
+        await author.say("kept")
+        await author.end()
+        await call_redis(client, "XDEL", StreamKeys.of(author.stream_id).log, "1-3")
+        feed = await hub.open(author.stream_id, NATIVE)
+        await until(lambda: feed.status is FeedStatus.LOST)
+        assert feed.buffer.last == Position(1, 2)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What holds for every answer of a gateway, whatever route gives it."""
+"""What is true of every answer of a gateway, whichever route gives it."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ import pytest
 from contract.event import Status
 from gateway.access.api_keys import make_key
 from gateway.app import Gateway as GatewayApp
-from gateway.http.middleware import USUAL_HEADERS, MalformedOriginError, parse_origins
+from gateway.http.middleware import DEFAULT_HEADERS, MalformedOriginError, parse_origins
 from gateway.settings import Settings
 from tests.broker import Broker
 from tests.gateway.author import Author
@@ -31,7 +31,7 @@ PROTOCOLS = ["direct", "httptools", "h11"]
 def open_gateway(
     request: pytest.FixtureRequest, broker: Broker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
-    """It serves a page, and scripts of two other origins."""
+    """It serves a page, and allows scripts of two other origins."""
     page = tmp_path_factory.mktemp("page")
     (page / "index.html").write_text("a page")
     (page / "inner").mkdir()
@@ -49,8 +49,8 @@ def open_gateway(
 
 
 def routes() -> list[tuple[str, set[str]]]:
-    """Each path there is, with something in its gaps, and the methods that its document names."""
-    paths = GatewayApp(Settings()).app.openapi()["paths"]
+    """Each path, with values for its parameters, and its documented methods."""
+    paths = GatewayApp(Settings()).api.openapi()["paths"]
     named = [(path, {method.upper() for method in calls}) for path, calls in paths.items()]
     gap = re.compile(r"\{(\w+)[^}]*\}")
     filled = [(gap.sub(lambda name: STREAM if name[1] == "stream_id" else "x", path), calls) for path, calls in named]
@@ -74,11 +74,11 @@ async def test_every_route_answers_every_method_in_order(
                 else:
                     assert answer.status_code == 405, path
                     assert set(answer.headers["allow"].split(", ")) <= methods | {"HEAD"}, path
-                for name in USUAL_HEADERS:
+                for name in DEFAULT_HEADERS:
                     assert name in answer.headers, path
 
 
-async def test_a_head_of_a_stream_ends_and_watches_nothing(open_gateway: Gateway, author: Author) -> None:
+async def test_a_head_request_for_a_stream_ends_and_watches_nothing(open_gateway: Gateway, author: Author) -> None:
     async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=20) as http:
         run = await start(http, author)
         with RawLine(open_gateway) as line:
@@ -93,9 +93,7 @@ async def test_a_head_of_a_stream_ends_and_watches_nothing(open_gateway: Gateway
         assert "manycast_viewers 0.0" in (await http.get("/metrics")).text
 
 
-async def test_what_may_be_kept_is_said_by_its_route_and_nothing_else_is_kept(
-    http: httpx2.AsyncClient, author: Author
-) -> None:
+async def test_only_routes_that_say_so_may_be_cached(http: httpx2.AsyncClient, author: Author) -> None:
     run = await start(http, author)
     assert (await http.get(f"/v1/streams/{run.stream_id}")).headers["cache-control"] == "no-store"
     await run.write([*attempt([chunk_of({"content": "all"})]), done()], Status.COMPLETED)
@@ -120,7 +118,7 @@ async def test_what_may_be_kept_is_said_by_its_route_and_nothing_else_is_kept(
         "/%2f%2fevil.example",
     ],
 )
-async def test_nobody_is_sent_on_to_another_place(open_gateway: Gateway, path: str) -> None:
+async def test_no_path_is_redirected(open_gateway: Gateway, path: str) -> None:
     with RawLine(open_gateway) as line:
         head = (
             f"GET {path} HTTP/1.1\r\nHost: here.example\r\nX-Forwarded-Host: evil.example\r\nConnection: close\r\n\r\n"
@@ -133,7 +131,7 @@ async def test_nobody_is_sent_on_to_another_place(open_gateway: Gateway, path: s
 
 @pytest.mark.parametrize("host", ["[", "a b", "x/../y", "x@y", "x\r\nHost: y", "\x80", "[::1]x"])
 @pytest.mark.parametrize("path", ["/v1/models", "/nothing", "/inner", "/v1/streams"])
-def test_a_host_that_is_none_is_refused(open_gateway: Gateway, host: str, path: str) -> None:
+def test_an_invalid_host_is_refused(open_gateway: Gateway, host: str, path: str) -> None:
     with RawLine(open_gateway) as line:
         line.send(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("latin-1"))
         line.read_to_end()
@@ -141,7 +139,7 @@ def test_a_host_that_is_none_is_refused(open_gateway: Gateway, host: str, path: 
 
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "", "nonsense", "http://localhost:x"])
-async def test_an_origin_that_is_none_is_no_error_of_ours(http: httpx2.AsyncClient, origin: str) -> None:
+async def test_an_invalid_origin_is_not_a_server_error(http: httpx2.AsyncClient, origin: str) -> None:
     answer = await http.post("/v1/streams", json=BODY, headers={"Origin": origin})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "cross_site")
 
@@ -151,14 +149,14 @@ async def test_an_origin_that_is_none_is_no_error_of_ours(http: httpx2.AsyncClie
 
 @pytest.fixture(scope="module", params=PROTOCOLS)
 def keyed_gateway(request: pytest.FixtureRequest, broker: Broker) -> Iterator[Gateway]:
-    """It lets in a key, and scripts of another origin."""
+    """It accepts an API key, and scripts of another origin."""
     settings = {"MANYCAST_CORS_ORIGINS": OURS, "MANYCAST_KEYS": KEY.model_dump_json()}
     gateway = Gateway(broker.url, MANYCAST_HTTP_PROTOCOL=request.param, **settings)
     yield gateway
     gateway.close()
 
 
-async def test_a_script_of_an_allowed_origin_may_start_watch_and_read_all(
+async def test_a_script_of_an_allowed_origin_may_start_watch_and_read_runs(
     keyed_gateway: Gateway, author: Author
 ) -> None:
     asked = {
@@ -189,7 +187,7 @@ async def test_a_script_of_an_allowed_origin_may_start_watch_and_read_all(
         assert b"event: done" in events.content
 
 
-async def test_a_script_of_an_allowed_origin_may_nothing_without_a_key_of_its_own(keyed_gateway: Gateway) -> None:
+async def test_a_script_of_an_allowed_origin_needs_an_api_key(keyed_gateway: Gateway) -> None:
     async with httpx2.AsyncClient(base_url=keyed_gateway.url, timeout=20) as http:
         assert (await http.post("/v1/session", json={"secret": SECRET})).status_code == 200
         for site in ("cross-site", "same-site"):
@@ -197,7 +195,7 @@ async def test_a_script_of_an_allowed_origin_may_nothing_without_a_key_of_its_ow
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cross_site")
 
 
-async def test_a_script_of_any_other_origin_is_told_nothing(open_gateway: Gateway) -> None:
+async def test_a_script_of_any_other_origin_gets_no_cors_headers(open_gateway: Gateway) -> None:
     async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=20) as http:
         for origin in ("https://evil.example", "https://app.example.com.evil.example", "null", "http://localhost:5174"):
             asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
@@ -206,12 +204,12 @@ async def test_a_script_of_any_other_origin_is_told_nothing(open_gateway: Gatewa
             assert "access-control-allow-origin" not in answer.headers
             started = await http.post("/v1/streams", json=BODY, headers={"Origin": origin})
             assert started.status_code == 403
-        # What is kept for one origin must not be shown to another.
+        # An answer cached for one origin must not be used for another.
         assert (await http.get("/v1/models")).headers["vary"] == "Origin"
         assert "vary" not in (await http.get("/", headers={"Origin": OURS})).headers
 
 
-async def test_without_a_list_no_origin_is_named(http: httpx2.AsyncClient) -> None:
+async def test_without_allowed_origins_there_are_no_cors_headers(http: httpx2.AsyncClient) -> None:
     asked = {"Origin": OURS, "Access-Control-Request-Method": "POST"}
     assert (await http.options("/v1/streams", headers=asked)).status_code == 405
     answer = await http.get("/v1/models", headers={"Origin": OURS})
@@ -221,7 +219,7 @@ async def test_without_a_list_no_origin_is_named(http: httpx2.AsyncClient) -> No
 @pytest.mark.parametrize(
     "text", ["*", "null", "app.example.com", f"{OURS}/", f"{OURS}/path", f"{OURS} https://x", "HTTPS://x"]
 )
-def test_what_no_browser_would_send_is_no_origin(text: str) -> None:
+def test_what_no_browser_sends_is_not_an_origin(text: str) -> None:
     assert parse_origins(f" {OURS} ,http://[::1]:80,") == (OURS, "http://[::1]:80")
     with pytest.raises(MalformedOriginError):
         parse_origins(text)

@@ -1,4 +1,4 @@
-"""OpenAI's own call, byte by byte, with a worker that does what the test says."""
+"""OpenAI's own call, byte by byte, with a worker that the test controls."""
 
 import asyncio
 import signal
@@ -8,14 +8,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from contract.connection import Client
+from contract.connection import Client, call_redis
 from contract.errors import RunError
-from contract.event import Status
+from contract.event import Status, parse_json
+from contract.keys import StreamKeys
 from contract.run_record import RunRecord, read_run
 from tests.broker import Broker
 from tests.gateway.author import Author, Run
 from tests.gateway.dialects.test_openai import read_frames
 from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done
+from tests.gateway.runs.test_completion import nested, unnested
 from tests.stack import Gateway, closing_all
 
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
@@ -36,8 +38,18 @@ async def until_run(client: Client, stream_id: str, is_so: Callable[[RunRecord],
     return record
 
 
+async def cancel_is_asked(client: Client, stream_id: str) -> bool:
+    return bool(await call_redis(client, "HEXISTS", StreamKeys.of(stream_id).meta, "cancel"))
+
+
+async def until_cancel_is_asked(client: Client, stream_id: str) -> None:
+    async with asyncio.timeout(10):
+        while not await cancel_is_asked(client, stream_id):
+            await asyncio.sleep(0.01)
+
+
 async def begin(author: Author) -> Run:
-    """Takes the next job and writes the first chunk: only then does its client get a status."""
+    """Takes the next job and writes the first chunk: the client's status waits for it."""
     run = await author.take()
     await run.write(attempt(HELLO[:1]))
     return run
@@ -67,12 +79,25 @@ async def test_a_streamed_completion_names_the_stream_it_can_be_watched_on(
 
 
 @pytest.mark.parametrize("asked", [True, False])
-async def test_usage_comes_only_where_it_is_asked_for(http: httpx2.AsyncClient, author: Author, asked: bool) -> None:
+async def test_usage_is_sent_only_if_requested(http: httpx2.AsyncClient, author: Author, asked: bool) -> None:
     answer = post(http, {**STREAMED, "stream_options": {"include_usage": asked}})
     last = {**chunk_of({}), "choices": [], "usage": USAGE}
     await (await author.take()).write([*attempt([*HELLO, last]), done()], Status.COMPLETED)
     assert (b'"total_tokens"' in (await answer).content) is asked
     assert (b'"usage":null' in (await answer).content) is asked
+
+
+@pytest.mark.parametrize("depth", [480, 5_000])
+async def test_a_vendor_field_may_be_nested_at_any_depth(http: httpx2.AsyncClient, author: Author, depth: int) -> None:
+    answer = post(http, BODY)
+    run = await author.take()
+    chunks = [chunk_of({"role": "assistant", "content": "Hello", **nested(depth, "innermost")}, "stop")]
+    await run.write([*attempt(chunks), done()], Status.COMPLETED)
+    for response in (await answer, await http.get(f"/v1/streams/{run.stream_id}/completion")):
+        assert response.status_code == 200
+        message = parse_json(response.content)["choices"][0]["message"]
+        assert message["content"] == "Hello"
+        assert unnested(message["x_vendor"]) == (depth, "innermost")
 
 
 async def test_a_whole_completion_is_rebuilt_from_the_log(http: httpx2.AsyncClient, author: Author) -> None:
@@ -114,7 +139,7 @@ async def test_a_refusal_before_the_first_chunk_has_the_providers_status_and_bod
         ("run_too_long", 504),
     ],
 )
-async def test_what_is_no_providers_answer_is_a_server_error(
+async def test_a_failure_without_a_providers_answer_is_a_server_error(
     http: httpx2.AsyncClient, author: Author, code: str, status: int
 ) -> None:
     answer = post(http, STREAMED)
@@ -123,14 +148,14 @@ async def test_what_is_no_providers_answer_is_a_server_error(
 
 
 @pytest.mark.parametrize("code", ["answer_too_large", "run_too_long"])
-async def test_a_run_beyond_a_limit_is_not_to_be_repeated(http: httpx2.AsyncClient, author: Author, code: str) -> None:
+async def test_a_run_that_exceeds_a_limit_is_not_retried(http: httpx2.AsyncClient, author: Author, code: str) -> None:
     for body in (STREAMED, BODY):
         answer = post(http, body)
         await (await author.take()).write([done("failed", RunError(code, "x"), "1-1")], Status.FAILED)
         assert (await answer).headers["x-should-retry"] == "false"
 
 
-async def test_a_failure_after_the_first_chunk_is_a_frame_or_for_a_whole_answer_a_status(
+async def test_a_failure_after_the_first_chunk_is_a_frame_if_streamed_and_else_a_status(
     http: httpx2.AsyncClient, author: Author
 ) -> None:
     for body in (STREAMED, BODY):
@@ -143,7 +168,7 @@ async def test_a_failure_after_the_first_chunk_is_a_frame_or_for_a_whole_answer_
         assert b"[DONE]" not in response.content
 
 
-async def test_a_run_cancelled_elsewhere_is_told_with_a_status_that_no_sdk_repeats(
+async def test_a_run_cancelled_elsewhere_gets_a_status_that_no_sdk_retries(
     http: httpx2.AsyncClient, author: Author
 ) -> None:
     answer = post(http, STREAMED)
@@ -153,14 +178,14 @@ async def test_a_run_cancelled_elsewhere_is_told_with_a_status_that_no_sdk_repea
     assert (await answer).json()["error"]["code"] == "cancelled"
 
 
-async def test_a_worker_lost_before_the_first_chunk_is_not_noticed(http: httpx2.AsyncClient, author: Author) -> None:
+async def test_a_worker_lost_before_the_first_chunk_goes_unnoticed(http: httpx2.AsyncClient, author: Author) -> None:
     answer = post(http, STREAMED)
     second = await (await author.take()).lose()
     await second.write([*attempt(HELLO, 2), done()], Status.COMPLETED)
     assert read_frames((await answer).content) == [*HELLO, "[DONE]"]
 
 
-async def test_a_whole_answer_knows_nothing_of_a_lost_worker(http: httpx2.AsyncClient, author: Author) -> None:
+async def test_a_lost_worker_does_not_affect_a_whole_answer(http: httpx2.AsyncClient, author: Author) -> None:
     answer = post(http, BODY)
     run = await author.take()
     await run.write(attempt([chunk_of({"content": "lost"})]))
@@ -168,7 +193,7 @@ async def test_a_whole_answer_knows_nothing_of_a_lost_worker(http: httpx2.AsyncC
     assert (await answer).json()["choices"][0]["message"]["content"] == "Hello"
 
 
-async def test_a_slow_provider_is_waited_for_with_keep_alives(broker: Broker, author: Author) -> None:
+async def test_keep_alives_are_sent_while_a_slow_provider_is_awaited(broker: Broker, author: Author) -> None:
     """Once the status is sent, an error can only be a frame."""
     impatient = {"MANYCAST_HEAD_WAIT_S": "0.2", "MANYCAST_PING_INTERVAL_S": "0.4"}
     with closing_all(gateway := Gateway(broker.url, **impatient)):
@@ -186,7 +211,7 @@ async def test_a_slow_provider_is_waited_for_with_keep_alives(broker: Broker, au
     assert frame["error"]["code"] == "rate_limit_exceeded"
 
 
-async def test_the_same_key_attaches_to_the_run_that_is_under_way_and_replays_it(
+async def test_the_same_key_attaches_to_the_running_run_and_replays_it(
     http: httpx2.AsyncClient, author: Author
 ) -> None:
     first = post(http, STREAMED, Idempotency_Key="k")
@@ -222,7 +247,7 @@ async def test_a_failed_run_answers_its_key_with_the_same_refusal(http: httpx2.A
 
 
 @pytest.mark.parametrize("body", [BODY, STREAMED], ids=["whole", "streamed"])
-async def test_a_client_that_goes_away_while_it_waits_leaves_the_run_or_takes_it_along(
+async def test_a_client_that_disconnects_while_waiting_cancels_the_run_only_if_it_asked_to(
     http: httpx2.AsyncClient, author: Author, client: Client, body: dict[str, Any]
 ) -> None:
     for policy in ("continue", "cancel"):
@@ -230,13 +255,13 @@ async def test_a_client_that_goes_away_while_it_waits_leaves_the_run_or_takes_it
         run = await author.take()
         answer.cancel()
         if policy == "cancel":
-            await until_run(client, run.stream_id, lambda record: record.cancel_asked)
+            await until_cancel_is_asked(client, run.stream_id)
         else:
             await run.write([*attempt(HELLO), done()], Status.COMPLETED)
             await until_run(client, run.stream_id, lambda record: record.status is Status.COMPLETED)
 
 
-async def test_a_client_that_goes_away_in_the_middle_of_its_stream_takes_the_run_along_if_it_said_so(
+async def test_a_client_that_disconnects_while_streaming_cancels_the_run_only_if_it_asked_to(
     http: httpx2.AsyncClient, author: Author, client: Client
 ) -> None:
     url, headers = "/v1/chat/completions", {"X-On-Disconnect": "cancel"}
@@ -244,10 +269,10 @@ async def test_a_client_that_goes_away_in_the_middle_of_its_stream_takes_the_run
     async with http.stream("POST", url, json=STREAMED, headers=headers) as response:
         run = await begun
         assert await anext(response.aiter_bytes())
-    await until_run(client, run.stream_id, lambda record: record.cancel_asked)
+    await until_cancel_is_asked(client, run.stream_id)
 
 
-async def test_an_answer_that_was_read_to_its_end_cancels_nothing(
+async def test_reading_an_answer_to_its_end_cancels_nothing(
     http: httpx2.AsyncClient, author: Author, client: Client
 ) -> None:
     answer = post(http, STREAMED, X_On_Disconnect="cancel")
@@ -257,7 +282,7 @@ async def test_an_answer_that_was_read_to_its_end_cancels_nothing(
     assert (await until_run(client, run.stream_id, lambda _: True)).status is Status.COMPLETED
 
 
-async def test_a_policy_that_does_not_exist_is_refused_before_anything_starts(
+async def test_an_unknown_disconnect_policy_is_refused_before_anything_starts(
     http: httpx2.AsyncClient, author: Author
 ) -> None:
     response = await post(http, BODY, X_On_Disconnect="explode")
@@ -276,14 +301,14 @@ async def test_a_restart_after_the_first_chunk_ends_the_stream_with_an_error(
     frames = read_frames((await answer).content.replace(b": ping\n", b""))
     assert frames[0] == HELLO[0]
     assert frames[1]["error"]["code"] == "worker_lost"
-    # That was our doing: the client did not go away, and its run is not cancelled.
-    assert not (await until_run(client, run.stream_id, lambda _: True)).cancel_asked
+    # We closed the connection, the client did not: its run is not cancelled.
+    assert not await cancel_is_asked(client, run.stream_id)
     await second.write([*attempt(HELLO, 2, 2), done()], Status.COMPLETED)
     again = await post(http, STREAMED, Idempotency_Key="lost")
     assert read_frames(again.content) == [*HELLO, "[DONE]"]
 
 
-async def test_a_gateway_that_is_stopped_lets_its_clients_see_the_end(broker: Broker, author: Author) -> None:
+async def test_a_stopping_gateway_lets_its_clients_read_to_the_end(broker: Broker, author: Author) -> None:
     with closing_all(stopped := Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="8")):
         async with httpx2.AsyncClient(base_url=stopped.url, timeout=20) as http:
             whole = post(http, BODY)
@@ -302,7 +327,7 @@ async def test_a_gateway_that_is_stopped_lets_its_clients_see_the_end(broker: Br
         assert stopped.wait() == 0
 
 
-async def test_a_gateway_that_may_wait_no_longer_says_so_and_the_key_finds_the_run_again(
+async def test_a_stopping_gateway_at_its_deadline_says_so_and_the_key_finds_the_run_again(
     http: httpx2.AsyncClient, broker: Broker, author: Author
 ) -> None:
     with closing_all(stopped := Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="2")):
@@ -323,8 +348,8 @@ async def test_a_gateway_that_may_wait_no_longer_says_so_and_the_key_finds_the_r
     assert (await again).headers["x-stream-id"] == run.stream_id
 
 
-async def test_a_gateway_that_is_stopped_takes_no_run_along(broker: Broker, author: Author, client: Client) -> None:
-    """Its clients lose their connections through us: they did not go away."""
+async def test_a_stopping_gateway_cancels_no_run(broker: Broker, author: Author, client: Client) -> None:
+    """Its clients lose their connections, but they did not disconnect."""
     with closing_all(stopped := Gateway(broker.url, MANYCAST_DRAIN_TIMEOUT_S="2")):
         async with httpx2.AsyncClient(base_url=stopped.url, timeout=20) as http:
             waiting = post(http, BODY, X_On_Disconnect="cancel")
@@ -338,10 +363,10 @@ async def test_a_gateway_that_is_stopped_takes_no_run_along(broker: Broker, auth
             assert (await waiting).status_code == 503
         assert stopped.wait() == 0
     for still in (run, waited_for):
-        assert not (await until_run(client, still.stream_id, lambda _: True)).cancel_asked
+        assert not await cancel_is_asked(client, still.stream_id)
 
 
-async def test_whoever_waits_counts_as_one_who_watches(http: httpx2.AsyncClient, author: Author) -> None:
+async def test_a_client_that_waits_counts_as_a_viewer(http: httpx2.AsyncClient, author: Author) -> None:
     answer = post(http, BODY)
     run = await author.take()
     async with asyncio.timeout(10):

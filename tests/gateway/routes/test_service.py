@@ -1,4 +1,4 @@
-"""What an SDK asks beside completions."""
+"""Models, health, and paths that do not exist."""
 
 import re
 from collections.abc import Iterator
@@ -37,16 +37,16 @@ async def test_a_model_is_found_by_its_name_even_with_a_slash_in_it(
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
 
 
-def test_the_stacks_front_door_passes_on_every_call_there_is() -> None:
+def test_caddy_forwards_every_call_of_the_api() -> None:
     (patterns,) = re.findall(r"@api path (.*)", (ROOT / "web" / "Caddyfile").read_text())
-    calls = GatewayApp(Settings()).app.openapi()["paths"]
+    calls = GatewayApp(Settings()).api.openapi()["paths"]
     assert len(calls) > 10
     calls = [*calls, "/openapi.json"]
     assert [call for call in calls if not any(fnmatch(call, pattern) for pattern in patterns.split())] == []
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_an_unknown_path_is_told_as_openai_would(
+async def test_an_unknown_path_is_answered_as_openai_does(
     http: httpx2.AsyncClient, serving_page: Gateway, method: str
 ) -> None:
     async with httpx2.AsyncClient(base_url=serving_page.url) as with_page:

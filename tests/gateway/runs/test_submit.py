@@ -1,4 +1,4 @@
-"""How a run comes in while Redis is troubled."""
+"""Submitting a run while Redis fails."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tests.gateway.dialects.test_registry import BODY
 from tests.stack import Gateway, closing_all
 
 
-async def test_a_moment_without_redis_costs_no_run_and_begins_no_second_one(fragile_broker: Broker) -> None:
+async def test_a_short_loss_of_redis_neither_loses_a_run_nor_starts_a_second_one(fragile_broker: Broker) -> None:
     with closing_all(gateway := Gateway(fragile_broker.url)):
         async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
             assert (await http.get("/v1/models")).status_code == 200
@@ -24,7 +24,7 @@ async def test_a_moment_without_redis_costs_no_run_and_begins_no_second_one(frag
         await client.aclose()
 
 
-async def test_redis_that_stays_away_is_told_in_time(fragile_broker: Broker) -> None:
+async def test_a_long_loss_of_redis_is_answered_with_an_error_in_time(fragile_broker: Broker) -> None:
     with closing_all(gateway := Gateway(fragile_broker.url)):
         await asyncio.to_thread(fragile_broker.stop)
         async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:

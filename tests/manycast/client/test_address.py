@@ -22,7 +22,7 @@ ID = "abcdefghijklmnopqrst-_"
         (f"http://[::1]:8000/s/{ID}", "http://[::1]:8000"),
     ],
 )
-def test_an_address_is_taken_apart(text: str, base_url: str):
+def test_an_address_is_taken_apart(text: str, base_url: str) -> None:
     assert parse_address(text, "http://default:1/") == Address(base_url, ID)
 
 
@@ -40,13 +40,13 @@ TICKET = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImEifQ.eyJzdWIiOiJwX2FiY2RlZmdoaWprbG1ub3B
         f"http://default:1/?ticket={TICKET}#{ID}",
     ],
 )
-def test_a_ticket_is_taken_off_an_address(text: str):
+def test_a_ticket_is_taken_off_an_address(text: str) -> None:
     assert parse_address(text, "http://default:1/") == Address("http://default:1", ID, TICKET)
 
 
 @pytest.mark.parametrize(
     "text", ["", "short", ID + "/x", 65 * "x", f"ftp://host/{ID}", "http://host/", f"host/s/{ID}", "http://["]
 )
-def test_anything_else_is_refused_with_a_sentence(text: str):
+def test_anything_else_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(MalformedAddressError):
         parse_address(text)

@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,12 +11,12 @@ from hypothesis import strategies as st
 from manycast.client.answer import Answer, TextJoiner, defang
 
 
-def content(text: str, index: int = 0) -> dict:
+def content(text: str, index: int = 0) -> dict[str, Any]:
     return {"choices": [{"index": index, "delta": {"content": text}}]}
 
 
 @given(st.text(alphabet=st.sampled_from("aé😀👋\u2028"), max_size=20), st.lists(st.integers(0, 40)))
-def test_text_cut_anywhere_in_its_utf_16_is_joined_again(text: str, cuts: list[int]):
+def test_text_cut_anywhere_in_its_utf_16_is_joined_again(text: str, cuts: list[int]) -> None:
     # As a provider that cuts strings of UTF-16 sends it: JSON with halves of surrogate pairs.
     units = text.encode("utf-16-le", "surrogatepass")
     places = sorted({0, len(units), *(2 * cut for cut in cuts if 2 * cut < len(units))})
@@ -28,19 +29,19 @@ def test_text_cut_anywhere_in_its_utf_16_is_joined_again(text: str, cuts: list[i
 
 
 @pytest.mark.parametrize("text", ["\ud83d", "\ude00", "a\ud83db", "\ude00\ud83d"])
-def test_a_half_that_finds_no_other_is_replaced_and_never_an_error(text: str):
+def test_a_half_that_finds_no_other_is_replaced_and_never_an_error(text: str) -> None:
     joiner = TextJoiner()
     shown = joiner.join(text) + joiner.end()
     assert shown.encode() and "\ufffd" in shown
 
 
-def test_only_the_first_choice_is_text_and_the_others_are_counted():
+def test_only_the_first_choice_is_text_and_the_others_are_counted() -> None:
     answer = Answer()
     assert [answer.take(content("a")), answer.take(content("b", 1)), answer.take(content("c"))] == ["a", "", "c"]
     assert answer.choices == 2
 
 
-def test_a_refusal_is_text_and_nulls_are_none():
+def test_a_refusal_is_text_and_nulls_are_none() -> None:
     answer = Answer()
     assert answer.take({"choices": [{"index": 0, "delta": {"content": None, "refusal": "No."}}]}) == "No."
     assert answer.take({"choices": [{"index": 0, "delta": None}]}) == ""
@@ -48,7 +49,7 @@ def test_a_refusal_is_text_and_nulls_are_none():
     assert answer.take({"usage": {}}) == ""
 
 
-def test_tool_calls_are_put_together_from_their_pieces():
+def test_tool_calls_are_put_together_from_their_pieces() -> None:
     answer = Answer()
     for index, function in [(0, {"name": "f", "arguments": ""}), (1, {"name": "g"}), (0, {"arguments": '{"a"'})]:
         answer.take({"choices": [{"delta": {"tool_calls": [{"index": index, "function": function}]}}]})
@@ -56,6 +57,6 @@ def test_tool_calls_are_put_together_from_their_pieces():
     assert answer.tool_calls == ['f({"a":1})', "g()"]
 
 
-def test_what_a_terminal_would_obey_is_shown_and_line_ends_and_tabs_stay():
+def test_what_a_terminal_would_obey_is_shown_and_line_ends_and_tabs_stay() -> None:
     # Titles, the clipboard, the cursor: a model's words, or a stranger's prompt, must not reach them.
     assert defang("\x1b]52;c;Zm9v\x07 a\r\nb\tc\x9b2J\x7f") == "␛]52;c;Zm9v␇ a\nb\tc\ufffd2J␡"

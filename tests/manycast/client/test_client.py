@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -47,16 +48,18 @@ async def follow(client: Client, stream_id: str = STREAM_ID) -> list[Event]:
         return [event async for event in events]
 
 
-def of_log(events: list[Event]) -> list[Event]:
+def of_log(events: list[Event]) -> list[Start | Chunk | Restart | Done]:
     return [event for event in events if isinstance(event, Start | Chunk | Restart | Done)]
 
 
-async def test_every_event_arrives_as_its_type_with_the_chunk_as_the_provider_sent_it(stage, client):
+async def test_every_event_arrives_as_its_type_with_the_chunk_as_the_provider_sent_it(
+    stage: Stage, client: Client
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_events(writer, log_of(LOG))
 
     stage.answer = answer
-    events = await follow(client)
+    events: list[Any] = await follow(client)
     ping, start, hel, other_model, unset, restart, second_start, again, end = events
     assert ping == Ping("streaming")
     assert start == Start(Position(1, 1), STREAM_ID, 1, SHARED)
@@ -69,7 +72,7 @@ async def test_every_event_arrives_as_its_type_with_the_chunk_as_the_provider_se
     assert end.status is Status.COMPLETED and end.finish_reason == "stop" and end.timing["total_ms"] == 3
 
 
-async def test_a_stream_cut_at_any_byte_is_resumed_and_arrives_whole(stage):
+async def test_a_stream_cut_at_any_byte_is_resumed_and_arrives_whole(stage: Stage) -> None:
     whole = log_of(LOG)
     seen: set[str] = set()
 
@@ -91,7 +94,9 @@ async def test_a_stream_cut_at_any_byte_is_resumed_and_arrives_whole(stage):
             assert any(isinstance(event, Reconnecting) for event in events)
 
 
-async def test_an_orderly_end_before_done_is_resumed_when_the_server_asked_and_is_no_failure(stage, client):
+async def test_an_orderly_end_before_done_is_resumed_when_the_server_asked_and_is_no_failure(
+    stage: Stage, client: Client
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         after = request.headers.get("last-event-id")
         write_events(writer, log_of(LOG[:3]) if after is None else log_of(LOG, after))
@@ -105,7 +110,7 @@ async def test_an_orderly_end_before_done_is_resumed_when_the_server_asked_and_i
     assert [request.headers.get("last-event-id") for request in stage.requests] == [None, "1-3"]
 
 
-async def test_a_line_that_is_silent_for_too_long_is_given_up_and_resumed(stage, client):
+async def test_a_line_that_is_silent_for_too_long_is_given_up_and_resumed(stage: Stage, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if len(stage.requests) == 1:
             write_events(writer, log_of(LOG[:2]))
@@ -119,7 +124,9 @@ async def test_a_line_that_is_silent_for_too_long_is_given_up_and_resumed(stage,
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
-async def test_what_a_balancer_answers_while_gateways_change_is_waited_out(stage, client, status):
+async def test_what_a_balancer_answers_while_gateways_change_is_waited_out(
+    stage: Stage, client: Client, status: int
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if len(stage.requests) <= 2:
             write_head(writer, status, "text/html")
@@ -132,7 +139,7 @@ async def test_what_a_balancer_answers_while_gateways_change_is_waited_out(stage
     assert [event.attempt for event in events if isinstance(event, Reconnecting)] == [1, 2]
 
 
-async def test_an_event_that_was_had_before_is_not_given_twice(stage, client):
+async def test_an_event_that_was_had_before_is_not_given_twice(stage: Stage, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_events(writer, log_of(LOG[:4]) if len(stage.requests) == 1 else log_of(LOG))
 
@@ -140,7 +147,9 @@ async def test_an_event_that_was_had_before_is_not_given_twice(stage, client):
     assert len(of_log(await follow(client))) == len(LOG)
 
 
-async def test_after_a_gap_the_stream_is_read_from_its_start_even_if_the_line_breaks_right_then(stage, client):
+async def test_after_a_gap_the_stream_is_read_from_its_start_even_if_the_line_breaks_right_then(
+    stage: Stage, client: Client
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         match len(stage.requests):
             case 1:
@@ -158,7 +167,9 @@ async def test_after_a_gap_the_stream_is_read_from_its_start_even_if_the_line_br
     assert [str(event.position) for event in of_log(events[place:])] == ["1-1", "1-2", "1-3"]
 
 
-async def test_events_it_does_not_know_are_passed_over_and_counts_of_viewers_are_given(stage, client):
+async def test_events_it_does_not_know_are_passed_over_and_counts_of_viewers_are_given(
+    stage: Stage, client: Client
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         unknown = frame("weather", [1]) + frame("viewers", {"viewers": 3})
         write_events(writer, unknown + log_of(LOG))
@@ -168,7 +179,7 @@ async def test_events_it_does_not_know_are_passed_over_and_counts_of_viewers_are
     assert events[0] == Viewers(3) and len(of_log(events)) == len(LOG)
 
 
-async def test_204_ends_the_watch_without_an_event(stage, client):
+async def test_204_ends_the_watch_without_an_event(stage: Stage, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
 
@@ -177,7 +188,7 @@ async def test_204_ends_the_watch_without_an_event(stage, client):
     assert len(stage.requests) == 1
 
 
-async def test_a_stream_that_is_not_there_is_an_error_of_its_own(stage, client):
+async def test_a_stream_that_is_not_there_is_an_error_of_its_own(stage: Stage, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_refusal(writer, 404, "stream_not_found", "There is no such stream")
 
@@ -187,7 +198,9 @@ async def test_a_stream_that_is_not_there_is_an_error_of_its_own(stage, client):
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-async def test_a_refusal_carries_the_words_of_the_server_and_is_not_repeated(stage, client, status):
+async def test_a_refusal_carries_the_words_of_the_server_and_is_not_repeated(
+    stage: Stage, client: Client, status: int
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_refusal(writer, status, "no_entry", "You may not")
 
@@ -197,7 +210,7 @@ async def test_a_refusal_carries_the_words_of_the_server_and_is_not_repeated(sta
     assert (caught.value.status, caught.value.code, len(stage.requests)) == (status, "no_entry", 1)
 
 
-async def test_what_is_not_a_stream_of_events_is_named_as_such(stage, client):
+async def test_what_is_not_a_stream_of_events_is_named_as_such(stage: Stage, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_head(writer, 200, "text/html")
         writer.write(b"<p>hello")
@@ -218,7 +231,9 @@ async def test_what_is_not_a_stream_of_events_is_named_as_such(stage, client):
         frame("done", {"status": "eaten"}, "1-1"),
     ],
 )
-async def test_a_server_that_breaks_the_protocol_is_told_apart_from_a_broken_line(stage, client, body):
+async def test_a_server_that_breaks_the_protocol_is_told_apart_from_a_broken_line(
+    stage: Stage, client: Client, body: bytes
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_events(writer, body)
 
@@ -227,7 +242,7 @@ async def test_a_server_that_breaks_the_protocol_is_told_apart_from_a_broken_lin
         await follow(client)
 
 
-async def test_where_nothing_listens_the_first_attempt_says_so_at_once():
+async def test_where_nothing_listens_the_first_attempt_says_so_at_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -237,12 +252,12 @@ async def test_where_nothing_listens_the_first_attempt_says_so_at_once():
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:8000", "http://", ""])
-async def test_what_is_no_http_address_is_refused_in_a_sentence(url):
+async def test_what_is_no_http_address_is_refused_in_a_sentence(url: str) -> None:
     with pytest.raises(UnreachableError):
         Client(url)
 
 
-async def test_a_server_that_went_away_and_stays_away_is_given_up_after_the_patience(stage):
+async def test_a_server_that_went_away_and_stays_away_is_given_up_after_the_patience(stage: Stage) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if len(stage.requests) == 1:
             write_events(writer, log_of(LOG[:3]), whole_length=10_000)
@@ -256,7 +271,7 @@ async def test_a_server_that_went_away_and_stays_away_is_given_up_after_the_pati
     assert len(stage.requests) > 2
 
 
-async def test_whatever_arrives_restores_the_patience(stage):
+async def test_whatever_arrives_restores_the_patience(stage: Stage) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         after = request.headers.get("last-event-id")
         rest = LOG[[position for position, _, _ in LOG].index(after) + 1 :] if after else LOG
@@ -269,7 +284,7 @@ async def test_whatever_arrives_restores_the_patience(stage):
     assert {event.attempt for event in events if isinstance(event, Reconnecting)} == {1}
 
 
-async def test_a_run_is_submitted_and_its_addresses_are_known(stage, client):
+async def test_a_run_is_submitted_and_its_addresses_are_known(stage: Stage, client: Client) -> None:
     urls = {"page": f"/#{STREAM_ID}", "events": f"/v1/streams/{STREAM_ID}/events"}
 
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -281,7 +296,7 @@ async def test_a_run_is_submitted_and_its_addresses_are_known(stage, client):
     assert (stream.id, stream.status, stream.page_url) == (STREAM_ID, "queued", f"{stage.url}/#{STREAM_ID}")
 
 
-async def test_a_submit_whose_answer_was_lost_is_repeated_with_the_same_key(stage, client):
+async def test_a_submit_whose_answer_was_lost_is_repeated_with_the_same_key(stage: Stage, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if len(stage.requests) == 1:
             writer.transport.abort()
@@ -295,7 +310,9 @@ async def test_a_submit_whose_answer_was_lost_is_repeated_with_the_same_key(stag
 
 
 @pytest.mark.parametrize("code", ["gateway_stopping", "broker_unavailable"])
-async def test_a_gateway_that_cannot_take_a_run_just_now_is_asked_again(stage, client, code):
+async def test_a_gateway_that_cannot_take_a_run_just_now_is_asked_again(
+    stage: Stage, client: Client, code: str
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if len(stage.requests) == 1:
             write_refusal(writer, 503, code, "Not now", Retry_After="0")
@@ -306,7 +323,7 @@ async def test_a_gateway_that_cannot_take_a_run_just_now_is_asked_again(stage, c
     assert (await client.submit({})).id == STREAM_ID
 
 
-async def test_a_submit_is_given_up_after_three_attempts_with_the_last_reason(stage, client):
+async def test_a_submit_is_given_up_after_three_attempts_with_the_last_reason(stage: Stage, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_refusal(writer, 503, "broker_unavailable", "Redis is away", Retry_After="0")
 
@@ -316,7 +333,7 @@ async def test_a_submit_is_given_up_after_three_attempts_with_the_last_reason(st
     assert len(stage.requests) == 3
 
 
-async def test_a_full_queue_is_told_in_the_servers_words_with_its_retry_time(stage, client):
+async def test_a_full_queue_is_told_in_the_servers_words_with_its_retry_time(stage: Stage, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_refusal(writer, 503, "queue_full", "Too many runs wait", Retry_After="7")
 
@@ -326,7 +343,7 @@ async def test_a_full_queue_is_told_in_the_servers_words_with_its_retry_time(sta
     assert caught.value.retry_after_s == 7
 
 
-async def test_watch_takes_the_address_of_a_page(stage):
+async def test_watch_takes_the_address_of_a_page(stage: Stage) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_events(writer, log_of(LOG))
 
@@ -336,7 +353,7 @@ async def test_watch_takes_the_address_of_a_page(stage):
     assert stage.requests[0].stream_id == STREAM_ID
 
 
-async def test_a_ticket_goes_along_each_time_it_connects_and_takes_the_place_of_the_key(stage):
+async def test_a_ticket_goes_along_each_time_it_connects_and_takes_the_place_of_the_key(stage: Stage) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         after = request.headers.get("last-event-id")
         write_events(writer, log_of(LOG[:3]) if after is None else log_of(LOG, after))
@@ -351,7 +368,7 @@ async def test_a_ticket_goes_along_each_time_it_connects_and_takes_the_place_of_
 
 
 @pytest.mark.parametrize("form", ["{url}/watch#{id}.eyJ.x.y", "{url}/v1/streams/{id}/events?ticket=eyJ.x.y"])
-async def test_watch_sends_the_ticket_of_an_address_as_a_header(stage, form):
+async def test_watch_sends_the_ticket_of_an_address_as_a_header(stage: Stage, form: str) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_events(writer, log_of(LOG))
 
@@ -362,7 +379,9 @@ async def test_watch_sends_the_ticket_of_an_address_as_a_header(stage, form):
     assert (request.headers["authorization"], "ticket" in request.path) == ("Bearer eyJ.x.y", False)
 
 
-async def test_a_private_run_is_asked_for_beside_what_else_was_wished_and_answered_with_its_tickets(stage, client):
+async def test_a_private_run_is_asked_for_beside_what_else_was_wished_and_answered_with_its_tickets(
+    stage: Stage, client: Client
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         assert json.loads(request.body)["manycast"] == {"on_worker_lost": "fail", "visibility": "private"}
         write_json(writer, 201, {"id": "p", "status": "queued", "urls": {"page": "/"}, "tickets": {"control": "eyJ"}})

@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,18 +29,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         yield stack
 
 
-def fetch(url: str, method: str = "GET", key: str | None = None) -> dict:
+def fetch(url: str, method: str = "GET", key: str | None = None) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers), timeout=10) as answer:
-        return json.load(answer)
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def link_of(notes: str) -> str:
-    return re.search(r"watch it at (\S+)", notes)[1]
+    return str(re.findall(r"watch it at (\S+)", notes)[0])
 
 
 def id_of(link: str) -> str:
-    return re.search(r"#([A-Za-z0-9_-]+)", link)[1]
+    return str(re.findall(r"#([A-Za-z0-9_-]+)", link)[0])
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +52,20 @@ def private(server: Up) -> tuple[str, str]:
     return link_of(done.stderr), done.stdout
 
 
-def test_without_a_key_the_question_is_refused_in_words_and_nothing_is_started(server):
+def test_without_a_key_the_question_is_refused_in_words_and_nothing_is_started(server: Up) -> None:
     done = run("ask", "Hi", "--server", server.url)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("manycast: ") and done.stderr.count("\n") == 1
     assert "(missing_api_key); name a key: MANYCAST_API_KEY, or --key-file" in done.stderr
 
 
-def test_a_wrong_key_is_refused_and_not_shown(server):
+def test_a_wrong_key_is_refused_and_not_shown(server: Up) -> None:
     done = run("ask", "Hi", "--server", server.url, MANYCAST_API_KEY="mc-wrong")
     assert done.returncode == 1
     assert "(invalid_api_key)" in done.stderr and "mc-wrong" not in done.stderr
 
 
-def test_a_key_from_a_file_opens(server, tmp_path: Path):
+def test_a_key_from_a_file_opens(server: Up, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(f"{ANN}\n")
     done = run("ask", "Hi", "-m", "demo-fast", "--server", server.url, "--key-file", str(file))
@@ -71,14 +73,14 @@ def test_a_key_from_a_file_opens(server, tmp_path: Path):
     assert run("ask", "Hi", "--key-file", str(tmp_path / "none")).returncode == 1
 
 
-def test_one_request_too_many_is_told_with_the_time_to_wait(server):
+def test_one_request_too_many_is_told_with_the_time_to_wait(server: Up) -> None:
     first, second = [run("ask", "Hi", "-m", "demo-fast", "--server", server.url, MANYCAST_API_KEY=BOB) for _ in "ab"]
     assert first.returncode == 0
     assert second.returncode == 1
     assert re.search(r"\(rate_limit_exceeded\); try again in \d+ s\n$", second.stderr), second.stderr
 
 
-def test_whoever_has_the_link_of_a_private_answer_watches_without_a_key(server, private):
+def test_whoever_has_the_link_of_a_private_answer_watches_without_a_key(server: Up, private: tuple[str, str]) -> None:
     link, text = private
     stream_id, _, ticket = link.partition("#")[2].partition(".")
     for address in (link, f"{server.url}/v1/streams/{stream_id}/events?ticket={ticket}"):
@@ -86,20 +88,20 @@ def test_whoever_has_the_link_of_a_private_answer_watches_without_a_key(server, 
         assert (done.returncode, done.stdout) == (0, text), done.stderr
 
 
-def test_whoever_asked_in_private_watches_with_the_key_alone(server, private):
+def test_whoever_asked_in_private_watches_with_the_key_alone(server: Up, private: tuple[str, str]) -> None:
     done = run("watch", id_of(private[0]), "--server", server.url, MANYCAST_API_KEY=ANN)
     assert (done.returncode, done.stdout) == (0, private[1]), done.stderr
 
 
 @pytest.mark.parametrize("key", [{}, {"MANYCAST_API_KEY": BOB}], ids=["nobody", "another"])
-def test_nobody_else_watches_a_private_answer(server, private, key):
+def test_nobody_else_watches_a_private_answer(server: Up, private: tuple[str, str], key: dict[str, str]) -> None:
     done = run("watch", id_of(private[0]), "--server", server.url, **key)
     assert (done.returncode, done.stdout) == (1, "")
     assert "(ticket_missing); take the whole link" in done.stderr
     assert "(ticket_invalid)" in run("watch", f"{private[0][:-4]}AAAA").stderr
 
 
-def test_a_link_that_was_taken_back_says_so(server):
+def test_a_link_that_was_taken_back_says_so(server: Up) -> None:
     asked = run("ask", "Hi", "-m", "demo-fast", "--private", "--server", server.url, MANYCAST_API_KEY=ANN)
     link = link_of(asked.stderr)
     fetch(f"{server.url}/v1/streams/{id_of(link)}/tickets", "DELETE", ANN)
@@ -109,7 +111,7 @@ def test_a_link_that_was_taken_back_says_so(server):
 
 
 @pytest.mark.parametrize("options", [(), ("--private",)], ids=["unlisted", "private"])
-def test_ctrl_c_and_s_stop_the_run_where_that_takes_a_ticket(server, options):
+def test_ctrl_c_and_s_stop_the_run_where_that_takes_a_ticket(server: Up, options: tuple[str, ...]) -> None:
     arguments = ("ask", "Hi", "-m", "demo-long", "--server", server.url, *options)
     with console(*arguments, MANYCAST_API_KEY=ANN) as terminal:
         terminal.wait_for("simulator, not a language model")
@@ -122,7 +124,7 @@ def test_ctrl_c_and_s_stop_the_run_where_that_takes_a_ticket(server, options):
     assert fetch(f"{server.url}/v1/streams/{stream_id}", key=ANN)["status"] == "cancelled"
 
 
-def test_doctor_says_whether_the_key_opens(server):
+def test_doctor_says_whether_the_key_opens(server: Up) -> None:
     assert "you may start runs, as key:ann" in run("doctor", "--server", server.url, MANYCAST_API_KEY=ANN).stdout
     wrong = run("doctor", "--server", server.url, MANYCAST_API_KEY="mc-wrong")
     assert wrong.returncode == 1
@@ -130,7 +132,7 @@ def test_doctor_says_whether_the_key_opens(server):
     assert "warn access" in run("doctor", "--server", server.url).stdout
 
 
-async def test_the_key_goes_to_our_own_server_and_to_no_other(stage: Stage):
+async def test_the_key_goes_to_our_own_server_and_to_no_other(stage: Stage) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.path.endswith("/events"):
             write_events(writer, log_of(LOG))

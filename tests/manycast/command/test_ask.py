@@ -8,10 +8,11 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.manycast.console import CTRL_C, ROOT, Up, console, environment, manycast, run, up, wait_until
+from tests.manycast.console import CTRL_C, ROOT, Up, console, environment, manycast, run, started, up, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -31,20 +32,22 @@ def plain(screen: str) -> str:
     return re.sub(r"\x1b\[\d+m", "", screen).replace("\r\n", "\n")
 
 
-def fetch(url: str) -> dict:
+def fetch(url: str) -> dict[str, Any]:
     with urllib.request.urlopen(url, timeout=10) as answer:
-        return json.load(answer)
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def status_of(server: Up, stream_id: str) -> str:
-    return fetch(f"{server.url}/v1/streams/{stream_id}")["status"]
+    return str(fetch(f"{server.url}/v1/streams/{stream_id}")["status"])
 
 
 def stream_of(notes: str) -> str:
-    return re.search(r"/watch#([A-Za-z0-9_-]+)", notes)[1]
+    (stream_id, *_) = re.findall(r"/watch#([A-Za-z0-9_-]+)", notes)
+    return str(stream_id)
 
 
-def test_the_answer_is_the_output_and_what_is_said_about_it_is_not(server):
+def test_the_answer_is_the_output_and_what_is_said_about_it_is_not(server: Up) -> None:
     done = run("ask", "Hello", "--model", "demo-fast", "--server", server.url)
     completion = fetch(f"{server.url}/v1/streams/{stream_of(done.stderr)}/completion")
     assert done.returncode == 0
@@ -56,20 +59,20 @@ def test_the_answer_is_the_output_and_what_is_said_about_it_is_not(server):
 
 
 @pytest.mark.parametrize("form", ["{id}", "{url}/watch#{id}", "{url}/v1/streams/{id}/events"])
-def test_another_terminal_watches_the_same_by_any_address(server, form):
+def test_another_terminal_watches_the_same_by_any_address(server: Up, form: str) -> None:
     asked = run("ask", "Hello", "--model", "demo-fast", "--server", server.url)
     address = form.format(id=stream_of(asked.stderr), url=server.url)
     watched = run("watch", address, MANYCAST_SERVER=server.url)
     assert (watched.returncode, watched.stdout) == (0, asked.stdout), watched.stderr
 
 
-def test_a_hyphen_reads_the_question_from_the_standard_input(server):
+def test_a_hyphen_reads_the_question_from_the_standard_input(server: Up) -> None:
     done = run("ask", "-", "--model", "demo-fast", "--server", server.url, feed="¿Qué? 😀")
     assert done.returncode == 0 and done.stdout
     assert run("ask", "-", "--server", server.url, feed=" \n").stderr == "manycast: the question is empty\n"
 
 
-def test_a_question_that_is_no_utf_8_is_asked_all_the_same(server):
+def test_a_question_that_is_no_utf_8_is_asked_all_the_same(server: Up) -> None:
     done = subprocess.run(
         [*map(os.fsencode, manycast("ask", "--model", "demo-fast", "--server", server.url)), b"\xff\xfe?"],
         env=environment(),
@@ -81,7 +84,7 @@ def test_a_question_that_is_no_utf_8_is_asked_all_the_same(server):
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
 
 
-def test_a_failure_is_told_in_the_providers_words(server):
+def test_a_failure_is_told_in_the_providers_words(server: Up) -> None:
     done = run("ask", "Hello", "--model", "fault-401", "--server", server.url)
     assert done.returncode == 1
     assert "failed: Incorrect API key provided" in done.stderr and "HTTP 401" in done.stderr
@@ -90,18 +93,18 @@ def test_a_failure_is_told_in_the_providers_words(server):
     assert "failed: " in done.stderr and "upstream_truncated" in done.stderr
 
 
-def test_an_emoji_that_the_provider_cut_in_two_comes_out_whole(server):
+def test_an_emoji_that_the_provider_cut_in_two_comes_out_whole(server: Up) -> None:
     done = run("ask", "Hello", "--model", "fault-surrogate", "--server", server.url, PYTHONIOENCODING="utf-8")
     assert done.returncode == 0
     assert "😀" in done.stdout
 
 
-def test_a_terminal_that_knows_ascii_only_is_no_error(server):
+def test_a_terminal_that_knows_ascii_only_is_no_error(server: Up) -> None:
     done = run("ask", "Hello", "--model", "fault-surrogate", "--server", server.url, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout.isascii()) == (0, True)
 
 
-def test_ctrl_c_and_s_stop_the_run(server):
+def test_ctrl_c_and_s_stop_the_run(server: Up) -> None:
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("watch it at")
         terminal.wait_for("simulator, not a language model")
@@ -114,7 +117,7 @@ def test_ctrl_c_and_s_stop_the_run(server):
 
 
 @pytest.mark.parametrize("keys", [b"l\n", b"\n", CTRL_C], ids=["l", "enter", "ctrl-c"])
-def test_ctrl_c_and_anything_else_leave_it_running(server, keys):
+def test_ctrl_c_and_anything_else_leave_it_running(server: Up, keys: bytes) -> None:
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("simulator, not a language model")
         terminal.type(CTRL_C)
@@ -128,17 +131,9 @@ def test_ctrl_c_and_anything_else_leave_it_running(server, keys):
     cancel(server, stream_id)
 
 
-def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(server):
-    asking = subprocess.Popen(
-        manycast("ask", "Hello", "--model", "demo-long", "--server", server.url),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=environment(),
-    )
-    with asking:
+def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(server: Up) -> None:
+    with started("ask", "Hello", "--model", "demo-long", "--server", server.url) as asking:
+        assert asking.stdout is not None and asking.stderr is not None
         asking.stdout.read(1)
         asking.send_signal(signal.SIGINT)
         notes = asking.stderr.read()
@@ -148,7 +143,7 @@ def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(ser
     cancel(server, stream_of(notes))
 
 
-def test_watch_tells_that_somebody_else_has_stopped_it(server):
+def test_watch_tells_that_somebody_else_has_stopped_it(server: Up) -> None:
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("simulator, not a language model")
         stream_id = stream_of(terminal.screen)
@@ -159,7 +154,16 @@ def test_watch_tells_that_somebody_else_has_stopped_it(server):
             assert "cancelled; the answer is not complete" in watching.screen
 
 
-def test_ctrl_c_in_watch_just_ends_it(server):
+@pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN], ids=["default", "ignored"])
+def inherited_sigint(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a process that the test starts does at SIGINT, unless it says otherwise itself."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("inherited_sigint")
+def test_ctrl_c_in_watch_just_ends_it(server: Up) -> None:
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("simulator, not a language model")
         stream_id = stream_of(terminal.screen)
@@ -172,17 +176,9 @@ def test_ctrl_c_in_watch_just_ends_it(server):
         cancel(server, stream_id)
 
 
-def test_a_reader_that_goes_away_is_no_traceback(server):
-    asking = subprocess.Popen(
-        manycast("ask", "Hello", "--model", "demo-long", "--server", server.url),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=environment(),
-    )
-    with asking:
+def test_a_reader_that_goes_away_is_no_traceback(server: Up) -> None:
+    with started("ask", "Hello", "--model", "demo-long", "--server", server.url) as asking:
+        assert asking.stdout is not None and asking.stderr is not None
         asking.stdout.read(1)
         asking.stdout.close()
         notes = asking.stderr.read()
@@ -191,7 +187,7 @@ def test_a_reader_that_goes_away_is_no_traceback(server):
     cancel(server, stream_of(notes))
 
 
-def test_a_gateway_that_dies_is_waited_out_and_nothing_is_lost_or_twice(server):
+def test_a_gateway_that_dies_is_waited_out_and_nothing_is_lost_or_twice(server: Up) -> None:
     with console("ask", "Hello", "--model", "demo", "--server", server.url) as terminal:
         terminal.wait_for("Hello")
         os.kill(server.parts["gateway"], signal.SIGKILL)
@@ -204,7 +200,7 @@ def test_a_gateway_that_dies_is_waited_out_and_nothing_is_lost_or_twice(server):
     assert "".join(shown) == "".join(whole.splitlines())
 
 
-def test_a_worker_that_dies_makes_the_answer_begin_again_and_it_is_said_why(server):
+def test_a_worker_that_dies_makes_the_answer_begin_again_and_it_is_said_why(server: Up) -> None:
     with console("ask", "Hello", "--model", "demo", "--server", server.url) as terminal:
         terminal.wait_for("Hello")
         os.kill(server.parts["worker"], signal.SIGKILL)
@@ -215,7 +211,7 @@ def test_a_worker_that_dies_makes_the_answer_begin_again_and_it_is_said_why(serv
     assert whole.returncode == 0
 
 
-def test_where_no_server_is_the_way_to_start_one_is_told():
+def test_where_no_server_is_the_way_to_start_one_is_told() -> None:
     done = run("ask", "Hello", "--server", "http://127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr == (
@@ -223,7 +219,7 @@ def test_where_no_server_is_the_way_to_start_one_is_told():
     )
 
 
-def test_a_stream_that_never_was_is_told_in_one_line(server):
+def test_a_stream_that_never_was_is_told_in_one_line(server: Up) -> None:
     stream_id = "n" * 22
     done = run("watch", stream_id, "--server", server.url)
     assert (done.returncode, done.stderr) == (
@@ -232,7 +228,7 @@ def test_a_stream_that_never_was_is_told_in_one_line(server):
     )
 
 
-def test_what_is_no_address_is_told_in_one_line():
+def test_what_is_no_address_is_told_in_one_line() -> None:
     done = run("watch", "hello")
     assert (done.returncode, done.stderr) == (
         1,

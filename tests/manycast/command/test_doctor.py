@@ -1,6 +1,7 @@
 """The doctor's findings, on brokers, providers and gateways that are well, ill and away."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -23,27 +24,27 @@ def levels(findings: list[Finding]) -> list[str]:
     return [finding.level for finding in findings]
 
 
-async def test_a_python_that_is_too_old_fails():
+async def test_a_python_that_is_too_old_fails() -> None:
     assert levels(await look_at_python()) == ["ok"]
     assert levels(await look_at_python((3, 10, 9))) == ["fail"]
 
 
-async def test_a_real_broker_that_is_well(broker: Broker):
+async def test_a_real_broker_that_is_well(broker: Broker) -> None:
     findings = await look_at_broker(broker.url)
     assert levels(findings) == ["ok"]
     assert findings[0].fact.startswith("Valkey 9.")
 
 
-async def test_a_broker_that_is_away_fails_and_its_password_is_not_shown():
+async def test_a_broker_that_is_away_fails_and_its_password_is_not_shown() -> None:
     (finding,) = await look_at_broker("redis://:secret@127.0.0.1:1/0")
     assert finding.level == "fail" and "secret" not in str(finding)
 
 
-async def test_a_malformed_address_fails():
+async def test_a_malformed_address_fails() -> None:
     assert levels(await look_at_broker("localhost")) == ["fail"]
 
 
-async def test_without_an_address_the_embedded_broker_is_looked_for():
+async def test_without_an_address_the_embedded_broker_is_looked_for() -> None:
     assert levels(await look_at_broker(None)) == ["ok"]
 
 
@@ -60,11 +61,11 @@ async def test_without_an_address_the_embedded_broker_is_looked_for():
         ({}, ["fail", "warn"]),
     ],
 )
-def test_a_broker_is_judged_by_its_version_and_by_what_it_may_lose(info, expected):
+def test_a_broker_is_judged_by_its_version_and_by_what_it_may_lose(info: dict[str, Any], expected: list[str]) -> None:
     assert levels(judge_broker("redis://x", info)) == expected
 
 
-async def test_a_provider_that_takes_the_key_is_well(stage: Stage):
+async def test_a_provider_that_takes_the_key_is_well(stage: Stage) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         assert (request.path, request.headers["authorization"]) == ("/v1/models", "Bearer sk-1")
         write_json(writer, 200, {"data": [{"id": "a"}, {"id": "b"}]})
@@ -74,7 +75,7 @@ async def test_a_provider_that_takes_the_key_is_well(stage: Stage):
     assert (finding.level, finding.fact) == ("ok", f"{stage.url}/v1 offers 2 models")
 
 
-async def test_a_provider_that_refuses_the_key_fails_in_its_own_words(stage: Stage):
+async def test_a_provider_that_refuses_the_key_fails_in_its_own_words(stage: Stage) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_refusal(writer, 401, "invalid_api_key", "Incorrect API key")
 
@@ -83,7 +84,7 @@ async def test_a_provider_that_refuses_the_key_fails_in_its_own_words(stage: Sta
     assert finding.level == "fail" and "Incorrect API key" in finding.fact and "sk-1" not in str(finding)
 
 
-async def test_without_a_provider_there_is_the_simulator_and_one_that_is_away_fails():
+async def test_without_a_provider_there_is_the_simulator_and_one_that_is_away_fails() -> None:
     assert levels(await look_at_provider(None, None)) == ["ok"]
     assert levels(await look_at_provider(None, "http://127.0.0.1:1/v1")) == ["fail"]
 
@@ -97,7 +98,9 @@ async def test_without_a_provider_there_is_the_simulator_and_one_that_is_away_fa
         (503, {"ready": False, "redis": True, "workers": 1, "draining": True}, "warn"),
     ],
 )
-async def test_a_gateway_is_judged_by_what_it_says_of_itself(stage: Stage, status, body, expected):
+async def test_a_gateway_is_judged_by_what_it_says_of_itself(
+    stage: Stage, status: int, body: dict[str, Any], expected: str
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.path == "/readyz":
             write_json(writer, status, body)
@@ -117,7 +120,9 @@ async def test_a_gateway_is_judged_by_what_it_says_of_itself(stage: Stage, statu
         ("mc-2", {"caller": None, "may_start": False, "message": "None of ours."}, ("fail", "None of ours.")),
     ],
 )
-async def test_whether_we_may_ask_is_asked_with_our_key(stage: Stage, api_key, admission, expected):
+async def test_whether_we_may_ask_is_asked_with_our_key(
+    stage: Stage, api_key: str | None, admission: dict[str, Any], expected: tuple[str, str]
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.path == "/readyz":
             write_json(writer, 200, {"ready": True, "workers": 1})
@@ -130,7 +135,7 @@ async def test_whether_we_may_ask_is_asked_with_our_key(stage: Stage, api_key, a
     assert (access.level, access.fact) == expected
 
 
-def test_the_command_prints_a_line_for_each_and_fails_with_the_first_that_fails():
+def test_the_command_prints_a_line_for_each_and_fails_with_the_first_that_fails() -> None:
     server = "http://127.0.0.1:1"
     well = run("doctor", "--server", server)
     assert [line.split()[:2] for line in well.stdout.splitlines() if not line.startswith(" ")] == [

@@ -2,10 +2,11 @@
 
 import os
 import pty
+import select
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 import pytest
 
@@ -13,8 +14,11 @@ from contract.errors import RunError
 from contract.event import Status
 from contract.position import START, Position
 from manycast.client.event import Chunk, Done, Event, Gap, Ping, Reconnecting, Restart, Start
-from manycast.command.follow import Exit, Follower
+from manycast.command.follow import Follower
 from manycast.command.terminal import Terminal
+from manycast.exit_status import Exit
+
+QUIET_S = 0.3
 
 
 class Place:
@@ -37,7 +41,7 @@ class Places:
         self._directory = directory
         self._closing = ExitStack()
 
-    def file(self, name: str = "out", mode: str = "w") -> Place:
+    def file(self, name: str = "out", mode: Literal["w", "a"] = "w") -> Place:
         path = self._directory / name
         return Place(self._closing.enter_context(path.open(mode)), path.read_text)
 
@@ -53,10 +57,17 @@ class Places:
         self._closing.close()
 
     def _readable(self, write_end: int, read_end: int) -> Place:
-        os.set_blocking(read_end, False)
         self._closing.callback(os.close, read_end)
         out = self._closing.enter_context(os.fdopen(write_end, "w"))
-        return Place(out, lambda: os.read(read_end, 65536).decode().replace("\r\n", "\n"))
+
+        def read() -> str:
+            """All that comes until nothing more does: a terminal passes it on in pieces, from another thread."""
+            pieces = []
+            while select.select([read_end], [], [], QUIET_S)[0]:
+                pieces.append(os.read(read_end, 65536))
+            return b"".join(pieces).decode().replace("\r\n", "\n")
+
+        return Place(out, read)
 
 
 @pytest.fixture
@@ -94,13 +105,13 @@ async def follow(out: Place, notes: Place, *events: Event, history_end: Position
     return await Follower(Terminal(out.out, notes.out), {"demo"}, history_end).follow(told())
 
 
-async def test_the_text_goes_to_the_output_and_nothing_else_does(places, notes):
+async def test_the_text_goes_to_the_output_and_nothing_else_does(places: Places, notes: Place) -> None:
     out = places.file()
     assert await follow(out, notes, Ping("queued"), start(), chunk("Hel"), chunk("lo"), done()) is Exit.COMPLETED
     assert (out.text, notes.text) == ("Hello\n", "")
 
 
-async def test_each_piece_is_there_as_soon_as_it_came(notes):
+async def test_each_piece_is_there_as_soon_as_it_came(notes: Place) -> None:
     read_end, write_end = os.pipe()
     seen = []
 
@@ -115,12 +126,12 @@ async def test_each_piece_is_there_as_soon_as_it_came(notes):
     assert seen == [b"Hel"]
 
 
-async def test_the_simulator_is_named_as_such(places, notes):
+async def test_the_simulator_is_named_as_such(places: Places, notes: Place) -> None:
     await follow(places.file(), notes, start(model="demo"), chunk("a"), done())
     assert notes.text == "demo is the built-in simulator, not a language model\n"
 
 
-async def test_after_a_restart_a_file_holds_the_new_answer_alone(places, notes, tmp_path):
+async def test_after_a_restart_a_file_holds_the_new_answer_alone(places: Places, notes: Place, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("before\n")
     out = places.file(mode="a")
     assert await follow(out, notes, start(), chunk("old"), RESTART, start(2), chunk("new"), done()) is Exit.COMPLETED
@@ -128,14 +139,14 @@ async def test_after_a_restart_a_file_holds_the_new_answer_alone(places, notes, 
     assert notes.text == "the worker was lost: the answer begins again\n"
 
 
-async def test_after_a_restart_a_terminal_shows_both_and_says_why(places, notes):
+async def test_after_a_restart_a_terminal_shows_both_and_says_why(places: Places, notes: Place) -> None:
     out = places.terminal()
     assert await follow(out, notes, start(), chunk("old"), RESTART, start(2), chunk("new"), done()) is Exit.COMPLETED
     assert out.text == "old\nnew\n"
     assert notes.text == "the worker was lost: the answer begins again\n"
 
 
-async def test_a_pipe_is_not_given_the_answer_twice(places, notes):
+async def test_a_pipe_is_not_given_the_answer_twice(places: Places, notes: Place) -> None:
     out = places.pipe()
     told = (start(), chunk("old"), RESTART, start(2), chunk("new"), done())
     assert await follow(out, notes, *told) is Exit.NOT_COMPLETED
@@ -143,7 +154,9 @@ async def test_a_pipe_is_not_given_the_answer_twice(places, notes):
     assert "cannot be taken back" in notes.text
 
 
-async def test_an_answer_that_was_begun_in_vain_before_is_not_written_and_a_pipe_gets_the_other_whole(places, notes):
+async def test_an_answer_that_was_begun_in_vain_before_is_not_written_and_a_pipe_gets_the_other_whole(
+    places: Places, notes: Place
+) -> None:
     out = places.pipe()
     told = (start(), chunk("old"), RESTART, start(2), chunk("new", 2, 3), chunk("er", 2, 4), done())
     assert await follow(out, notes, *told, history_end=Position(2, 3)) is Exit.COMPLETED
@@ -151,26 +164,30 @@ async def test_an_answer_that_was_begun_in_vain_before_is_not_written_and_a_pipe
 
 
 @pytest.mark.parametrize("history_end", [Position(1, 3), Position(9, 9)], ids=["running", "finished"])
-async def test_what_was_there_before_is_written_whole_once_it_was_read(places, notes, history_end):
+async def test_what_was_there_before_is_written_whole_once_it_was_read(
+    places: Places, notes: Place, history_end: Position
+) -> None:
     out = places.pipe()
     told = (start(), chunk("a", 1, 2), chunk("b", 1, 3), chunk("c", 1, 4), done())
     assert await follow(out, notes, *told, history_end=history_end) is Exit.COMPLETED
     assert out.text == "abc\n"
 
 
-async def test_a_restart_before_the_first_word_is_no_news(places, notes):
+async def test_a_restart_before_the_first_word_is_no_news(places: Places, notes: Place) -> None:
     out = places.pipe()
     assert await follow(out, notes, start(), RESTART, start(2), chunk("new"), done()) is Exit.COMPLETED
     assert (out.text, notes.text) == ("new\n", "")
 
 
-async def test_a_gap_begins_the_answer_again_and_says_why(places, notes):
+async def test_a_gap_begins_the_answer_again_and_says_why(places: Places, notes: Place) -> None:
     out = places.file()
     await follow(out, notes, start(), chunk("old"), Gap("1-9", "1-1"), start(), chunk("new"), done())
     assert (out.text, notes.text) == ("new\n", "the broker lost what was shown: the answer begins again\n")
 
 
-async def test_a_failure_is_told_in_the_providers_words_and_what_came_before_stays(places, notes):
+async def test_a_failure_is_told_in_the_providers_words_and_what_came_before_stays(
+    places: Places, notes: Place
+) -> None:
     out = places.file()
     error = RunError("rate_limit_exceeded", "Slow down,\nplease.", http_status=429)
     told = (start(), chunk("Hel"), done(Status.FAILED, None, error))
@@ -178,35 +195,35 @@ async def test_a_failure_is_told_in_the_providers_words_and_what_came_before_sta
     assert (out.text, notes.text) == ("Hel\n", "failed: Slow down, please. (rate_limit_exceeded, HTTP 429)\n")
 
 
-async def test_a_cancelled_run_is_told_and_is_no_success(places, notes):
+async def test_a_cancelled_run_is_told_and_is_no_success(places: Places, notes: Place) -> None:
     out = places.file()
     assert await follow(out, notes, chunk("Hel"), done(Status.CANCELLED, None)) is Exit.NOT_COMPLETED
     assert notes.text == "cancelled; the answer is not complete\n"
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
-async def test_a_cut_is_told(places, notes, reason):
+async def test_a_cut_is_told(places: Places, notes: Place, reason: str) -> None:
     await follow(places.file(), notes, chunk("Hel"), done(reason=reason))
     assert notes.text.startswith("cut short")
 
 
-async def test_a_crowd_that_is_too_large_is_told_once_until_there_is_room(places, notes):
+async def test_a_crowd_that_is_too_large_is_told_once_until_there_is_room(places: Places, notes: Place) -> None:
     away = Reconnecting("the server ended the response", 0.1, 0)
     await follow(places.file(), notes, Ping("full"), away, Ping("full"), away, chunk("a"), done())
     assert notes.text.splitlines() == ["too many watch just now; trying again", "connected again"]
 
 
-async def test_trouble_is_told_once_and_so_is_its_end(places, notes):
+async def test_trouble_is_told_once_and_so_is_its_end(places: Places, notes: Place) -> None:
     trouble = [Reconnecting("connection refused", 1.0, attempt) for attempt in (1, 2)]
-    told = (chunk("a"), *trouble, Ping("streaming"), chunk("b"), Reconnecting("in order", 0.1, 0), chunk("c"), done())
-    await follow(places.file(), notes, *told)
+    told: list[Event] = [chunk("a"), *trouble, Ping("streaming"), chunk("b"), Reconnecting("in order", 0.1, 0)]
+    await follow(places.file(), notes, *told, chunk("c"), done())
     assert notes.text.splitlines() == [
         "the connection was lost (connection refused); trying again, nothing is lost",
         "connected again",
     ]
 
 
-async def test_on_one_screen_a_note_begins_on_a_line_of_its_own(places):
+async def test_on_one_screen_a_note_begins_on_a_line_of_its_own(places: Places) -> None:
     screen = places.terminal()
     error = RunError("x", "words\x1b[2J")
     await follow(screen, screen, start(), chunk("Hel"), Ping("broker_unavailable"), done(Status.FAILED, None, error))
@@ -216,13 +233,15 @@ async def test_on_one_screen_a_note_begins_on_a_line_of_its_own(places):
     assert "words␛[2J (x)" in lines[-1]
 
 
-async def test_an_output_of_an_older_encoding_is_given_question_marks(notes, tmp_path):
+async def test_an_output_of_an_older_encoding_is_given_question_marks(notes: Place, tmp_path: Path) -> None:
     with (tmp_path / "out").open("w", encoding="latin-1") as out:
         await follow(Place(out, str), notes, chunk("é 😀"), done())
     assert (tmp_path / "out").read_text(encoding="latin-1") == "é ?\n"
 
 
-async def test_a_pair_split_over_two_chunks_comes_out_joined_and_a_lone_half_replaced(places, notes):
+async def test_a_pair_split_over_two_chunks_comes_out_joined_and_a_lone_half_replaced(
+    places: Places, notes: Place
+) -> None:
     out = places.file()
     await follow(out, notes, chunk("a\ud83d"), chunk("\ude00b\ud83d"), done())
     assert out.text == "a😀b\ufffd\n"

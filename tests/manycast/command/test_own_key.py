@@ -7,7 +7,7 @@ import pytest
 from manycast.command.own_key import OwnKeyError, find_key
 
 
-def test_a_file_wins_over_the_environment_and_its_line_end_is_no_part_of_the_key(tmp_path: Path):
+def test_a_file_wins_over_the_environment_and_its_line_end_is_no_part_of_the_key(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("mc-file\n")
     assert find_key("mc-env", file) == "mc-file"
@@ -16,7 +16,7 @@ def test_a_file_wins_over_the_environment_and_its_line_end_is_no_part_of_the_key
 
 
 @pytest.mark.parametrize("text", ["", "\n", "mc-1\nmc-2", "mc 1", "schl\u00fcssel"])
-def test_what_is_no_key_is_refused_without_being_shown(tmp_path: Path, text: str):
+def test_what_is_no_key_is_refused_without_being_shown(tmp_path: Path, text: str) -> None:
     file = tmp_path / "key"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(OwnKeyError, match="holds no key") as caught:
@@ -24,6 +24,6 @@ def test_what_is_no_key_is_refused_without_being_shown(tmp_path: Path, text: str
     assert "mc" not in str(caught.value).replace(str(file), "")
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(OwnKeyError, match="No such file"):
         find_key(None, tmp_path / "none")

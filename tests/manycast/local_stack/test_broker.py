@@ -38,7 +38,7 @@ async def ask(url: str, *command: str) -> object:
         await client.aclose()
 
 
-async def test_what_was_stored_is_there_after_a_restart(tmp_path):
+async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
     directory = tmp_path / "with a space" / "and below"
     async with running_broker(directory) as (broker, _):
         await ask(broker.url, "XADD", "log", "1-1", "e", "x")
@@ -46,7 +46,7 @@ async def test_what_was_stored_is_there_after_a_restart(tmp_path):
         assert await ask(broker.url, "XLEN", "log") == 1
 
 
-async def test_what_was_stored_is_there_after_it_was_killed(tmp_path):
+async def test_what_was_stored_is_there_after_it_was_killed(tmp_path: Path) -> None:
     async with running_broker(tmp_path) as (broker, child):
         await ask(broker.url, "XADD", "log", "1-1", "e", "x")
         os.kill(child.pid, 9)
@@ -55,14 +55,14 @@ async def test_what_was_stored_is_there_after_it_was_killed(tmp_path):
         assert await ask(broker.url, "XLEN", "log") == 1
 
 
-async def test_without_the_password_nobody_gets_in(tmp_path):
+async def test_without_the_password_nobody_gets_in(tmp_path: Path) -> None:
     async with running_broker(tmp_path) as (broker, _):
         assert broker.url.startswith("redis://:")
         with pytest.raises(BrokerError, match="Authentication required"):
             await wait_for_broker(hide_password(broker.url), 0.5)
 
 
-async def test_two_do_not_open_the_same_data_and_the_second_is_told_who_has_it(tmp_path):
+async def test_two_do_not_open_the_same_data_and_the_second_is_told_who_has_it(tmp_path: Path) -> None:
     async with lock_data(tmp_path):
         with pytest.raises(BrokerError, match=rf"in use by another `manycast up` \(process {os.getpid()}\)"):
             async with lock_data(tmp_path):
@@ -71,7 +71,7 @@ async def test_two_do_not_open_the_same_data_and_the_second_is_told_who_has_it(t
         pass
 
 
-async def test_the_data_stays_locked_while_the_broker_lives_though_its_starter_has_let_go(tmp_path):
+async def test_the_data_stays_locked_while_the_broker_lives_though_its_starter_has_let_go(tmp_path: Path) -> None:
     async with lock_data(tmp_path) as lock:
         broker = plan_broker(tmp_path, lock, dict(os.environ))
         child = Child(broker.program, lambda _, line: None)
@@ -85,19 +85,19 @@ async def test_the_data_stays_locked_while_the_broker_lives_though_its_starter_h
         pass
 
 
-async def test_a_directory_that_cannot_be_made_is_named(tmp_path):
+async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BrokerError, match="--data"):
         async with lock_data(tmp_path / "file" / "below"):
             raise AssertionError("locked what is no directory")
 
 
-async def test_a_broker_that_does_not_answer_is_named_without_its_password():
+async def test_a_broker_that_does_not_answer_is_named_without_its_password() -> None:
     with pytest.raises(BrokerError, match=r"redis://127.0.0.1:1/0 does not answer") as caught:
         await wait_for_broker("redis://:secret@127.0.0.1:1/0", 0.3)
     assert "secret" not in str(caught.value)
 
 
-async def test_a_malformed_address_of_a_broker_is_told():
+async def test_a_malformed_address_of_a_broker_is_told() -> None:
     with pytest.raises(BrokerError, match="REDIS_URL"):
         await wait_for_broker("localhost:6379", 0.3)

@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ from manycast.local_stack.child import LAUNCHER, Child, Program, describe_exit
 
 DEADLINE_S = 20.0
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+
+StartChild = Callable[..., Awaitable[Child]]
 
 
 class Heard:
@@ -40,10 +43,10 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-async def start(heard: Heard) -> AsyncIterator[Callable]:
+async def start(heard: Heard) -> AsyncIterator[StartChild]:
     children = []
 
-    async def start_child(code: str, grace_s: float = DEADLINE_S, **others: object) -> Child:
+    async def start_child(code: str, grace_s: float = DEADLINE_S, **others: Any) -> Child:
         program = Program("part", [sys.executable, "-c", code], dict(os.environ), grace_s, **others)
         child = Child(program, heard)
         await child.start()
@@ -71,39 +74,41 @@ async def wait_until_gone(pid: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_each_line_of_both_outputs_is_heard_with_its_name_also_a_last_one_without_an_end(start, heard):
+async def test_each_line_of_both_outputs_is_heard_with_its_name_also_a_last_one_without_an_end(
+    start: StartChild, heard: Heard
+) -> None:
     child = await start("import sys; print('a'); sys.stderr.write('b\\n'); sys.stdout.flush(); sys.stderr.write('ü')")
     assert await child.wait() == 0
     assert sorted(heard.lines) == [("part", "a"), ("part", "b"), ("part", "ü")]
 
 
-async def test_a_line_without_end_is_given_in_pieces_and_not_gathered_forever(start, heard):
+async def test_a_line_without_end_is_given_in_pieces_and_not_gathered_forever(start: StartChild, heard: Heard) -> None:
     child = await start("print('x' * 1_000_000)")
     assert await child.wait() == 0
     assert sum(len(line) for _, line in heard.lines) == 1_000_000 and len(heard.lines) > 1
 
 
-async def test_its_standard_input_is_what_it_is_fed(start, heard):
+async def test_its_standard_input_is_what_it_is_fed(start: StartChild, heard: Heard) -> None:
     child = await start("import sys; print(sys.stdin.read())", feed=b"secret")
     assert await child.wait() == 0
     assert heard.lines == [("part", "secret")]
 
 
-async def test_a_child_ends_when_it_is_asked(start, heard):
+async def test_a_child_ends_when_it_is_asked(start: StartChild, heard: Heard) -> None:
     child = await start("import time; print('up', flush=True); time.sleep(600)")
     await heard.wait_for("up")
     await child.stop(asyncio.Event())
     assert await child.wait() == -signal.SIGTERM
 
 
-async def test_a_child_that_does_not_listen_is_killed_when_its_grace_is_over(start, heard):
+async def test_a_child_that_does_not_listen_is_killed_when_its_grace_is_over(start: StartChild, heard: Heard) -> None:
     child = await start(DEAF, grace_s=0.1)
     await heard.wait_for("deaf")
     await child.stop(asyncio.Event())
     assert await child.wait() == -signal.SIGKILL
 
 
-async def test_hurry_cuts_the_grace_short(start, heard):
+async def test_hurry_cuts_the_grace_short(start: StartChild, heard: Heard) -> None:
     child = await start(DEAF, grace_s=600)
     await heard.wait_for("deaf")
     hurry = asyncio.Event()
@@ -113,7 +118,7 @@ async def test_hurry_cuts_the_grace_short(start, heard):
         await stopping
 
 
-async def test_what_a_child_has_started_is_killed_with_it(start, heard):
+async def test_what_a_child_has_started_is_killed_with_it(start: StartChild, heard: Heard) -> None:
     code = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {DEAF!r}]); print(p.pid); p.wait()"
     child = await start(code, grace_s=0.1)
     await heard.wait_for("deaf")
@@ -122,20 +127,20 @@ async def test_what_a_child_has_started_is_killed_with_it(start, heard):
     await wait_until_gone(grandchild)
 
 
-async def test_stopping_what_has_ended_already_is_no_error(start):
+async def test_stopping_what_has_ended_already_is_no_error(start: StartChild) -> None:
     child = await start("")
     await child.wait()
     await child.stop(asyncio.Event())
 
 
-async def test_ctrl_c_in_the_terminal_does_not_reach_a_child(start, heard):
+async def test_ctrl_c_in_the_terminal_does_not_reach_a_child(start: StartChild, heard: Heard) -> None:
     child = await start("import os; print(os.getsid(0) == os.getpid())")
     await child.wait()
     assert heard.lines == [("part", "True")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
-async def test_a_child_dies_with_whoever_started_it_even_by_sigkill():
+async def test_a_child_dies_with_whoever_started_it_even_by_sigkill() -> None:
     starter = f"""
 import os, signal, subprocess, sys, time
 tied = [sys.executable, {str(LAUNCHER)!r}, str(os.getpid()), str(int(signal.SIGKILL))]
@@ -146,6 +151,7 @@ time.sleep(600)
 """
     argv = [sys.executable, "-c", starter]
     parent = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    assert parent.stdout is not None
     child_pid = int(await parent.stdout.readline())
     assert is_alive(child_pid)
     parent.kill()
@@ -154,7 +160,7 @@ time.sleep(600)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
-def test_a_child_whose_parent_died_before_it_was_tied_does_not_start():
+def test_a_child_whose_parent_died_before_it_was_tied_does_not_start() -> None:
     program = [sys.executable, "-c", "print('started')"]
     not_the_parent = "1"
     done = subprocess.run(
@@ -163,6 +169,6 @@ def test_a_child_whose_parent_died_before_it_was_tied_does_not_start():
     assert (done.returncode, done.stdout) == (0, b"")
 
 
-def test_how_a_child_ended_is_told_in_words():
+def test_how_a_child_ended_is_told_in_words() -> None:
     assert describe_exit(3) == "exit status 3"
     assert describe_exit(-9) == "killed by SIGKILL"

@@ -14,7 +14,7 @@ from manycast.local_stack.severity import LineFilter
         "7:M 22 Nov 2026 15:44:30.378 # Can't open the append-only file",
     ],
 )
-def test_a_warning_and_what_is_worse_is_urgent(line: str):
+def test_a_warning_and_what_is_worse_is_urgent(line: str) -> None:
     assert LineFilter().is_urgent(line)
 
 
@@ -28,11 +28,11 @@ def test_a_warning_and_what_is_worse_is_urgent(line: str):
         "7:M 22 Nov 2026 15:44:30.378 # WARNING Memory overcommit must be enabled!",
     ],
 )
-def test_information_is_not_and_neither_is_advice_for_administrators(line: str):
+def test_information_is_not_and_neither_is_advice_for_administrators(line: str) -> None:
     assert not LineFilter().is_urgent(line)
 
 
-def test_a_line_without_a_level_belongs_to_the_line_before_it():
+def test_a_line_without_a_level_belongs_to_the_line_before_it() -> None:
     lines = LineFilter()
     said = ["INFO: a", "  more of a", "ERROR: b", "Traceback:", "  File x", "INFO: c", "  more of c"]
     assert [lines.is_urgent(line) for line in said] == [False, False, True, True, True, False, False]

@@ -28,14 +28,14 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         yield stack
 
 
-def test_it_prints_one_address_and_says_that_nobody_real_answers(data):
+def test_it_prints_one_address_and_says_that_nobody_real_answers(data: Path) -> None:
     with up(data) as stack:
         assert set(stack.parts) == ALL
         asked = run("ask", "Hello", "--model", "demo-fast", "--server", stack.url)
         assert asked.returncode == 0 and len(asked.stdout) > 100
         parts = stack.parts
         assert stack.stop() == 0
-        assert stack.process.stdout.read() == ""
+        assert stack.rest_of_output == ""
         wait_until_gone(list(parts.values()))
     assert stack.notes.splitlines() == [
         "no OPENAI_API_KEY: answers come from the built-in simulator",
@@ -44,7 +44,7 @@ def test_it_prints_one_address_and_says_that_nobody_real_answers(data):
     ]
 
 
-def test_ctrl_c_in_its_terminal_ends_the_parts_in_order_and_leaves_none(data):
+def test_ctrl_c_in_its_terminal_ends_the_parts_in_order_and_leaves_none(data: Path) -> None:
     with console("up", "--port", "0", "--data", str(data), "--verbose") as terminal:
         terminal.wait_for("Manycast is ready: http://127.0.0.1:")
         parts = parts_of(terminal.process.pid)
@@ -57,7 +57,7 @@ def test_ctrl_c_in_its_terminal_ends_the_parts_in_order_and_leaves_none(data):
         assert places == sorted(places), ending
 
 
-def test_closing_its_window_ends_it(data):
+def test_closing_its_window_ends_it(data: Path) -> None:
     with console("up", "--port", "0", "--data", str(data)) as terminal:
         terminal.wait_for("Manycast is ready")
         parts = parts_of(terminal.process.pid)
@@ -66,7 +66,7 @@ def test_closing_its_window_ends_it(data):
         wait_until_gone(list(parts.values()))
 
 
-def test_killed_it_leaves_no_process_and_its_data_can_be_opened_at_once(data):
+def test_killed_it_leaves_no_process_and_its_data_can_be_opened_at_once(data: Path) -> None:
     with up(data) as stack:
         parts = stack.parts
         stack.stop(signal.SIGKILL)
@@ -75,7 +75,7 @@ def test_killed_it_leaves_no_process_and_its_data_can_be_opened_at_once(data):
         wait_until_gone(list(parts.values()))
 
 
-def test_an_answer_is_still_there_after_a_restart(data):
+def test_an_answer_is_still_there_after_a_restart(data: Path) -> None:
     with up(data) as stack:
         asked = run("ask", "Hello", "--model", "demo-fast", "--server", stack.url)
         stream_id = asked.stderr.splitlines()[0].rpartition("#")[2]
@@ -84,7 +84,7 @@ def test_an_answer_is_still_there_after_a_restart(data):
         assert (watched.returncode, watched.stdout) == (0, asked.stdout), watched.stderr
 
 
-def test_an_open_answer_is_finished_before_the_end_and_a_second_ctrl_c_hurries(data):
+def test_an_open_answer_is_finished_before_the_end_and_a_second_ctrl_c_hurries(data: Path) -> None:
     with console("up", "--port", "0", "--data", str(data), "--verbose", MANYCAST_GRACE_S="600") as terminal:
         terminal.wait_for("Manycast is ready: http://")
         url = terminal.screen.rpartition("Manycast is ready: ")[2].split()[0]
@@ -98,13 +98,13 @@ def test_an_open_answer_is_finished_before_the_end_and_a_second_ctrl_c_hurries(d
             assert "completed" not in terminal.screen
 
 
-def test_a_malformed_setting_is_named_in_one_line(data):
+def test_a_malformed_setting_is_named_in_one_line(data: Path) -> None:
     done = run("up", "--data", str(data), MANYCAST_PORT="many")
     assert done.returncode == 1
     assert done.stderr.startswith("manycast: MANYCAST_PORT=many: ") and len(done.stderr.splitlines()) == 1
 
 
-def test_a_taken_port_is_told_in_one_line(data):
+def test_a_taken_port_is_told_in_one_line(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         done = run("up", "--port", str(port), "--data", str(data))
@@ -114,7 +114,7 @@ def test_a_taken_port_is_told_in_one_line(data):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_second_one_on_the_same_data_is_told_who_has_it(standing):
+def test_a_second_one_on_the_same_data_is_told_who_has_it(standing: Up) -> None:
     done = run("up", "--port", "0", "--data", str(standing.data))
     assert done.returncode == 1
     assert done.stderr == (
@@ -124,20 +124,20 @@ def test_a_second_one_on_the_same_data_is_told_who_has_it(standing):
     assert set(standing.parts) == ALL
 
 
-def test_a_broker_that_is_given_is_used_and_none_is_brought(data, broker: Broker):
+def test_a_broker_that_is_given_is_used_and_none_is_brought(data: Path, broker: Broker) -> None:
     with up(data, REDIS_URL=broker.url) as stack:
         assert set(stack.parts) == ALL - {"valkey"}
         assert not data.exists()
 
 
-def test_a_broker_that_is_given_and_does_not_answer_is_named(data):
+def test_a_broker_that_is_given_and_does_not_answer_is_named(data: Path) -> None:
     done = run("up", "--port", "0", REDIS_URL="redis://:secret@127.0.0.1:1/0")
     assert done.returncode == 1
     assert "redis://127.0.0.1:1/0 does not answer" in done.stderr and "secret" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_with_a_provider_there_is_no_simulator_and_the_worker_alone_is_given_its_key(data):
+def test_with_a_provider_there_is_no_simulator_and_the_worker_alone_is_given_its_key(data: Path) -> None:
     with up(data, OPENAI_API_KEY="sk-secret", OPENAI_BASE_URL="http://127.0.0.1:9/v1") as stack:
         assert set(stack.parts) == ALL - {"simulator"}
         assert "simulator" not in stack.notes
@@ -148,7 +148,7 @@ def test_with_a_provider_there_is_no_simulator_and_the_worker_alone_is_given_its
 
 
 @pytest.mark.parametrize("part", sorted(ALL))
-def test_a_part_that_dies_is_named_and_started_again(standing, part):
+def test_a_part_that_dies_is_named_and_started_again(standing: Up, part: str) -> None:
     lost = standing.parts[part]
     os.kill(lost, signal.SIGKILL)
     wait_until(lambda: standing.parts.get(part, lost) != lost, f"{part} was not started again")
@@ -159,7 +159,7 @@ def test_a_part_that_dies_is_named_and_started_again(standing, part):
     assert (asked.returncode, bool(asked.stdout)) == (0, True), asked.stderr
 
 
-def test_a_part_that_cannot_live_ends_everything_with_its_own_words(data):
+def test_a_part_that_cannot_live_ends_everything_with_its_own_words(data: Path) -> None:
     done = run("up", "--port", "0", "--data", str(data), MANYCAST_PING_INTERVAL_S="soon")
     assert done.returncode == 1
     assert "MANYCAST_PING_INTERVAL_S=soon" in done.stderr

@@ -6,7 +6,7 @@ import pytest
 
 from contract.event import Status
 from contract.limits import BATCH_LIMIT_BYTES, BATCH_LIMIT_EVENTS
-from contract.stream_log import Answer, Batch, Written
+from contract.stream_log import Batch, WriteResult, WriteStatus
 from worker.generations.outbox import TAIL_LIMIT_BYTES, Outbox
 
 
@@ -14,9 +14,9 @@ class Ear:
     """Hears what a generation would be told."""
 
     def __init__(self) -> None:
-        self.heard: list[Answer] = []
+        self.heard: list[WriteStatus] = []
 
-    def heed(self, answer: Answer) -> None:
+    def on_write_status(self, answer: WriteStatus) -> None:
         self.heard.append(answer)
 
 
@@ -27,7 +27,7 @@ def ear() -> Ear:
 
 @pytest.fixture
 def outbox(ear: Ear) -> Outbox:
-    return Outbox("s", epoch=2, next_seq=2, entry="5-0", heed=ear.heed)
+    return Outbox("s", epoch=2, next_seq=2, entry="5-0", on_write_status=ear.on_write_status)
 
 
 def line(number: int) -> bytes:
@@ -43,7 +43,7 @@ def confirm(outbox: Outbox) -> Batch:
     """Redis writes what there is."""
     batch = outbox.next_batch()
     assert batch is not None
-    outbox.settle(batch, Written(Answer.OK, batch.first_seq + len(batch.lines) - 1))
+    outbox.settle(batch, WriteResult(WriteStatus.OK, batch.first_seq + len(batch.lines) - 1))
     return batch
 
 
@@ -102,19 +102,19 @@ def test_after_a_cancel_the_lines_wait_for_the_end(outbox: Outbox, ear: Ear) -> 
     put(outbox, 1)
     batch = outbox.next_batch()
     assert batch is not None
-    outbox.settle(batch, Written(Answer.CANCELLED, 0))
-    assert ear.heard == [Answer.CANCELLED]
+    outbox.settle(batch, WriteResult(WriteStatus.CANCELLED, 0))
+    assert ear.heard == [WriteStatus.CANCELLED]
     assert outbox.next_batch() is None
     outbox.end(Status.CANCELLED, b"done {}")
     assert list(confirm(outbox).lines) == [line(1), b"done {}"]
 
 
-@pytest.mark.parametrize("answer", [Answer.LOST, Answer.GONE])
-def test_what_is_not_ours_any_more_is_dropped(outbox: Outbox, ear: Ear, answer: Answer) -> None:
+@pytest.mark.parametrize("answer", [WriteStatus.LOST, WriteStatus.GONE])
+def test_what_is_not_ours_any_more_is_dropped(outbox: Outbox, ear: Ear, answer: WriteStatus) -> None:
     put(outbox, 1, 2)
     batch = outbox.next_batch()
     assert batch is not None
-    outbox.settle(batch, Written(answer, 0))
+    outbox.settle(batch, WriteResult(answer, 0))
     put(outbox, 3)
     outbox.end(Status.COMPLETED, b"done {}")
     assert ear.heard == [answer]
@@ -127,7 +127,7 @@ def test_an_answer_that_comes_after_the_close_changes_nothing(outbox: Outbox, ea
     batch = outbox.next_batch()
     assert batch is not None
     outbox.close()
-    outbox.settle(batch, Written(Answer.HOLE, 0))
+    outbox.settle(batch, WriteResult(WriteStatus.HOLE, 0))
     assert ear.heard == []
     assert outbox.next_batch() is None
 
@@ -139,7 +139,7 @@ def test_confirmed_lines_that_redis_lost_are_written_again(outbox: Outbox, ear: 
     put(outbox, 6)
     batch = outbox.next_batch()
     assert batch is not None
-    outbox.settle(batch, Written(Answer.HOLE, 1 + kept))
+    outbox.settle(batch, WriteResult(WriteStatus.HOLE, 1 + kept))
     again = outbox.next_batch()
     assert again is not None
     assert again.first_seq == 2 + kept
@@ -173,8 +173,8 @@ def test_lines_that_nobody_has_any_more_end_the_stream_as_lost(
     then(outbox)
     batch = outbox.next_batch()
     assert batch is not None
-    outbox.settle(batch, Written(Answer.HOLE, 3))
-    assert ear.heard == [Answer.HOLE]
+    outbox.settle(batch, WriteResult(WriteStatus.HOLE, 3))
+    assert ear.heard == [WriteStatus.HOLE]
     put(outbox, 8)
     outbox.end(Status.COMPLETED, b"done {}")
     last = confirm(outbox)
@@ -191,7 +191,7 @@ def test_the_last_lines_are_remembered_within_a_limit(outbox: Outbox) -> None:
     put(outbox, 1)
     batch = outbox.next_batch()
     assert batch is not None
-    outbox.settle(batch, Written(Answer.HOLE, batch.first_seq - 4))
+    outbox.settle(batch, WriteResult(WriteStatus.HOLE, batch.first_seq - 4))
     again = outbox.next_batch()
     assert again is not None
     assert again.first_seq == 2 + written - 3
@@ -204,7 +204,7 @@ def test_a_cancel_that_is_told_before_its_append_is_refused_still_ends() -> None
     in_flight = outbox.next_batch()
     assert in_flight is not None
     outbox.end(Status.CANCELLED, b"done {}")
-    outbox.settle(in_flight, Written(Answer.CANCELLED, 0))
+    outbox.settle(in_flight, WriteResult(WriteStatus.CANCELLED, 0))
     last = outbox.next_batch()
     assert last is not None
     assert last.ending is not None
@@ -221,13 +221,13 @@ def test_a_cancelled_run_with_more_unsent_than_one_step_takes_ends_as_cancelled(
     first = outbox.next_batch()
     assert first is not None
     assert first.ending is None
-    outbox.settle(first, Written(Answer.CANCELLED, 0))
+    outbox.settle(first, WriteResult(WriteStatus.CANCELLED, 0))
     last = outbox.next_batch()
     assert last is not None
     assert last.ending is not None
     assert last.ending.status is Status.CANCELLED
     assert (last.first_seq, len(last.lines)) == (1, 1)
-    outbox.settle(last, Written(Answer.OK, 1))
+    outbox.settle(last, WriteResult(WriteStatus.OK, 1))
     assert outbox.has_ended
     assert outbox.unsent_bytes == 0
 
@@ -240,7 +240,7 @@ def test_what_the_log_has_already_is_not_written_over_by_the_end_of_a_cancelled_
     assert first is not None
     outbox.end(Status.CANCELLED, b"done {}")
     # It was written, the reply was lost, a cancel was asked, it was sent again.
-    outbox.settle(first, Written(Answer.CANCELLED, BATCH_LIMIT_EVENTS))
+    outbox.settle(first, WriteResult(WriteStatus.CANCELLED, BATCH_LIMIT_EVENTS))
     last = outbox.next_batch()
     assert last is not None
     assert (last.first_seq, last.lines) == (BATCH_LIMIT_EVENTS + 1, [b"done {}"])

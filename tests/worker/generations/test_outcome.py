@@ -10,7 +10,7 @@ from worker.generations.outcome import Outcome
 def outcome(choices_asked: object, *reasons: tuple[int, str | None]) -> Outcome:
     found = Outcome(choices_asked)
     for index, reason in reasons:
-        found.note({"choices": [{"index": index, "delta": {}, "finish_reason": reason}]})
+        found.record({"choices": [{"index": index, "delta": {}, "finish_reason": reason}]})
     return found
 
 
@@ -39,7 +39,7 @@ def test_the_reason_told_is_that_of_choice_0() -> None:
 def test_the_last_usage_counts() -> None:
     found = outcome(1)
     for usage in ({"total_tokens": 1}, None, {"total_tokens": 2}, None):
-        found.note({"choices": [], "usage": usage})
+        found.record({"choices": [], "usage": usage})
     assert found.usage == {"total_tokens": 2}
 
 
@@ -57,6 +57,6 @@ def test_the_last_usage_counts() -> None:
 )
 def test_nothing_in_a_chunk_is_taken_on_trust(chunk: dict[str, Any]) -> None:
     found = Outcome("many")
-    found.note(chunk)
+    found.record(chunk)
     assert found.usage is None
     assert not found.is_finished

@@ -1,4 +1,4 @@
--- note_run: puts a run at the head of the list of the latest ones, and forgets those that have outlived their streams.
+-- add_recent_run: puts a run at the head of the list of the latest ones, and forgets those that have outlived their streams.
 -- KEYS: 1 recent
 -- ARGV: 1 stream id, 2 beginning of what was asked, 3 most runs, 4 lifetime in ms
 -- Returns: nothing

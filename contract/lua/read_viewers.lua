@@ -1,4 +1,4 @@
--- audience: how many viewers a stream has, over the gateways that live.
+-- read_viewers: how many viewers a stream has, over the gateways that live.
 -- KEYS: 1 viewers
 -- ARGV: none
 -- Returns: the sum

@@ -1,4 +1,4 @@
--- gateways: how many viewers each gateway that lives has of a stream.
+-- read_viewers_by_gateway: how many viewers each gateway that lives has of a stream.
 -- KEYS: 1 viewers
 -- ARGV: none
 -- Returns: {gateway, viewers, gateway, viewers, …}; those without viewers are left out

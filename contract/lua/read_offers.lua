@@ -1,4 +1,4 @@
--- roster: the offers of the workers that live.
+-- read_offers: the offers of the workers that live.
 -- KEYS: 1 workers, 2 offers
 -- ARGV: none
 -- Returns: their offers (JSON)

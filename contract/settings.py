@@ -1,0 +1,72 @@
+"""The base of every service's settings: read from the environment, checked, refused in one line. It logs nothing."""
+
+from contextlib import suppress
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from contract.connection import check_url
+
+SHOWN_CHARS = 300
+
+
+class MalformedSettingError(Exception):
+    """One line that names the variable and says what is wrong with it. It shows no secret."""
+
+
+class ServiceSettings(BaseSettings):
+    """Every field is the variable `MANYCAST_` + its name in capitals, unless it has an alias. Units come last in the
+    names (`_s` is seconds). An empty variable counts as unset. The value of a field with `repr=False` is never shown.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MANYCAST_", env_ignore_empty=True, extra="ignore")
+
+
+def check_redis_url(url: str) -> str:
+    """Raises: ValueError for a URL that no connection can be made from. Its text holds no part of the URL."""
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
+    is_usable = False
+    # The errors of the libraries quote the URL, password included; so does a chain of causes.
+    with suppress(Exception):
+        check_url(url)
+        is_usable = True
+    if not is_usable:
+        raise ValueError(
+            "it is not a valid address: expected redis://USER:PASSWORD@HOST:PORT/DATABASE, "
+            "with special characters in the password percent-encoded"
+        )
+    return url
+
+
+RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    BeforeValidator(lambda level: level.lower() if isinstance(level, str) else level),
+]
+
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+
+
+def read_settings(kind: type[SettingsT]) -> SettingsT:
+    """Reads `kind` from the environment. Raises: MalformedSettingError for the first variable that cannot be used."""
+    try:
+        return kind()
+    except SettingsError as error:
+        raise MalformedSettingError(_in_one_line(str(error))) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        # pydantic names a field by its alias, if it has one.
+        place = str(first["loc"][0])
+        name = place if place.isupper() else f"{kind.model_config['env_prefix']}{place}".upper()
+        fields = [field for key, field in kind.model_fields.items() if place in (key, field.validation_alias)]
+        is_secret = any(not field.repr for field in fields)
+        value = "" if is_secret else f"={_in_one_line(str(first['input']))}"
+        reason = _in_one_line(first["msg"].removeprefix("Value error, "))
+        raise MalformedSettingError(f"{name}{value}: {reason}") from None
+
+
+def _in_one_line(text: str) -> str:
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return shown if len(shown) <= SHOWN_CHARS else f"{shown[:SHOWN_CHARS]}…"

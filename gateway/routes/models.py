@@ -1,0 +1,166 @@
+"""Request bodies, response bodies and headers of the API, from which FastAPI generates the OpenAPI document.
+
+Bodies that `gateway.runs` makes or parses are defined there. docs/protocol.md says what the fields mean.
+"""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Header, Path
+from pydantic import ConfigDict, Field, SkipValidation
+
+from contract.event import Status
+from gateway.access.tickets import Scope
+from gateway.http.models import RequestBody, ResponseBody, Rule
+from gateway.http.stream_urls import Urls
+from gateway.runs.describe import StreamId, UnixSeconds, Visibility
+
+MAX_CHAT_ID_CHARS = 255
+MAX_SECRET_CHARS = 1024
+MAX_TICKET_S = 30 * 86_400
+
+# A stream id in a path is checked by `check_stream_id`, whose error has a code of its own.
+StreamIdPath = Annotated[str, Path(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{20,64}$"})]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
+OnDisconnect = Annotated[str | None, Header(alias="X-On-Disconnect")]
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
+IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
+
+
+class ErrorDetails(ResponseBody):
+    """What went wrong, in OpenAI's words."""
+
+    message: str
+    type: str | None
+    param: str | None
+    code: str | None
+
+
+class Error(ResponseBody):
+    """The body of every error."""
+
+    error: ErrorDetails
+
+
+class UiMessage(RequestBody):
+    """One `UIMessage` of the AI SDK. Parts of an unknown kind are ignored."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: list[Any]
+
+
+class UiChatRequest(RequestBody):
+    """What `useChat` of the AI SDK sends. Fields that are not named here are passed to the provider unchanged."""
+
+    id: Annotated[
+        Annotated[str, Field(min_length=1, max_length=MAX_CHAT_ID_CHARS)] | None,
+        Rule(f"must be a string of 1 to {MAX_CHAT_ID_CHARS} characters"),
+    ] = None
+    # Checked by `to_chat_request` while it translates them.
+    messages: Annotated[list[UiMessage], Field(min_length=1), SkipValidation]
+
+
+class SignInRequest(RequestBody):
+    """The password or an API key."""
+
+    secret: Annotated[
+        str,
+        Field(min_length=1, max_length=MAX_SECRET_CHARS),
+        Rule(f"must be a string of 1 to {MAX_SECRET_CHARS} characters"),
+    ]
+
+
+class TicketRequest(RequestBody):
+    """The ticket that is wanted. Without `expires_in_s` it is valid for MANYCAST_TICKET_S seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scope: Literal["view", "control"] = "view"
+    expires_in_s: Annotated[
+        Annotated[int, Field(ge=1, le=MAX_TICKET_S)] | None,
+        Rule(f"must be a whole number of seconds, 1 to {MAX_TICKET_S}"),
+    ] = None
+
+
+class ControlTickets(ResponseBody):
+    """A ticket to control the stream and, if the stream is private, one to watch it."""
+
+    control: str
+    view: str = ""
+
+
+class StartedRun(ResponseBody):
+    """A run that was started, or that the same Idempotency-Key had started before."""
+
+    id: StreamId
+    status: Status
+    visibility: Visibility
+    tickets: ControlTickets
+    urls: Urls
+
+
+class CancelledRun(ResponseBody):
+    """`cancelling`: the run had not ended yet when the answer was sent."""
+
+    id: StreamId
+    status: Literal["completed", "cancelled", "failed", "cancelling"]
+
+
+class Ticket(ResponseBody):
+    """A ticket and the URLs that contain it."""
+
+    ticket: str
+    scope: Scope
+    expires_at: UnixSeconds
+    urls: Urls
+
+
+class NewTickets(ResponseBody):
+    """The only ticket that is valid after all others were revoked."""
+
+    tickets: ControlTickets
+
+
+class Completion(ResponseBody):
+    """OpenAI's `chat.completion`."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Model(ResponseBody):
+    """A model that a live worker offers."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(ResponseBody):
+    """The models that live workers offer."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class Health(ResponseBody):
+    """Whether the gateway is being stopped."""
+
+    draining: bool
+
+
+class Readiness(ResponseBody):
+    """Whether a run can be started and watched, and why not. `workers`: how many are alive."""
+
+    ready: bool
+    redis: bool
+    workers: int
+    draining: bool
+
+
+class Session(ResponseBody):
+    """Who the browser's user is, and what the user may do. `sign_in`: whether signing in would help."""
+
+    caller: str | None
+    may_start: bool
+    sign_in: bool
+    message: str | None

@@ -1,0 +1,34 @@
+"""Make a viewer of a stream at a position."""
+
+from collections.abc import Callable
+
+from contract.event import encode_json
+from contract.position import START, Position
+from gateway.fanout.feed import Feed
+from gateway.fanout.hub import Hub
+from gateway.fanout.viewer import Viewer
+
+RETRY_MS = 1_000
+"""How long a viewer waits before it reconnects after an unexpected end."""
+
+
+async def new_viewer(
+    hub: Hub, feed: Feed, after: Position = START, when_gone: Callable[[], None] | None = None
+) -> Viewer:
+    """A viewer of the events after a position. If the log does not have that position, the viewer gets a `gap` note and
+    every event. `when_gone` is called if the client disconnects before the stream ends.
+
+    Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    index = feed.buffer.index_after(after)
+    if index is None and not feed.over:
+        # The viewer may come from another gateway that has read further than this one.
+        await hub.refresh(feed)
+        index = feed.buffer.index_after(after)
+    prologue = feed.dialect.write_retry(RETRY_MS)
+    if index is None:
+        gap = encode_json({"asked": str(after), "last": str(feed.buffer.last)})
+        prologue, index = prologue + feed.dialect.write_notice(b"gap", gap), 0
+    viewer = Viewer(feed, max(index, feed.entry), prologue, hub.pages.read)
+    viewer.when_gone = when_gone
+    return viewer
