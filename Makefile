@@ -58,7 +58,7 @@ stack: ## the same in containers: three gateways and two workers behind Caddy
 	@docker compose up --build --wait --scale gateway=3 --scale worker=2
 
 clean: ## remove .venv and the caches (answers kept in .manycast stay)
-	@rm -rf $(VENV) web/vendor web/node_modules build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
+	@rm -rf $(VENV) web/parts/vendor web/node_modules build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
 	@find . -name __pycache__ -type d -not -path './node_modules/*' -prune -exec rm -rf {} +
 
 $(VENV)/.run: $(VENV)/.made $(REQUIREMENTS)
@@ -70,7 +70,7 @@ $(VENV)/.run: $(VENV)/.made $(REQUIREMENTS)
 $(VENV)/.page: $(VENV)/.made web/package-lock.json web/install.py web/requirements.txt
 	@command -v npm >/dev/null || $(PIP) -r web/requirements.txt -c constraints.txt
 	@$(PY) web/install.py
-	@if [ -d web/vendor ]; then touch $@; fi
+	@if [ -d web/parts/vendor ]; then touch $@; fi
 
 $(VENV)/.test: $(VENV)/.run $(VENV)/.page
 	@echo "Adding what the tests need"

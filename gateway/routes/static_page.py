@@ -1,4 +1,8 @@
-"""Serves the static page if no other server does (`manycast up`). In compose, Caddy serves it."""
+"""Serves the static page if no other server does (`manycast up`). In compose, Caddy serves it.
+
+The folders FOLDERS of the page share one namespace: `/manycast.js` is client/manycast.js, `/` is pages/index.html. No
+other file can be requested.
+"""
 
 from pathlib import Path
 
@@ -20,8 +24,16 @@ SECURITY_HEADERS = {
 }
 
 
+FOLDERS = ("pages", "parts", "client")
+
+
 class StaticPage(StaticFiles):
-    """The files of a folder. A path without a suffix is the HTML file of that name."""
+    """The files of the page. A path without a suffix is the HTML file of that name."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises: RuntimeError if `folder` is no folder of a page."""
+        super().__init__(directory=folder / FOLDERS[0], html=True)
+        self.all_directories = [folder / name for name in FOLDERS]
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if path.startswith(("v1/", "api/")):
@@ -29,6 +41,8 @@ class StaticPage(StaticFiles):
             raise HTTPException(404)
         if path == "." and scope["path"] != "/":
             # Another spelling of the root: the library would redirect the client to it.
+            raise HTTPException(404)
+        if any(part.startswith(".") for part in Path(path).parts):
             raise HTTPException(404)
         if path not in (".", "") and "." not in Path(path).name:
             path = f"{path}.html"
@@ -40,4 +54,4 @@ class StaticPage(StaticFiles):
 def mount_static_page(app: FastAPI, folder: Path) -> None:
     """Looks in the folder for every path that is not a route of the API. The default handler and not a mount, so that a
     route still answers 405 for a wrong method."""
-    app.router.default = StaticPage(directory=folder, html=True)
+    app.router.default = StaticPage(folder)

@@ -89,7 +89,7 @@ async def test_react_answers_and_resumes_after_a_reload(stack: Stack, node: str,
 def site(stack: Stack, tmp_path: Path) -> Iterator[str]:
     """A gateway that also serves a page, on which there is nothing but a place for the answer."""
     (tmp_path / "index.html").write_text('<pre id="answer"></pre><script type="module" src="/app.js"></script>')
-    shutil.copy(ROOT / "web" / "manycast.js", tmp_path)
+    shutil.copy(ROOT / "web" / "client" / "manycast.js", tmp_path)
     gateway = Gateway(stack.redis, MANYCAST_WEB_DIR=str(tmp_path))
     yield gateway.url
     gateway.close()

@@ -1,7 +1,7 @@
 """`make audit`: asks pip-audit whether a pinned package has a known vulnerability.
 
-Advisories that do no harm here are listed in .ci/advisories.txt, each with its reason; pip-audit ignores them. An audit that
-checked nothing fails with its own status, so that a caller can tell it from a vulnerability.
+Advisories that do no harm here are listed in .ci/advisories.txt, each with its reason; pip-audit ignores them. An audit
+that checked nothing fails with its own status, so that a caller can tell it from a vulnerability.
 """
 
 import json
@@ -45,7 +45,9 @@ def audit(pins: str, ignored: Sequence[str], options: Sequence[str]) -> tuple[in
     except subprocess.TimeoutExpired:
         return NOTHING_CHECKED, [f"nothing checked: no answer within {DEADLINE_S} seconds"]
     except ValueError:
-        return NOTHING_CHECKED, [f"nothing checked: {(asked.stderr.strip().splitlines() or ['pip-audit printed nothing'])[-1]}"]
+        return NOTHING_CHECKED, [
+            f"nothing checked: {(asked.stderr.strip().splitlines() or ['pip-audit printed nothing'])[-1]}"
+        ]
     lines = [
         f"{one['name']} {one['version']}: {', '.join([advisory['id'], *advisory['aliases']])}, "
         f"fixed in {', '.join(advisory['fix_versions']) or 'no version'}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.broker import free_port
-from tests.house.audit import IGNORED, audit, ignored_advisories
+from tests.house.audit import IGNORED, NOTHING_CHECKED, audit, ignored_advisories
 
 
 class Advisories(BaseHTTPRequestHandler):
@@ -76,18 +76,18 @@ def test_an_ignored_advisory_passes(pins: Path, known_as: str) -> None:
 
 def test_an_audit_without_an_answer_fails(pins: Path) -> None:
     status, (line,) = audit(str(pins), [], asking(f"http://127.0.0.1:{free_port()}/"))
-    assert status == 1
+    assert status == NOTHING_CHECKED
     assert line.startswith("nothing checked: ")
 
 
 def test_an_audit_of_nothing_fails(pins: Path) -> None:
     pins.write_text("")
     with serving() as url:
-        assert audit(str(pins), [], asking(url)) == (1, ["no packages checked"])
+        assert audit(str(pins), [], asking(url)) == (NOTHING_CHECKED, ["no packages checked"])
 
 
 def test_an_audit_of_a_missing_file_fails(pins: Path) -> None:
-    assert audit(str(pins.with_name("missing.txt")), [], [])[0] == 1
+    assert audit(str(pins.with_name("missing.txt")), [], [])[0] == NOTHING_CHECKED
 
 
 def test_every_ignored_advisory_has_a_reason() -> None:

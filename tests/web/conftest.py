@@ -40,7 +40,7 @@ def chromium() -> Path:
 @pytest.fixture(scope="session")
 def packages() -> Path:
     """Where npm put the page's packages."""
-    if not (WEB / "vendor").exists():
+    if not (WEB / "parts" / "vendor").exists():
         pytest.skip("the page's packages are not installed: python web/install.py")
     return WEB / "node_modules"
 

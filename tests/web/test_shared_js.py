@@ -94,5 +94,5 @@ async def test_the_first_tabs_have_lines_of_their_own(page: Page, peer: Peer) ->
 
 async def test_without_its_worker_a_tab_has_its_own_line(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk("a", "1-2") + done("1-3"))
-    await page.context.route("**/shared-line.js", lambda route: route.fulfill(status=404))
+    await page.context.route("**/shared-connection.js", lambda route: route.fulfill(status=404))
     await told(await tab(page.context, peer), "a.")

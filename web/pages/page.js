@@ -6,7 +6,7 @@ import { cancelUrl, isPrivate, revokeTickets, startStream, ticketOf } from "./ap
 import { Composer } from "./composer.js";
 import { Conversations, newConversation, openStorage, randomId, toMessages } from "./conversations.js";
 import { copyButton, find, iconButton, make } from "./element.js";
-import { Entrance } from "./entrance.js";
+import { SignIn } from "./sign-in.js";
 import { drawIcons, icon } from "./icons.js";
 import { loadMarkdown } from "./markdown.js";
 import { Question } from "./question.js";
@@ -15,7 +15,7 @@ import { Follower } from "./scroll.js";
 import { Settings } from "./settings.js";
 import { share } from "./share.js";
 import { closeSidebar, showConversations } from "./sidebar.js";
-import { describeSurroundings } from "./surroundings.js";
+import { describeEnvironment } from "./environment.js";
 import { describeState, describeViewers } from "./words.js";
 
 const TITLE_LENGTH = 60;
@@ -34,7 +34,7 @@ class Chat {
       stop: () => this.stop(),
       editLast: () => this.question?.edit(),
     });
-    this.entrance = new Entrance({ entered: () => this.#enter() });
+    this.signIn = new SignIn({ entered: () => this.#enter() });
     this.look = () => {}; // at what is offered
     this.reply = null; // the last answer
     this.question = null; // the last question
@@ -59,7 +59,7 @@ class Chat {
 
   #focus() {
     if (!matchMedia("(hover: hover)").matches) return; // on a phone the keyboard would open
-    find(this.entrance.open ? "#question" : "#secret").focus();
+    find(this.signIn.open ? "#question" : "#secret").focus();
   }
 
   async ask(text) {
@@ -108,7 +108,7 @@ class Chat {
   /** What was asked in vain is asked again as soon as this browser may. */
   async #wait(turn) {
     this.unanswered = turn;
-    await this.entrance.look();
+    await this.signIn.look();
     this.#focus();
   }
 
@@ -209,7 +209,7 @@ async function main() {
   drawIcons();
   const ready = loadMarkdown();
   const chat = new Chat(openStorage(), ready);
-  chat.entrance.look();
+  chat.signIn.look();
   find("#new").addEventListener("click", () => (location.hash ? (location.hash = "") : chat.open()));
   find("#open-settings").addEventListener("click", () => chat.settings.open());
   find("#model").addEventListener("change", (event) => chat.settings.keep({ model: event.target.value }));
@@ -220,7 +220,7 @@ async function main() {
   chat.open();
   addEventListener("hashchange", () => chat.open());
   addEventListener("storage", () => chat.refresh()); // another tab kept something
-  chat.look = describeSurroundings({ plain, models: (ids) => offerModels(chat.settings, ids) });
+  chat.look = describeEnvironment({ plain, models: (ids) => offerModels(chat.settings, ids) });
   document.documentElement.dataset.ready = "";
 }
 

@@ -13,7 +13,7 @@ import { Reply } from "./reply.js";
 import { Follower } from "./scroll.js";
 import { applyKeptTheme } from "./settings.js";
 import { share } from "./share.js";
-import { describeSurroundings } from "./surroundings.js";
+import { describeEnvironment } from "./environment.js";
 import { describeViewers } from "./words.js";
 
 const AT_ONCE_MS = 2000; // an answer that ends so soon was there already: it is read from its beginning
@@ -76,7 +76,7 @@ async function main() {
   watching.open();
   addEventListener("hashchange", () => watching.open());
   find("#share").addEventListener("click", () => share({ id: watching.reply.id }));
-  describeSurroundings({ plain });
+  describeEnvironment({ plain });
   document.documentElement.dataset.ready = "";
 }
 

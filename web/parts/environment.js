@@ -14,7 +14,7 @@ const CHECK_MS = { well: 30_000, trouble: 3000 };
  *
  * @param {object} options  `plain`: markdown is not installed; `models(ids)`: called when what is offered changes
  */
-export function describeSurroundings({ plain = false, models: onModels = () => {} } = {}) {
+export function describeEnvironment({ plain = false, models: onModels = () => {} } = {}) {
   let offered = "";
   let timer = 0;
   const check = async () => {

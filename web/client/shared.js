@@ -82,7 +82,7 @@ class WorkerViewer {
     });
     this.callbacks = callbacks;
     this.teller = new Teller(callbacks);
-    const worker = new SharedWorker(new URL("./shared-line.js", import.meta.url), { type: "module", name: "manycast" });
+    const worker = new SharedWorker(new URL("./shared-connection.js", import.meta.url), { type: "module", name: "manycast" });
     worker.onerror = () => this.fail(new Error("the worker could not be loaded"));
     this.#port = worker.port;
     this.#port.onmessage = ({ data }) => this.#hear(data);

@@ -8,12 +8,12 @@ import { readAdmission, signIn, signOut } from "./api.js";
 import { find } from "./element.js";
 import { describeCaller, describeRetry } from "./words.js";
 
-export class Entrance {
+export class SignIn {
   /** @param {object} on  `entered()`: may ask now, and could not before */
   constructor(on) {
     this.on = on;
     this.open = true; // until the gateway says otherwise: an older one says nothing
-    this.form = find("#entrance");
+    this.form = find("#sign-in");
     this.secret = find("#secret");
     this.error = find("#secret-error");
     this.form.addEventListener("submit", (event) => {
@@ -56,7 +56,7 @@ export class Entrance {
     document.body.classList.toggle("shut", !may_start);
     this.form.hidden = may_start;
     find("#privacy").hidden = false; // a gateway that knows callers knows private streams
-    find("#entrance-words").textContent = may_start ? "" : message;
+    find("#sign-in-words").textContent = may_start ? "" : message;
     find("#sign-in").hidden = !sign_in;
     find("#admission").textContent = may_start && caller === null ? (message ?? "") : "";
     find("#caller").textContent = describeCaller(caller);
