@@ -77,8 +77,8 @@ class Settings(ServiceSettings):
     @field_validator("web_dir")
     @classmethod
     def _check_web_dir(cls, folder: Path | None) -> Path | None:
-        if folder is not None and not (folder / "pages" / "index.html").is_file():
-            raise ValueError(f"{folder} holds no page (no pages/index.html in it)")
+        if folder is not None and not folder.is_dir():
+            raise ValueError("there is no such folder")
         return folder
 
     @field_validator("keys")

@@ -31,9 +31,13 @@ class StaticPage(StaticFiles):
     """The files of the page. A path without a suffix is the HTML file of that name."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises: RuntimeError if `folder` is no folder of a page."""
-        super().__init__(directory=folder / FOLDERS[0], html=True)
-        self.all_directories = [folder / name for name in FOLDERS]
+        """A `folder` without FOLDERS is a different page: then all its files are served.
+
+        Raises: RuntimeError if there is no such folder.
+        """
+        super().__init__(directory=folder, html=True)
+        if (folder / FOLDERS[0]).is_dir():
+            self.all_directories = [folder / name for name in FOLDERS]
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if path.startswith(("v1/", "api/")):

@@ -184,7 +184,7 @@ ASKED: dict[Step, str] = {
 VISITED: dict[Step, str] = {
     outside: "#secret",
     wrong_secret: "#secret-error:not([hidden])",
-    shut_out: "#sign-in:not([hidden])",
+    shut_out: "#sign-in-form:not([hidden])",
     known: "#account:not([hidden])",
     private_link: "dialog.share svg[role=img]",
     revoked_link: "text=Make a new link",

@@ -47,7 +47,7 @@ async def test_signing_in_takes_the_keyboard_alone_and_leaves_no_secret_behind(p
     await page.keyboard.type(peer.secret)  # what was wrong is selected
     await page.keyboard.press("Enter")
     await expect(page.locator("#question")).to_be_focused()
-    await expect(page.locator("#sign-in")).to_be_hidden()
+    await expect(page.locator("#sign-in-form")).to_be_hidden()
     assert await field.input_value() == ""
     kept = await page.evaluate("JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie")
     assert peer.secret not in kept
@@ -61,7 +61,7 @@ async def test_too_many_attempts_to_sign_in_are_told_with_the_time_to_wait(page:
     await page.fill("#secret", peer.secret)
     await page.click("#sign-in button")
     await expect(page.get_by_role("alert")).to_have_text("No more than 10 requests a minute. Try again in 6 s.")
-    await expect(page.locator("#sign-in")).to_be_visible()
+    await expect(page.locator("#sign-in-form")).to_be_visible()
 
 
 async def test_a_question_asked_after_the_session_has_ended_is_kept_and_answered_after_signing_in(
@@ -106,7 +106,7 @@ async def test_an_answer_can_be_stopped_when_no_other_may_be_asked_for(page: Pag
     await expect(page.locator(".text")).to_have_text("some")
     peer.admission = SIGNED_OUT
     await page.reload()
-    await expect(page.locator("#sign-in")).to_be_visible()
+    await expect(page.locator("#sign-in-form")).to_be_visible()
     await page.click("#stop")
     await peer.say(done("1-3", "cancelled"))
     await expect(page.locator(".state")).to_have_text("Stopped.")
@@ -148,7 +148,7 @@ async def test_a_limit_is_told_in_words_and_may_be_tried_again(
     await ask(page, peer)
     await expect(page.locator(".fault")).to_contain_text(words)
     await expect(page.locator(".fault")).to_contain_text("In the gateway's words. Try again in 20 s.")
-    await expect(page.locator("#sign-in")).to_be_hidden()
+    await expect(page.locator("#sign-in-form")).to_be_hidden()
     peer.refusal = None
     await page.click(".fault button")
     await expect(page.locator(".text")).to_have_text("An answer")

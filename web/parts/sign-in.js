@@ -13,7 +13,7 @@ export class SignIn {
   constructor(on) {
     this.on = on;
     this.open = true; // until the gateway says otherwise: an older one says nothing
-    this.form = find("#sign-in");
+    this.form = find("#sign-in-form");
     this.secret = find("#secret");
     this.error = find("#secret-error");
     this.form.addEventListener("submit", (event) => {

@@ -38,7 +38,7 @@ async def test_an_error_in_a_dialect_ends_its_own_feed_only() -> None:
 class Uncopyable(NativeDialect):
     """Raises where no checkpoint can be made."""
 
-    def copy(self) -> Self:
+    def __deepcopy__(self, _: dict[int, object]) -> Self:
         raise ValueError("no copy")
 
 
