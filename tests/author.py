@@ -7,7 +7,7 @@ from typing import Self
 from contract.connection import blocking_client, command_client
 from contract.errors import BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
-from contract.job_queue import JobQueue, Policy, Submission, Verdict
+from contract.job_queue import Job, JobQueue, Policy, Submission, Verdict
 from contract.stream_log import Batch, Ending, StreamLog, WriteResult, WriteStatus
 
 RETENTION_MS = 600_000
@@ -28,11 +28,18 @@ class Author:
 
     async def __aenter__(self) -> Self:
         await self._queue.submit(Submission(self.stream_id, b"{}", "author", Policy(), ""), 1000)
-        (self._job,) = await self._queue.take(self._blocking, self._name, 1, 5000)
+        self._job = await self._take_own_job()
         claim = await self._queue.claim(self._job, self._name, 2, 10)
         assert claim.verdict is Verdict.RUN
         self.epoch = claim.epoch
         return self
+
+    async def _take_own_job(self) -> Job:
+        """Other tests may have left jobs in the queue: they are not this author's."""
+        while True:
+            (job,) = await self._queue.take(self._blocking, self._name, 1, 5000)
+            if job.stream_id == self.stream_id:
+                return job
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
