@@ -1,1 +1,1 @@
-"""The command, and the Python client it is built on. It is no part of what a deployment runs."""
+"""The `manycast` command, and the Python client that it uses. A deployment does not run this package."""

@@ -1,4 +1,4 @@
-"""The command: `python -m manycast`, and `manycast` where it is installed. The one door to the command-line library.
+"""The command: `python -m manycast`, and `manycast` where it is installed. The only module that imports typer.
 
 Reads the settings once and hands each verb what it needs. What can go wrong for a person becomes one line here.
 """
@@ -49,7 +49,7 @@ app.add_typer(keys, name="key")
 
 @app.callback()
 def _name_verbs() -> None:
-    """Its being here makes `up` a verb to be named, even while it is the only one."""
+    """A callback makes typer treat every function as a subcommand."""
 
 
 @app.command()
@@ -102,7 +102,7 @@ def ask_verb(
     _run(verb())
 
 
-# An id may begin with a hyphen, and is no option then.
+# An id may begin with a hyphen and must not be taken for an option.
 @app.command("watch", context_settings={"ignore_unknown_options": True})
 def watch_verb(
     stream: Annotated[str, typer.Argument(help="A stream's id, or any address of it.", metavar="ID|URL")],
@@ -114,7 +114,7 @@ def watch_verb(
 
     async def verb() -> Exit:
         address = parse_address(stream, url)
-        # A link may lead anywhere: the key is for our own server.
+        # A link may lead to any server: send the key only to the configured one.
         own = key if address.base_url == url.rstrip("/") else None
         async with Client(address.base_url, api_key=own) as client:
             return await watch(client, address.stream_id, Terminal(sys.stdout, sys.stderr), ticket=address.ticket)
@@ -193,7 +193,7 @@ def _read_settings(kind: type[SettingsT]) -> SettingsT:
 
 
 def _find_server(server: str | None, key_file: Path | None) -> tuple[str, str | None]:
-    """Whom to turn to, and with which key."""
+    """The server to use, and the API key for it."""
     settings = _read_settings(ClientSettings)
     try:
         own = settings.api_key.get_secret_value() if settings.api_key else None
@@ -203,12 +203,12 @@ def _find_server(server: str | None, key_file: Path | None) -> tuple[str, str | 
 
 
 def _decodable(argument: str) -> str:
-    """What the shell has passed; bytes that are no UTF-8 reach Python as halves of surrogate pairs."""
+    """An argument from the shell. Python turns bytes that are not UTF-8 into lone surrogates; they are replaced."""
     return os.fsencode(argument).decode("utf-8", "replace")
 
 
 def _run(verb: Coroutine[Any, Any, Exit]) -> NoReturn:
-    """Ends the process with the verb's exit status, or with one sentence and 1."""
+    """Ends the process with the command's exit status, or with one sentence and status 1."""
     try:
         raise typer.Exit(asyncio.run(verb))
     except UnreachableError as error:
@@ -226,7 +226,7 @@ def _run(verb: Coroutine[Any, Any, Exit]) -> NoReturn:
     ) as error:
         _fail(str(error))
     except BrokenPipeError:
-        # Whoever read has gone; Python would complain once more when it flushes at its end.
+        # The reader of the pipe has gone. Python would report that again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

@@ -134,7 +134,7 @@ def _redis_command(directory: Path, port: int) -> list[str]:
 
 
 def _module(name: str) -> list[str]:
-    # -P: a worker.py in the current directory is not our worker.
+    # -P: do not import a worker.py from the current directory.
     return [sys.executable, "-P", "-m", name]
 
 

@@ -1,4 +1,4 @@
-"""Where a stream is watched: every form in which people hand one on, taken apart. Pure: no I/O."""
+"""Parses the address of a stream in every form in which people pass it on. No I/O."""
 
 import re
 from typing import NamedTuple
@@ -12,14 +12,14 @@ _ID = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{20,64}(?![A-Za-z0-9_-])")
 
 
 class MalformedAddressError(ValueError):
-    """Neither a stream's id nor the address of one."""
+    """The text is neither a stream's id nor its address."""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"{text!r} is neither a stream's id nor the address of one")
 
 
 class Address(NamedTuple):
-    """A server and one of its streams. `base_url` is without a slash at its end; `ticket` lets its holder in."""
+    """A server and one of its streams. `base_url` has no slash at its end; `ticket` admits to a private stream."""
 
     base_url: str
     stream_id: str
@@ -27,7 +27,7 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str, base_url: str = DEFAULT_BASE_URL) -> Address:
-    """Takes an id (of a stream at `base_url`), a URL of the API, or the link of a page that shows the stream.
+    """Accepts an id (of a stream at `base_url`), a URL of the API, or the link of a watch page.
 
     A ticket stands behind the id and a dot, or in the query. Raises: MalformedAddressError.
     """

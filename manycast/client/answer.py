@@ -1,4 +1,4 @@
-"""The text of an answer, gathered from its chunks: what a terminal can show of them. Pure: no I/O.
+"""The text of an answer from its chunks, as far as a terminal can show it. No I/O.
 
 Only choice 0: a terminal has one column. The others are counted, so that their being there is not hidden.
 """
@@ -6,7 +6,7 @@ Only choice 0: a terminal has one column. The others are counted, so that their 
 from collections.abc import Mapping
 from typing import Any
 
-# What a terminal would obey: a model's words must not move its cursor or set its title. They are shown as symbols.
+# Control characters: a model's text must not move the cursor or set the title. They are shown as symbols.
 _CONTROLS: dict[int, int | None] = {code: 0x2400 + code for code in range(0x20)}
 _CONTROLS |= {0x7F: 0x2421, **dict.fromkeys(range(0x80, 0xA0), 0xFFFD), ord("\r"): None}
 for _kept in "\n\t":
@@ -14,13 +14,13 @@ for _kept in "\n\t":
 
 
 class TextJoiner:
-    """Joins pieces, cut anywhere, even between the halves of a surrogate pair, into text that can be encoded."""
+    """Joins pieces that may be cut anywhere, even inside a surrogate pair, into text that can be encoded."""
 
     def __init__(self) -> None:
         self._half = ""
 
     def join(self, piece: str) -> str:
-        """All that is whole by now. A half that finds no other becomes U+FFFD."""
+        """The text that is complete so far. A lone half becomes U+FFFD."""
         text = self._half + piece
         self._half = ""
         if text and "\ud800" <= text[-1] <= "\udbff":
@@ -28,7 +28,7 @@ class TextJoiner:
         return _paired(text)
 
     def end(self) -> str:
-        """What was still waiting for its other half."""
+        """The half that still waited for its partner."""
         half, self._half = self._half, ""
         return _paired(half)
 
@@ -40,7 +40,7 @@ def _paired(text: str) -> str:
 
 
 class Answer:
-    """The answer of one epoch. Begin a new one where the stream restarts."""
+    """The answer of one epoch. Create a new object when the stream restarts."""
 
     def __init__(self) -> None:
         self.choices = 0
@@ -65,7 +65,7 @@ class Answer:
 
     @property
     def tool_calls(self) -> list[str]:
-        """What the model wants to have called: `name(arguments)`, in the model's order."""
+        """The model's tool calls, as `name(arguments)`, in its order."""
         return [_paired(f"{name}({arguments})") for _, (name, arguments) in sorted(self._calls.items())]
 
     def _take_delta(self, delta: Mapping[str, Any]) -> str:
@@ -80,5 +80,5 @@ class Answer:
 
 
 def defang(text: str) -> str:
-    """`text` as a terminal may have it: without anything it would obey, but line ends and tabs."""
+    """`text` without control characters, except line ends and tabs."""
     return text.translate(_CONTROLS)

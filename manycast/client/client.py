@@ -34,7 +34,7 @@ from manycast.client.sse import FrameReader, FrameTooLongError
 from manycast.client.transport import Transport
 
 STALL_LIMIT_S = 45.0
-"""Three of the gateway's pings: a line that is silent for longer is dead, whatever the kernel believes."""
+"""Three ping intervals: a connection that is silent for longer is dead, even if the kernel does not know it."""
 PATIENCE_S = 300.0
 DEFAULT_RETRY_MS = 1000
 SUBMIT_ATTEMPTS = 3
@@ -42,7 +42,7 @@ SUBMIT_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A run that was accepted. `page_url` is where it may be watched; `urls` are the server's own.
+    """An accepted run. `page_url` is its watch page; `urls` are those of the server's response.
 
     `tickets`: `control`, which stops it and hands out others; of a private one also `view`, which is in `page_url`.
     """
@@ -56,7 +56,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model on offer, and whose it is."""
+    """An available model and its owner."""
 
     id: str
     owned_by: str
@@ -78,7 +78,7 @@ class Client:
         stall_limit_s: float = STALL_LIMIT_S,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """Raises: UnreachableError where `base_url` is no HTTP address."""
+        """Raises: UnreachableError if `base_url` is no HTTP address."""
         self._transport = Transport(base_url, {**bearer(api_key), **(headers or {})}, stall_limit_s)
         self._patience_s = patience_s
 
@@ -97,7 +97,7 @@ class Client:
     async def submit(
         self, body: Mapping[str, Any], idempotency_key: str | None = None, *, private: bool = False
     ) -> Stream:
-        """Starts a run; `body` is that of OpenAI's chat completions. To watch a private one takes a ticket.
+        """Starts a run. `body` is a chat-completions request of OpenAI's API. Watching a private run takes a ticket.
 
         An answer that was lost on its way is asked for again, with the same key: there is never a second run.
 
@@ -121,12 +121,12 @@ class Client:
                 return self._read_stream(answer)
 
     async def cancel(self, stream: Stream) -> str:
-        """Stops a run that was started here, as often as one likes. Returns a final status, or `cancelling`."""
+        """Stops a run that this client started; repeating it is harmless. Returns a final status or `cancelling`."""
         answer = await self._transport.call("POST", stream.urls["cancel"])
         return str(answer["status"])
 
     async def last_position(self, stream_id: str, *, ticket: str | None = None) -> Position:
-        """Where the last event of a stream stands just now. Raises: StreamNotFoundError, and as `cancel`."""
+        """The position of a stream's last event so far. Raises: StreamNotFoundError, and as `cancel`."""
         try:
             answer = await self._transport.call("GET", f"/v1/streams/{stream_id}", headers=bearer(ticket))
             return Position.parse(answer["position"])
@@ -136,20 +136,20 @@ class Client:
             raise NotManycastError(self.base_url, f"the status of {stream_id} has no position") from error
 
     async def models(self) -> list[Model]:
-        """What live workers offer."""
+        """The models that live workers offer."""
         answer = await self._transport.call("GET", "/v1/models")
         return [Model(str(entry["id"]), str(entry.get("owned_by", ""))) for entry in answer.get("data") or ()]
 
     async def readiness(self) -> dict[str, Any]:
-        """`/readyz`: is the server `ready`, its `redis`, how many `workers` are alive, is it `draining`."""
+        """The response of `/readyz`: `ready`, `redis`, the number of live `workers`, `draining`."""
         return await self._transport.probe("/readyz")
 
     async def admission(self) -> dict[str, Any]:
-        """What we are to the server: `caller`, a name or None; `may_start`; `message`, why not. Raises: as `cancel`."""
+        """This client's rights: `caller` (a name or None), `may_start`, `message` (why not). Raises: as `cancel`."""
         return await self._transport.call("GET", "/v1/session")
 
     async def watch(self, stream_id: str, *, ticket: str | None = None) -> AsyncGenerator[Event, None]:
-        """Every event of a stream, once and in order, up to its `Done`. Connects again by itself.
+        """Every event of a stream, once and in order, up to its `Done`. Reconnects by itself.
 
         Close the generator (`contextlib.aclosing`) where the loop may end early: it holds a connection.
 
@@ -182,7 +182,7 @@ class Client:
     async def _read_response(
         self, stream_id: str, ticket: str | None, reader: EventReader, frames: FrameReader
     ) -> AsyncGenerator[Event, None]:
-        """The events of one response, from where `reader` stands."""
+        """The events of one response, from the position of `reader` on."""
         last_event_id = None if reader.position is None else str(reader.position)
         try:
             path = f"/v1/streams/{stream_id}/events"
@@ -200,7 +200,7 @@ class Client:
         self, lost: UnreachableError | ConnectionLostError | None, frames: FrameReader, patience: ReconnectDelay
     ) -> Reconnecting:
         if lost is None:
-            # Ended in order, before `done`: this gateway goes, and has said itself when to come back.
+            # A clean end before `done`: this gateway stops, and has said when to reconnect.
             retry_ms = DEFAULT_RETRY_MS if frames.retry_ms is None else frames.retry_ms
             return Reconnecting("the server ended the response", retry_ms / 1000, 0)
         wished_s = lost.retry_after_s if isinstance(lost, ConnectionLostError) else None
@@ -221,7 +221,7 @@ class Client:
 async def watch(
     url_or_id: str, base_url: str = DEFAULT_BASE_URL, *, ticket: str | None = None
 ) -> AsyncGenerator[Event, None]:
-    """`Client.watch` for a stream of which one has the address: a URL of the API, a page's link, or an id.
+    """`Client.watch` for the address of a stream: a URL of the API, the link of a watch page, or an id.
 
     A `ticket` is only needed where the address carries none. Raises: MalformedAddressError, and what `Client.watch`
     raises.
@@ -236,5 +236,5 @@ async def watch(
 
 
 def bearer(token: str | None) -> dict[str, str]:
-    """The header that carries an API key or a ticket; none without one."""
+    """The header with an API key or a ticket; empty without one."""
     return {} if token is None else {"Authorization": f"Bearer {token}"}

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a server of Manycast, as single sentences for people. Pure: no I/O.
+"""The errors between a client and a Manycast server, each as a sentence for people. No I/O.
 
 Not how a run fails: that is told by its `done` event and raises nothing.
 """
@@ -17,11 +17,11 @@ _ADVICE = {
 
 
 class ManycastError(Exception):
-    """Any failure of this package that a caller may want to catch."""
+    """The base of all errors that this package raises."""
 
 
 class UnreachableError(ManycastError):
-    """Nothing answers there, or what answered went away and did not come back in time."""
+    """The server does not answer, or went away and did not come back in time."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"nothing answers at {url} ({reason})")
@@ -30,7 +30,7 @@ class UnreachableError(ManycastError):
 
 
 class ConnectionLostError(ManycastError):
-    """A connection broke, stalled or was turned away for now. Trying again may help.
+    """A connection broke, stalled or was refused for now. Trying again may help.
 
     `retry_after_s` is the server's own wish, in seconds, None where it had none.
     """
@@ -42,7 +42,7 @@ class ConnectionLostError(ManycastError):
 
 
 class StreamNotFoundError(ManycastError):
-    """This stream never was, or has expired."""
+    """The stream never existed, or has expired."""
 
     def __init__(self, stream_id: str) -> None:
         super().__init__(f"no stream {stream_id}: it never was, or it has expired")
@@ -50,7 +50,7 @@ class StreamNotFoundError(ManycastError):
 
 
 class RefusedError(ManycastError):
-    """The server answered and will not do it. `code` and `detail` are its own words."""
+    """The server refused the request. `code` and `detail` come from its response."""
 
     def __init__(self, status: int, code: str | None, detail: str, retry_after_s: float | None = None) -> None:
         super().__init__(f"{detail} ({code or f'HTTP {status}'})")
@@ -61,14 +61,14 @@ class RefusedError(ManycastError):
 
     @property
     def advice(self) -> str:
-        """What to do about it, after the words of the server; "" where they say it all."""
+        """What to do about it; "" if the server's message already says so."""
         if self.status == 429 and self.retry_after_s:
             return f"try again in {self.retry_after_s:.0f} s"
         return _ADVICE.get(self.code or "", "")
 
 
 class NotManycastError(ManycastError):
-    """Something answers there, but not by the protocol."""
+    """The server answers, but does not speak the protocol."""
 
     def __init__(self, url: str, detail: str) -> None:
         super().__init__(f"{url} does not speak Manycast's protocol: {detail}")
@@ -77,4 +77,4 @@ class NotManycastError(ManycastError):
 
 
 class NothingMoreError(ManycastError):
-    """The stream was read to its end before; there is nothing to connect for."""
+    """The stream was already read to its end; nothing follows."""

@@ -1,4 +1,4 @@
-"""What a viewer is told, as types, and how frames become that. Pure: no I/O, no clock.
+"""The events of a stream as types, and how SSE frames become events. No I/O, no clock.
 
 docs/protocol.md, sections 2 and 3, is the source of every rule here.
 """
@@ -16,7 +16,7 @@ from manycast.client.sse import Frame
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An epoch begins. `shared` is what its chunks have in common; each `Chunk` has it merged in already."""
+    """An epoch begins. `shared` holds the fields common to its chunks; each `Chunk` already includes them."""
 
     position: Position
     stream: str
@@ -26,7 +26,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One `chat.completion.chunk`, whole, as the provider sent it."""
+    """One complete `chat.completion.chunk`, as the provider sent it."""
 
     position: Position
     chunk: dict[str, Any]
@@ -34,7 +34,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """The worker was lost: forget the text so far, the answer begins again."""
+    """The worker was lost: discard the text so far; the answer starts again."""
 
     position: Position
     epoch: int
@@ -43,7 +43,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end; nothing follows. `position` is None where the log itself is gone. Times are milliseconds."""
+    """The end of the stream. `position` is None if the log itself is lost. Times are in milliseconds."""
 
     position: Position | None
     status: Status
@@ -55,21 +55,21 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The line is alive; `state` is queued, waiting, streaming, broker_unavailable or full (it comes back)."""
+    """The connection is alive. `state`: queued, waiting, streaming, broker_unavailable, full (the client returns)."""
 
     state: str
 
 
 @dataclass(frozen=True, slots=True)
 class Viewers:
-    """How many watch, over all gateways."""
+    """The number of viewers, over all gateways."""
 
     viewers: int
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The broker lost what this viewer saw: forget the text so far, the stream follows from its start."""
+    """Redis lost events that this viewer has seen: discard the text so far; the stream follows from its start."""
 
     asked: str
     last: str
@@ -77,7 +77,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Reconnecting:
-    """The client's own word, never the server's: the connection ended before `Done` and is made again.
+    """From the client, not the server: the connection ended before `Done`, and the client reconnects.
 
     `attempt` is 0 where the server ended the response in order, and counts failures in a row otherwise.
     """
@@ -91,7 +91,7 @@ Event = Start | Chunk | Restart | Done | Ping | Viewers | Gap | Reconnecting
 
 
 class MalformedFrameError(ValueError):
-    """A frame that no server of this protocol sends."""
+    """A frame that breaks the protocol."""
 
 
 class EventReader:
@@ -106,7 +106,7 @@ class EventReader:
         self._shared_epoch = 0
 
     def read(self, frame: Frame) -> Event | None:
-        """None for an event that is unknown, or that was had before.
+        """None for an unknown event, or for one that was received before.
 
         Raises: MalformedFrameError; the position stays.
         """
@@ -118,7 +118,7 @@ class EventReader:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MalformedFrameError(f"event {frame.event!r} at {frame.id} cannot be read: {error!r}") from error
         if isinstance(event, Gap):
-            # The positions begin again; a connection lost right now must not resume beyond the log.
+            # Positions begin again; a connection lost now must not resume beyond the log.
             self.position = None
             return event
         if position is None:

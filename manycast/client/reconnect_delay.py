@@ -1,4 +1,4 @@
-"""How long to wait before a connection is made again, and when to give up. Pure: no I/O, no clock.
+"""How long to wait before reconnecting, and when to give up. No I/O, no clock.
 
 The delays are a Backoff; the server may ask for a longer one.
 """
@@ -13,7 +13,7 @@ MAX_DELAY_S = 15.0
 
 
 class ReconnectDelay:
-    """Counts the failures in a row of one viewer. `limit_s` bounds the sum of its fruitless waiting."""
+    """Counts one viewer's consecutive failures. `limit_s` bounds the sum of its delays."""
 
     def __init__(self, limit_s: float, draw: Callable[[], float] = random.random) -> None:
         """`draw` gives numbers from 0 to 1."""
@@ -26,12 +26,12 @@ class ReconnectDelay:
         return self._backoff.failures
 
     def restore(self) -> None:
-        """Something arrived: the next failure is the first again."""
+        """Data arrived: the next failure counts as the first."""
         self._backoff.reset()
         self._waited_s = 0.0
 
     def next_delay_s(self, wished_s: float | None = None) -> float | None:
-        """Seconds to wait now, at least the server's wish `wished_s`; None when patience is at its end."""
+        """Seconds to wait, at least `wished_s` (the server's request); None to give up."""
         if self._waited_s >= self._limit_s:
             return None
         delay_s = self._backoff.next_delay_s()

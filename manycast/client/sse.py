@@ -1,4 +1,4 @@
-"""Server-sent events, read: bytes in, frames out (WHATWG HTML, section 9.2.6). Pure: no I/O, no clock.
+"""Parses server-sent events: bytes in, frames out (WHATWG HTML, section 9.2.6). No I/O, no clock.
 
 Not a client: it knows neither connections nor what our events mean.
 """
@@ -7,18 +7,18 @@ import codecs
 from typing import NamedTuple
 
 FRAME_LIMIT_CHARS = 64 << 20
-"""One frame may be as long as this: far above a chunk of a provider, far below a line that never ends."""
+"""The longest frame: far above a provider's chunk, far below an endless line."""
 
 UNNAMED_EVENT = "message"
-"""The type of an event that names none: the standard's word, which is not one of ours."""
+"""The standard's type of an event that names none. Manycast sends no such event."""
 
 
 class FrameTooLongError(ValueError):
-    """A frame passed the limit before it ended."""
+    """A frame exceeded the limit."""
 
 
 class Frame(NamedTuple):
-    """One dispatched event. `id` is None where the frame itself carried none: the cursor stays."""
+    """One dispatched event. `id` is None if the frame has none: the position stays."""
 
     event: str
     data: str
@@ -26,7 +26,7 @@ class Frame(NamedTuple):
 
 
 class FrameReader:
-    """Feed it what the socket gives, in pieces of any size; it gives back the frames that are complete.
+    """Feed it pieces of any size; it returns the complete frames.
 
     A frame that is cut off by the end of the response is never given back, as the standard demands: its
     `id:` must not move the cursor. `retry_ms` is what the server asked for last, None until it did.
@@ -45,7 +45,7 @@ class FrameReader:
         self._id: str | None = None
 
     def feed(self, piece: bytes) -> list[Frame]:
-        """Raises: FrameTooLongError; the reader is of no use after it."""
+        """Raises: FrameTooLongError; the reader cannot be used after that."""
         text = self._decoder.decode(piece)
         self._pending_chars += len(text)
         frames: list[Frame] = []
@@ -59,12 +59,12 @@ class FrameReader:
         return frames
 
     def _take_lines(self, text: str) -> list[str]:
-        """The lines that `text` completes. They end with LF, CR LF or CR and nothing else: U+2028 is text."""
+        """The lines that `text` completes. Lines end with LF, CR LF or CR only; U+2028 is text."""
         if self._at_start and text:
             self._at_start = False
             text = text.removeprefix("\ufeff")
         if self._after_cr and text:
-            # The CR has ended its line already; the LF of a CR LF that was cut in two ends no second one.
+            # The CR has ended the line; the LF of a CR LF that was cut in two must not end another.
             self._after_cr = False
             text = text.removeprefix("\n")
         if text.endswith("\r"):

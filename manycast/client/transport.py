@@ -1,4 +1,4 @@
-"""HTTP in our own words: what is asked, what comes back, what can go wrong. The one door to the HTTP library.
+"""HTTP requests, responses and errors. The only module that imports the HTTP library.
 
 Not the client: it makes one attempt, and leaves coming back to its caller.
 """
@@ -22,20 +22,20 @@ from manycast.client.errors import (
 CONNECT_LIMIT_S = 5.0
 ANSWER_LIMIT_S = 30.0
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""What a balancer answers while its gateways change: a reason to come back, not to give up."""
+"""Statuses of a load balancer whose gateways change: reconnect, do not give up."""
 PASSING_CODES = frozenset({"gateway_stopping", "broker_unavailable"})
-"""What a gateway says of itself, not of the request: another one, or the same a moment later, takes it."""
+"""Codes that concern this gateway, not the request: another gateway, or this one later, accepts it."""
 REFUSAL_LIMIT_CHARS = 300
 
 
 class Transport:
-    """A pool of connections to one server. To be closed.
+    """A pool of connections to one server. Close it after use.
 
     `stall_limit_s` is how long a response of events may be silent before it counts as lost.
     """
 
     def __init__(self, base_url: str, headers: Mapping[str, str], stall_limit_s: float) -> None:
-        """Raises: UnreachableError where `base_url` is no HTTP URL."""
+        """Raises: UnreachableError if `base_url` is no HTTP URL."""
         self.base_url = base_url.rstrip("/")
         self._events_timeout = httpx2.Timeout(ANSWER_LIMIT_S, connect=CONNECT_LIMIT_S, read=stall_limit_s)
         with _own_words(self.base_url):
@@ -47,7 +47,7 @@ class Transport:
                 timeout=httpx2.Timeout(ANSWER_LIMIT_S, connect=CONNECT_LIMIT_S),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=10),
                 follow_redirects=True,
-                # A proxy of the environment stands outside; it cannot reach this machine's own loopback.
+                # A proxy from the environment cannot reach this computer's loopback.
                 trust_env=not _is_loopback(url.host),
             )
 
@@ -57,7 +57,7 @@ class Transport:
     async def call(
         self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """One request, and the JSON object it is answered with.
+        """Sends a request and returns the JSON object of the response.
 
         Raises: UnreachableError, ConnectionLostError (asking again may help), RefusedError, NotManycastError.
         """
@@ -71,7 +71,7 @@ class Transport:
         return _read_object(response)
 
     async def probe(self, path: str) -> dict[str, Any]:
-        """The JSON object at `path`, whatever the status. Raises: as `call`, but RefusedError."""
+        """The JSON object at `path`, whatever the status. Raises: as `call`, except RefusedError."""
         with _own_words(self.base_url):
             response = await self._http.get(self.base_url + path)
         return _read_object(response)
@@ -80,7 +80,7 @@ class Transport:
     async def open_events(
         self, path: str, last_event_id: str | None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """One response of server-sent events, as the pieces of its body.
+        """A response of server-sent events, as pieces of its body.
 
         Raises: NothingMoreError (204), UnreachableError, ConnectionLostError, RefusedError, NotManycastError.
         """
@@ -120,7 +120,7 @@ def _read_object(response: httpx2.Response) -> dict[str, Any]:
 
 
 def _refusal(response: httpx2.Response) -> RefusedError | ConnectionLostError:
-    """The server's own words (OpenAI's error shape) where it has some. Without them, a passing status is no refusal."""
+    """The error of the response, in OpenAI's shape. Without one, a temporary status is no refusal."""
     try:
         error = response.json()["error"]
         detail, code = str(error["message"]), error.get("code")
@@ -153,11 +153,11 @@ def _own_words(url: str) -> Iterator[None]:
 
 
 def _root_cause(error: BaseException) -> str:
-    """The system's own words, which the libraries between it and us hide behind theirs."""
+    """The operating system's message, which the libraries in between replace by their own."""
     words, cause = str(error), error.__cause__ or error.__context__
     while cause is not None:
         if isinstance(cause, OSError):
-            # asyncio puts words of its own beside the number; the resolver's numbers are below 0.
+            # asyncio adds its own words to the number; the resolver's numbers are below 0.
             number = cause.errno or 0
             words = (os.strerror(number) if number > 0 else cause.strerror) or words
         cause = cause.__cause__ or cause.__context__

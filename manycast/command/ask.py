@@ -1,4 +1,4 @@
-"""`ask` and `watch`: a run from a terminal, and the choice what becomes of it when the key to interrupt is pressed."""
+"""`ask` and `watch`: runs in a terminal. At Ctrl-C, `ask` offers to stop the run or to leave it running."""
 
 import asyncio
 import os
@@ -45,7 +45,7 @@ async def ask(
 
 
 async def watch(client: Client, stream_id: str, terminal: Terminal, *, ticket: str | None = None) -> Exit:
-    """Follows a run that somebody else has started, from its first word, or until an interrupt.
+    """Follows a run that was started elsewhere, from its first event to its end or to an interrupt.
 
     Raises: what `Client.watch` raises; BrokenPipeError.
     """
@@ -59,7 +59,7 @@ async def _watch(client: Client, stream_id: str, terminal: Terminal, ticket: str
     try:
         history_end = await client.last_position(stream_id, ticket=ticket)
     except ConnectionLostError:
-        # The stream itself may be waited for; only what began in vain before is not left out then.
+        # Without the end of the history, the text of an abandoned earlier attempt may be printed.
         history_end = START
     follower = Follower(terminal, await _simulated_models(client), history_end)
     return await _follow(client, stream_id, ticket, follower)
@@ -71,14 +71,14 @@ async def _follow(client: Client, stream_id: str, ticket: str | None, follower: 
 
 
 async def _simulated_models(client: Client) -> frozenset[str]:
-    """Empty where the server does not say: to name the simulator is a courtesy, not a condition."""
+    """Empty if the server does not tell: naming the simulator is optional."""
     with suppress(ManycastError):
         return frozenset(model.id for model in await client.models() if model.owned_by == SIMULATOR_OWNER)
     return frozenset()
 
 
 async def _unless_interrupted(following: Coroutine[Any, Any, Exit], interrupted: asyncio.Event) -> Exit | None:
-    """What `following` returns, or None where an interrupt comes first, which cancels it."""
+    """What `following` returns; None if an interrupt comes first, which cancels it."""
     tasks = asyncio.create_task(following), asyncio.create_task(interrupted.wait())
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -101,7 +101,7 @@ async def _interrupts() -> AsyncIterator[asyncio.Event]:
 
 
 async def _wants_to_stop(terminal: Terminal, keyboard: TextIO, interrupted: asyncio.Event) -> bool:
-    """Asks where there is somebody to ask. A second interrupt leaves the run alone, as silence does."""
+    """Asks if there is a terminal to ask. A second interrupt leaves the run running, and so does no answer."""
     if not keyboard.isatty():
         return False
     terminal.prompt("[s]top the run, or [l]eave it running? (l) ")
@@ -118,5 +118,5 @@ async def _wants_to_stop(terminal: Terminal, keyboard: TextIO, interrupted: asyn
     if not is_typed.is_set():
         terminal.end_prompt()
         return False
-    # A terminal hands a line over as a whole: this does not wait.
+    # A terminal delivers whole lines, so this does not block.
     return os.read(keyboard.fileno(), 1024).decode("utf-8", "replace").strip().lower() in STOP_WORDS

@@ -1,4 +1,4 @@
-"""`doctor`: is everything here that Manycast needs, can it be reached, and what to do where not. Changes nothing."""
+"""`doctor`: checks that everything Manycast needs is installed and reachable, with advice. It changes nothing."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look has shown. `advice` says what to do, where there is something to do."""
+    """The result of one check. `advice` says what to do, if anything."""
 
     level: Literal["ok", "warn", "fail"]
     subject: str
@@ -59,7 +59,7 @@ async def look_at_broker(redis_url: str | None) -> list[Finding]:
 
 
 def judge_broker(url: str, info: dict[str, Any]) -> list[Finding]:
-    """What Redis' INFO says about its fitness. Pure."""
+    """Checks Redis by its INFO. No I/O."""
     is_valkey = info.get("server_name") == "valkey"
     name, oldest = ("Valkey", OLDEST_VALKEY) if is_valkey else ("Redis", OLDEST_REDIS)
     version = str(info.get("valkey_version" if is_valkey else "redis_version", "0"))
@@ -106,7 +106,7 @@ async def look_at_gateway(url: str, api_key: str | None = None) -> list[Finding]
 
 
 def judge_gateway(url: str, readiness: dict[str, Any]) -> Finding:
-    """What `/readyz` says. Pure."""
+    """Checks the response of `/readyz`. No I/O."""
     if readiness.get("ready"):
         return Finding("ok", "gateway", f"{url} is ready, with {readiness.get('workers')} workers")
     if not readiness.get("redis"):
@@ -117,7 +117,7 @@ def judge_gateway(url: str, readiness: dict[str, Any]) -> Finding:
 
 
 async def _look_at_admission(client: Client, api_key: str | None) -> list[Finding]:
-    """Whether we may ask there. Nothing, where the gateway is older than the question."""
+    """Whether this caller may start runs. Nothing if the gateway is too old to tell."""
     try:
         admission = await client.admission()
     except ManycastError:
@@ -130,7 +130,7 @@ async def _look_at_admission(client: Client, api_key: str | None) -> list[Findin
 
 
 async def examine(looks: list[Callable[[], Awaitable[list[Finding]]]], show: Callable[[str], None]) -> bool:
-    """Shows each finding as it is made. Whether nothing failed."""
+    """Prints each finding at once. Returns whether nothing failed."""
     is_well = True
     for look in looks:
         for finding in await look():

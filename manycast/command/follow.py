@@ -1,4 +1,4 @@
-"""Follows a stream for a person: what of it is text, what is said about it, and how it ends.
+"""Prints a stream for a person: its text, messages about it, and its end.
 
 Not the client, which connects; not the terminal, which writes.
 """
@@ -22,7 +22,7 @@ CUTS = {
 
 
 class Follower:
-    """Writes one stream to one terminal. `simulated` are the models that no provider stands behind.
+    """Writes one stream to one terminal. `simulated` are the models of the built-in simulator.
 
     What stands before `history_end` is there at once, so its text is held back until then: an answer that was begun in
     vain, before anybody watched here, is not written at all.
@@ -37,7 +37,7 @@ class Follower:
         self._trouble = ""
 
     async def follow(self, events: AsyncIterator[Event]) -> Exit:
-        """Up to the end of the stream. Raises: what `events` raises; BrokenPipeError."""
+        """Follows to the end of the stream. Raises: what `events` raises; BrokenPipeError."""
         async for event in events:
             self._tell_trouble(event)
             match event:
@@ -53,7 +53,7 @@ class Follower:
         return Exit.COMPLETED
 
     def _tell_trouble(self, event: Event) -> None:
-        """Says once that the line or the broker is away, and once that all is well again."""
+        """Reports once that the connection or Redis is lost, and once that it is back."""
         match event:
             case Reconnecting(attempt=attempt) if attempt > 0:
                 trouble = f"the connection was lost ({event.reason}); trying again, nothing is lost"
@@ -86,7 +86,7 @@ class Follower:
         self._held.clear()
 
     def _begin_again(self, event: Restart | Gap) -> bool:
-        """Whether what was written could be taken back. Where it cannot, nothing may be written a second time."""
+        """Whether the text so far could be removed. If not, it must not be written a second time."""
         why = "the broker lost what was shown"
         if isinstance(event, Restart):
             why = RESTARTS.get(event.reason, event.reason)
@@ -123,7 +123,7 @@ class Follower:
 
 
 def _describe(error: RunError | None) -> str:
-    """The provider's words, and where they came from."""
+    """The provider's error message, and its source."""
     if error is None:
         return "no reason was given"
     source = error.code if error.http_status is None else f"{error.code}, HTTP {error.http_status}"

@@ -1,4 +1,4 @@
-"""A file of API keys, added to. Only hashes stand in it; the key itself is shown once and kept nowhere."""
+"""Adds API keys to a file. The file holds only hashes; the key itself is shown once and stored nowhere."""
 
 import os
 from pathlib import Path
@@ -7,16 +7,16 @@ from gateway.access.api_keys import ApiKey, MalformedKeysError, parse_keys
 
 
 class KeyFileError(Exception):
-    """One sentence on what is in the way of adding a key."""
+    """One sentence that says why the key could not be added."""
 
 
 def add_key(file: Path, key: ApiKey) -> None:
-    """Makes the file where there is none, for its owner's eyes alone. A gateway that uses it reads it again by itself.
+    """Creates the file if needed, readable by its owner only. A gateway that uses it reloads it by itself.
 
     Raises: KeyFileError.
     """
     try:
-        # One write of a whole line at the end: a gateway that reads meanwhile sees all of it or nothing.
+        # Append the line in one write: a gateway that reads meanwhile sees all of it or nothing.
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
         raise KeyFileError(f"cannot write {file}: {error.strerror}") from error

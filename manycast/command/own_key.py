@@ -4,11 +4,11 @@ from pathlib import Path
 
 
 class OwnKeyError(Exception):
-    """One sentence on what is wrong with the file, never what stands in it."""
+    """One sentence on what is wrong with the file. It never quotes the file."""
 
 
 def find_key(from_environment: str | None, file: Path | None) -> str | None:
-    """None where there is none. Raises: OwnKeyError."""
+    """The key, or None if none is configured. Raises: OwnKeyError."""
     if file is None:
         place, text = "MANYCAST_API_KEY", from_environment or ""
     else:

@@ -1,4 +1,4 @@
-"""Where an answer is written: the text to standard output, every word about it to standard error.
+"""Writes an answer: its text to standard output, everything else to standard error.
 
 Not what is said: that is `follow.py`.
 """
@@ -11,7 +11,7 @@ from manycast.client.answer import defang
 
 
 class Terminal:
-    """`out` takes the answer and nothing else; `notes` takes what is said about it. Either may be a terminal or not."""
+    """`out` gets the answer only; `notes` gets messages about it. Either may be a terminal, a file or a pipe."""
 
     def __init__(self, out: TextIO, notes: TextIO) -> None:
         self._out = out
@@ -23,7 +23,7 @@ class Terminal:
         self._file_start = None if self._out_is_tty else _file_position(out)
 
     def write(self, text: str) -> None:
-        """A piece of the answer, at once. Raises: BrokenPipeError where nobody reads any more."""
+        """Writes a piece of the answer at once. Raises: BrokenPipeError if the reader has gone."""
         if not text:
             return
         self._out.write(_encodable(defang(text) if self._out_is_tty else text, self._out))
@@ -36,7 +36,7 @@ class Terminal:
             self.write("\n")
 
     def take_back(self) -> bool:
-        """Undoes the text so far: in a file it is removed, on a terminal its line is ended. False: impossible."""
+        """Removes the text so far from a file, or ends its line on a terminal. False if that is impossible."""
         if self._is_blank:
             return True
         if self._out_is_tty:
@@ -51,39 +51,39 @@ class Terminal:
         return True
 
     def note(self, sentence: str) -> None:
-        """A line of its own beside the answer."""
+        """Writes a message on its own line, apart from the answer."""
         line = defang(sentence.replace("\n", " ")) + "\n"
         if self._notes_is_tty:
-            # In the middle of a line of the answer, on the same screen.
+            # The answer is in the middle of a line on the same screen.
             line = f"{'' if self._ends_line or not self._out_is_tty else chr(10)}\x1b[2m{line[:-1]}\x1b[0m\n"
             self._ends_line = self._ends_line or self._out_is_tty
         self._notes.write(_encodable(line, self._notes))
         self._notes.flush()
 
     def prompt(self, question: str) -> None:
-        """Leaves the cursor behind the question."""
+        """Writes a question and leaves the cursor behind it."""
         self._notes.write(question)
         self._notes.flush()
 
     def end_prompt(self) -> None:
-        """Nobody has answered with the key that ends a line."""
+        """Ends the line of a question that got no answer."""
         self._notes.write("\n")
         self._notes.flush()
 
 
 def _encodable(text: str, out: TextIO) -> str:
-    """Without what `out` cannot hold: a terminal of an older encoding gets question marks, never an error."""
+    """Replaces characters that `out` cannot encode by question marks, so that an old terminal causes no error."""
     encoding = out.encoding or "utf-8"
     return text.encode(encoding, "replace").decode(encoding, "replace")
 
 
 def _file_position(out: TextIO) -> int | None:
-    """Where the answer begins in a plain file; None for anything that cannot be rewound."""
+    """The offset of the answer in a plain file; None for anything that cannot be rewound."""
     try:
         status = os.fstat(out.fileno())
         if not stat.S_ISREG(status.st_mode):
             return None
-        # Appended to, a file is written at its end, wherever its position stands.
+        # A file opened for appending is written at its end, whatever its position.
         return max(os.lseek(out.fileno(), 0, os.SEEK_CUR), 0) or status.st_size
     except (OSError, ValueError):
         return None

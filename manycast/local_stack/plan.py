@@ -1,4 +1,4 @@
-"""What `up` runs, as programs with their environments: what the command and the other parts have agreed on.
+"""The programs that `up` runs, with their environments.
 
 Pure, but for the question whether the page is there. Starts nothing.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from manycast.local_stack.child import Program
 
 HOUSE = Path(__file__).resolve().parents[2]
-"""Where the packages are; in a clone, the page lies beside them."""
+"""The folder of the packages. In a clone, it also holds the page."""
 GATEWAY_GRACE_S = 15.0
 WORKER_GRACE_S = 60.0
 SIMULATOR_GRACE_S = 5.0
@@ -20,7 +20,7 @@ KEY, PROVIDER = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
 @dataclass(frozen=True)
 class Plan:
-    """What was asked for. Without `redis_url` a broker of our own is brought, with its data in `data`.
+    """The options of `up`. Without `redis_url`, an embedded broker runs, with its data in `data`.
 
     `environ` is what every part inherits; the provider's key and address are in it, or there is no provider.
     """
@@ -37,7 +37,7 @@ class Plan:
 
     @property
     def base_environ(self) -> dict[str, str]:
-        """For all parts, and all that those without business with the provider get: never its key."""
+        """For all parts. It never contains the provider's key, which only the worker gets."""
         environ = {name: value for name, value in self.environ.items() if name not in (KEY, PROVIDER)}
         path = [str(HOUSE), *filter(None, [environ.get("PYTHONPATH")])]
         return {**environ, "PYTHONPATH": ":".join(path), "PYTHONUNBUFFERED": "1"}
@@ -53,14 +53,14 @@ def gateway_program(plan: Plan, redis_url: str, port: int) -> Program:
 
 
 def worker_program(plan: Plan, redis_url: str, simulator_port: int | None) -> Program:
-    """The worker asks the simulator at that port; without one, the provider of the environment."""
+    """The worker uses the simulator at that port; without a port, the provider from the environment."""
     environ = {**plan.base_environ, "REDIS_URL": redis_url}
     if simulator_port is None:
         environ |= {name: plan.environ[name] for name in (KEY, PROVIDER) if plan.environ.get(name)}
     else:
         environ |= {KEY: "simulator", PROVIDER: f"http://127.0.0.1:{simulator_port}/v1"}
         environ.setdefault("MANYCAST_DEFAULT_MODEL", "demo")
-        # A proxy of the environment cannot reach this machine's own loopback.
+        # A proxy from the environment cannot reach this computer's loopback.
         for name in ("NO_PROXY", "no_proxy"):
             environ[name] = ",".join(filter(None, [environ.get(name), "127.0.0.1"]))
     return Program("worker", _module("worker"), environ, WORKER_GRACE_S)
@@ -72,5 +72,5 @@ def simulator_program(plan: Plan, port: int) -> Program:
 
 
 def _module(name: str) -> list[str]:
-    # -P: a worker.py in the current directory is not our worker.
+    # -P: do not import a worker.py from the current directory.
     return [sys.executable, "-P", "-m", name]

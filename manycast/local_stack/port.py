@@ -1,20 +1,20 @@
-"""TCP ports: whether one can be had, which one is free, and what to say where it cannot. Listens on none."""
+"""Finds a free TCP port, or says why a port cannot be used. It listens on none."""
 
 import errno
 import socket
 
 
 class PortError(Exception):
-    """The address cannot be listened on; the sentence says why and what to do."""
+    """The address cannot be used. The sentence says why and what to do."""
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens on just now. Raises: PortError."""
+    """A free port. Raises: PortError."""
     return _bind_once(host, 0)
 
 
 def demand_port(host: str, port: int) -> int:
-    """`port`, or a free one for 0. Raises: PortError where it cannot be listened on."""
+    """`port`, or a free one for 0. Raises: PortError if it cannot be used."""
     try:
         return _bind_once(host, port)
     except PortError as error:
@@ -40,11 +40,11 @@ def _bind_once(host: str, port: int) -> int:
     except (OSError, OverflowError, UnicodeError) as error:
         raise PortError(f"{host!r} is no address of this machine") from error
     with socket.socket(family, kind) as probe:
-        # As servers do: a port whose last connections are only fading out is free.
+        # As servers do: a port with connections in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
-            # Binding alone does not tell on every system; listening does.
+            # On some systems only `listen` fails, not `bind`.
             probe.listen(1)
         except PermissionError as error:
             raise PortError(f"port {port} needs the rights of the administrator; try: --port 8000") from error

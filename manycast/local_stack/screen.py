@@ -1,4 +1,4 @@
-"""What `up` writes to its terminal: its own sentences, and the lines of its children, each with the child's name.
+"""The terminal output of `up`: its own messages, and lines of its children with the child's name.
 
 Not where a run's answer is shown: that is `answer.py`.
 """
@@ -13,14 +13,14 @@ LAST_LINES = 20
 
 
 class Screen:
-    """`news` takes the one address, `notes` all else. To write to a terminal that was closed is in vain, no error."""
+    """`news` gets the address, `notes` everything else. Writing to a closed terminal is no error."""
 
     def __init__(self, news: TextIO, notes: TextIO, verbose: bool) -> None:
         self._news = news
         self._notes = notes
         self._verbose = verbose
         self._filters: defaultdict[str, LineFilter] = defaultdict(LineFilter)
-        # The last lines of each child, None in place of one that was shown already.
+        # The last lines of each child; None for a line that was shown.
         self._last: defaultdict[str, deque[str | None]] = defaultdict(partial(deque, maxlen=LAST_LINES))
 
     def announce(self, sentence: str) -> None:
@@ -30,14 +30,14 @@ class Screen:
         _write(self._notes, sentence)
 
     def relay(self, name: str, line: str) -> None:
-        """A line of a child: shown if it is urgent, or everything is wanted."""
+        """A line of a child: shown if it is urgent, or if all lines are wanted."""
         is_shown = self._filters[name].is_urgent(line) or self._verbose
         self._last[name].append(None if is_shown else line)
         if is_shown:
             _write(self._notes, _prefixed(name, line))
 
     def recall(self, name: str) -> None:
-        """Those of the last lines of a child that has died which were not shown before."""
+        """Shows the last lines of a dead child that were not shown before."""
         for line in filter(None, self._last.pop(name, ())):
             _write(self._notes, _prefixed(name, line))
 

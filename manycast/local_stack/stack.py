@@ -28,7 +28,7 @@ WAYS_IN = ("MANYCAST_KEYS", "MANYCAST_KEYS_FILE", "MANYCAST_PASSWORD", "MANYCAST
 
 
 class NotReadyError(Exception):
-    """All processes live, and the whole does not answer. The sentence says what is missing."""
+    """All processes run, but the stack does not answer. The sentence says what is missing."""
 
 
 async def run_stack(plan: Plan, screen: Screen) -> Exit:
@@ -47,7 +47,7 @@ async def run_stack(plan: Plan, screen: Screen) -> Exit:
 
 
 async def _rise(plan: Plan, port: int, lock: int | None, stack: "Stack", screen: Screen) -> None:
-    """Starts the parts, each once what it needs is there, and says where they are to be found."""
+    """Starts each part when its dependencies are ready, and prints the addresses."""
     if plan.redis_url:
         redis_url = plan.redis_url
         await wait_for_broker(redis_url, FOREIGN_BROKER_LIMIT_S)
@@ -61,7 +61,7 @@ async def _rise(plan: Plan, port: int, lock: int | None, stack: "Stack", screen:
         screen.note("no OPENAI_API_KEY: answers come from the built-in simulator")
         simulator_port = free_port("127.0.0.1")
         stack.launch(simulator_program(plan, simulator_port))
-        # The first thing a worker does is to ask its provider for a list of models.
+        # A worker first asks its provider for the list of models.
         await _wait_for_port(simulator_port)
     stack.launch(worker_program(plan, redis_url, simulator_port))
     url = address_of(plan.host, port)
@@ -108,13 +108,13 @@ async def _wait_for_port(port: int) -> None:
 
 
 def address_of(host: str, port: int) -> str:
-    """Where a browser on this machine finds what listens on `host`."""
+    """The address for a browser on this computer."""
     host = WILDCARDS.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Stack:
-    """The running parts. They end in the order of `ENDING`: each may still use those it stands on."""
+    """The running parts. They end in the order of `ENDING`, so that each can use its dependencies to the end."""
 
     def __init__(self, screen: Screen) -> None:
         self.has_stood = False
@@ -131,7 +131,7 @@ class Stack:
         self._kept.append((keeper, task))
 
     async def race(self, rising: Coroutine[Any, Any, None]) -> None:
-        """Lets the stack rise, and stand until it is told to stop. Raises: what `rising` or a keeper raises."""
+        """Starts the stack and runs it until it is told to stop. Raises: what `rising` or a supervisor raises."""
         risen = asyncio.create_task(rising)
         ends = [asyncio.create_task(event.wait()) for event in (self._stop, self._broken)]
         try:
@@ -149,7 +149,7 @@ class Stack:
             await asyncio.gather(risen, *ends, return_exceptions=True)
 
     async def end(self) -> None:
-        """Ends the parts one after the other."""
+        """Ends the parts one after another."""
         tasks = [task for _, task in self._kept]
         for task in tasks:
             task.cancel()

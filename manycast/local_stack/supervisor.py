@@ -1,4 +1,4 @@
-"""Keeps one child running: starts it, and starts it again when it dies. Not its end: that is `Child.stop`."""
+"""Keeps one child running: starts it, and restarts it when it dies. `Child.stop` ends it."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from manycast.local_stack.child import Child, Program, describe_exit
 from manycast.local_stack.screen import Screen
 
 STEADY_S = 10.0
-"""A child that lived this long was well; one that did not has failed to start."""
+"""A child that ran this long had started; one that did not has failed to start."""
 ATTEMPTS = 5
 FIRST_DELAY_S = 0.2
 MAX_DELAY_S = 5.0
 
 
 class RestartLimitError(Exception):
-    """The child cannot live. The sentence says which, and how it died; its last lines were shown."""
+    """The child cannot run. The sentence names it and says how it died; its last lines were shown."""
 
 
 class Supervisor:
-    """One child over all its lives. `has_stood` says whether all was ready once: until then no death is forgiven."""
+    """One child through all its restarts. `has_stood`: the stack was ready once; before that, any death is an error."""
 
     def __init__(self, program: Program, screen: Screen, has_stood: Callable[[], bool]) -> None:
         self.child = Child(program, screen.relay)
@@ -27,7 +27,7 @@ class Supervisor:
         self._has_stood = has_stood
 
     async def keep(self) -> None:
-        """Runs until it is cancelled. Raises: KeptDownError, OSError where the program cannot be started."""
+        """Runs until it is cancelled. Raises: RestartLimitError, OSError if the program cannot be started."""
         clock = asyncio.get_running_loop()
         name = self.child.program.name
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
