@@ -1,4 +1,4 @@
-"""Log set-up of gateway and worker: whoever knows a stream's whole id can watch it, so logs hold only its beginning."""
+"""Log set-up of gateway and worker. Logs shorten stream ids: anyone with a full id could watch the stream."""
 
 import logging
 import re

@@ -14,7 +14,7 @@ from gateway.http.middleware import parse_origins
 
 
 class Settings(ServiceSettings):
-    """A limit of 0 is none, where 0 is allowed. Fields with `repr=False` hold secrets."""
+    """A limit of 0 means no limit, where 0 is allowed. Fields with `repr=False` hold secrets."""
 
     redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
     host: str = "127.0.0.1"

@@ -6,7 +6,7 @@ from contract.settings import LogLevel, RedisUrl, ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """A limit of 0 is none, where 0 is allowed."""
+    """A limit of 0 means no limit, where 0 is allowed."""
 
     redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
     openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY", repr=False)

@@ -29,7 +29,7 @@ class NativeDialect:
     def write_retry(self, retry_ms: int) -> bytes:
         return b"retry: %d\n\n" % retry_ms
 
-    def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - whoever comes back need not know why
+    def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - the client reconnects
         return b""
 
     def write_lost(self) -> bytes:

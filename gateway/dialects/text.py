@@ -1,6 +1,6 @@
 """The text dialect: the plain text of the answer, for `curl` and pipes. No I/O.
 
-It contains the first choice only, and only text for a reader. An end other than success is told in brackets.
+It contains the first choice only, and only text for a reader. A failed or cancelled run ends with a sentence in brackets.
 """
 
 import json

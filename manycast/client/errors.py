@@ -1,6 +1,6 @@
 """The errors between a client and a Manycast server, each as a sentence for people. No I/O.
 
-Not how a run fails: that is told by its `done` event and raises nothing.
+A run that fails raises nothing: its `done` event says so.
 """
 
 _KEY = "name a key: MANYCAST_API_KEY, or --key-file"

@@ -48,7 +48,7 @@ def gateway_program(plan: Plan, redis_url: str, port: int) -> Program:
     if (HOUSE / "web").is_dir():
         environ.setdefault("MANYCAST_WEB_DIR", str(HOUSE / "web"))
     if plan.host in ("127.0.0.1", "::1", "localhost"):
-        environ.setdefault("MANYCAST_LIST_RUNS", "1")  # nobody but who sits here sees the prompts
+        environ.setdefault("MANYCAST_LIST_RUNS", "1")  # only people at this computer see the prompts
     return Program("gateway", _module("gateway"), environ, GATEWAY_GRACE_S)
 
 

@@ -37,7 +37,7 @@ CLEANUP_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
-    """Settings that all generations of a worker share. A limit of 0 is none."""
+    """Settings that all generations of a worker share. A limit of 0 means no limit."""
 
     worker: str
     attempts: int
