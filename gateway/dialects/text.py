@@ -1,6 +1,7 @@
 """The text dialect: the plain text of the answer, for `curl` and pipes. No I/O.
 
-It contains the first choice only, and only text for a reader. A failed or cancelled run ends with a sentence in brackets.
+It contains the first choice only, and only text for a reader. A run that fails or is cancelled ends with a sentence in
+brackets.
 """
 
 import json

@@ -180,12 +180,14 @@ class Viewer {
   }
 
   #listenToTheDevice() {
-    const listeners = [
+    /** @type {[EventTarget, string, (event: any) => void][]} */
+    const all = [
       [globalThis, "online", () => this.#open()], // on another network, perhaps: the line of before is dead
       [globalThis, "offline", () => this.#enter("offline")],
       [globalThis, "pageshow", (event) => event.persisted && this.wake()],
       [globalThis.document, "visibilitychange", () => document.visibilityState === "visible" && this.wake()],
-    ].filter(([target]) => target?.addEventListener);
+    ];
+    const listeners = all.filter(([target]) => target?.addEventListener);
     for (const [target, name, listener] of listeners) target.addEventListener(name, listener);
     return () => listeners.forEach(([target, name, listener]) => target.removeEventListener(name, listener));
   }

@@ -18,6 +18,7 @@ export class Refusal extends Error {
 const PATIENCE_MS = 20_000; // cancelling answers after two seconds, all else at once
 
 async function call(method, url, body, headers = {}) {
+  /** @type {RequestInit} */
   const options = { method, cache: "no-store", headers, signal: AbortSignal.timeout(PATIENCE_MS) };
   if (body) Object.assign(options, { headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
   const answer = await fetch(url, options).catch(() => null);

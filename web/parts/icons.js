@@ -34,5 +34,5 @@ export function icon(name) {
 
 /** Put the icon named by `data-icon` at the beginning of each element that has one. */
 export function drawIcons(root = document) {
-  for (const element of root.querySelectorAll("[data-icon]")) element.prepend(icon(element.dataset.icon));
+  for (const element of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-icon]"))) element.prepend(icon(element.dataset.icon));
 }

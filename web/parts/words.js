@@ -80,6 +80,7 @@ export const describeNoEntry = ({ code, message }) => NO_ENTRY[code] ?? `${STATE
 /** "until 21:40", with the day where it is another one; from Unix seconds. */
 export function describeUntil(seconds, now = new Date()) {
   const then = new Date(seconds * 1000);
+  /** @type {Intl.DateTimeFormatOptions} */
   const day = then.toDateString() === now.toDateString() ? {} : { month: "long", day: "numeric" };
   return `until ${then.toLocaleString([], { ...day, hour: "numeric", minute: "2-digit" })}`;
 }
