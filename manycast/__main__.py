@@ -226,8 +226,7 @@ def _run(verb: Coroutine[Any, Any, Exit]) -> NoReturn:
     ) as error:
         _fail(str(error))
     except BrokenPipeError:
-        # The reader of the pipe has gone. Python would report that again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of the pipe has gone.
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
@@ -238,8 +237,23 @@ def _fail(sentence: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def discard_unwritable_output() -> None:
+    """Points standard output and error to the null device if they are closed: a terminal's window, or a pipe's reader.
+
+    Otherwise Python fails to flush them at exit, reports that, and turns the exit status into 120.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def main() -> None:
-    app()
+    try:
+        app()
+    finally:
+        discard_unwritable_output()
 
 
 if __name__ == "__main__":

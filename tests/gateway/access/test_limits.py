@@ -30,7 +30,12 @@ async def limited(
     }
     settings = {"MANYCAST_KEYS": lines(*(key for _, key in made.values())), "MANYCAST_REQUESTS_PER_MINUTE": "5"}
     with closing(Gateway(broker.url, **settings)) as one, closing(Gateway(broker.url, **settings)) as two:
-        async with httpx2.AsyncClient(base_url=one.url) as first, httpx2.AsyncClient(base_url=two.url) as second:
+        # A hundred connections at once on a busy machine: this is a deadline, not an expectation.
+        patient = {"timeout": 60.0}
+        async with (
+            httpx2.AsyncClient(base_url=one.url, **patient) as first,
+            httpx2.AsyncClient(base_url=two.url, **patient) as second,
+        ):
             yield [first, second], {name: bearer(secret) for name, (secret, _) in made.items()}
 
 
@@ -43,9 +48,9 @@ async def test_two_keys_that_flood_get_the_same_share_over_all_gateways(limited)
     gateways, keys = limited
     floods = await asyncio.gather(flood(gateways, keys["a"], 60), flood(gateways, keys["b"], 60))
     for answers in floods:
-        authenticate_start = [answer for answer in answers if answer.status_code == 201]
+        started = [answer for answer in answers if answer.status_code == 201]
         # What comes back while they flood is some more, and no key's share grows by the other's.
-        assert PER_MINUTE <= len(authenticate_start) <= PER_MINUTE + 5
+        assert PER_MINUTE <= len(started) <= PER_MINUTE + 5
         for answer in answers:
             assert answer.headers["x-ratelimit-limit-requests"] == str(PER_MINUTE)
             assert int(answer.headers["x-ratelimit-remaining-requests"]) < PER_MINUTE

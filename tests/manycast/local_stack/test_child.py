@@ -31,10 +31,15 @@ class Heard:
         self._changed.set()
 
     async def wait_for(self, line: str) -> None:
+        await self.wait_for_first(line.__eq__)
+
+    async def wait_for_first(self, is_wanted: Callable[[str], bool]) -> str:
+        """The first line that is wanted. Raises: TimeoutError."""
         async with asyncio.timeout(DEADLINE_S):
-            while line not in [heard for _, heard in self.lines]:
+            while not (found := [line for _, line in self.lines if is_wanted(line)]):
                 self._changed.clear()
                 await self._changed.wait()
+        return found[0]
 
 
 @pytest.fixture
@@ -119,11 +124,13 @@ async def test_hurry_cuts_the_grace_short(start: StartChild, heard: Heard) -> No
 
 
 async def test_what_a_child_has_started_is_killed_with_it(start: StartChild, heard: Heard) -> None:
-    code = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {DEAF!r}]); print(p.pid); p.wait()"
+    starting = f"p = subprocess.Popen([sys.executable, '-c', {DEAF!r}])"
+    code = f"import subprocess, sys; {starting}; print(p.pid, flush=True); p.wait()"
     child = await start(code, grace_s=0.1)
     await heard.wait_for("deaf")
+    # The two processes print in any order.
+    grandchild = int(await heard.wait_for_first(str.isdigit))
     await child.stop(asyncio.Event())
-    (grandchild,) = [int(line) for _, line in heard.lines if line.isdigit()]
     await wait_until_gone(grandchild)
 
 
