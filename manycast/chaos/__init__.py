@@ -1,1 +1,1 @@
-"""The proof that nothing is lost: real processes, faults by a seed, and a judge that compares what everyone saw."""
+"""Chaos runs: real processes, faults by a seed, and a checker that compares what every viewer received."""

@@ -1,10 +1,10 @@
-"""How a run may end that asked a certain model, in whatever trouble: any other end would be untrue. Pure: no I/O.
+"""The endings that a run of each model may have under faults. Any other ending is wrong. No I/O.
 
 An ending is `completed`, `cancelled`, or the code that a failure carries.
 """
 
 TROUBLE = frozenset({"worker_lost", "upstream_disconnected", "upstream_timeout"})
-"""What the faults do to any run: workers are lost, the provider is killed or frozen."""
+"""Endings that faults can cause in any run: lost workers, a killed or frozen provider."""
 
 FAULTS = {
     "fault-401": "invalid_api_key",
@@ -20,7 +20,7 @@ PASSING_FAULTS = {"fault-429": "rate_limit_exceeded"}
 
 
 def may_end(model: str, ending: str, may_be_cancelled: bool) -> bool:
-    """Whether that is an end of such a run."""
+    """Whether a run of this model may end like that."""
     if ending == "cancelled":
         return may_be_cancelled
     if ending == "completed":

@@ -1,4 +1,4 @@
-"""What an answer says, by choice: out of a log's events, and out of the provider's whole answer. Pure: no I/O.
+"""The text of an answer, by choice: from the events of a log, or from the provider's whole answer. No I/O.
 
 Of our own, not the gateway's: who judges does not ask the judged.
 """
@@ -12,7 +12,7 @@ from contract.event import Event, Kind, merge_chunk
 
 
 def read_answer(log: Iterable[Event]) -> list[str]:
-    """Everything the last epoch says, one text a choice."""
+    """The text of the last epoch, one string per choice."""
     said: defaultdict[int, list[str]] = defaultdict(list)
     tools: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
     shared: dict[str, Any] = {}
@@ -34,7 +34,7 @@ def read_answer(log: Iterable[Event]) -> list[str]:
 
 
 def read_whole(completion: Mapping[str, Any]) -> list[str]:
-    """The same of a `chat.completion`."""
+    """The same for a `chat.completion`."""
     said = []
     for choice in sorted(completion["choices"], key=lambda each: int(each["index"])):
         turn = choice["message"]
@@ -44,10 +44,10 @@ def read_whole(completion: Mapping[str, Any]) -> list[str]:
 
 
 def _texts_of(turn: Mapping[str, Any]) -> list[str]:
-    # What a model thinks comes before what it says.
+    # Reasoning comes before the answer.
     return [turn.get("reasoning_content") or "", turn.get("content") or ""]
 
 
 def _joined(texts: Iterable[str]) -> str:
-    """Halves of surrogate pairs that stood in two chunks are one character again."""
+    """Joins surrogate pairs that were cut into two chunks."""
     return "".join(texts).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Compares what each viewer saw with what the log holds, and says what differs. Pure: no I/O, no clock.
+"""Compares what each viewer received with the log, and reports differences. No I/O, no clock.
 
 The log in Redis is the truth; whether it is itself the provider's answer is looked at too.
 """
@@ -16,7 +16,7 @@ from manycast.chaos.evidence import Leftovers, Observation, StreamRecord
 
 
 class Wrong(StrEnum):
-    """What must not be; each is a row of the table, and each but zero makes the run a failure."""
+    """Kinds of faults. Each is a row of the table; any number but zero makes the run a failure."""
 
     HOLE = "holes"
     DUPLICATE = "duplicates"
@@ -33,7 +33,7 @@ class Wrong(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, `count` times: where, and what differs."""
+    """One fault, `count` times: where, and what differs."""
 
     wrong: Wrong
     where: str
@@ -45,7 +45,7 @@ class Finding:
 
 
 def judge_stream(record: StreamRecord) -> Iterator[Finding]:
-    """Everything that is wrong with one stream and its viewers."""
+    """All faults of one stream and its viewers."""
     where = f"stream {record.name} ({record.model}, {record.id})"
     if len(record.ids) > 1:
         yield Finding(Wrong.TWICE, where, f"the same request was given {sorted(record.ids)}")
@@ -76,7 +76,7 @@ def _judge_log(record: StreamRecord, where: str) -> Iterator[Finding]:
 
 
 def _missing_in_log(log: Sequence[Event]) -> list[Position]:
-    """Each epoch counts from 1; an epoch without events is none that is missing."""
+    """Each epoch counts from 1. An epoch without events is not missing."""
     missing = []
     last = START
     for event in log:
@@ -87,7 +87,7 @@ def _missing_in_log(log: Sequence[Event]) -> list[Position]:
 
 
 def judge_viewer(log: Sequence[Event], sighting: Observation) -> Iterator[Finding]:
-    """Everything that differs between the log after `joined` and what this viewer saw."""
+    """All differences between the log after `joined` and what this viewer received."""
     where = f"viewer {sighting.name}"
     truth = {
         event.position: (str(event.kind), event.data.decode()) for event in log if event.position > sighting.joined
@@ -110,7 +110,7 @@ def judge_viewer(log: Sequence[Event], sighting: Observation) -> Iterator[Findin
         yield Finding(Wrong.DISORDER, where, f"saw late {_some(displaced)}", len(displaced))
     if false:
         yield Finding(Wrong.FALSE, where, f"saw what the log does not have at {_some(false)}", len(false))
-    # Of a viewer that hangs, only what lies before its last event is a hole: the rest it might still get.
+    # For a viewer that hangs, only gaps before its last event count: it might still get the rest.
     missing = [position for position in truth if position not in seen and (sighting.ended or position < end)]
     if missing:
         yield Finding(Wrong.HOLE, where, f"never saw {_some(missing)} of {len(truth)} events", len(missing))
@@ -123,7 +123,7 @@ def judge_viewer(log: Sequence[Event], sighting: Observation) -> Iterator[Findin
 
 
 def judge_leftovers(leftovers: Leftovers) -> Iterator[Finding]:
-    """Everything that Redis should not hold any more."""
+    """Everything that Redis should no longer hold."""
     for text, names in (
         ("has no expiry", leftovers.immortal),
         ("is of a stream that nobody asked for", leftovers.unknown),

@@ -1,4 +1,4 @@
-"""The verb `chaos`: runs it, prints the table, keeps the logs where something was wrong."""
+"""The command `chaos`: runs it, prints the table, and keeps the logs of a failure."""
 
 import shutil
 import tempfile
@@ -12,7 +12,7 @@ from manycast.exit_status import Exit
 
 
 async def wreak(terms: Terms, environ: Mapping[str, str]) -> Exit:
-    """NOT_COMPLETED where anything that must be zero is not. Raises: StartupError, BrokerError, PortError."""
+    """NOT_COMPLETED if any count that must be zero is not. Raises: StartupError, BrokerError, PortError."""
     directory = Path(tempfile.mkdtemp(prefix="manycast-chaos-"))
     tally = await run_chaos(terms, directory, environ, print)
     print()
@@ -27,7 +27,7 @@ async def wreak(terms: Terms, environ: Mapping[str, str]) -> Exit:
 
 
 async def foretell(terms: Terms) -> Exit:
-    """Prints the faults that a run would do."""
+    """Prints the faults of a run without doing them."""
     for fault in plan_faults(terms.seed, terms.seconds, terms.workers, terms.gateways):
         print(fault)
     return Exit.COMPLETED

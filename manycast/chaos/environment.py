@@ -1,4 +1,4 @@
-"""The whole stack on this machine, each part a process on a port of its own: what chaos is done to.
+"""The whole stack on this machine, each part a process on its own port.
 
 Not `manycast up`, which takes care that its parts live.
 """
@@ -23,7 +23,7 @@ POLL_S = 0.05
 RETENTION_S = 3_600
 FOREIGN = ("MANYCAST_", "SIMULATOR_", "OPENAI_", "REDIS_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
-# Short, so that much happens in little time. What does not matter here has its default.
+# Short, so that much happens in little time. All other settings have their defaults.
 GATEWAY = {
     "MANYCAST_WATCHDOG_S": "1",
     "MANYCAST_PING_INTERVAL_S": "2",
@@ -33,8 +33,8 @@ GATEWAY = {
     "MANYCAST_DRAIN_RETRY_WINDOW_MS": "500",
     "MANYCAST_RETENTION_S": str(RETENTION_S),
 }
-# Gateways differ: one never looks at a quiet stream now and then, which would make up late for what was missed; one
-# forgets early, and reads old events from Redis; one gives each viewer a task.
+# Gateways differ: one never checks quiet streams, which would repair a missed event late; one has a small replay buffer
+# and reads old events from Redis; one gives each viewer a task.
 GATEWAY_KINDS: tuple[dict[str, str], ...] = (
     {"MANYCAST_PING_INTERVAL_S": "3600"},
     {"MANYCAST_TAPE_LIMIT_BYTES": "8000"},
@@ -53,11 +53,11 @@ WORKER = {
 
 
 class StartupError(Exception):
-    """The stack does not rise here; the sentence says where to look."""
+    """The stack does not start. The sentence says where to look."""
 
 
 class Environment:
-    """Its parts, and where they answer. `client` is our own line to Redis, as troubled as everyone's."""
+    """The parts and their addresses. `client` is the checker's own connection to Redis, which suffers faults too."""
 
     def __init__(self, directory: Path, environ: Mapping[str, str], gateways: int, workers: int) -> None:
         kept = {name: value for name, value in environ.items() if not name.startswith(FOREIGN)}
@@ -88,7 +88,7 @@ class Environment:
 
     @property
     def places(self) -> list[ProcessSlot]:
-        """In the order in which they end: each may still use those it stands on."""
+        """In the order in which they end, so that each can use its dependencies to the end."""
         return [*self.gateways, *self.workers, self.provider, self.redis]
 
     async def rise(self) -> None:
@@ -115,7 +115,7 @@ class Environment:
 
 @asynccontextmanager
 async def standing(stage: Environment) -> AsyncIterator[Environment]:
-    """The stage, risen; no process of it is left afterwards. Raises: as `Stage.rise`."""
+    """The running stack. No process is left afterwards. Raises: StartupError."""
     try:
         await stage.rise()
         yield stage
@@ -127,8 +127,8 @@ async def standing(stage: Environment) -> AsyncIterator[Environment]:
 
 
 def _redis_command(directory: Path, port: int) -> list[str]:
-    # What was answered is with the kernel, and a process that is killed takes none of it along. With `everysec` Redis
-    # holds writes back while the disk is slow, and a kill may lose what was answered; a machine's fall always may.
+    # Confirmed writes are in the kernel, and a killed process loses none of them. With `everysec`, Redis delays writes
+    # while the disk is slow, and a kill may lose confirmed ones; a crash of the machine always may.
     kept = ["--dir", str(directory), "--save", "", "--appendonly", "yes", "--appendfsync", "no"]
     return [str(find_binary()), "--port", str(port), "--bind", HOST, "--maxmemory-policy", "noeviction", *kept]
 

@@ -1,4 +1,4 @@
-"""What was seen and what there is: the evidence that the judge compares. Pure: no I/O."""
+"""What viewers received and what Redis holds: the evidence that the checker compares. No I/O."""
 
 import json
 from dataclasses import dataclass, field
@@ -24,12 +24,12 @@ class Observation:
     delivered: int = 0
     ended: bool = False
     complaint: str = ""
-    """What it was told that no viewer of this stream may be told."""
+    """Responses that no viewer of this stream may get."""
     last_answer: str = "it was never answered"
 
     @property
     def position(self) -> Position:
-        """What it asks to go on from."""
+        """The position that its next request resumes from."""
         return self.events[-1][0] if self.events else self.joined
 
     def see(self, position: Position, kind: str, data: str) -> None:
@@ -37,7 +37,7 @@ class Observation:
         self.delivered += 1
 
     def start_again(self) -> None:
-        """A `gap` was told."""
+        """The viewer got a `gap`."""
         self.gaps += 1
         self.events.clear()
         self.joined = START
@@ -60,7 +60,7 @@ class StreamRecord:
 
     @property
     def ending(self) -> str:
-        """Its status, or where it failed, the code of its error; empty where nothing is known of it."""
+        """Its status, or the error code of a failed run; empty if nothing is known."""
         if self.status != "failed" or not self.log:
             return self.status
         return str((json.loads(self.log[-1].data).get("error") or {}).get("code"))

@@ -1,4 +1,4 @@
-"""Does to the stage what the schedule says, and counts what it has done. Not the schedule, and not the judge."""
+"""Injects the faults of the schedule into the environment, and counts them."""
 
 import asyncio
 from collections import Counter
@@ -16,14 +16,14 @@ FREEZES = {Kind.WORKER_FREEZE, Kind.WORKER_PAUSE, Kind.GATEWAY_FREEZE, Kind.REDI
 
 
 class FaultInjector:
-    """`done` counts the faults by kind; one that Redis was away for is not among them."""
+    """`done` counts the faults by kind, except those that Redis's absence prevented."""
 
     def __init__(self, stage: Environment) -> None:
         self.done: Counter[Kind] = Counter()
         self._stage = stage
 
     async def work_through(self, faults: Sequence[Fault]) -> None:
-        """Each at its time from now; faults of different places may overlap. Afterwards everything runs again."""
+        """Injects each fault at its time from now. Faults may overlap. In the end everything runs again."""
         clock = asyncio.get_running_loop().time
         began = clock()
         async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 response, read from bytes that may end anywhere. Pure: no I/O.
+"""Parses one HTTP/1.1 response from bytes that may end anywhere. No I/O.
 
 Of our own, because a viewer here breaks its line at a given byte, and wants to know what came until then. It reads what
 gateways send and nothing more: chunked bodies, bodies with a length, bodies that end with the connection.
@@ -6,11 +6,11 @@ gateways send and nothing more: chunked bodies, bodies with a length, bodies tha
 
 
 class MalformedResponseError(ValueError):
-    """These bytes are no HTTP response."""
+    """The bytes are no HTTP response."""
 
 
 class ResponseReader:
-    """`feed` it bytes, get the body's. `status` is 0 until the head is whole; `is_whole` once the body has ended."""
+    """`feed` returns the bytes of the body. `status` is 0 until the head is complete; `is_whole`: the body ended."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -20,7 +20,7 @@ class ResponseReader:
         self._is_chunked = False
 
     def feed(self, received: bytes) -> bytes:
-        """The part of the body that these bytes complete. Raises: MalformedResponseError."""
+        """The bytes of the body in `data`. Raises: MalformedResponseError."""
         self._pending += received
         if not self.status and not self._take_head():
             return b""
@@ -56,7 +56,7 @@ class ResponseReader:
         return body
 
     def _take_chunk(self) -> bytes:
-        """The next chunk, or what there is of it; empty where nothing can be said yet, or at the end."""
+        """The next chunk, or the part that has arrived; empty if undecided, or at the end."""
         if self._left is None:
             size, end, rest = self._pending.partition(b"\r\n")
             if not end:

@@ -1,4 +1,4 @@
-"""One stream from the request to the judgement: asked for, asked for again, cancelled, watched by all its viewers.
+"""One stream from its request to its check: requested, requested again, cancelled, watched by all its viewers.
 
 Nothing here gives up by itself: what does not come to its end is stopped from outside, and judged as it stands.
 """
@@ -20,11 +20,11 @@ from manycast.client.transport import Transport
 
 ASK_AGAIN_S = 0.3
 MODELS_WITHOUT_ANSWER = frozenset({"fault-401", "fault-500"})
-"""Asked without a stream, they have nothing to compare with."""
+"""Models without a whole answer to compare with."""
 
 
 class OneStream:
-    """`record` holds what is known so far."""
+    """`record` holds everything known so far."""
 
     def __init__(
         self, plan: StreamPlan, seed: int, gateways: Sequence[Transport], provider: Transport, ledger: RedisState
@@ -38,7 +38,7 @@ class OneStream:
         self._chance = random.Random(f"play {seed} {plan.name}")  # noqa: S311 -- a plan, not a secret
 
     async def run(self) -> None:
-        """Until the stream has ended and every viewer has seen it. Cancelled, it leaves the record as it stands."""
+        """Runs until the stream has ended for every viewer. A cancellation leaves the record as it is."""
         plan, record = self._plan, self.record
         stream_id = await self._submit()
         urls = [gateway.base_url for gateway in self._gateways]
@@ -71,7 +71,7 @@ class OneStream:
         await act()
 
     async def _submit(self) -> str:
-        """Asks until it is answered, each time with the same key, at any gateway."""
+        """Repeats the request with the same key, at any gateway, until it gets a response."""
         content = json.dumps(self._plan.body).encode()
         answer = await self._call("/v1/streams", content, {"Idempotency-Key": self._plan.key})
         stream_id = str(answer["id"])
@@ -91,7 +91,7 @@ class OneStream:
                 await asyncio.sleep(ASK_AGAIN_S)
 
     async def _ask_provider(self) -> list[str]:
-        """What it gives where it is asked for all at once. Those that refuse first are asked again."""
+        """The provider's whole answer. Models that refuse at first are asked again."""
         body = {name: value for name, value in self._plan.body.items() if name != "manycast"}
         body["simulator"] = {**body["simulator"], "first_chunk_ms": 0, "chunks_per_s": 0}
         content = json.dumps(body).encode()

@@ -1,4 +1,4 @@
-"""A place in the stack: a role that one process after the other fills. What they write goes to a file.
+"""A slot of the stack, which one process after another fills. Their output goes to a file.
 
 Not a keeper: it is started again when it is told to. Only a process that falls by itself is noticed, and replaced.
 """
@@ -15,17 +15,17 @@ from manycast.local_stack.child import LAUNCHER, describe_exit
 
 END_LIMIT_S = 40.0
 INFANCY_S = 10.0
-"""Told to stop before it has learned to listen, a process just ends. It had nothing yet."""
+"""A process that is stopped before it has installed its signal handlers just ends. It had no work yet."""
 
 
 class ProcessSlot:
-    """`argv` is what to run here, `environ` all that it inherits. Whoever does a fault to it holds `lock`."""
+    """`argv` is the command, `environ` its whole environment. Hold `lock` while injecting a fault."""
 
     def __init__(self, name: str, argv: Sequence[str], environ: Mapping[str, str], logs: Path) -> None:
         self.name = name
         self.lock = asyncio.Lock()
         self.falls: list[str] = []
-        """How processes ended here that nobody had told to."""
+        """Exit statuses of processes that ended unasked."""
         self.log_path = logs / f"{name}.log"
         self._argv = argv
         self._environ = environ
@@ -34,7 +34,7 @@ class ProcessSlot:
         self._started_at = 0.0
 
     async def start(self) -> None:
-        """From the main thread only: on Linux the process ends with the thread that started it."""
+        """Call it from the main thread: on Linux the process ends with the thread that started it."""
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(signal.SIGKILL))),
@@ -67,7 +67,7 @@ class ProcessSlot:
         await self._end(signal.SIGKILL)
 
     async def drain(self) -> None:
-        """Tells it to stop, and waits until it has. One that does not stop, or not with status 0, has fallen."""
+        """Stops the process and waits for its end. Not ending, or any status but 0, counts as a crash."""
         status = await self._end(signal.SIGTERM)
         if status is None:
             self.falls.append(f"did not stop within {END_LIMIT_S:g} s, see {self.log_path}")
@@ -76,7 +76,7 @@ class ProcessSlot:
             self.falls.append(f"was told to stop: {describe_exit(status)}, see {self.log_path}")
 
     async def _end(self, number: signal.Signals) -> int | None:
-        """Its exit status; None where it lives on."""
+        """Its exit status; None if it still runs."""
         process = self._process
         if process is None:
             return 0

@@ -1,4 +1,4 @@
-"""What Redis itself holds: logs, statuses, and what is left at the end. The truth that others are compared with.
+"""The contents of Redis: logs, statuses, and leftovers. Everything else is compared with them.
 
 Reads as plainly as can be; only to see that streams leave nothing behind, it has them expire.
 """
@@ -23,24 +23,24 @@ T = TypeVar("T")
 
 
 class RedisState:
-    """Waits out every trouble of Redis."""
+    """Retries while Redis is unavailable."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     async def until_ended(self, stream_id: str) -> None:
-        """Looks now and then: a subscription would be one more thing to trust."""
+        """Polls: a subscription would be one more thing to trust."""
         while not (status := await self._status(stream_id)) or not Status(status).is_final:  # noqa: ASYNC110
             await asyncio.sleep(LOOK_S)
 
     async def read(self, stream_id: str) -> tuple[str, list[Event]]:
-        """Its status, empty where there is none, and its whole log."""
+        """The stream's status (empty if there is none) and its whole log."""
         status = await self._status(stream_id)
         entries = await self._ask("XRANGE", StreamKeys.of(stream_id).log, "-", "+")
         return status, [parse_entry(Position.parse(name.decode()), fields[b"e"]) for name, fields in entries]
 
     async def leftovers(self, known: Collection[str]) -> Leftovers:
-        """To be asked once everyone has left. `known` are the ids of all streams; they are expired by this."""
+        """Call it after all viewers have left. It expires the streams `known`."""
         await self._until_nobody_is_counted()
         keys = await self._keys()
         immortal = [key for key in keys if key not in (JOBS, SIGNING) and await self._ask("PTTL", key) == -1]
@@ -55,11 +55,11 @@ class RedisState:
         return (await self._ask("HGET", StreamKeys.of(stream_id).meta, "status") or b"").decode()
 
     async def _keys(self) -> list[str]:
-        """All of ours. (A test's Redis is small: KEYS will do.)"""
+        """All keys of Manycast. KEYS is fine: the Redis of a chaos run is small."""
         return sorted(key.decode() for key in await self._ask("KEYS", ALL))
 
     async def _until_nobody_is_counted(self) -> None:
-        """Counts of viewers expire by themselves, a little after the last one has left; if not, they are leaked."""
+        """Viewer counts expire shortly after the last viewer has left; if not, they have leaked."""
         deadline = asyncio.get_running_loop().time() + VIEWERS_GO_LIMIT_S
         while any(key.endswith(":viewers") for key in await self._keys()):
             if asyncio.get_running_loop().time() > deadline:
@@ -67,7 +67,7 @@ class RedisState:
             await asyncio.sleep(LOOK_S)
 
     async def _expire_all(self, keys: Collection[str]) -> None:
-        """As time would: the log and the meta of every stream, and what is remembered of requests."""
+        """Expires, as time would, every stream's log and meta, and the idempotency keys."""
         for key in keys:
             if key.endswith((":log", ":meta")) or key.startswith("mc:once:"):
                 await self._ask("PEXPIRE", key, 1)
@@ -78,7 +78,7 @@ class RedisState:
 
 
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """Asks until Redis answers."""
+    """Retries until Redis answers."""
     while True:
         try:
             return await ask()

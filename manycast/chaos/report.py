@@ -1,4 +1,4 @@
-"""The table of a run, and what makes it a failure. Pure: no I/O."""
+"""The table of a run, and whether it failed. No I/O."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ SHOWN_FINDINGS = 20
 
 @dataclass
 class Tally:
-    """Counts over a whole run; what is judged is counted here and then forgotten."""
+    """Counts over a whole run. Checked streams are counted here and dropped."""
 
     seed: int
     minutes: float
@@ -77,7 +77,7 @@ def _rows(head: str, counts: dict[str, int], has_sum: bool = True) -> Iterator[s
 
 
 def details(findings: Iterable[Finding]) -> Iterator[str]:
-    """What was wrong, line by line."""
+    """The faults, one per line."""
     findings = list(findings)
     yield from map(str, findings[:SHOWN_FINDINGS])
     if len(findings) > SHOWN_FINDINGS:

@@ -1,4 +1,4 @@
-"""A run of chaos, from the first process to the verdict: traffic and faults side by side, then calm, then the count."""
+"""A chaos run: traffic and faults at the same time, then calm, then the checks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,7 +25,7 @@ SIGNS_OF_A_FALL = ("Traceback (most recent call last)", " CRITICAL ", "was dropp
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How large a run is. `streams_per_s` is how many are begun."""
+    """The size of a run. `streams_per_s`: how many streams start per second."""
 
     seed: int
     minutes: float
@@ -55,7 +55,7 @@ async def run_chaos(terms: Terms, directory: Path, environ: Mapping[str, str], t
         tell(f"all faults are over; {traffic.open} streams are to settle")
         await traffic.settle()
         tally.findings += judge_leftovers(await ledger.leftovers(traffic.known))
-        # In order, so that what they say at their end is looked at, too.
+        # In order, so that their last log lines are checked too.
         for place in stage.places:
             await place.drain()
     for place in stage.places:
@@ -67,7 +67,7 @@ async def run_chaos(terms: Terms, directory: Path, environ: Mapping[str, str], t
 
 @asynccontextmanager
 async def _lines_to(stage: Environment) -> AsyncIterator[tuple[list[Transport], Transport]]:
-    """HTTP to all gateways, and to the provider."""
+    """HTTP clients for all gateways and for the provider."""
     async with AsyncExitStack() as lines:
         transports = [Transport(url, {}, ANSWER_LIMIT_S) for url in (*stage.gateway_urls, stage.provider_url)]
         for transport in transports:
@@ -76,7 +76,7 @@ async def _lines_to(stage: Environment) -> AsyncIterator[tuple[list[Transport], 
 
 
 class Traffic:
-    """All streams of a run. Each is judged when it and its viewers have ended, and then forgotten."""
+    """All streams of a run. Each is checked when it and its viewers have ended, and then dropped."""
 
     def __init__(self, terms: Terms, tally: Tally, stage_play: Callable[..., OneStream]) -> None:
         self.known: set[str] = set()
@@ -90,7 +90,7 @@ class Traffic:
         return sum(not task.done() for task in self._plays)
 
     async def begin_streams(self) -> None:
-        """At an even pace, for as long as the run lasts."""
+        """Starts streams at an even pace while the run lasts."""
         for number in range(round(self._terms.seconds * self._terms.streams_per_s)):
             play = self._stage_play(plan_stream(self._terms.seed, number))
             self._plays[asyncio.create_task(self._see_through(play))] = play
@@ -100,7 +100,7 @@ class Traffic:
         try:
             await play.run()
         finally:
-            # Cancelled means: out of time. What there is until then is judged all the same.
+            # A cancellation means that time is up. The stream is checked as far as it came.
             async with asyncio.timeout(LOOK_UP_LIMIT_S):
                 await play.look_up()
             self._judge(play.record)
@@ -111,7 +111,7 @@ class Traffic:
         self._tally.findings += judge_stream(record)
 
     async def settle(self) -> None:
-        """Lets everything come to its end; what has not by then never will. Raises: what a play fell over."""
+        """Waits until all streams have ended, within a limit. Raises: the error of a stream's task."""
         _, late = await asyncio.wait(self._plays, timeout=SETTLE_LIMIT_S)
         for task in late:
             task.cancel()

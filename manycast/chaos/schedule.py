@@ -1,4 +1,4 @@
-"""Which fault happens when: the same seed, the same faults. Pure: no I/O, no clock.
+"""The schedule of faults: the same seed gives the same faults. No I/O, no clock.
 
 Every kind comes once before any comes again, so that a short run has them all. Not their doing: the saboteur's.
 """
@@ -14,7 +14,7 @@ LONGEST_GAP_S = 3.2
 
 
 class Kind(StrEnum):
-    """What is done; the text is how the table calls it."""
+    """A kind of fault; the text is its name in the table."""
 
     WORKER_KILL = "worker killed"
     WORKER_FREEZE = "worker frozen beyond its lease"
@@ -51,7 +51,7 @@ class Fault:
         return f"{self.at_s:7.2f}  {self.kind}{who}{lasting}"
 
 
-# Shortest and longest. Two seconds is the lease; one second is the watchdog of a gateway; five a call to Redis.
+# Shortest and longest, in seconds. The lease is two seconds, a gateway's watchdog one, a call to Redis at most five.
 LENGTHS_S: dict[Kind, tuple[float, float]] = {
     Kind.WORKER_KILL: (0.0, 3.0),
     Kind.WORKER_FREEZE: (2.5, 5.0),
@@ -73,7 +73,7 @@ LENGTHS_S: dict[Kind, tuple[float, float]] = {
 
 
 def plan_faults(seed: int, seconds: float, workers: int, gateways: int) -> list[Fault]:
-    """All faults of a run that lasts `seconds`, in their order; the first comes a moment after its start."""
+    """All faults of a run of `seconds`, in order. The first comes a moment after the start."""
     chance = random.Random(f"faults {seed}")  # noqa: S311 -- a plan, not a secret
     kinds = _shuffled_rounds(chance)
     faults = []

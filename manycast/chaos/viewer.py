@@ -1,4 +1,4 @@
-"""A viewer: watches one stream as EventSource does, through whatever happens, and notes exactly what it was given.
+"""A viewer that watches one stream as EventSource does, through all faults, and records exactly what it received.
 
 Not the judge of it. It waits for ever: whether it hangs is for others to see.
 """
@@ -25,7 +25,7 @@ LOST_RETRY_S = 0.25
 
 
 class Viewer:
-    """`gateways` are all it knows; each of its connections goes to any of them."""
+    """Each connection goes to any of `gateways`."""
 
     def __init__(self, plan: ViewerPlan, seed: int, stream_id: str, gateways: Sequence[str]) -> None:
         self.sighting = Observation(plan.name)
@@ -39,7 +39,7 @@ class Viewer:
         self._retry_s = 0.0
 
     async def watch(self, others: Callable[[], Position]) -> None:
-        """Comes when it is planned to; until the stream's end. `others` says where another viewer stands."""
+        """Joins at its planned time and watches to the end. `others` gives the position of another viewer."""
         await asyncio.sleep(self._plan.late_s)
         if self._plan.follows:
             self.sighting.joined = others()
@@ -53,7 +53,7 @@ class Viewer:
                 await asyncio.sleep(self._retry_s)
 
     async def _watch_once(self) -> None:
-        """One response, to its end or to the cut. Raises: OSError."""
+        """Reads one response to its end or to the cut. Raises: OSError."""
         url = self._chance.choice(self._gateways)
         self.sighting.last_answer = f"it asked at {url}, and was not answered"
         address = urlsplit(url)
@@ -103,11 +103,11 @@ class Viewer:
                 self._heed(frame)
             if self._plan.is_slow:
                 await asyncio.sleep(SLOW_PAUSE_S)
-        # It ended in order: the server has said when to come back.
+        # A clean end: the server has said when to reconnect.
         self._retry_s = min(LONGEST_RETRY_S, (frames.retry_ms or 0) / 1000)
 
     def _heed_status(self, status: int) -> bool:
-        """Whether events follow. At any other status but 204 EventSource gives up for good, and so does this one."""
+        """Whether events follow. At any status but 200, EventSource gives up for good, and so does this viewer."""
         self.sighting.ended = status == 204
         self._has_given_up = status not in (200, 204)
         return status == 200

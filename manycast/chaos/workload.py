@@ -1,4 +1,4 @@
-"""Who asks for what, and who watches how: the same seed, the same streams and viewers. Pure: no I/O, no clock."""
+"""The workload: the same seed gives the same streams and viewers. No I/O, no clock."""
 
 import random
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 WORDS = ("tide", "lamp", "river", "engine", "letter", "window", "garden", "winter", "signal", "harbour", "copper")
 
-# How often each model is asked for. Those that fail are the faults of the provider.
+# How often each model is requested. The models that fail are the provider's faults.
 MODELS = {
     "demo": 30,
     "demo-fast": 12,
@@ -74,7 +74,7 @@ class StreamPlan:
 
 
 def plan_stream(seed: int, number: int) -> StreamPlan:
-    """The stream of that number; streams are independent of each other, so that a run may be of any length."""
+    """The stream of that number. Streams are independent of each other, so that a run may have any length."""
     chance = random.Random(f"stream {seed} {number}")  # noqa: S311 -- a plan, not a secret
     (model,) = chance.choices(list(MODELS), list(MODELS.values()))
     prompt = f"Tell me about the {chance.choice(WORDS)} and the {chance.choice(WORDS)}, number {number}"
@@ -122,5 +122,5 @@ def _plan_viewer(chance: random.Random, name: str) -> ViewerPlan:
 
 
 def _cut_at(chance: random.Random) -> int:
-    """Anywhere: in the head, between two events, inside one, inside a character."""
+    """Cuts anywhere: in the head, between two events, inside one, inside a character."""
     return chance.choice((chance.randint(0, 400), chance.randint(100, 5_000), chance.randint(1_000, 60_000)))
