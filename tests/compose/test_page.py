@@ -9,7 +9,7 @@ from tests.compose.conftest import GATEWAYS, WORKERS
 from tests.compose.stack import Stack, docker
 from tests.web.conftest import browser, chromium, other, page  # noqa: F401 -- fixtures: found by their names
 from tests.web.on_a_stack import DRAWN, WRITING, OnAStack, ask
-from tests.web.visit import visit
+from tests.web.visit import reload, visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -33,7 +33,7 @@ async def test_two_browsers_show_one_answer_through_a_reload_and_the_loss_of_eve
     await visit(other, f"{address}/watch#{stream}")
     await page.wait_for_selector(WRITING)
     await other.wait_for_selector(WRITING)
-    await other.reload()
+    await reload(other)
     await other.wait_for_selector(WRITING)
     await asyncio.to_thread(docker, "kill", *stack.containers("gateway"))
     await expect(page.locator(".state")).to_contain_text("Reconnecting")
@@ -42,7 +42,7 @@ async def test_two_browsers_show_one_answer_through_a_reload_and_the_loss_of_eve
         await each.wait_for_selector(DRAWN, timeout=90_000)
     text = await page.locator(".text").inner_text()
     assert text == await other.locator(".text").inner_text()
-    await other.reload()
+    await reload(other)
     await other.wait_for_selector(DRAWN)
     assert text == await other.locator(".text").inner_text()
     assert len(text) > 5000

@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from tests.web.door import refuse
 from tests.web.harm import HOSTILE, check_harmless
 from tests.web.peer import SIGNED_IN, Peer, sse
-from tests.web.visit import serious_violations, visit
+from tests.web.visit import reload, serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
@@ -176,7 +176,7 @@ async def test_stop_works_after_a_reload(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk(2, content="some\n") + "…")
     await ask(page, peer)
     await expect(page.locator(".text")).to_have_text("some")
-    await page.reload()
+    await reload(page)
     await expect(page.locator(".text")).to_have_text("some")
     await page.click("#stop")
     await expect(page.locator(".state")).to_have_text("Stopping…")
@@ -217,7 +217,7 @@ async def test_a_conversation_is_kept_and_goes_along_as_context(page: Page, peer
     peer.tell(START + chunk(2, content="An answer") + done("1-3"))
     await ask(page, peer, "First")
     await expect(page.locator(".cost")).to_be_visible()
-    await page.reload()
+    await reload(page)
     await expect(page.locator(".text")).to_have_text("An answer")
     assert len(peer.asked) == 1  # kept here, not asked again
     await ask(page, peer, "Second")
@@ -236,7 +236,7 @@ async def test_a_reload_in_the_middle_shows_the_whole_answer(page: Page, peer: P
     )
     await ask(page, peer)
     await expect(page.locator(".text")).to_have_text("begun")
-    await page.reload()
+    await reload(page)
     await expect(page.locator(".text")).to_have_text("begunmore")
     await expect(page.locator("#stop")).to_be_visible()
 

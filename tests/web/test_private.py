@@ -11,7 +11,7 @@ from playwright.async_api import Page, Route, expect
 
 from tests.web.peer import SIGNED_IN, Peer
 from tests.web.test_page import START, ask, chunk, done
-from tests.web.visit import serious_violations, visit
+from tests.web.visit import reload, serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
@@ -35,7 +35,7 @@ async def test_a_private_answer_is_asked_for_watched_and_stopped_by_its_own_page
     page.on("request", lambda request: asked.append(request.url))
     await ask_privately(page, peer)
     assert peer.bodies[0]["manycast"] == {"visibility": "private"}
-    await page.reload()
+    await reload(page)
     await expect(page.locator(".text")).to_have_text("begun")
     await page.click("#stop")
     await peer.say(done("1-3", "cancelled"))
@@ -82,7 +82,7 @@ async def test_revoked_links_let_nobody_in_and_who_asked_watches_on(page: Page, 
     await page.click("text=Make a new link")
     await expect(page.locator("dialog.share input")).to_have_value(f"{peer.url}/watch#p_1.view-p_1-1.signed")
     await page.keyboard.press("Escape")
-    await page.reload()
+    await reload(page)
     await page.click("#stop")
     await peer.say(done("1-4", "cancelled"))
     await expect(page.locator(".state")).to_have_text("Stopped.")
@@ -116,7 +116,7 @@ async def test_a_ticket_leaves_the_address_and_no_request_for_events_carries_it(
     assert await page.evaluate("document.cookie") == ""
     assert [url for url in asked if "view-" in url.partition("#")[0]] == []
     await expect(page.locator("#share")).to_be_hidden()
-    await page.reload()
+    await reload(page)
     await expect(page.locator(".text")).to_have_text("begun")
 
 

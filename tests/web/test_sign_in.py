@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 from tests.web.door import refuse
 from tests.web.peer import SIGNED_IN, SIGNED_OUT, Peer
 from tests.web.test_page import START, ask, chunk, done
-from tests.web.visit import serious_violations, visit
+from tests.web.visit import reload, serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
@@ -89,7 +89,7 @@ async def test_what_was_refused_before_a_reload_waits_to_be_tried_again(page: Pa
     peer.admission = SIGNED_OUT
     await ask(page, peer)
     await expect(page.locator("#secret")).to_be_focused()
-    await page.reload()
+    await reload(page)
     await expect(page.locator("#secret")).to_be_focused()
     await page.keyboard.type(peer.secret)
     await page.keyboard.press("Enter")
@@ -105,7 +105,7 @@ async def test_an_answer_can_be_stopped_when_no_other_may_be_asked_for(page: Pag
     await ask(page, peer)
     await expect(page.locator(".text")).to_have_text("some")
     peer.admission = SIGNED_OUT
-    await page.reload()
+    await reload(page)
     await expect(page.locator("#sign-in-form")).to_be_visible()
     await page.click("#stop")
     await peer.say(done("1-3", "cancelled"))
