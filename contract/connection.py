@@ -25,6 +25,21 @@ COMMAND_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
 
 
+class ClosedTransportError(ConnectionError):
+    """A connection was closed under redis-py, which had not noticed yet. Nothing was sent."""
+
+
+@contextmanager
+def naming_closed_transports() -> Iterator[None]:
+    """Raises: ClosedTransportError. uvloop raises a plain RuntimeError for a write to a closed transport."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "handler is closed" not in str(error):
+            raise
+        raise ClosedTransportError(str(error)) from error
+
+
 class Client(Redis):
     """A client that replies in bytes. When all `slots` are taken, a call waits for one instead of failing."""
 
@@ -39,7 +54,8 @@ class Client(Redis):
         for is_last in (False, True):
             connection = await pool.get_connection()  # type: ignore[no-untyped-call]
             try:
-                await connection.send_packed_command(packed, check_health=False)
+                with naming_closed_transports():
+                    await connection.send_packed_command(packed, check_health=False)
                 return [await _read_reply(connection) for _ in range(replies)]
             except (refusals.ConnectionError, OSError):
                 if is_last:
@@ -139,7 +155,12 @@ async def call_redis(client: Client, *command: str | int, block_ms: int = 0) -> 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
     async with connection_slot(client, COMMAND_TIMEOUT_S + block_ms / 1000):
-        return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+        try:
+            with naming_closed_transports():
+                return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+        except ClosedTransportError:
+            # Nothing was sent, and redis-py has dropped the connection.
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
@@ -157,7 +178,8 @@ async def connection_slot(client: Client, within_s: float) -> AsyncIterator[None
 def translating_errors() -> Iterator[None]:
     """Raises: BrokerUnavailableError or BrokerRefusedError instead of the errors of redis-py and the system."""
     try:
-        yield
+        with naming_closed_transports():
+            yield
     except TimeoutError as error:
         raise BrokerUnavailableError("Redis does not answer in time") from error
     except (refusals.ConnectionError, refusals.TimeoutError, refusals.InvalidResponse, OSError) as error:

@@ -4,9 +4,17 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+import uvloop
 
 from contract import connection
-from contract.connection import PubSubConnection, blocking_client, call_redis, command_client, translating_errors
+from contract.connection import (
+    PubSubConnection,
+    blocking_client,
+    call_redis,
+    command_client,
+    naming_closed_transports,
+    translating_errors,
+)
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from tests.broker import Broker, valkey_binary
 from tests.contract.place import frozen
@@ -128,3 +136,25 @@ async def test_a_refusal_and_an_absence_are_told_apart(fragile_broker: Broker) -
 def test_what_is_no_failure_of_the_broker_passes_as_it_is() -> None:
     with pytest.raises(KeyError), translating_errors():
         raise KeyError("ours")
+
+
+def test_a_write_to_a_closed_transport_is_a_lost_connection(broker: Broker) -> None:
+    """On uvloop, as in production, it is a RuntimeError, which no caller takes for a loss of Redis."""
+
+    async def scenario() -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", broker.port)
+        writer.transport.abort()
+        async with asyncio.timeout(DEADLINE_S):
+            while "closed=True" not in repr(writer.transport):
+                await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="handler is closed"):
+            writer.writelines([b"PING"])
+        with pytest.raises(ConnectionError), naming_closed_transports():
+            writer.writelines([b"PING"])
+
+    uvloop.run(scenario())
+
+
+def test_any_other_runtime_error_stays_one() -> None:
+    with pytest.raises(RuntimeError, match="a mistake"), naming_closed_transports():
+        raise RuntimeError("a mistake")
