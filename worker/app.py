@@ -101,9 +101,9 @@ class Worker:
     async def _end(
         self, lasting: list[asyncio.Task[Any]], taking: list[asyncio.Task[Any]], hurry: asyncio.Event
     ) -> None:
-        logger.info("worker %s takes no more jobs; %d runs go on", self.name, len(self._pool.generations))
         await _cancel(taking)
         await self._reader.collect()
+        logger.info("worker %s takes no more jobs; %d runs go on", self.name, len(self._pool.generations))
         await self._registration.leave()
         await self._pool.finish(self._grace_s, hurry)
         await self._pool.give_back(self._queue, self.name)
