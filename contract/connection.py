@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import redis.exceptions as refusals
-from redis.asyncio import Connection, ConnectionPool, Redis, UnixDomainSocketConnection
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
@@ -25,19 +25,36 @@ COMMAND_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
 
 
-class ClosedTransportError(ConnectionError):
-    """A connection was closed under redis-py, which had not noticed yet. Nothing was sent."""
+class _OnUvloop:
+    """A redis-py connection that may be closed before redis-py notices.
+
+    uvloop raises a plain RuntimeError for a write to a closed transport. Nothing was sent, so it is a lost connection.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Raises: redis-py's errors."""
+        try:
+            await super().send_packed_command(command, check_health)  # type: ignore[misc]
+        except RuntimeError as error:
+            if "handler is closed" not in str(error):
+                raise
+            raise refusals.ConnectionError(str(error)) from error
 
 
-@contextmanager
-def naming_closed_transports() -> Iterator[None]:
-    """Raises: ClosedTransportError. uvloop raises a plain RuntimeError for a write to a closed transport."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "handler is closed" not in str(error):
-            raise
-        raise ClosedTransportError(str(error)) from error
+class _TcpConnection(_OnUvloop, Connection):
+    pass
+
+
+class _TlsConnection(_OnUvloop, SSLConnection):
+    pass
+
+
+class _UnixConnection(_OnUvloop, UnixDomainSocketConnection):
+    pass
+
+
+_CONNECTIONS = {SSLConnection: _TlsConnection, UnixDomainSocketConnection: _UnixConnection}
+"""redis-py's class for a URL -> ours."""
 
 
 class Client(Redis):
@@ -54,8 +71,7 @@ class Client(Redis):
         for is_last in (False, True):
             connection = await pool.get_connection()  # type: ignore[no-untyped-call]
             try:
-                with naming_closed_transports():
-                    await connection.send_packed_command(packed, check_health=False)
+                await connection.send_packed_command(packed, check_health=False)
                 return [await _read_reply(connection) for _ in range(replies)]
             except (refusals.ConnectionError, OSError):
                 if is_last:
@@ -105,7 +121,8 @@ def _arguments(url: str, retry: Retry) -> dict[str, Any]:
         # cancelled task would then run forever. `connection_slot` sets the deadline instead.
         "socket_timeout": None,
     }
-    if arguments.get("connection_class") is not UnixDomainSocketConnection:
+    arguments["connection_class"] = _CONNECTIONS.get(arguments.get("connection_class", Connection), _TcpConnection)
+    if arguments["connection_class"] is not _UnixConnection:
         arguments["socket_keepalive"] = True
     return arguments
 
@@ -124,8 +141,7 @@ class PubSubConnection:
 
     def __init__(self, url: str) -> None:
         arguments = _arguments(url, Retry(NoBackoff(), 0))
-        kind = arguments.pop("connection_class", Connection)
-        self._connection = kind(**arguments)
+        self._connection = arguments.pop("connection_class")(**arguments)
 
     async def open(self) -> None:
         """Raises: BrokerUnavailableError."""
@@ -155,12 +171,7 @@ async def call_redis(client: Client, *command: str | int, block_ms: int = 0) -> 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
     async with connection_slot(client, COMMAND_TIMEOUT_S + block_ms / 1000):
-        try:
-            with naming_closed_transports():
-                return await client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except ClosedTransportError:
-            # Nothing was sent, and redis-py has dropped the connection.
-            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+        return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
@@ -178,8 +189,7 @@ async def connection_slot(client: Client, within_s: float) -> AsyncIterator[None
 def translating_errors() -> Iterator[None]:
     """Raises: BrokerUnavailableError or BrokerRefusedError instead of the errors of redis-py and the system."""
     try:
-        with naming_closed_transports():
-            yield
+        yield
     except TimeoutError as error:
         raise BrokerUnavailableError("Redis does not answer in time") from error
     except (refusals.ConnectionError, refusals.TimeoutError, refusals.InvalidResponse, OSError) as error:

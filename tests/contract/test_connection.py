@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import uvloop
@@ -12,7 +13,6 @@ from contract.connection import (
     blocking_client,
     call_redis,
     command_client,
-    naming_closed_transports,
     translating_errors,
 )
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
@@ -142,19 +142,36 @@ def test_a_write_to_a_closed_transport_is_a_lost_connection(broker: Broker) -> N
     """On uvloop, as in production, it is a RuntimeError, which no caller takes for a loss of Redis."""
 
     async def scenario() -> None:
-        _, writer = await asyncio.open_connection("127.0.0.1", broker.port)
+        client = command_client(broker.url)
+        pool: Any = client.connection_pool
+        connection = await pool.get_connection()
+        writer = connection._writer
         writer.transport.abort()
         async with asyncio.timeout(DEADLINE_S):
             while "closed=True" not in repr(writer.transport):
                 await asyncio.sleep(0)
         with pytest.raises(RuntimeError, match="handler is closed"):
             writer.writelines([b"PING"])
-        with pytest.raises(ConnectionError), naming_closed_transports():
-            writer.writelines([b"PING"])
+        with pytest.raises(BrokerUnavailableError), translating_errors():
+            await connection.send_packed_command(b"PING", check_health=False)
+        await pool.release(connection)
+        # The connection was dropped: the next calls use a new one.
+        assert await call_redis(client, "ECHO", "a") == b"a"
+        assert await client.exchange(b"*1\r\n$4\r\nPING\r\n", 1) == [b"PONG"]
+        await client.aclose()
 
     uvloop.run(scenario())
 
 
-def test_any_other_runtime_error_stays_one() -> None:
-    with pytest.raises(RuntimeError, match="a mistake"), naming_closed_transports():
+async def test_any_other_runtime_error_stays_one(broker: Broker) -> None:
+    def fail() -> Iterator[bytes]:
         raise RuntimeError("a mistake")
+        yield b""
+
+    client = command_client(broker.url)
+    pool: Any = client.connection_pool
+    connection = await pool.get_connection()
+    with pytest.raises(RuntimeError, match="a mistake"), translating_errors():
+        await connection.send_packed_command(fail(), check_health=False)
+    await pool.release(connection)
+    await client.aclose()
