@@ -42,10 +42,6 @@ class FeedStatus(StrEnum):
     BROKEN_OFF = "broken_off"
     """The dialect cannot continue, for example after a restart. A later viewer needs a new feed."""
 
-    @property
-    def is_final(self) -> bool:
-        return not _NEXT[self]
-
 
 _OPEN = frozenset({FeedStatus.QUEUED, FeedStatus.WAITING, FeedStatus.STREAMING})
 _NEXT: dict[FeedStatus, frozenset[FeedStatus]] = {
@@ -167,12 +163,18 @@ class Feed:
         self._page_end = index + PAGE_LIMIT_EVENTS
         self._page_bytes = 0
 
-    def page_around(self, index: int) -> tuple[int, int, Dialect]:
-        """The history page that holds `index`: its first index, the index after it, and a dialect at its start."""
-        after = bisect_right(self._checkpoints, index, key=lambda checkpoint: checkpoint[0])
-        first, dialect = self._checkpoints[after - 1]
+    def page_around(self, index: int) -> tuple[int, int]:
+        """The history page that holds `index`: its first index, and the index after its last event."""
+        after = self._checkpoint_after(index)
         until = self._checkpoints[after][0] if after < len(self._checkpoints) else self.buffer.end
-        return first, until, copy.deepcopy(dialect)
+        return self._checkpoints[after - 1][0], until
+
+    def dialect_at_page(self, index: int) -> Dialect:
+        """A dialect that continues from the start of the history page that holds `index`."""
+        return copy.deepcopy(self._checkpoints[self._checkpoint_after(index) - 1][1])
+
+    def _checkpoint_after(self, index: int) -> int:
+        return bisect_right(self._checkpoints, index, key=lambda checkpoint: checkpoint[0])
 
     # Notifying subscribers
 

@@ -27,7 +27,7 @@ class HistoryPages:
 
         Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
-        place, until, _ = feed.page_around(index)
+        place, until = feed.page_around(index)
         # The last page grows: an earlier read of it is too short for a viewer that is further.
         key = (feed, place, until)
         read = self._kept.get(key)
@@ -48,13 +48,13 @@ class HistoryPages:
             del self._kept[key]
 
     async def _read(self, feed: Feed, index: int) -> list[bytes]:
-        place, until, dialect = feed.page_around(index)
+        place, until = feed.page_around(index)
         page = await self._log.read_page(feed.stream_id, feed.buffer.position_before(place), until - place)
         if len(page) < until - place:
             feed.lose()
             raise MalformedEventError(f"the log of {feed.stream_id} lacks events that it had")
         feed.encoded_events += len(page)
-        write = dialect.write_event
+        write = feed.dialect_at_page(index).write_event
         return [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
 
     def forget(self, feed: Feed) -> None:

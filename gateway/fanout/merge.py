@@ -5,8 +5,7 @@ events in batches at once, but it may lose batches, and it says nothing about ev
 
 Theory of operation:
 
-- Each batch names the position before its first event. A batch *joins* if that is the last merged
-  position.
+- Each batch names the position before its first event. A batch *joins* if that is the last merged position.
 - A batch that does not join shows that something is missing. The merge then asks for the log (`needs_read`), and the
   caller reads it from `last` on, page by page, until a page says that it is the end.
 - Batches that arrive during a read wait for its end. Most of their events are then known already and are dropped.
@@ -48,14 +47,6 @@ class State(Enum):
     """Nothing: the stream has ended, or the caller has given it up."""
 
 
-_ON_REQUEST = {
-    State.LIVE: State.READING,
-    State.READING: State.READING_AGAIN,
-    State.READING_AGAIN: State.READING_AGAIN,
-    State.CLOSED: State.CLOSED,
-}
-
-
 class MergedEvent(NamedTuple):
     """The next event of the stream. `text` is the position as it goes over the wire."""
 
@@ -86,21 +77,18 @@ class EventMerge:
         """The log may hold events that no batch announces: the subscription is new, or a message was not understood."""
         if self.state is State.LIVE:
             self._begin_read()
-        else:
-            self.state = _ON_REQUEST[self.state]
+        elif self.state is State.READING:
+            self.state = State.READING_AGAIN
 
     def receive_batch(self, batch: LiveEvents) -> list[MergedEvent]:
         """A batch arrived by pub/sub. Returns the events that follow, in order; afterwards look at `needs_read`."""
         if self.state is State.CLOSED:
             return []
-        if not self.needs_read:
-            events = self._join(batch)
-            if events is not None:
-                return events
-            self._waiting.append(batch)
-            self._begin_read()
-            return []
+        if self.state is State.LIVE and (events := self._join(batch)) is not None:
+            return events
         self._waiting.append(batch)
+        if self.state is State.LIVE:
+            self._begin_read()
         return []
 
     def receive_page(self, page: Iterable[Event], *, is_end: bool) -> list[MergedEvent]:
