@@ -17,16 +17,16 @@ ROOT = Path(__file__).resolve().parents[1]
 DEADLINE_S = 15.0
 
 
-class Part:
-    """One process: `python -m NAME`, with an environment of its own and nothing of ours inherited."""
+class Process:
+    """One process, with an environment of its own and nothing of ours inherited."""
 
-    def __init__(self, name: str, **environment: str) -> None:
+    def __init__(self, name: str, command: list[str], directory: Path, **environment: str) -> None:
         self.name = name
         self._output = tempfile.NamedTemporaryFile(prefix=f"mc-{name}-", suffix=".log")  # noqa: SIM115
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MANYCAST_", "OPENAI_"))}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", name],
-            cwd=ROOT,
+            command,
+            cwd=directory,
             env={**inherited, **environment},
             stdout=self._output,
             stderr=subprocess.STDOUT,
@@ -55,7 +55,14 @@ class Part:
         self._output.close()
 
 
-def wait_for_http(part: Part, url: str) -> None:
+class Part(Process):
+    """One of our services: `python -m NAME`."""
+
+    def __init__(self, name: str, **environment: str) -> None:
+        super().__init__(name, [sys.executable, "-m", name], ROOT, **environment)
+
+
+def wait_for_http(part: Process, url: str) -> None:
     """Until `url` answers at all. Raises: AssertionError with the part's output."""
     deadline = time.monotonic() + DEADLINE_S
     while part.process.poll() is None and time.monotonic() < deadline:
@@ -103,7 +110,7 @@ class Worker(Part):
 
 
 @contextlib.contextmanager
-def closing_all(*parts: Part) -> Iterator[None]:
+def closing_all(*parts: Process) -> Iterator[None]:
     """Ends the parts in the order given."""
     try:
         yield

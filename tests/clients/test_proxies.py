@@ -9,9 +9,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +19,7 @@ import pytest
 from tests.author import Author
 from tests.broker import Broker, free_port
 from tests.clients.conftest import install_packages
-from tests.stack import Gateway
+from tests.stack import Gateway, Process, closing_all, wait_for_http
 
 HOME = Path(__file__).parent / "proxies"
 WORDS = [f"word-{number}." for number in range(10)]
@@ -32,34 +29,12 @@ DIALECTS = ["native", "openai", "text", "ui"]
 
 @contextlib.contextmanager
 def proxy(command: list[str], port: int, directory: Path, **environment: str) -> Iterator[str]:
-    """Starts the proxy and waits until it listens; ends it by pid."""
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            command, cwd=directory, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_it_answers(process, url)
-            yield url
-        except TimeoutError:
-            output.seek(0)
-            raise AssertionError(output.read().decode()) from None
-        finally:
-            process.terminate()
-            process.wait(DEADLINE_S)
-
-
-def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{url}/v1/models", timeout=5):
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError
+    """Starts the proxy and waits until it answers; ends it by pid."""
+    process = Process("proxy", command, directory, **environment)
+    with closing_all(process):
+        url = f"http://127.0.0.1:{port}"
+        wait_for_http(process, f"{url}/v1/models")
+        yield url
 
 
 @pytest.fixture(scope="module")
