@@ -4,7 +4,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
-REQUIREMENTS := pyproject.toml constraints.txt $(wildcard */requirements.txt)
+REQUIREMENTS := pyproject.toml requirements.txt
+UV := 0.13.9
 
 # Only what stands on make's own command line counts: some shells export a HOST of their own.
 given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
@@ -13,7 +14,7 @@ given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 PARALLEL := -n 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check audit fmt setup pictures bench chaos stack clean
+.PHONY: help run test coverage check audit fmt pins setup pictures bench chaos stack clean
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -43,6 +44,10 @@ fmt: $(VENV)/.test ## put the code into the house's format
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
+pins: $(VENV)/.made ## write every requirements.txt anew from the requirements.in files (T="redis fastapi" to renew these)
+	@$(PIP) uv==$(UV)
+	@$(PY) -m tests.house.pins $(T)
+
 setup: $(VENV)/.test ## make .venv with everything that running and testing need
 
 pictures: $(VENV)/.test ## every state of the page, as pictures in test-results/
@@ -63,18 +68,19 @@ clean: ## remove .venv and the caches (answers kept in .manycast stay)
 
 $(VENV)/.run: $(VENV)/.made $(REQUIREMENTS)
 	@echo "Setting up $(VENV) (the first time takes a minute)"
-	@$(PIP) -e . -c constraints.txt
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps -e .
 	@touch $@
 
 # The page's packages come by npm, its own or the one on PyPI; without them the page shows plain text.
 $(VENV)/.page: $(VENV)/.made web/package-lock.json web/install.py web/requirements.txt
-	@command -v npm >/dev/null || $(PIP) -r web/requirements.txt -c constraints.txt
+	@command -v npm >/dev/null || $(PIP) --require-hashes -r web/requirements.txt
 	@$(PY) web/install.py
 	@if [ -d web/parts/vendor ]; then touch $@; fi
 
-$(VENV)/.test: $(VENV)/.run $(VENV)/.page
+$(VENV)/.test: $(VENV)/.run $(VENV)/.page tests/requirements.txt
 	@echo "Adding what the tests need"
-	@$(PIP) -r tests/requirements.txt -c constraints.txt
+	@$(PIP) --require-hashes -r tests/requirements.txt
 	@touch $@
 
 # Made anew where it is incomplete: `python -m venv` mends a directory that it did not finish.

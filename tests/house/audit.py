@@ -63,7 +63,7 @@ def audit(pins: str, ignored: Sequence[str], options: Sequence[str]) -> tuple[in
 
 
 if __name__ == "__main__":
-    status, told = audit(str(ROOT / "constraints.txt"), ignored_advisories(IGNORED.read_text()), sys.argv[1:])
+    status, told = audit(str(ROOT / "tests/requirements.txt"), ignored_advisories(IGNORED.read_text()), sys.argv[1:])
     for line in told:
         print(f"audit: {line}")
     sys.exit(status)

@@ -46,12 +46,12 @@ def second_doors(tree: Tree) -> list[str]:
 
 
 def unnamed_dependencies(tree: Tree) -> list[str]:
-    """A package imports what its own requirements.txt does not name: its image would not have it.
+    """A package imports what its own requirements.in does not name: its image would not have it.
 
     `contract` has none of its own: it may import only what both who stand on it name.
     """
     return [
-        f"{paths[0]} imports {library}, which {owner}/requirements.txt does not name"
+        f"{paths[0]} imports {library}, which {owner}/requirements.in does not name"
         for (package, library), paths in doors(tree).items()
         for owner in (("gateway", "worker") if package == "contract" else (package,))
         if library not in _direct_dependencies(tree, owner)
@@ -60,7 +60,7 @@ def unnamed_dependencies(tree: Tree) -> list[str]:
 
 def _direct_dependencies(tree: Tree, package: str) -> set[str]:
     named = set()
-    for line in tree.get(f"{package}/requirements.txt", "").splitlines():
+    for line in tree.get(f"{package}/requirements.in", "").splitlines():
         distribution = line.partition("==")[0].strip()
         named.add(IMPORTED_AS.get(distribution, distribution))
     return named

@@ -73,14 +73,30 @@ def untold_keys(tree: Tree) -> list[str]:
 
 
 def loose_pins(tree: Tree) -> list[str]:
-    """A requirement without `==`, or one for which constraints.txt says something else."""
-    pins = {line.partition(";")[0].strip().lower().replace("_", "-") for line in _entries(tree, "constraints.txt")}
+    """A requirement without `==`, or one that the requirements.txt beside it or the tests' pins otherwise."""
+    breaches = []
+    for path in (path for path in tree if PurePosixPath(path).name == "requirements.in"):
+        locked = {"tests/requirements.txt", path.replace(".in", ".txt")} & tree.keys()
+        for pin in _pins(tree, path):
+            if "==" not in pin:
+                breaches.append(f"{path}: {pin} has no exact version")
+            breaches += [
+                f"{lock} does not hold {pin} of {path}: `make pins`" for lock in locked if pin not in _pins(tree, lock)
+            ]
+    return breaches
+
+
+def unlocked_pins(tree: Tree) -> list[str]:
+    """A requirements.txt with a package without hashes, with an address, or with another version than the tests'."""
+    known = _pins(tree, "tests/requirements.txt")
     breaches = []
     for path in (path for path in tree if PurePosixPath(path).name == "requirements.txt"):
-        for line in _entries(tree, path):
-            pin = line.partition(";")[0].strip().lower().replace("_", "-")
-            if pin not in pins or "==" not in pin:
-                breaches.append(f"{path}: constraints.txt does not hold {pin}")
+        breaches += [f"{path}: {pin} is not the version that the tests use" for pin in _pins(tree, path) - known]
+        entries = tree[path].replace("\\\n", " ").splitlines()
+        breaches += [
+            f"{path}: no hash in {entry}" for entry in entries if entry[:1] not in {"#", ""} and "--hash=" not in entry
+        ]
+        breaches += [f"{path}: names an address" for _ in re.findall(r"\w://", tree[path])]
     return breaches
 
 
@@ -143,5 +159,10 @@ def _compose_names(tree: Tree) -> set[str]:
     return {name for pair in found for name in pair if name}
 
 
-def _entries(tree: Tree, path: str) -> list[str]:
-    return [line for line in tree.get(path, "").splitlines() if line.strip() and not line.startswith("#")]
+def _pins(tree: Tree, path: str) -> set[str]:
+    """`name==version` of each package, without markers and hashes, the name as PyPI normalises it."""
+    entries = re.findall(r"^[A-Za-z][^;\s\\]*", tree.get(path, ""), re.MULTILINE)
+    return {
+        re.sub(r"[-_.]+", "-", name).lower() + equals + version
+        for name, equals, version in (entry.partition("==") for entry in entries)
+    }
