@@ -17,11 +17,13 @@ PER_MINUTE = 20
 AT_ONCE = 3
 
 
+Limited = tuple[list[httpx2.AsyncClient], dict[str, dict[str, str]]]
+"""A client of each gateway, and the headers by the name of the key."""
+
+
 @pytest.fixture
-async def limited(
-    broker: Broker, client: Client
-) -> AsyncIterator[tuple[list[httpx2.AsyncClient], dict[str, dict[str, str]]]]:
-    """Two gateways with the same keys, and what the holder of each key sends."""
+async def limited(broker: Broker, client: Client) -> AsyncIterator[Limited]:
+    """Two gateways with the same keys, and the headers that the holder of each key sends."""
     made = {
         "a": make_key("a", requests_per_minute=PER_MINUTE),
         "b": make_key("b", requests_per_minute=PER_MINUTE),
@@ -31,10 +33,9 @@ async def limited(
     settings = {"MANYCAST_KEYS": lines(*(key for _, key in made.values())), "MANYCAST_REQUESTS_PER_MINUTE": "5"}
     with closing(Gateway(broker.url, **settings)) as one, closing(Gateway(broker.url, **settings)) as two:
         # A hundred connections at once on a busy machine: this is a deadline, not an expectation.
-        patient = {"timeout": 60.0}
         async with (
-            httpx2.AsyncClient(base_url=one.url, **patient) as first,
-            httpx2.AsyncClient(base_url=two.url, **patient) as second,
+            httpx2.AsyncClient(base_url=one.url, timeout=60.0) as first,
+            httpx2.AsyncClient(base_url=two.url, timeout=60.0) as second,
         ):
             yield [first, second], {name: bearer(secret) for name, (secret, _) in made.items()}
 
@@ -44,7 +45,7 @@ async def flood(gateways: list[httpx2.AsyncClient], headers: dict[str, str], cou
     return await asyncio.gather(*asked)
 
 
-async def test_two_keys_that_flood_get_the_same_share_over_all_gateways(limited) -> None:
+async def test_two_keys_that_flood_get_the_same_share_over_all_gateways(limited: Limited) -> None:
     gateways, keys = limited
     floods = await asyncio.gather(flood(gateways, keys["a"], 60), flood(gateways, keys["b"], 60))
     for answers in floods:
@@ -60,14 +61,14 @@ async def test_two_keys_that_flood_get_the_same_share_over_all_gateways(limited)
         assert 1 <= int(refused.headers["retry-after"]) <= 3
 
 
-async def test_a_key_without_limits_is_told_of_none(limited) -> None:
+async def test_a_key_without_limits_is_told_of_none(limited: Limited) -> None:
     gateways, keys = limited
     answers = await flood(gateways, keys["free"], 40)
     assert {answer.status_code for answer in answers} == {201}
     assert not any("x-ratelimit-limit-requests" in answer.headers for answer in answers)
 
 
-async def test_a_key_has_no_more_runs_at_once_than_it_may(limited) -> None:
+async def test_a_key_has_no_more_runs_at_once_than_it_may(limited: Limited) -> None:
     gateways, keys = limited
     answers = await flood(gateways, keys["few"], 10)
     started = [answer.json() for answer in answers if answer.status_code == 201]
@@ -79,7 +80,7 @@ async def test_a_key_has_no_more_runs_at_once_than_it_may(limited) -> None:
     assert (await gateways[1].post("/v1/streams", json=BODY, headers=keys["few"])).status_code == 201
 
 
-async def test_an_sdk_is_told_by_the_headers_of_its_own_call(limited) -> None:
+async def test_an_sdk_is_told_by_the_headers_of_its_own_call(limited: Limited) -> None:
     gateways, keys = limited
     # Nobody works here: what is looked at is the refusal.
     await flood(gateways, keys["a"], PER_MINUTE)
@@ -89,7 +90,7 @@ async def test_an_sdk_is_told_by_the_headers_of_its_own_call(limited) -> None:
     assert refused.headers["x-ratelimit-remaining-requests"] == "0"
 
 
-async def test_one_address_cannot_knock_for_ever(limited) -> None:
+async def test_one_address_cannot_knock_for_ever(limited: Limited) -> None:
     gateways, _ = limited
     codes = [code(answer)[1] for answer in await flood(gateways, bearer("mc-wrong"), 12)]
     assert codes.count("invalid_api_key") in (5, 6)

@@ -10,10 +10,14 @@ from gateway.access.request_source import MalformedAddressError, Proxies, Reques
 ELSEWHERE = "203.0.113.7"
 
 
-def source(
-    peer: str = "127.0.0.1", proxies: str = "127.0.0.1", *, lines: Sequence[tuple[str, str]] = (), **headers: str
+def source(peer: str = "127.0.0.1", proxies: str = "127.0.0.1", **headers: str) -> RequestSource:
+    """Of a request with these headers; an underscore in a name stands for a hyphen."""
+    return source_of_lines([(name.replace("_", "-"), value) for name, value in headers.items()], peer, proxies)
+
+
+def source_of_lines(
+    lines: Sequence[tuple[str, str]], peer: str = "127.0.0.1", proxies: str = "127.0.0.1"
 ) -> RequestSource:
-    lines = [*lines, *((name.replace("_", "-"), value) for name, value in headers.items())]
     scope = {
         "type": "http",
         "method": "POST",
@@ -111,8 +115,8 @@ def test_only_a_listed_proxy_names_a_user_or_the_scheme() -> None:
 
 def test_of_two_lines_the_proxys_own_counts_and_of_two_users_none() -> None:
     two = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", ELSEWHERE)]
-    assert source(lines=two).address == ELSEWHERE
-    assert source(lines=[("x-forwarded-user", "evil"), ("x-forwarded-user", "ada")]).user is None
+    assert source_of_lines(two).address == ELSEWHERE
+    assert source_of_lines([("x-forwarded-user", "evil"), ("x-forwarded-user", "ada")]).user is None
 
 
 def test_addresses_of_one_household_are_counted_together() -> None:

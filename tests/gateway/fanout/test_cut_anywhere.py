@@ -82,8 +82,8 @@ async def test_a_running_stream_resumes_at_every_cut_while_it_is_written(
         return [*first.logged, *rest.logged]
 
     whole = Response()
-    watching = [asyncio.create_task(read_events(http, urls[0], response=whole))]
-    watching += [asyncio.create_task(watch(cut)) for cut in range(1, count)]
+    watching_whole = asyncio.create_task(read_events(http, urls[0], response=whole))
+    watching = [asyncio.create_task(watch(cut)) for cut in range(1, count)]
     for place in range(0, len(ONE), 3):
         await run.write(ONE[place : place + 3])
         await until(lambda place=place: len(whole.logged) >= min(place + 3, len(ONE)))
@@ -92,9 +92,9 @@ async def test_a_running_stream_resumes_at_every_cut_while_it_is_written(
         await again.write(TWO[place : place + 4])
         await until(lambda place=place: len(whole.logged) >= len(ONE) + 1 + min(place + 4, len(TWO)))
     await again.write([done()], Status.COMPLETED)
-    await watching[0]
+    await watching_whole
     assert told(whole.logged)[:-1] == [*expected(ONE), ("2-1", "restart"), *expected(TWO)]
-    for seen in await asyncio.gather(*watching[1:]):
+    for seen in await asyncio.gather(*watching):
         assert seen == whole.logged
 
 

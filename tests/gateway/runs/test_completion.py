@@ -69,7 +69,7 @@ def test_choices_of_the_wrong_type_are_ignored(choices: Any) -> None:
 
 def test_an_emoji_that_was_cut_in_the_middle_is_joined() -> None:
     whole = fold(*attempt([chunk_of({"content": "\ud83d"}), chunk_of({"content": "\ude00"}, "stop")]), done())
-    read = json.loads(completion_response(whole, {}).body)
+    read = json.loads(bytes(completion_response(whole, {}).body))
     assert read["choices"][0]["message"]["content"] == "😀"
 
 
