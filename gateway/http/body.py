@@ -12,11 +12,11 @@ from gateway.http.errors import GONE_STATUS, ApiError
 async def read_body(request: Request, limit_bytes: int) -> bytes:
     """The whole body.
 
-    Raises: ApiError 413 as soon as the size is known to exceed `limit_bytes`: before reading, when `Content-Length`
-    says so. ApiError 499 when the client disconnects.
+    Raises: ApiError 413 if the body is larger than `limit_bytes`, before reading it if `Content-Length` says so.
+    ApiError 499 if the client disconnects.
     """
-    announced = request.headers.get("content-length", "")
-    _check_size(int(announced) if announced.isdecimal() else 0, limit_bytes)
+    length = request.headers.get("content-length", "")
+    _check_size(int(length) if length.isdecimal() else 0, limit_bytes)
     body = bytearray()
     try:
         async for part in request.stream():

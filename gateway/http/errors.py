@@ -1,4 +1,4 @@
-"""Errors that are answered with OpenAI's error body and a matching HTTP status."""
+"""API errors, and handlers that answer each error with OpenAI's error body and a matching HTTP status."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ INVALID_REQUEST = "invalid_request_error"
 BROKER_RETRY_AFTER_S = 2
 FULL_RETRY_AFTER_S = 10
 GONE_STATUS = 499
-"""For a client that has disconnected. Only logs show it: nginx uses the same number."""
+"""nginx's status for a client that has disconnected. The client never sees it; logs do."""
 
 
 class ApiError(Exception):
@@ -43,7 +43,7 @@ def broker_unavailable(headers: Mapping[str, str] | None = None) -> ApiError:
 
 
 def too_many_viewers(headers: Mapping[str, str] | None = None) -> ApiError:
-    """This gateway has as many viewers as it may have. Another gateway may have room."""
+    """This gateway has reached its viewer limit. Another gateway may have room."""
     headers = {"Retry-After": str(FULL_RETRY_AFTER_S), **(headers or {})}
     return ApiError(
         503, "too_many_viewers", "Too many viewers are connected right now.", type_="server_error", headers=headers
@@ -57,7 +57,7 @@ def gateway_stopping(message: str, headers: Mapping[str, str] | None = None) -> 
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Makes `app` answer every error with OpenAI's error body, errors of the framework included."""
+    """Makes `app` answer every error with OpenAI's error body, including the framework's own errors."""
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: Exception) -> JsonResponse:
@@ -84,6 +84,6 @@ def answer_errors(app: FastAPI) -> None:
         return await api_error(request, ApiError(400, "invalid_value", first["msg"], param=str(first["loc"][-1])))
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, _: Exception) -> JsonResponse:
+    async def unexpected_error(request: Request, _: Exception) -> JsonResponse:
         message = "An internal error occurred. It has been logged."
         return await api_error(request, ApiError(500, "internal_error", message, type_="server_error"))

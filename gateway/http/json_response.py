@@ -1,4 +1,4 @@
-"""JSON responses. Text that a provider cut inside a surrogate pair is no valid UTF-8, so it is sent escaped."""
+"""JSON responses. A provider may cut a text inside a surrogate pair; half a pair cannot be UTF-8, so it is escaped."""
 
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
@@ -7,16 +7,16 @@ from contract.event import encode_json
 
 
 class JsonResponse(JSONResponse):
-    """The content is JSON data or a response body's model."""
+    """Takes JSON data, or a model of a response body."""
 
     def render(self, content: object) -> bytes:
-        return encode_json(_plain(content))
+        return encode_json(_to_json_data(content))
 
 
-def _plain(value: object) -> object:
-    """Models as the fields that were set. Not `model_dump`: it fails on providers' values that are nested deeply."""
+def _to_json_data(value: object) -> object:
+    """Turns models into dicts of the fields that were set. `model_dump` would fail on deeply nested provider values."""
     if isinstance(value, BaseModel):
-        return {name: _plain(held) for name, held in value if name in value.model_fields_set}
+        return {name: _to_json_data(item) for name, item in value if name in value.model_fields_set}
     if isinstance(value, list) and value and isinstance(value[0], BaseModel):
-        return [_plain(held) for held in value]
+        return [_to_json_data(item) for item in value]
     return value

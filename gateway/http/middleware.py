@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 
-# Unless a route sets them. Answers of the API are not pages, scripts or images, and most of them are private.
+# Added unless a route sets them itself. API responses are not pages, scripts or images, and most are private.
 DEFAULT_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -32,7 +32,7 @@ EXPOSED_HEADERS = (
     "X-RateLimit-Reset-Requests",
 )
 PREFLIGHT_MAX_AGE_S = 600
-API = ("/v1/", "/api/")
+API_PREFIXES = ("/v1/", "/api/")
 
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
@@ -54,13 +54,13 @@ def parse_origins(text: str) -> tuple[str, ...]:
 
 
 def add_middleware(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """Wraps `app`. `origins`: the sites whose scripts may use the API."""
+    """Wraps `app` in the middleware. `origins`: the sites whose scripts may use the API."""
     return ResponseMiddleware(app, _allow_origins(app, origins) if origins else app)
 
 
 def _allow_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    # Never with credentials: a cookie is only for our own page. All request headers are allowed, because a client's own
-    # headers are no secret to it.
+    # No credentials: cookies are only for our own page. Any request header is allowed: without credentials, a page can
+    # send only secrets that it already knows.
     return CORSMiddleware(
         app,
         allow_origins=origins,
@@ -72,7 +72,7 @@ def _allow_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 
 class ResponseMiddleware:
-    """Adds default headers and refuses malformed hosts. API paths go to `api`, all other paths to `app`."""
+    """Adds default headers and refuses malformed Host headers. Passes API paths to `api`, all other paths to `app`."""
 
     def __init__(self, app: ASGIApp, api: ASGIApp) -> None:
         self._app = app
@@ -90,7 +90,7 @@ class ResponseMiddleware:
                     headers.setdefault(name, value)
             await send(message)
 
-        app = self._api if scope["path"].startswith(API) else self._app
+        app = self._api if scope["path"].startswith(API_PREFIXES) else self._app
         if not _has_valid_host(scope):
             # Code that builds a URL from a malformed Host header would fail.
             error = ApiError(400, "invalid_host", "The Host header is not a valid host, or there are several.")

@@ -21,24 +21,24 @@ PARAM_LIMIT_CHARS = 64
 
 StoredObject = Annotated[dict[str, Any] | None, SkipValidation]
 StoredText = Annotated[str | None, SkipValidation]
-"""From a run's log, where providers' values stand as they were sent: documented, not checked."""
+"""Fields copied from a run's log. Their types are documented but not checked: a provider may have sent anything."""
 
 
 class RequestBody(BaseModel):
-    """A body that a caller sends. Fields that a model does not name are allowed unless it says `extra="forbid"`."""
+    """The body of a request. A model accepts fields that it does not name unless it sets `extra="forbid"`."""
 
     model_config = ConfigDict(strict=True)
 
 
 class ResponseBody(BaseModel):
-    """A body that we answer with. Fields that were not set are left out."""
+    """The body of a response. Its JSON omits fields that were not set."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """On a field: its rule in words, for the error 400 `invalid_value`."""
+    """Annotates a field with its rule in words, which the 400 error `invalid_value` quotes."""
 
     text: str
 
@@ -56,13 +56,13 @@ _Body = TypeVar("_Body", bound=RequestBody)
 
 
 def check_body(model: type[_Body], fields: Mapping[str, Any]) -> _Body:
-    """`fields` is parsed JSON; it is not changed. Raises: ApiError 400 that names the field at fault."""
+    """Returns a valid `model` of `fields`, which is parsed JSON. Raises: ApiError 400 that names the invalid field."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = model.model_fields.get(str(first["loc"][0])) if len(first["loc"]) == 1 else None
-        raise _refuse(first, field) from None
+        raise _to_api_error(first, field) from None
 
 
 _TYPES = {
@@ -74,8 +74,8 @@ _TYPES = {
 }
 
 
-def _refuse(error: Mapping[str, Any], field: FieldInfo | None) -> ApiError:
-    """`field` is the one at fault, unless that is inside another."""
+def _to_api_error(error: Mapping[str, Any], field: FieldInfo | None) -> ApiError:
+    """`field` is the invalid field if it is a top-level one, else None."""
     param, kind = _path(error["loc"]), error["type"]
     if field is not None and field.is_required() and error["input"] is None:
         kind = "missing"
@@ -104,7 +104,7 @@ def _refuse(error: Mapping[str, Any], field: FieldInfo | None) -> ApiError:
     return ApiError(400, code, text, param=param or None)
 
 
-def _path(place: Sequence[int | str]) -> str:
-    """As OpenAI writes it: `messages[0].role`."""
-    path = "".join(f"[{name}]" if isinstance(name, int) else f".{name[:PARAM_LIMIT_CHARS]}" for name in place)
+def _path(location: Sequence[int | str]) -> str:
+    """The path of a field in OpenAI's notation: `messages[0].role`."""
+    path = "".join(f"[{name}]" if isinstance(name, int) else f".{name[:PARAM_LIMIT_CHARS]}" for name in location)
     return path.removeprefix(".")

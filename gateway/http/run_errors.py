@@ -1,4 +1,4 @@
-"""How a failed run is reported to a caller of OpenAI's API: HTTP status and body. No I/O."""
+"""The HTTP status and body that report a failed run to a caller of OpenAI's API. No I/O."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from contract.errors import SERVER_ERROR, Code, RunError
 from gateway.http.errors import INVALID_REQUEST, ApiError
 
-# nginx's status for a client that disconnected. No SDK retries it, while all of them retry OpenAI's own 409.
+# nginx's status for a client that disconnected. SDKs do not retry it; they would retry a 409.
 CANCELLED_STATUS = 499
 CANCELLED: Mapping[str, Any] = {"code": "cancelled", "message": "The run was cancelled.", "type": "cancelled"}
 
@@ -24,20 +24,20 @@ _STATUS_BY_CODE = {
     Code.STREAM_LOST: 500,
 }
 
-# A retry would end the same way and cost as much again. SDKs retry a 5xx unless X-Should-Retry forbids it.
+# A retry would fail the same way and cost as much again. SDKs retry a 5xx unless X-Should-Retry forbids it.
 _NOT_WORTH_RETRYING = frozenset({Code.ANSWER_TOO_LARGE, Code.RUN_TOO_LONG})
 
 
 def error_body(error: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAI's error body, from the error of a `done` event."""
+    """OpenAI's error body for the `error` object of a `done` event."""
     return {"error": {name: error.get(name) for name in ("message", "type", "param", "code")}}
 
 
-def refuse(error: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ApiError:
-    """The error for a caller to whom nothing was sent yet, with the provider's status if there is one."""
+def to_api_error(error: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ApiError:
+    """The error response for the `error` object of a `done` event. It has the provider's status if there is one."""
     status = error.get("http_status")
     if not isinstance(status, int) or not 400 <= status < 600:
-        # 502: any other failure is between us and the provider (RFC 9110, section 15.6.3).
+        # Any other failure is between us and the provider, so it is a 502 (RFC 9110, section 15.6.3).
         status = 400 if error.get("type") == INVALID_REQUEST else _STATUS_BY_CODE.get(str(error.get("code")), 502)
     if error.get("code") in _NOT_WORTH_RETRYING:
         headers = {**(headers or {}), "X-Should-Retry": "false"}

@@ -16,21 +16,21 @@ class Urls(ResponseBody):
 
 
 def check_stream_id(stream_id: str) -> str:
-    """Raises: ApiError 400."""
+    """Returns `stream_id`. Raises: ApiError 400 if it is malformed."""
     if not is_stream_id(stream_id):
         raise ApiError(400, "invalid_stream_id", f"'{stream_id[:64]}' is not a stream id.", param="id")
     return stream_id
 
 
 def no_such_stream(stream_id: str) -> ApiError:
-    """404 for an id that no stream has."""
+    """The 404 for a stream that never existed or has expired."""
     return ApiError(404, "stream_not_found", f"There is no stream '{stream_id}', or it has expired.", param="id")
 
 
 def urls_of(stream_id: str, *, view: str | None = None, control: str | None = None) -> Urls:
-    """Relative to the host, because only the caller knows the name under which it reaches us.
+    """The stream's URLs, relative to the host: only the caller knows the host name by which it reaches us.
 
-    `view` and `control` are tickets to put into the URLs that need them.
+    `view` and `control` are tickets; the URLs that need one contain it.
     """
     stream = f"/v1/streams/{stream_id}"
     view_query = f"?ticket={view}" if view and is_private(stream_id) else ""
@@ -40,6 +40,6 @@ def urls_of(stream_id: str, *, view: str | None = None, control: str | None = No
         status=f"{stream}{view_query}",
         completion=f"{stream}/completion{view_query}",
         cancel=f"{stream}/cancel{control_query}",
-        # Browsers do not send what follows `#` to the server.
+        # Browsers do not send the part after `#` to the server.
         page=f"/watch#{stream_id}.{view}" if view_query else f"/watch#{stream_id}",
     )

@@ -20,7 +20,7 @@ from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
 from gateway.http.errors import GONE_STATUS, broker_unavailable, gateway_stopping
-from gateway.http.run_errors import CANCELLED, STREAM_LOST, refuse
+from gateway.http.run_errors import CANCELLED, STREAM_LOST, to_api_error
 from gateway.http.stream_urls import no_such_stream, urls_of
 from gateway.routes.models import Completion, IdempotencyKey, OnDisconnect
 from gateway.routes.new_viewer import new_viewer
@@ -88,7 +88,7 @@ class ChatCompletionRoutes:
         except _FailedRunError as failed:
             # With the same key, a retry would get the same answer. SDKs obey this header.
             once = {"X-Should-Retry": "false"} if run.submitted.has_key else {}
-            raise refuse(failed.error, {**headers, **once}) from None
+            raise to_api_error(failed.error, {**headers, **once}) from None
         except ClientGoneError:
             if cancel is not None:
                 cancel()
