@@ -23,7 +23,7 @@ from gateway.settings import Settings
 
 
 class DrainingServer(uvicorn.Server):
-    """Ends every viewer's response before uvicorn waits for the connections to close; they would not close otherwise.
+    """At shutdown, ends every viewer's response first: uvicorn waits for connections to close, and theirs would not.
 
     `lifeline` is a file descriptor that reaches end of file when the parent process dies; None without a parent.
     """
@@ -73,21 +73,22 @@ def open_listener(settings: Settings, port: int, sharing: Sequence[int] = ()) ->
 
 
 def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
-    """The factory of uvicorn's protocol objects, one per connection. Only `h11` enforces no limits."""
+    """uvicorn's `http` option: a factory that makes a protocol object for each connection, or the name of one of
+    uvicorn's own protocols. `h11`, the only such name, enforces none of our limits."""
     bounds = Bounds(settings.head_timeout_s, settings.body_timeout_s, settings.connection_limit)
     match settings.http_protocol:
         case "direct":
             return partial(DirectProtocol, bounds, gateway.send_timeouts)
         case "httptools":
             return partial(BoundedProtocol, bounds, gateway.send_timeouts)
-        case other:
-            return other
+        case name:
+            return name
 
 
 def serve(settings: Settings, listener: socket.socket, lifeline: int | None = None) -> None:
     """Serves until SIGTERM, Ctrl-C or the parent's death. Exits with status 1 if a background task failed."""
     for signum in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn raises the signal again after draining, when there is nothing left to stop.
+        # uvicorn raises the signal again after draining. Ignore it then: nothing is left to stop.
         signal.signal(signum, lambda *_: None)
     gateway = Gateway(settings)
     config = uvicorn.Config(
@@ -100,7 +101,7 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
         timeout_graceful_shutdown=settings.drain_timeout_s,
         timeout_keep_alive=settings.keep_alive_s,
         server_header=False,
-        # gateway.access reads the proxy's headers itself and needs the address of the proxy.
+        # gateway.access reads the proxy's headers itself, and needs the proxy's address to decide whether to trust it.
         proxy_headers=False,
     )
     DrainingServer(config, gateway, lifeline).run(sockets=[listener])
@@ -132,7 +133,8 @@ def main() -> None:
     if settings.processes == 1:
         serve(settings, listener)
     else:
-        # It proved that the address is free: shared listeners would not notice another gateway on it.
+        # This listener only showed that the address is free. The shared ones could not: they do not fail if another
+        # gateway listens on it.
         listener.close()
         serve_together(settings, port)
 

@@ -42,16 +42,16 @@ from gateway.settings import Settings
 
 DAY_S = 86_400
 FINAL_SEND_S = 1.0
-"""Before uvicorn cuts the connections that are still open, so that viewers get a last message."""
+"""A drain ends the last responses this long before uvicorn cuts their connections, so that they get a last message."""
 
 logger = logging.getLogger(__name__)
 
 
 class Routes(Protocol):
-    """One family of calls."""
+    """The API calls on one subject."""
 
     def register(self, app: FastAPI) -> None:
-        """Adds the family's calls to `app`."""
+        """Adds the calls to `app`."""
 
 
 class Gateway:
@@ -88,7 +88,7 @@ class Gateway:
     def _build_routes(self) -> Iterator[Routes]:
         settings, client, hub, presence = self._settings, self._client, self._hub, self._presence
         authenticator, permissions = self._access
-        # A run may take a day and is kept after its end: until then its control ticket must be valid.
+        # A run may take a day, and its log is kept for the retention time. Its control ticket must last that long.
         control_s = settings.retention_s + DAY_S
         limits = SubmitLimits(settings.body_limit_bytes, settings.prompt_limit_chars, settings.queue_limit, control_s)
         submitter = RunSubmitter(
@@ -121,7 +121,7 @@ class Gateway:
         """Ends every viewer's response cleanly. From now on `/readyz` and `/healthz` answer 503."""
         patience_s = max(0.0, self._settings.drain_timeout_s - FINAL_SEND_S)
         self._presence.drain(self._settings.drain_retry_window_ms, patience_s)
-        self.send_timeouts.hurry(self._settings.drain_timeout_s / 4)
+        self.send_timeouts.shorten(self._settings.drain_timeout_s / 4)
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

@@ -12,7 +12,7 @@ class _EventsWritten(Collector):
         self._written = written
 
     def collect(self) -> Iterator[Metric]:
-        text = "Events encoded: once per stream and dialect, not per viewer, and again after they left memory."
+        text = "Events encoded: once per stream and dialect, not per viewer; again if read back from Redis."
         family = CounterMetricFamily("manycast_events_written", text, labels=["dialect"])
         for dialect, count in self._written().items():
             family.add_metric([dialect], count)

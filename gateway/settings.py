@@ -72,7 +72,7 @@ class Settings(ServiceSettings):
             requests_per_minute=self.requests_per_minute,
         )
 
-    # Each of these is parsed again by the part that uses it. Parsing it here as well makes a mistake end in one line.
+    # The parts that use these settings parse them again. Parsing them here turns a mistake into a one-line message.
 
     @field_validator("web_dir")
     @classmethod

@@ -1,12 +1,12 @@
-"""uvicorn's HTTP protocol with limits on incomplete requests: time for head and body, sizes, and connections.
+"""uvicorn's HTTP protocol with limits: time for the head and the body, sizes, and the number of connections.
 
-uvicorn itself sets no limit on the time of a head or a body, nor on the size of a head. Theory of operation:
+uvicorn itself limits neither how long a head or a body takes to arrive nor how large a head is. Theory of operation:
 
 - A connection waits for a HEAD, then for its BODY, and then for the ANSWER of the application. A timer runs only in the
   first two phases, so that a complete request and an open stream cost nothing here.
-- A request that breaks a limit gets an error response, if the client would read it as the answer. The connection is
-  then CLOSING: what it sends is ignored, and it is dropped after a moment.
-- A client that does not read its response is left to `SendTimeouts`.
+- A request that breaks a limit gets an error response, unless the client would take it for the answer to another
+  request. The connection is then CLOSING: we ignore what it sends, and drop it after CLOSING_TIMEOUT_S.
+- `SendTimeouts` drops clients that do not read their responses.
 """
 
 import asyncio
@@ -31,14 +31,15 @@ from gateway.server.bounds import (
 from gateway.server.send_timeouts import SendTimeouts
 
 CLOSING_TIMEOUT_S = 1.0
-"""How long a refused client may take to read the error. An immediate close would discard it while the client sends."""
+"""How long a refused client has to read the error. If we closed at once while the client still sends, TCP would reset
+the connection, and the client would lose the error."""
 NEW_CONNECTION_GRACE_S = 1.0
-"""How long a connection without a request stays open when the server ends: a request may be on its way, and clients do
-not repeat the first request of a connection by themselves."""
+"""How long a connection without a complete request stays open at shutdown. Its first request may be on the way, and
+clients do not retry the first request of a connection by themselves."""
 
 
 class Phase(Enum):
-    """What a connection waits for."""
+    """What a connection waits for: the request's head or body, the application's answer, or its own end."""
 
     HEAD = auto()
     BODY = auto()
@@ -47,25 +48,26 @@ class Phase(Enum):
 
 
 class _StoppedError(Exception):
-    """Stops the parser."""
+    """Raised in a parser callback to stop the parser."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol within `Bounds`."""
 
-    # Slots: beyond thirty attributes Python stops sharing the keys of instance dictionaries: more memory per viewer.
+    # Slots save memory: Python shares the keys of instance dictionaries only up to thirty attributes.
     __slots__ = ("_answering", "_bounds", "_deadline", "_phase", "_refusal", "_send_timeouts", "_unparsed_bytes")
 
-    def __init__(self, bounds: Bounds, send_timeouts: SendTimeouts, **theirs: Any) -> None:
-        """`send_timeouts` watches clients that do not read their responses. `theirs`: uvicorn's arguments."""
-        super().__init__(**theirs)
+    def __init__(self, bounds: Bounds, send_timeouts: SendTimeouts, **uvicorn_arguments: Any) -> None:
+        """`send_timeouts` drops clients that do not read their responses."""
+        super().__init__(**uvicorn_arguments)
         self._bounds = bounds
         self._send_timeouts = send_timeouts
         self._phase = Phase.HEAD
         self._deadline: asyncio.TimerHandle | None = None
         self._refusal = MALFORMED
+        # The request that the application is answering. `cycle` is the newest one: a client may pipeline requests.
         self._answering: RequestResponseCycle | None = None
-        # Bytes received that are neither a complete head nor content of a body.
+        # Bytes received that belong neither to a complete head nor to the content of a body.
         self._unparsed_bytes = 0
 
     # Receiving
@@ -84,7 +86,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._begin_next_request()
         self._unparsed_bytes += len(data)
         super().data_received(data)
-        # The body may have ended whose response was complete before.
+        # This data may have completed a body whose response was already complete.
         self._begin_next_request()
         if self._phase not in (Phase.HEAD, Phase.BODY):
             return
@@ -111,7 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase is not Phase.HEAD:
-            # Trailers after a body. A trusted proxy does not check them, so they must not count as headers.
+            # A trailer after the body. It must not count as a header, because a trusted proxy does not check trailers.
             return
         super().on_header(name, value)
         if len(self.headers) > HEADERS_LIMIT:
@@ -135,7 +137,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._set_deadline(None)
 
     def shutdown(self) -> None:
-        """The server ends. uvicorn would close a connection whose first request is still on its way as idle."""
+        """Called when the server shuts down. uvicorn would take a connection whose request is still on the way for idle
+        and close it."""
         if self._phase is Phase.HEAD and (self.cycle is None or self._unparsed_bytes):
             self._set_deadline(NEW_CONNECTION_GRACE_S)
         elif self._phase is not Phase.CLOSING:
@@ -153,7 +156,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._phase is Phase.CLOSING:
             self.transport.abort()
         elif self.flow.read_paused:
-            # This server has paused reading the body.
+            # We have paused reading, so the client is not too slow.
             self._set_deadline(self._bounds.body_timeout_s)
         elif self._phase is Phase.HEAD and not self._unparsed_bytes:
             self.transport.close()
@@ -169,13 +172,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(self._refusal)
 
     def _refuse(self, refusal: ApiError) -> None:
-        """Sends the error if the client would read it as the answer to its request, and closes the connection."""
-        would_be_read = self._would_be_read
+        """Sends the error if the client would take it for the answer to this request, and closes the connection."""
+        can_answer = self._can_answer
         self.pipeline.clear()
         self._end_answering()
         self._phase = Phase.CLOSING
         self._set_deadline(None)
-        if not would_be_read:
+        if not can_answer:
             self.transport.close()
             return
         self.transport.write(write_refusal(refusal))
@@ -184,15 +187,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._set_deadline(CLOSING_TIMEOUT_S)
 
     @property
-    def _would_be_read(self) -> bool:
-        """Whether a response written now would be read as the answer to the request that has just arrived."""
+    def _can_answer(self) -> bool:
+        """Whether the client would take a response that we write now for the answer to the request arriving now."""
         answering = self._answering
         if answering is None or answering.response_complete:
             return self._phase is Phase.HEAD
         return self._phase is Phase.BODY and answering is self.cycle and not answering.response_started
 
     def _unsupported_upgrade_warning(self) -> None:
-        # The client gets its response in HTTP/1.1. The parser takes what follows for another protocol.
+        # We answer in HTTP/1.1. Close after it, because the parser takes everything that follows for another protocol.
         self.cycle.keep_alive = False
 
     # Responding
@@ -202,7 +205,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _end_answering(self) -> None:
-        """Tells the application that the client has gone. uvicorn would tell only the newest request."""
+        """Tells the application that the client of the request it is answering has disconnected. uvicorn tells only the
+        newest request."""
         if self._answering is not None and not self._answering.response_complete:
             self._answering.disconnected = True
             self._answering.message_event.set()
@@ -214,7 +218,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._phase is Phase.CLOSING
 
     def release(self) -> None:
-        """Another object writes the response from now on: no phase and no timer applies any more."""
+        """Another object writes the response from now on: ends the phases and their timer."""
         self._answering = None
         self._phase = Phase.ANSWER
         self._set_deadline(None)
@@ -231,8 +235,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.unsent_bytes:
-            # The connection stays open, and the next response waits, until the client has read this one. (A stream's
-            # writer watches its own.)
+            # The connection stays open, and the next response waits, until the client has read this one. (The owner of
+            # a connection that was taken over watches it itself.)
             self._send_timeouts.watch(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,4 +1,4 @@
-"""The limits of an incomplete request, and the error for each. No I/O."""
+"""The limits on requests and connections, and the error for each. No I/O."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -37,7 +37,7 @@ class Bounds:
 
 
 def write_refusal(refusal: ApiError) -> bytes:
-    """The complete HTTP response, for a request that never reaches the application."""
+    """The complete HTTP response to a request that never reaches the application."""
     content = encode_json(refusal.body)
     lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}", "Content-Type: application/json"]
     lines += [f"{name}: {value}" for name, value in (refusal.headers or {}).items()]

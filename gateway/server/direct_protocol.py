@@ -1,7 +1,7 @@
 """A connection that a response can take over and write to directly.
 
-An ASGI server may offer extensions under `scope["extensions"]` (ASGI specification, "Extensions"). Ours offers the
-connection: the response that takes it over writes without a task of its own. Other servers lack the key.
+An ASGI server may offer extensions under `scope["extensions"]` (ASGI specification, "Extensions"). This one offers the
+connection: a response that takes it over writes without a task of its own. Under other servers the key is missing.
 """
 
 from collections import deque
@@ -13,13 +13,13 @@ from gateway.server.send_timeouts import SendTimeouts
 
 EXTENSION = "manycast.connection"
 
-# Shared by all connections that were taken over: two empty queues for each would be a third of a viewer's memory.
+# All connections that were taken over share these two. A pair for each would be a third of a viewer's memory.
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
 _NO_REQUESTS: deque[Any] = deque(maxlen=0)
 
 
 class ConnectionOwner(Protocol):
-    """The object that has taken a connection over. No call may block."""
+    """The object that has taken over a connection. No call may block."""
 
     def on_full(self) -> None:
         """The transport's buffer is full: write nothing until `on_free`."""
@@ -32,12 +32,12 @@ class ConnectionOwner(Protocol):
 
 
 class DirectProtocol(BoundedProtocol):
-    """uvicorn's protocol, until a response takes the connection over."""
+    """Behaves as `BoundedProtocol` until a response takes over the connection."""
 
     __slots__ = ("_owner",)
 
-    def __init__(self, bounds: Bounds, send_timeouts: SendTimeouts, **theirs: Any) -> None:
-        super().__init__(bounds, send_timeouts, **theirs)
+    def __init__(self, bounds: Bounds, send_timeouts: SendTimeouts, **uvicorn_arguments: Any) -> None:
+        super().__init__(bounds, send_timeouts, **uvicorn_arguments)
         self._owner: ConnectionOwner | None = None
 
     def on_message_begin(self) -> None:
@@ -49,15 +49,15 @@ class DirectProtocol(BoundedProtocol):
 
         Returns False if the connection is closed already; `on_lost` is then never called.
 
-        The request is released: it is most of the memory of an open response.
+        Frees the request, which is most of the memory of an open response.
         """
         if self.is_closing:
             return False
         self._owner = owner
         self.release()
-        # With reading paused, the end of a client that is still sending would go unnoticed.
+        # While reading is paused, the transport does not notice that the client disconnects.
         self.flow.resume_reading()
-        # uvicorn must not wait for the end of a response that is no longer its own.
+        # At shutdown, uvicorn must not wait for the end of a response that it no longer writes.
         self.cycle.disconnected = True
         self.cycle = None  # type: ignore[assignment]
         self.scope = None  # type: ignore[assignment]
@@ -73,12 +73,12 @@ class DirectProtocol(BoundedProtocol):
         self.transport.write(data)
 
     def finish(self) -> None:
-        """Ends the body after everything unsent."""
+        """Ends the body and closes the connection, after sending everything that is still unsent."""
         self.transport.write(b"0\r\n\r\n")
         self.transport.close()
 
     def shutdown(self) -> None:
-        # The server drains and would close a connection without a request as idle.
+        # uvicorn would take a connection without a request for idle and close it. Its owner ends it.
         if self._owner is None:
             super().shutdown()
 

@@ -1,4 +1,4 @@
-"""Drops connections whose client reads nothing for the send timeout. One task watches all of them."""
+"""Drops connections whose client has read nothing for the send timeout. One task watches all of them."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
-    """A connection that can stall."""
+    """A connection whose client may stop reading."""
 
     @property
     def unsent_bytes(self) -> int: ...
@@ -17,10 +17,11 @@ class Connection(Protocol):
 
 
 class SendTimeouts:
-    """A client that reads anything at all, however little, is not stalled."""
+    """Watches connections with unsent bytes. A client that reads anything, however little, keeps its connection."""
 
     def __init__(self, send_timeout_s: float) -> None:
         self._send_timeout_s = send_timeout_s
+        # Each connection's unsent bytes, and the time (in seconds of the loop's clock) at which they last became fewer.
         self._seen: dict[Connection, tuple[int, float]] = {}
 
     def watch(self, connection: Connection) -> None:
@@ -29,8 +30,8 @@ class SendTimeouts:
     def forget(self, connection: Connection) -> None:
         self._seen.pop(connection, None)
 
-    def hurry(self, send_timeout_s: float) -> None:
-        """Shortens the timeout: the gateway drains and cannot wait for clients that read nothing."""
+    def shorten(self, send_timeout_s: float) -> None:
+        """Lowers the timeout to `send_timeout_s`: a gateway that drains cannot wait for clients that read nothing."""
         self._send_timeout_s = min(self._send_timeout_s, send_timeout_s)
 
     async def run(self) -> None:
