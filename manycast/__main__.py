@@ -14,9 +14,9 @@ import typer
 
 from contract.settings import MalformedSettingError, SettingsT, read_settings
 from gateway.access.api_keys import make_key
-from manycast.chaos.command import foretell, wreak
+from manycast.chaos.command import print_schedule, run_and_report
 from manycast.chaos.environment import StartupError
-from manycast.chaos.run import Terms
+from manycast.chaos.run import ChaosOptions
 from manycast.client import Client
 from manycast.client.address import MalformedAddressError, parse_address
 from manycast.client.errors import ManycastError, RefusedError, UnreachableError
@@ -150,8 +150,8 @@ def chaos_verb(
     schedule: Annotated[bool, typer.Option("--schedule", help="Only print the faults.")] = False,
 ) -> None:
     """Prove that nothing is lost: kill, freeze and cut everything on this machine, and compare what viewers saw."""
-    terms = Terms(seed, minutes)
-    _run(foretell(terms) if schedule else wreak(terms, dict(os.environ)))
+    options = ChaosOptions(seed, minutes)
+    _run(print_schedule(options) if schedule else run_and_report(options, dict(os.environ)))
 
 
 @keys.command("create")

@@ -1,1 +1,1 @@
-"""Chaos runs: real processes, faults by a seed, and a checker that compares what every viewer received."""
+"""Chaos runs: inject faults into real processes, and check every event that every viewer received."""

@@ -1,10 +1,10 @@
-"""The endings that a run of each model may have under faults. Any other ending is wrong. No I/O.
+"""Lists how a run of each model may end while faults are injected. Any other ending is wrong. No I/O.
 
-An ending is `completed`, `cancelled`, or the code that a failure carries.
+An ending is `completed`, `cancelled`, or the error code of a failed run.
 """
 
-TROUBLE = frozenset({"worker_lost", "upstream_disconnected", "upstream_timeout"})
-"""Endings that faults can cause in any run: lost workers, a killed or frozen provider."""
+CAUSED_BY_FAULTS = frozenset({"worker_lost", "upstream_disconnected", "upstream_timeout"})
+"""Injected faults can end any run with these codes: a worker is lost, the provider is killed or frozen."""
 
 FAULTS = {
     "fault-401": "invalid_api_key",
@@ -16,13 +16,13 @@ FAULTS = {
     "fault-error-frame": "server_error",
     "fault-garbage": "upstream_invalid",
 }
-PASSING_FAULTS = {"fault-429": "rate_limit_exceeded"}
+TEMPORARY_FAULTS = {"fault-429": "rate_limit_exceeded"}
 
 
 def may_end(model: str, ending: str, may_be_cancelled: bool) -> bool:
-    """Whether a run of this model may end like that."""
+    """Whether a run of this model may end with `ending`."""
     if ending == "cancelled":
         return may_be_cancelled
     if ending == "completed":
         return model not in FAULTS
-    return ending in TROUBLE or ending in (FAULTS.get(model), PASSING_FAULTS.get(model))
+    return ending in CAUSED_BY_FAULTS or ending in (FAULTS.get(model), TEMPORARY_FAULTS.get(model))

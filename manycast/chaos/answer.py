@@ -1,6 +1,6 @@
-"""The text of an answer, by choice: from the events of a log, or from the provider's whole answer. No I/O.
+"""Reads the text of each choice from a log, or from a whole `chat.completion`. No I/O.
 
-Of our own, not the gateway's: who judges does not ask the judged.
+This does not use the gateway's code, so that an error there cannot hide itself.
 """
 
 import json
@@ -12,35 +12,35 @@ from contract.event import Event, Kind, merge_chunk
 
 
 def read_answer(log: Iterable[Event]) -> list[str]:
-    """The text of the last epoch, one string per choice."""
-    said: defaultdict[int, list[str]] = defaultdict(list)
+    """Returns the text of the last epoch, one string per choice."""
+    texts: defaultdict[int, list[str]] = defaultdict(list)
     tools: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
     shared: dict[str, Any] = {}
     for event in log:
         if event.kind is Kind.RESTART:
-            said.clear()
+            texts.clear()
             tools.clear()
         elif event.kind is Kind.START:
             shared = json.loads(event.data)["chunk"]
         elif event.kind is Kind.CHUNK:
             for choice in merge_chunk(shared, json.loads(event.data))["choices"]:
-                said[choice["index"]] += _texts_of(choice["delta"])
+                texts[choice["index"]] += _texts_of(choice["delta"])
                 for call in choice["delta"].get("tool_calls") or ():
                     tools[choice["index"], call["index"]].append(call["function"].get("arguments") or "")
     return [
-        _joined([*said[index], *("".join(parts) for (of, _), parts in sorted(tools.items()) if of == index)])
-        for index in sorted(said)
+        _joined([*texts[index], *("".join(parts) for (of, _), parts in sorted(tools.items()) if of == index)])
+        for index in sorted(texts)
     ]
 
 
 def read_whole(completion: Mapping[str, Any]) -> list[str]:
-    """The same for a `chat.completion`."""
-    said = []
+    """Returns the text of a `chat.completion`, one string per choice."""
+    texts = []
     for choice in sorted(completion["choices"], key=lambda each: int(each["index"])):
         turn = choice["message"]
         calls = [call["function"]["arguments"] for call in turn.get("tool_calls") or ()]
-        said.append(_joined([*_texts_of(turn), *calls]))
-    return said
+        texts.append(_joined([*_texts_of(turn), *calls]))
+    return texts
 
 
 def _texts_of(turn: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,4 @@
-"""Compares what each viewer received with the log, and reports differences. No I/O, no clock.
-
-The log in Redis is the truth; whether it is itself the provider's answer is looked at too.
-"""
+"""Compares the events of each viewer with the log, and the log with the provider's answer. No I/O, no clock."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -15,68 +12,76 @@ from manycast.chaos.answer import read_answer
 from manycast.chaos.evidence import Leftovers, Observation, StreamRecord
 
 
-class Wrong(StrEnum):
-    """Kinds of faults. Each is a row of the table; any number but zero makes the run a failure."""
+class Violation(StrEnum):
+    """Ways in which Manycast can break its promises. Each is a row of the table. One violation makes the run fail."""
 
-    HOLE = "holes"
-    DUPLICATE = "duplicates"
-    DISORDER = "disorder"
+    MISSING = "missing events"
+    DUPLICATE = "duplicate events"
+    OUT_OF_ORDER = "events out of order"
     HANGING = "viewers left hanging"
     LEAK = "keys leaked"
-    FALSE = "false events"
-    ANSWER = "wrong answers"
-    ENDING = "untrue endings"
-    UNENDED = "streams without an end"
-    TWICE = "runs begun twice"
-    FALLEN = "processes that fell by themselves"
+    FALSE_EVENT = "false events"
+    WRONG_ANSWER = "wrong answers"
+    WRONG_ENDING = "wrong endings"
+    NO_END = "streams without an end"
+    STARTED_TWICE = "runs started twice"
+    CRASH = "processes that crashed"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault, `count` times: where, and what differs."""
+    """One violation that occurred `count` times. `where` names the stream, viewer, key or process."""
 
-    wrong: Wrong
+    violation: Violation
     where: str
     text: str
     count: int = 1
 
     def __str__(self) -> str:
-        return f"{self.wrong}: {self.where}: {self.text}"
+        return f"{self.violation}: {self.where}: {self.text}"
 
 
-def judge_stream(record: StreamRecord) -> Iterator[Finding]:
-    """All faults of one stream and its viewers."""
+def check_stream(record: StreamRecord) -> Iterator[Finding]:
+    """Yields all violations of one stream and its viewers."""
     where = f"stream {record.name} ({record.model}, {record.id})"
     if len(record.ids) > 1:
-        yield Finding(Wrong.TWICE, where, f"the same request was given {sorted(record.ids)}")
-    yield from _judge_log(record, where)
-    for sighting in record.sightings:
-        for finding in judge_viewer(record.log, sighting):
-            yield Finding(finding.wrong, f"{where}, {finding.where}", finding.text, finding.count)
+        yield Finding(Violation.STARTED_TWICE, where, f"the same request got the ids {sorted(record.ids)}")
+    yield from _check_log(record, where)
+    for observation in record.observations:
+        for finding in check_viewer(record.log, observation):
+            yield Finding(finding.violation, f"{where}, {finding.where}", finding.text, finding.count)
 
 
-def _judge_log(record: StreamRecord, where: str) -> Iterator[Finding]:
+def _check_log(record: StreamRecord, where: str) -> Iterator[Finding]:
     log = record.log
     if not log or log[-1].kind is not Kind.DONE or not record.status or not Status(record.status).is_final:
-        yield Finding(Wrong.UNENDED, where, f"status {record.status or 'unknown'}, {len(log)} events")
+        yield Finding(Violation.NO_END, where, f"status {record.status or 'unknown'}, {len(log)} events")
         return
     if missing := _missing_in_log(log):
-        yield Finding(Wrong.HOLE, where, f"the log itself lacks {_some(missing)}", len(missing))
+        yield Finding(Violation.MISSING, where, f"the log has no {_some(missing)}", len(missing))
     for early in [event for event in log[:-1] if event.kind is Kind.DONE]:
-        yield Finding(Wrong.FALSE, where, f"the log goes on after its done at {early.position}")
-    if record.said - {record.status, "cancelling"}:
-        yield Finding(Wrong.FALSE, where, f"a cancel was answered {sorted(record.said)}, it ended {record.status}")
+        yield Finding(Violation.FALSE_EVENT, where, f"the log has more events after done at {early.position}")
+    if record.cancel_statuses - {record.status, "cancelling"}:
+        yield Finding(
+            Violation.FALSE_EVENT,
+            where,
+            f"cancel requests returned {sorted(record.cancel_statuses)}, but the run ended as {record.status}",
+        )
     done = json.loads(log[-1].data)
     if done["status"] != record.status or not may_end(record.model, record.ending, record.may_be_cancelled):
-        yield Finding(Wrong.ENDING, where, f"status {record.status}, its done says {log[-1].data.decode()}")
+        yield Finding(
+            Violation.WRONG_ENDING, where, f"the status is {record.status}, and done has {log[-1].data.decode()}"
+        )
     if record.status == Status.COMPLETED and record.answer is not None:
         found = read_answer(log)
         if found != record.answer:
-            yield Finding(Wrong.ANSWER, where, f"the log says {_cut(found)}, the provider {_cut(record.answer)}")
+            yield Finding(
+                Violation.WRONG_ANSWER, where, f"the log has {_cut(found)}, the provider sent {_cut(record.answer)}"
+            )
 
 
 def _missing_in_log(log: Sequence[Event]) -> list[Position]:
-    """Each epoch counts from 1. An epoch without events is not missing."""
+    """Returns the positions that the log skips. Each epoch counts from 1; an epoch may have no events."""
     missing = []
     last = START
     for event in log:
@@ -86,16 +91,16 @@ def _missing_in_log(log: Sequence[Event]) -> list[Position]:
     return missing
 
 
-def judge_viewer(log: Sequence[Event], sighting: Observation) -> Iterator[Finding]:
-    """All differences between the log after `joined` and what this viewer received."""
-    where = f"viewer {sighting.name}"
+def check_viewer(log: Sequence[Event], observation: Observation) -> Iterator[Finding]:
+    """Yields all differences between the log after `joined` and the events that this viewer received."""
+    where = f"viewer {observation.name}"
     truth = {
-        event.position: (str(event.kind), event.data.decode()) for event in log if event.position > sighting.joined
+        event.position: (str(event.kind), event.data.decode()) for event in log if event.position > observation.joined
     }
     seen: set[Position] = set()
     twice, displaced, false = [], [], []
-    end = sighting.joined
-    for position, kind, data in sighting.events:
+    end = observation.joined
+    for position, kind, data in observation.events:
         if position in seen:
             twice.append(position)
         elif position < end:
@@ -105,36 +110,40 @@ def judge_viewer(log: Sequence[Event], sighting: Observation) -> Iterator[Findin
         seen.add(position)
         end = max(end, position)
     if twice:
-        yield Finding(Wrong.DUPLICATE, where, f"saw again {_some(twice)}", len(twice))
+        yield Finding(Violation.DUPLICATE, where, f"received twice: {_some(twice)}", len(twice))
     if displaced:
-        yield Finding(Wrong.DISORDER, where, f"saw late {_some(displaced)}", len(displaced))
+        yield Finding(Violation.OUT_OF_ORDER, where, f"received too late: {_some(displaced)}", len(displaced))
     if false:
-        yield Finding(Wrong.FALSE, where, f"saw what the log does not have at {_some(false)}", len(false))
-    # For a viewer that hangs, only gaps before its last event count: it might still get the rest.
-    missing = [position for position in truth if position not in seen and (sighting.ended or position < end)]
+        yield Finding(
+            Violation.FALSE_EVENT, where, f"received events that differ from the log: {_some(false)}", len(false)
+        )
+    # A viewer that has not ended may still receive the rest: count only gaps before its last event.
+    missing = [position for position in truth if position not in seen and (observation.ended or position < end)]
     if missing:
-        yield Finding(Wrong.HOLE, where, f"never saw {_some(missing)} of {len(truth)} events", len(missing))
-    if sighting.gaps:
-        yield Finding(Wrong.FALSE, where, f"was told {sighting.gaps} times that events were lost, and none were")
-    if sighting.complaint:
-        yield Finding(Wrong.FALSE, where, sighting.complaint)
-    if not sighting.ended:
-        yield Finding(Wrong.HANGING, where, f"stands at {sighting.position}; {sighting.last_answer}")
+        yield Finding(Violation.MISSING, where, f"never received {_some(missing)} of {len(truth)} events", len(missing))
+    if observation.gaps:
+        yield Finding(Violation.FALSE_EVENT, where, f"received {observation.gaps} gap events, but the log lost nothing")
+    if observation.protocol_error:
+        yield Finding(Violation.FALSE_EVENT, where, observation.protocol_error)
+    if not observation.ended:
+        yield Finding(Violation.HANGING, where, f"waits at position {observation.position}; {observation.last_answer}")
 
 
-def judge_leftovers(leftovers: Leftovers) -> Iterator[Finding]:
-    """Everything that Redis should no longer hold."""
+def check_leftovers(leftovers: Leftovers) -> Iterator[Finding]:
+    """Yields a violation for each key, job and lease that Redis should no longer hold."""
     for text, names in (
-        ("has no expiry", leftovers.immortal),
-        ("is of a stream that nobody asked for", leftovers.unknown),
-        ("is there although its stream has expired", leftovers.beyond),
+        ("the key has no expiry", leftovers.without_expiry),
+        ("this run started no such stream", leftovers.unknown),
+        ("the key exists although its stream has expired", leftovers.outlived),
     ):
         for name in names:
-            yield Finding(Wrong.LEAK, name, text)
+            yield Finding(Violation.LEAK, name, text)
     if leftovers.queued:
-        yield Finding(Wrong.LEAK, "mc:jobs", f"{leftovers.queued} jobs are left", leftovers.queued)
+        yield Finding(Violation.LEAK, "mc:jobs", f"{leftovers.queued} jobs remain in the queue", leftovers.queued)
     if leftovers.pending:
-        yield Finding(Wrong.LEAK, "mc:jobs", f"{leftovers.pending} leases are left", leftovers.pending)
+        yield Finding(
+            Violation.LEAK, "mc:jobs", f"{leftovers.pending} jobs still belong to a worker", leftovers.pending
+        )
 
 
 def _some(positions: Sequence[Position]) -> str:

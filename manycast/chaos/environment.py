@@ -1,6 +1,6 @@
-"""The whole stack on this machine, each part a process on its own port.
+"""Runs the whole stack on this machine. Each part is a process with its own port.
 
-Not `manycast up`, which takes care that its parts live.
+Unlike `manycast up`, it does not restart a part that a fault has stopped: the fault injector does.
 """
 
 import asyncio
@@ -17,13 +17,22 @@ from manycast.local_stack.broker import find_binary
 from manycast.local_stack.port import free_port
 
 HOST = "127.0.0.1"
-HOUSE = Path(__file__).resolve().parents[2]
-RISE_LIMIT_S = 60.0
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+START_LIMIT_S = 60.0
 POLL_S = 0.05
 RETENTION_S = 3_600
-FOREIGN = ("MANYCAST_", "SIMULATOR_", "OPENAI_", "REDIS_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+REMOVED_PREFIXES = (
+    "MANYCAST_",
+    "SIMULATOR_",
+    "OPENAI_",
+    "REDIS_URL",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+)
 
-# Short, so that much happens in little time. All other settings have their defaults.
+# Short times, so that a short run exercises every timeout. All other settings keep their defaults.
 GATEWAY = {
     "MANYCAST_WATCHDOG_S": "1",
     "MANYCAST_PING_INTERVAL_S": "2",
@@ -33,8 +42,8 @@ GATEWAY = {
     "MANYCAST_DRAIN_RETRY_WINDOW_MS": "500",
     "MANYCAST_RETENTION_S": str(RETENTION_S),
 }
-# Gateways differ: one never checks quiet streams, which would repair a missed event late; one has a small replay buffer
-# and reads old events from Redis; one gives each viewer a task.
+# The gateways differ. The first never checks quiet streams: the check would hide a missed event by repairing it. The
+# second has a small replay buffer, so it reads old events from Redis. The third runs one task per viewer.
 GATEWAY_KINDS: tuple[dict[str, str], ...] = (
     {"MANYCAST_PING_INTERVAL_S": "3600"},
     {"MANYCAST_TAPE_LIMIT_BYTES": "8000"},
@@ -53,25 +62,26 @@ WORKER = {
 
 
 class StartupError(Exception):
-    """The stack does not start. The sentence says where to look."""
+    """The stack did not start. The message names the directory of the logs."""
 
 
 class Environment:
-    """The parts and their addresses. `client` is the checker's own connection to Redis, which suffers faults too."""
+    """All parts and their addresses. `client` is the chaos run's own connection to Redis; faults break it too."""
 
     def __init__(self, directory: Path, environ: Mapping[str, str], gateways: int, workers: int) -> None:
-        kept = {name: value for name, value in environ.items() if not name.startswith(FOREIGN)}
-        kept |= {"PYTHONPATH": str(HOUSE), "PYTHONUNBUFFERED": "1"}
+        kept = {name: value for name, value in environ.items() if not name.startswith(REMOVED_PREFIXES)}
+        kept |= {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUNBUFFERED": "1"}
         redis_port, provider_port = free_port(HOST), free_port(HOST)
         self.redis_url = f"redis://{HOST}:{redis_port}/0"
         self.provider_url = f"http://{HOST}:{provider_port}"
         self.redis = ProcessSlot("redis", _redis_command(directory, redis_port), kept, directory)
-        answers_at = {"SIMULATOR_PORT": str(provider_port)}
-        self.provider = ProcessSlot("simulator", _module("simulator"), kept | answers_at, directory)
-        asks = {"OPENAI_BASE_URL": f"{self.provider_url}/v1", "OPENAI_API_KEY": "simulator"}
-        ours = kept | {"REDIS_URL": self.redis_url}
+        provider_port_setting = {"SIMULATOR_PORT": str(provider_port)}
+        self.provider = ProcessSlot("simulator", _module("simulator"), kept | provider_port_setting, directory)
+        provider_settings = {"OPENAI_BASE_URL": f"{self.provider_url}/v1", "OPENAI_API_KEY": "simulator"}
+        with_redis = kept | {"REDIS_URL": self.redis_url}
         self.workers = [
-            ProcessSlot(f"worker-{at}", _module("worker"), ours | WORKER | asks, directory) for at in range(workers)
+            ProcessSlot(f"worker-{at}", _module("worker"), with_redis | WORKER | provider_settings, directory)
+            for at in range(workers)
         ]
         ports = [free_port(HOST) for _ in range(gateways)]
         self.gateway_urls = [f"http://{HOST}:{port}" for port in ports]
@@ -79,7 +89,7 @@ class Environment:
             ProcessSlot(
                 f"gateway-{at}",
                 _module("gateway"),
-                ours | GATEWAY | GATEWAY_KINDS[at % len(GATEWAY_KINDS)] | {"MANYCAST_PORT": str(port)},
+                with_redis | GATEWAY | GATEWAY_KINDS[at % len(GATEWAY_KINDS)] | {"MANYCAST_PORT": str(port)},
                 directory,
             )
             for at, port in enumerate(ports)
@@ -87,25 +97,25 @@ class Environment:
         self.client: Client = command_client(self.redis_url)
 
     @property
-    def places(self) -> list[ProcessSlot]:
-        """In the order in which they end, so that each can use its dependencies to the end."""
+    def slots(self) -> list[ProcessSlot]:
+        """In the order in which they stop: each part stops before the parts that it depends on."""
         return [*self.gateways, *self.workers, self.provider, self.redis]
 
-    async def rise(self) -> None:
-        """Raises: StartupError."""
+    async def start(self) -> None:
+        """Starts all parts and waits until they accept work. Raises: StartupError."""
         try:
-            async with asyncio.timeout(RISE_LIMIT_S):
-                for place in reversed(self.places):
-                    await place.start()
+            async with asyncio.timeout(START_LIMIT_S):
+                for slot in reversed(self.slots):
+                    await slot.start()
                 for url in (self.provider_url, *self.gateway_urls):
-                    await _until_listening(url)
-                await self._until_workers_live()
+                    await _wait_until_listening(url)
+                await self._wait_for_workers()
         except (TimeoutError, OSError) as error:
             raise StartupError(
-                f"the stack does not stand after {RISE_LIMIT_S:g} s; see {self.redis.log_path.parent}"
+                f"the stack was not ready after {START_LIMIT_S:g} s; its logs are in {self.redis.log_path.parent}"
             ) from error
 
-    async def _until_workers_live(self) -> None:
+    async def _wait_for_workers(self) -> None:
         while True:
             with suppress(BrokerUnavailableError, BrokerRefusedError):
                 if await call_redis(self.client, "ZCARD", WORKERS) == len(self.workers):
@@ -114,23 +124,23 @@ class Environment:
 
 
 @asynccontextmanager
-async def standing(stage: Environment) -> AsyncIterator[Environment]:
-    """The running stack. No process is left afterwards. Raises: StartupError."""
+async def running(environment: Environment) -> AsyncIterator[Environment]:
+    """Starts the stack and kills all its processes at exit. Raises: StartupError."""
     try:
-        await stage.rise()
-        yield stage
+        await environment.start()
+        yield environment
     finally:
-        await stage.client.aclose()
-        for place in stage.places:
-            place.thaw()
-            await place.kill()
+        await environment.client.aclose()
+        for slot in environment.slots:
+            slot.resume()
+            await slot.kill()
 
 
 def _redis_command(directory: Path, port: int) -> list[str]:
-    # Confirmed writes are in the kernel, and a killed process loses none of them. With `everysec`, Redis delays writes
-    # while the disk is slow, and a kill may lose confirmed ones; a crash of the machine always may.
-    kept = ["--dir", str(directory), "--save", "", "--appendonly", "yes", "--appendfsync", "no"]
-    return [str(find_binary()), "--port", str(port), "--bind", HOST, "--maxmemory-policy", "noeviction", *kept]
+    # With `no`, a confirmed write is in the kernel, and killing Redis does not lose it. With `everysec`, Redis delays
+    # writes while the disk is slow, and a kill can lose confirmed writes.
+    storage = ["--dir", str(directory), "--save", "", "--appendonly", "yes", "--appendfsync", "no"]
+    return [str(find_binary()), "--port", str(port), "--bind", HOST, "--maxmemory-policy", "noeviction", *storage]
 
 
 def _module(name: str) -> list[str]:
@@ -138,7 +148,7 @@ def _module(name: str) -> list[str]:
     return [sys.executable, "-P", "-m", name]
 
 
-async def _until_listening(url: str) -> None:
+async def _wait_until_listening(url: str) -> None:
     host, _, port = url.removeprefix("http://").partition(":")
     while True:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What viewers received and what Redis holds: the evidence that the checker compares. No I/O."""
+"""The data that the checker compares: events received by viewers, and the contents of Redis. No I/O."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from contract.position import START, Position
 
 @dataclass(slots=True)
 class Observation:
-    """One viewer: every event of the log that it was given, over all its responses, as (position, kind, data).
+    """All log events that one viewer received, over all its responses, as (position, kind, data).
 
-    `joined` is the position after which it first asked. After a `gap` the protocol has a viewer begin anew: what it saw
-    until then is forgotten, and `joined` is the start.
+    `joined` is the position that its first request resumed from. After a `gap`, the viewer reads the stream again from
+    its start: `events` is emptied, and `joined` is the start.
     """
 
     name: str
@@ -23,13 +23,13 @@ class Observation:
     gaps: int = 0
     delivered: int = 0
     ended: bool = False
-    complaint: str = ""
-    """Responses that no viewer of this stream may get."""
-    last_answer: str = "it was never answered"
+    protocol_error: str = ""
+    """Describes a response or event that breaks the protocol; empty if there was none."""
+    last_answer: str = "it has received no response"
 
     @property
     def position(self) -> Position:
-        """The position that its next request resumes from."""
+        """The position that the viewer's next request resumes from."""
         return self.events[-1][0] if self.events else self.joined
 
     def see(self, position: Position, kind: str, data: str) -> None:
@@ -37,7 +37,7 @@ class Observation:
         self.delivered += 1
 
     def start_again(self) -> None:
-        """The viewer got a `gap`."""
+        """Call this when the viewer receives a `gap`."""
         self.gaps += 1
         self.events.clear()
         self.joined = START
@@ -45,8 +45,11 @@ class Observation:
 
 @dataclass(slots=True)
 class StreamRecord:
-    """One stream at the end. `ids` are what each of the same requests was answered; `answer` is what the provider gives
-    to this request, None where that was not asked; `said` are the statuses that cancels were answered."""
+    """The final state of one stream.
+
+    `ids`: the stream ids returned for its identical requests. `answer`: the provider's own answer to this request; None
+    if the provider was not asked. `cancel_statuses`: the statuses that cancel requests returned.
+    """
 
     name: str
     model: str
@@ -55,12 +58,12 @@ class StreamRecord:
     may_be_cancelled: bool = False
     log: list[Event] = field(default_factory=list)
     answer: list[str] | None = None
-    said: set[str] = field(default_factory=set)
-    sightings: list[Observation] = field(default_factory=list)
+    cancel_statuses: set[str] = field(default_factory=set)
+    observations: list[Observation] = field(default_factory=list)
 
     @property
     def ending(self) -> str:
-        """Its status, or the error code of a failed run; empty if nothing is known."""
+        """The status of the run, or the error code if it failed; empty if unknown."""
         if self.status != "failed" or not self.log:
             return self.status
         return str((json.loads(self.log[-1].data).get("error") or {}).get("code"))
@@ -72,11 +75,15 @@ class StreamRecord:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What Redis holds when all is over. `immortal` are keys of ours without an expiry, `mc:jobs` aside; `unknown` are
-    streams that nobody asked for; `beyond` are keys that were there when their streams had expired."""
+    """The contents of Redis after the run.
 
-    immortal: tuple[str, ...] = ()
+    `without_expiry`: keys that never expire, except the job queue and the signing secret. `unknown`: streams that this
+    run did not start. `outlived`: keys that still exist although their streams have expired. `queued` and `pending`:
+    jobs in the queue, and jobs that a worker has taken.
+    """
+
+    without_expiry: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
-    beyond: tuple[str, ...] = ()
+    outlived: tuple[str, ...] = ()
     queued: int = 0
     pending: int = 0

@@ -1,4 +1,4 @@
-"""Injects the faults of the schedule into the environment, and counts them."""
+"""Injects the scheduled faults into the environment, and counts them."""
 
 import asyncio
 from collections import Counter
@@ -16,60 +16,61 @@ FREEZES = {Kind.WORKER_FREEZE, Kind.WORKER_PAUSE, Kind.GATEWAY_FREEZE, Kind.REDI
 
 
 class FaultInjector:
-    """`done` counts the faults by kind, except those that Redis's absence prevented."""
+    """`done` counts the injected faults by kind. A fault that needs Redis is skipped while Redis is away."""
 
-    def __init__(self, stage: Environment) -> None:
+    def __init__(self, environment: Environment) -> None:
         self.done: Counter[Kind] = Counter()
-        self._stage = stage
+        self._environment = environment
 
-    async def work_through(self, faults: Sequence[Fault]) -> None:
-        """Injects each fault at its time from now. Faults may overlap. In the end everything runs again."""
+    async def inject_all(self, faults: Sequence[Fault]) -> None:
+        """Injects each fault at its time, counted from now. Faults may overlap. When this returns, all parts run
+        again."""
         clock = asyncio.get_running_loop().time
         began = clock()
         async with asyncio.TaskGroup() as group:
             for fault in faults:
                 await asyncio.sleep(began + fault.at_s - clock())
-                group.create_task(self._commit(fault))
+                group.create_task(self._inject(fault))
 
-    async def _commit(self, fault: Fault) -> None:
+    async def _inject(self, fault: Fault) -> None:
         kind = fault.kind
         if kind in KILLS | DRAINS | FREEZES:
-            place = self._place_of(fault)
-            async with place.lock:
-                await self._trouble(place, fault)
+            slot = self._slot_of(fault)
+            async with slot.lock:
+                await self._inject_into_process(slot, fault)
         else:
             try:
-                await self._tell_redis(fault)
+                await self._inject_into_redis(fault)
             except (BrokerUnavailableError, BrokerRefusedError):
                 return
         self.done[kind] += 1
 
-    def _place_of(self, fault: Fault) -> ProcessSlot:
-        stage = self._stage
+    def _slot_of(self, fault: Fault) -> ProcessSlot:
+        environment = self._environment
         match fault.kind.name.split("_")[0]:
             case "WORKER":
-                return stage.workers[fault.target]
+                return environment.workers[fault.target]
             case "GATEWAY":
-                return stage.gateways[fault.target]
+                return environment.gateways[fault.target]
             case "PROVIDER":
-                return stage.provider
-        return stage.redis
+                return environment.provider
+        return environment.redis
 
-    async def _trouble(self, place: ProcessSlot, fault: Fault) -> None:
+    async def _inject_into_process(self, slot: ProcessSlot, fault: Fault) -> None:
         if fault.kind in FREEZES:
-            place.freeze()
+            slot.freeze()
             await asyncio.sleep(fault.length_s)
-            place.thaw()
+            slot.resume()
             return
         if fault.kind in KILLS:
-            await place.kill()
+            await slot.kill()
         else:
-            await place.drain()
+            await slot.drain()
         await asyncio.sleep(fault.length_s)
-        await place.start()
+        await slot.start()
 
-    async def _tell_redis(self, fault: Fault) -> None:
-        client = self._stage.client
+    async def _inject_into_redis(self, fault: Fault) -> None:
+        client = self._environment.client
         match fault.kind:
             case Kind.REDIS_PAUSE:
                 await call_redis(client, "CLIENT", "PAUSE", round(fault.length_s * 1000), "ALL")

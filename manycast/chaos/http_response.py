@@ -1,16 +1,16 @@
-"""Parses one HTTP/1.1 response from bytes that may end anywhere. No I/O.
+"""Parses one HTTP/1.1 response that may be cut at any byte. No I/O.
 
-Of our own, because a viewer here breaks its line at a given byte, and wants to know what came until then. It reads what
-gateways send and nothing more: chunked bodies, bodies with a length, bodies that end with the connection.
+HTTP libraries discard an incomplete chunk. A chaos viewer closes its connection at a planned byte and needs everything
+that it received before. Supported: chunked bodies, bodies with a length, and bodies that end with the connection.
 """
 
 
 class MalformedResponseError(ValueError):
-    """The bytes are no HTTP response."""
+    """The bytes are not an HTTP response."""
 
 
 class ResponseReader:
-    """`feed` returns the bytes of the body. `status` is 0 until the head is complete; `is_whole`: the body ended."""
+    """`status` is 0 until the head is complete. `is_whole` is true when the body has ended."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -20,7 +20,7 @@ class ResponseReader:
         self._is_chunked = False
 
     def feed(self, received: bytes) -> bytes:
-        """The bytes of the body in `data`. Raises: MalformedResponseError."""
+        """Returns the body bytes in `received`. Raises: MalformedResponseError."""
         self._pending += received
         if not self.status and not self._take_head():
             return b""
@@ -38,7 +38,7 @@ class ResponseReader:
         first, *lines = head.decode("latin-1").split("\r\n")
         parts = first.split(" ", 2)
         if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not parts[1].isdigit():
-            raise MalformedResponseError(f"no status line: {first[:80]!r}")
+            raise MalformedResponseError(f"not a status line: {first[:80]!r}")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         self.status = int(parts[1])
         self._is_chunked = fields.get("transfer-encoding", "") == "chunked"
@@ -56,7 +56,7 @@ class ResponseReader:
         return body
 
     def _take_chunk(self) -> bytes:
-        """The next chunk, or the part that has arrived; empty if undecided, or at the end."""
+        """Returns the received part of the next chunk; empty if its size line is incomplete, or at the end."""
         if self._left is None:
             size, end, rest = self._pending.partition(b"\r\n")
             if not end:
@@ -64,7 +64,7 @@ class ResponseReader:
             try:
                 self._left = int(size, 16)
             except ValueError as error:
-                raise MalformedResponseError(f"no size of a chunk: {size[:40]!r}") from error
+                raise MalformedResponseError(f"not a chunk size: {size[:40]!r}") from error
             self._pending = rest
         if self._left == 0:
             self.is_whole = self._pending.startswith(b"\r\n")
@@ -73,10 +73,10 @@ class ResponseReader:
         self._left -= len(piece)
         if self._left == 0:
             if len(self._pending) < 2:
-                # The line end after a chunk belongs to it: put its last byte back until that has come.
+                # CRLF follows the chunk. Keep the chunk's last byte until CRLF has arrived.
                 self._pending, piece, self._left = piece[-1:] + self._pending, piece[:-1], 1
                 return piece
             if not self._pending.startswith(b"\r\n"):
-                raise MalformedResponseError("a chunk is longer than it said")
+                raise MalformedResponseError("a chunk is longer than its stated size")
             self._pending, self._left = self._pending[2:], None
         return piece

@@ -1,6 +1,6 @@
-"""One stream from its request to its check: requested, requested again, cancelled, watched by all its viewers.
+"""Plays one planned stream: requests it, repeats the request, cancels it, and runs all its viewers.
 
-Nothing here gives up by itself: what does not come to its end is stopped from outside, and judged as it stands.
+Nothing here has a time limit. `run.py` cancels a stream that does not end, and the checker reports it.
 """
 
 import asyncio
@@ -18,60 +18,61 @@ from manycast.chaos.workload import StreamPlan
 from manycast.client.errors import ManycastError
 from manycast.client.transport import Transport
 
-ASK_AGAIN_S = 0.3
+RETRY_S = 0.3
 MODELS_WITHOUT_ANSWER = frozenset({"fault-401", "fault-500"})
-"""Models without a whole answer to compare with."""
+"""The provider refuses these models, so there is no answer to compare with."""
 
 
 class OneStream:
-    """`record` holds everything known so far."""
+    """`record` is filled while the stream runs."""
 
     def __init__(
-        self, plan: StreamPlan, seed: int, gateways: Sequence[Transport], provider: Transport, ledger: RedisState
+        self, plan: StreamPlan, seed: int, gateways: Sequence[Transport], provider: Transport, redis_state: RedisState
     ) -> None:
         self.record = StreamRecord(plan.name, plan.model, may_be_cancelled=plan.may_be_cancelled)
         self._plan = plan
         self._seed = seed
         self._gateways = gateways
         self._provider = provider
-        self._ledger = ledger
-        self._chance = random.Random(f"play {seed} {plan.name}")  # noqa: S311 -- a plan, not a secret
+        self._redis_state = redis_state
+        self._rng = random.Random(f"play {seed} {plan.name}")  # noqa: S311 -- a plan, not a secret
 
     async def run(self) -> None:
-        """Runs until the stream has ended for every viewer. A cancellation leaves the record as it is."""
+        """Returns when the stream has ended for every viewer. If cancelled, `record` keeps the data collected so
+        far."""
         plan, record = self._plan, self.record
         stream_id = await self._submit()
         urls = [gateway.base_url for gateway in self._gateways]
         viewers = [Viewer(each, self._seed, stream_id, urls) for each in plan.viewers]
-        record.sightings = [viewer.sighting for viewer in viewers]
+        record.observations = [viewer.observation for viewer in viewers]
         async with asyncio.TaskGroup() as group:
             for viewer in viewers:
-                group.create_task(viewer.watch(self._place_of_another(viewer)))
+                group.create_task(viewer.watch(self._position_of_another(viewer)))
             for delay_s in plan.repeats_s:
                 group.create_task(self._later(delay_s, self._submit))
             if plan.cancel_after_s is not None:
                 group.create_task(self._later(plan.cancel_after_s, self._cancel))
-            group.create_task(self._ledger.until_ended(stream_id))
+            group.create_task(self._redis_state.wait_until_ended(stream_id))
 
     async def look_up(self) -> None:
-        """Completes the record with the log, and with the provider's own answer."""
+        """Adds the log and the provider's own answer to `record`."""
         record = self.record
         if not record.ids:
             return
-        record.status, record.log = await self._ledger.read(record.id)
+        record.status, record.log = await self._redis_state.read(record.id)
         if record.status == "completed" and record.model not in MODELS_WITHOUT_ANSWER:
             record.answer = await self._ask_provider()
 
-    def _place_of_another(self, viewer: Viewer) -> Callable[[], Position]:
-        others = [each for each in self.record.sightings if each is not viewer.sighting]
-        return lambda: self._chance.choice(others).position if others else START
+    def _position_of_another(self, viewer: Viewer) -> Callable[[], Position]:
+        others = [each for each in self.record.observations if each is not viewer.observation]
+        return lambda: self._rng.choice(others).position if others else START
 
     async def _later(self, delay_s: float, act: Callable[[], Any]) -> None:
         await asyncio.sleep(delay_s)
         await act()
 
     async def _submit(self) -> str:
-        """Repeats the request with the same key, at any gateway, until it gets a response."""
+        """Sends the request with the plan's idempotency key to random gateways until one accepts it. Returns the id."""
         content = json.dumps(self._plan.body).encode()
         answer = await self._call("/v1/streams", content, {"Idempotency-Key": self._plan.key})
         stream_id = str(answer["id"])
@@ -81,17 +82,17 @@ class OneStream:
 
     async def _cancel(self) -> None:
         answer = await self._call(self._cancel_url)
-        self.record.said.add(str(answer["status"]))
+        self.record.cancel_statuses.add(str(answer["status"]))
 
     async def _call(self, path: str, content: bytes | None = None, headers: Any = None) -> dict[str, Any]:
         while True:
             try:
-                return await self._chance.choice(self._gateways).call("POST", path, content, headers)
+                return await self._rng.choice(self._gateways).call("POST", path, content, headers)
             except ManycastError:
-                await asyncio.sleep(ASK_AGAIN_S)
+                await asyncio.sleep(RETRY_S)
 
     async def _ask_provider(self) -> list[str]:
-        """The provider's whole answer. Models that refuse at first are asked again."""
+        """Returns the provider's whole answer. Some models refuse the first requests, so this retries."""
         body = {name: value for name, value in self._plan.body.items() if name != "manycast"}
         body["simulator"] = {**body["simulator"], "first_chunk_ms": 0, "chunks_per_s": 0}
         content = json.dumps(body).encode()
@@ -99,4 +100,4 @@ class OneStream:
             try:
                 return read_whole(await self._provider.call("POST", "/v1/chat/completions", content))
             except ManycastError:
-                await asyncio.sleep(ASK_AGAIN_S)
+                await asyncio.sleep(RETRY_S)

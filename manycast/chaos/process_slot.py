@@ -1,6 +1,7 @@
-"""A slot of the stack, which one process after another fills. Their output goes to a file.
+"""Runs one part of the stack in one process at a time, and appends its output to a file.
 
-Not a keeper: it is started again when it is told to. Only a process that falls by itself is noticed, and replaced.
+After a fault, the fault injector starts the next process. After a crash, the slot records it and starts the next
+process itself.
 """
 
 import asyncio
@@ -14,18 +15,18 @@ from pathlib import Path
 from manycast.local_stack.child import LAUNCHER, describe_exit
 
 END_LIMIT_S = 40.0
-INFANCY_S = 10.0
-"""A process that is stopped before it has installed its signal handlers just ends. It had no work yet."""
+STARTUP_GRACE_S = 10.0
+"""A young process may not have installed its signal handlers: then SIGTERM kills it, which is no crash."""
 
 
 class ProcessSlot:
-    """`argv` is the command, `environ` its whole environment. Hold `lock` while injecting a fault."""
+    """`environ` is the complete environment of the process. Hold `lock` while you inject a fault."""
 
     def __init__(self, name: str, argv: Sequence[str], environ: Mapping[str, str], logs: Path) -> None:
         self.name = name
         self.lock = asyncio.Lock()
-        self.falls: list[str] = []
-        """Exit statuses of processes that ended unasked."""
+        self.crashes: list[str] = []
+        """Descriptions of unexpected exits."""
         self.log_path = logs / f"{name}.log"
         self._argv = argv
         self._environ = environ
@@ -34,7 +35,7 @@ class ProcessSlot:
         self._started_at = 0.0
 
     async def start(self) -> None:
-        """Call it from the main thread: on Linux the process ends with the thread that started it."""
+        """Call this from the main thread: on Linux the process dies with the thread that started it."""
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(signal.SIGKILL))),
@@ -46,37 +47,37 @@ class ProcessSlot:
                 start_new_session=True,
             )
         self._started_at = asyncio.get_running_loop().time()
-        self._watch = asyncio.create_task(self._replace_when_fallen(self._process))
+        self._watch = asyncio.create_task(self._restart_after_crash(self._process))
 
     @property
     def _age_s(self) -> float:
         return asyncio.get_running_loop().time() - self._started_at
 
-    async def _replace_when_fallen(self, process: asyncio.subprocess.Process) -> None:
+    async def _restart_after_crash(self, process: asyncio.subprocess.Process) -> None:
         status = await process.wait()
-        self.falls.append(f"{describe_exit(status)}, see {self.log_path}")
+        self.crashes.append(f"{describe_exit(status)}, see {self.log_path}")
         await self.start()
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
 
-    def thaw(self) -> None:
+    def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     async def kill(self) -> None:
         await self._end(signal.SIGKILL)
 
     async def drain(self) -> None:
-        """Stops the process and waits for its end. Not ending, or any status but 0, counts as a crash."""
+        """Sends SIGTERM and waits for the exit. No exit, or an exit status other than 0, counts as a crash."""
         status = await self._end(signal.SIGTERM)
         if status is None:
-            self.falls.append(f"did not stop within {END_LIMIT_S:g} s, see {self.log_path}")
+            self.crashes.append(f"did not stop within {END_LIMIT_S:g} s, see {self.log_path}")
             await self._end(signal.SIGKILL)
-        elif status != 0 and not (status == -signal.SIGTERM and self._age_s < INFANCY_S):
-            self.falls.append(f"was told to stop: {describe_exit(status)}, see {self.log_path}")
+        elif status != 0 and not (status == -signal.SIGTERM and self._age_s < STARTUP_GRACE_S):
+            self.crashes.append(f"ended after SIGTERM with {describe_exit(status)}, see {self.log_path}")
 
     async def _end(self, number: signal.Signals) -> int | None:
-        """Its exit status; None if it still runs."""
+        """Sends the signal and returns the exit status, or None if the process still runs after the limit."""
         process = self._process
         if process is None:
             return 0

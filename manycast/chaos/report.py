@@ -1,11 +1,11 @@
-"""The table of a run, and whether it failed. No I/O."""
+"""Counts the results of a run and formats its table. No I/O."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from contract.event import Kind as EventKind
-from manycast.chaos.checker import Finding, Wrong
+from manycast.chaos.checker import Finding, Violation
 from manycast.chaos.evidence import StreamRecord
 from manycast.chaos.schedule import Kind
 
@@ -14,7 +14,7 @@ SHOWN_FINDINGS = 20
 
 @dataclass
 class Tally:
-    """Counts over a whole run. Checked streams are counted here and dropped."""
+    """The counts of a whole run. It keeps no stream, so a long run needs little memory."""
 
     seed: int
     minutes: float
@@ -32,26 +32,26 @@ class Tally:
         failed = "failed: " if record.status == "failed" else ""
         self.outcomes[failed + (record.ending or "unknown")] += 1
         self.restarts += sum(event.kind is EventKind.RESTART for event in record.log)
-        for sighting in record.sightings:
+        for observation in record.observations:
             self.viewers += 1
-            self.responses += sighting.responses
-            self.cuts += sighting.cuts
-            self.delivered += sighting.delivered
+            self.responses += observation.responses
+            self.cuts += observation.cuts
+            self.delivered += observation.delivered
 
     @property
     def has_failed(self) -> bool:
         return bool(self.findings)
 
     @property
-    def wrongs(self) -> Counter[Wrong]:
-        wrongs = Counter(dict.fromkeys(Wrong, 0))
+    def violations(self) -> Counter[Violation]:
+        counts = Counter(dict.fromkeys(Violation, 0))
         for finding in self.findings:
-            wrongs[finding.wrong] += finding.count
-        return wrongs
+            counts[finding.violation] += finding.count
+        return counts
 
 
 def table(tally: Tally) -> Iterator[str]:
-    """Its lines."""
+    """Yields the lines of the table."""
     yield f"chaos: seed {tally.seed}, {tally.minutes:g} minutes, {tally.parts}"
     yield ""
     faults = {str(kind): tally.faults[kind] for kind in Kind} | {"viewer cut at a random byte": tally.cuts}
@@ -61,13 +61,13 @@ def table(tally: Tally) -> Iterator[str]:
     yield ""
     delivered = {
         "viewers": tally.viewers,
-        "responses they got": tally.responses,
+        "responses they received": tally.responses,
         "events delivered": tally.delivered,
-        "answers begun again": tally.restarts,
+        "answers restarted": tally.restarts,
     }
     yield from _rows("delivered", delivered, False)
     yield ""
-    yield from _rows("must be zero", {str(wrong): count for wrong, count in tally.wrongs.items()}, False)
+    yield from _rows("must be zero", {str(violation): count for violation, count in tally.violations.items()}, False)
 
 
 def _rows(head: str, counts: dict[str, int], has_sum: bool = True) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _rows(head: str, counts: dict[str, int], has_sum: bool = True) -> Iterator[s
 
 
 def details(findings: Iterable[Finding]) -> Iterator[str]:
-    """The faults, one per line."""
+    """Yields one line per violation, up to `SHOWN_FINDINGS`."""
     findings = list(findings)
     yield from map(str, findings[:SHOWN_FINDINGS])
     if len(findings) > SHOWN_FINDINGS:

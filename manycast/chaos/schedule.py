@@ -1,6 +1,6 @@
-"""The schedule of faults: the same seed gives the same faults. No I/O, no clock.
+"""Plans the faults of a run. The same seed gives the same faults. No I/O, no clock.
 
-Every kind comes once before any comes again, so that a short run has them all. Not their doing: the saboteur's.
+Each kind comes once before any kind comes again, so that a short run has all kinds.
 """
 
 import random
@@ -36,8 +36,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`target` is the place of the worker or gateway, 0 elsewhere. `length_s` is how long it is away, or how long it
-    is frozen; 0 for what happens at once."""
+    """`at_s`: seconds from the start of the run. `target`: the number of the worker or gateway; 0 for other parts.
+    `length_s`: how long the part is stopped or frozen; 0 for faults without a length."""
 
     at_s: float
     kind: Kind
@@ -45,13 +45,14 @@ class Fault:
     length_s: float
 
     def __str__(self) -> str:
-        of_many = self.kind.value.startswith(("worker", "gateway"))
-        who = f" #{self.target}" if of_many else ""
-        lasting = f", {self.length_s:.1f} s" if self.length_s else ""
-        return f"{self.at_s:7.2f}  {self.kind}{who}{lasting}"
+        has_number = self.kind.value.startswith(("worker", "gateway"))
+        number = f" #{self.target}" if has_number else ""
+        length = f", {self.length_s:.1f} s" if self.length_s else ""
+        return f"{self.at_s:7.2f}  {self.kind}{number}{length}"
 
 
-# Shortest and longest, in seconds. The lease is two seconds, a gateway's watchdog one, a call to Redis at most five.
+# The shortest and longest length of each fault. For comparison: a lease lasts 2 s, a gateway's watchdog waits 1 s, and
+# a call to Redis takes at most 5 s.
 LENGTHS_S: dict[Kind, tuple[float, float]] = {
     Kind.WORKER_KILL: (0.0, 3.0),
     Kind.WORKER_FREEZE: (2.5, 5.0),
@@ -73,24 +74,22 @@ LENGTHS_S: dict[Kind, tuple[float, float]] = {
 
 
 def plan_faults(seed: int, seconds: float, workers: int, gateways: int) -> list[Fault]:
-    """All faults of a run of `seconds`, in order. The first comes a moment after the start."""
-    chance = random.Random(f"faults {seed}")  # noqa: S311 -- a plan, not a secret
-    kinds = _shuffled_rounds(chance)
+    """Returns all faults of a run of `seconds`, in order."""
+    rng = random.Random(f"faults {seed}")  # noqa: S311 -- a plan, not a secret
+    kinds = _shuffled_rounds(rng)
     faults = []
     at_s = FIRST_AT_S
     while at_s < seconds:
         kind = next(kinds)
-        places = {"worker": workers, "gateway": gateways}.get(kind.value.split()[0], 1)
+        slots = {"worker": workers, "gateway": gateways}.get(kind.value.split()[0], 1)
         shortest, longest = LENGTHS_S[kind]
-        faults.append(
-            Fault(round(at_s, 2), kind, chance.randrange(places), round(chance.uniform(shortest, longest), 2))
-        )
-        at_s += chance.uniform(SHORTEST_GAP_S, LONGEST_GAP_S)
+        faults.append(Fault(round(at_s, 2), kind, rng.randrange(slots), round(rng.uniform(shortest, longest), 2)))
+        at_s += rng.uniform(SHORTEST_GAP_S, LONGEST_GAP_S)
     return faults
 
 
-def _shuffled_rounds(chance: random.Random) -> Iterator[Kind]:
+def _shuffled_rounds(rng: random.Random) -> Iterator[Kind]:
     while True:
         kinds = list(Kind)
-        chance.shuffle(kinds)
+        rng.shuffle(kinds)
         yield from kinds

@@ -1,4 +1,4 @@
-"""The workload: the same seed gives the same streams and viewers. No I/O, no clock."""
+"""Plans the streams and viewers of a run. The same seed gives the same plan. No I/O, no clock."""
 
 import random
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 WORDS = ("tide", "lamp", "river", "engine", "letter", "window", "garden", "winter", "signal", "harbour", "copper")
 
-# How often each model is requested. The models that fail are the provider's faults.
+# The relative frequency of each model. The `fault-` models make the provider fail.
 MODELS = {
     "demo": 30,
     "demo-fast": 12,
@@ -38,24 +38,24 @@ POLICIES: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ViewerPlan:
-    """`cuts` are bytes of each response after which the viewer's line breaks, one response after the other.
-
-    `late_s` is how long after the stream's start it comes. `follows` has it begin where another viewer of the same
-    stream stands. `returns` has it come once more after the end, as a page does that is opened again.
+    """`delay_s`: seconds from the start of the stream to the first request. `cuts`: the viewer closes its first
+    response after `cuts[0]` bytes, the second after `cuts[1]` bytes, and so on. `joins_at_another`: the viewer resumes
+    from the position of another viewer of the stream. `returns_after_end`: it reconnects once after `done`, as a
+    reopened page does.
     """
 
     name: str
-    late_s: float
+    delay_s: float
     cuts: tuple[int, ...]
     is_slow: bool
-    follows: bool
-    returns: bool
+    joins_at_another: bool
+    returns_after_end: bool
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """One stream: the body to ask with, and what becomes of it from outside. `repeats_s` are when the same request is
-    made again with the same key; `cancel_after_s` None: it is never cancelled."""
+    """`key`: the idempotency key. `repeats_s`: when the same request is sent again with the same key. `cancel_after_s`:
+    None means that the caller does not cancel."""
 
     name: str
     body: dict[str, Any]
@@ -74,53 +74,53 @@ class StreamPlan:
 
 
 def plan_stream(seed: int, number: int) -> StreamPlan:
-    """The stream of that number. Streams are independent of each other, so that a run may have any length."""
-    chance = random.Random(f"stream {seed} {number}")  # noqa: S311 -- a plan, not a secret
-    (model,) = chance.choices(list(MODELS), list(MODELS.values()))
-    prompt = f"Tell me about the {chance.choice(WORDS)} and the {chance.choice(WORDS)}, number {number}"
+    """Plans stream `number`. Each stream depends only on the seed and its number, so a run can have any length."""
+    rng = random.Random(f"stream {seed} {number}")  # noqa: S311 -- a plan, not a secret
+    (model,) = rng.choices(list(MODELS), list(MODELS.values()))
+    prompt = f"Tell me about the {rng.choice(WORDS)} and the {rng.choice(WORDS)}, number {number}"
     body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": prompt}],
-        "simulator": _plan_pace(chance, model),
+        "simulator": _plan_pace(rng, model),
         "user": f"chaos-{seed}-{number}",
     }
-    if policy := chance.choice(POLICIES):
+    if policy := rng.choice(POLICIES):
         body["manycast"] = policy
     return StreamPlan(
         name=f"s{number}",
         body=body,
         key=f"chaos-{seed}-{number}",
-        repeats_s=tuple(round(chance.uniform(0, 4), 2) for _ in range(chance.choice((0, 0, 0, 1, 2)))),
-        cancel_after_s=round(chance.uniform(0, 4), 2) if chance.random() < 0.12 else None,
-        viewers=tuple(_plan_viewer(chance, f"s{number}v{at}") for at in range(chance.randint(2, 6))),
+        repeats_s=tuple(round(rng.uniform(0, 4), 2) for _ in range(rng.choice((0, 0, 0, 1, 2)))),
+        cancel_after_s=round(rng.uniform(0, 4), 2) if rng.random() < 0.12 else None,
+        viewers=tuple(_plan_viewer(rng, f"s{number}v{at}") for at in range(rng.randint(2, 6))),
     )
 
 
-def _plan_pace(chance: random.Random, model: str) -> dict[str, Any]:
-    pace: dict[str, Any] = {"seed": chance.randrange(1 << 30), "first_chunk_ms": chance.choice((0, 50, 300, 800))}
+def _plan_pace(rng: random.Random, model: str) -> dict[str, Any]:
+    pace: dict[str, Any] = {"seed": rng.randrange(1 << 30), "first_chunk_ms": rng.choice((0, 50, 300, 800))}
     if model == "demo-fast":
-        return {**pace, "chunks": chance.randint(100, 500)}
-    pace["chunks_per_s"] = chance.choice((20, 40, 80))
+        return {**pace, "chunks": rng.randint(100, 500)}
+    pace["chunks_per_s"] = rng.choice((20, 40, 80))
     if model == "demo-long":
-        pace |= {"chunks": chance.randint(200, 400), "chunks_per_s": chance.choice((60, 100))}
+        pace |= {"chunks": rng.randint(200, 400), "chunks_per_s": rng.choice((60, 100))}
     elif model.startswith("fault-") and model not in ("fault-huge", "fault-surrogate"):
-        pace["fault_after"] = chance.randint(0, 40)
+        pace["fault_after"] = rng.randint(0, 40)
     return pace
 
 
-def _plan_viewer(chance: random.Random, name: str) -> ViewerPlan:
-    late_s = chance.choice((0.0, 0.0, chance.uniform(0, 3), chance.uniform(3, 15)))
-    cuts = tuple(_cut_at(chance) for _ in range(chance.choice((0, 0, 1, 2, 4))))
+def _plan_viewer(rng: random.Random, name: str) -> ViewerPlan:
+    delay_s = rng.choice((0.0, 0.0, rng.uniform(0, 3), rng.uniform(3, 15)))
+    cuts = tuple(_cut_at(rng) for _ in range(rng.choice((0, 0, 1, 2, 4))))
     return ViewerPlan(
         name=name,
-        late_s=round(late_s, 2),
+        delay_s=round(delay_s, 2),
         cuts=cuts,
-        is_slow=chance.random() < 0.12,
-        follows=chance.random() < 0.2,
-        returns=chance.random() < 0.3,
+        is_slow=rng.random() < 0.12,
+        joins_at_another=rng.random() < 0.2,
+        returns_after_end=rng.random() < 0.3,
     )
 
 
-def _cut_at(chance: random.Random) -> int:
-    """Cuts anywhere: in the head, between two events, inside one, inside a character."""
-    return chance.choice((chance.randint(0, 400), chance.randint(100, 5_000), chance.randint(1_000, 60_000)))
+def _cut_at(rng: random.Random) -> int:
+    """A position anywhere in a response: in the head, between two events, inside an event, inside a character."""
+    return rng.choice((rng.randint(0, 400), rng.randint(100, 5_000), rng.randint(1_000, 60_000)))

@@ -1,4 +1,4 @@
-"""The judge notices what is wrong. Each fault is put into a run without one, and is found, and nothing else is."""
+"""The checker finds each violation, and only that one, in a run that had none before."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 from contract.event import Event, Kind
 from contract.position import START, Position
-from manycast.chaos.checker import Finding, Wrong, judge_leftovers, judge_stream
+from manycast.chaos.checker import Finding, Violation, check_leftovers, check_stream
 from manycast.chaos.evidence import Leftovers, Observation, StreamRecord
 from manycast.chaos.report import Tally, table
 
@@ -40,11 +40,11 @@ def log_of_two_epochs() -> list[Event]:
 
 
 def viewer_of(log: list[Event], joined: Position = START) -> Observation:
-    sighting = Observation("v", joined, ended=True)
+    observation = Observation("v", joined, ended=True)
     for event in log:
         if event.position > joined:
-            sighting.see(event.position, str(event.kind), event.data.decode())
-    return sighting
+            observation.see(event.position, str(event.kind), event.data.decode())
+    return observation
 
 
 @pytest.fixture
@@ -55,59 +55,59 @@ def record() -> StreamRecord:
     return StreamRecord("s", "demo", {"x"}, "completed", False, log, [ANSWER], {"cancelling"}, viewers)
 
 
-def found(record: StreamRecord) -> list[tuple[Wrong, int]]:
-    return [(finding.wrong, finding.count) for finding in judge_stream(record)]
+def found(record: StreamRecord) -> list[tuple[Violation, int]]:
+    return [(finding.violation, finding.count) for finding in check_stream(record)]
 
 
 def test_a_run_without_a_fault_is_found_to_be_without_one(record: StreamRecord) -> None:
     assert found(record) == []
-    assert list(judge_leftovers(Leftovers())) == []
+    assert list(check_leftovers(Leftovers())) == []
 
 
 def leave_out(record: StreamRecord) -> None:
-    del record.sightings[0].events[3:5]
+    del record.observations[0].events[3:5]
 
 
 def repeat(record: StreamRecord) -> None:
-    record.sightings[0].events.insert(3, record.sightings[0].events[1])
+    record.observations[0].events.insert(3, record.observations[0].events[1])
 
 
 def swap(record: StreamRecord) -> None:
-    events = record.sightings[0].events
+    events = record.observations[0].events
     events[6], events[7] = events[7], events[6]
 
 
 def hang(record: StreamRecord) -> None:
-    record.sightings[0].ended = False
-    del record.sightings[0].events[-3:]
+    record.observations[0].ended = False
+    del record.observations[0].events[-3:]
 
 
 def hang_with_a_hole(record: StreamRecord) -> None:
     hang(record)
-    del record.sightings[0].events[2]
+    del record.observations[0].events[2]
 
 
 def change_data(record: StreamRecord) -> None:
-    position, kind, data = record.sightings[0].events[1]
-    record.sightings[0].events[1] = (position, kind, data.replace("Hello", "Hallo"))
+    position, kind, data = record.observations[0].events[1]
+    record.observations[0].events[1] = (position, kind, data.replace("Hello", "Hallo"))
 
 
 def invent_an_event(record: StreamRecord) -> None:
-    record.sightings[0].events.insert(3, (Position(2, 1), "restart", "{}"))
+    record.observations[0].events.insert(3, (Position(2, 1), "restart", "{}"))
 
 
 def tell_a_gap(record: StreamRecord) -> None:
-    record.sightings[1].start_again()
-    record.sightings[1].events = list(record.sightings[0].events)
+    record.observations[1].start_again()
+    record.observations[1].events = list(record.observations[0].events)
 
 
 def end_too_soon(record: StreamRecord) -> None:
-    del record.sightings[1].events[-1]
+    del record.observations[1].events[-1]
 
 
 def lose_an_event_of_the_log(record: StreamRecord) -> None:
-    for sighting in record.sightings[:2]:
-        sighting.events = [each for each in sighting.events if each[0] != Position(3, 2)]
+    for observation in record.observations[:2]:
+        observation.events = [each for each in observation.events if each[0] != Position(3, 2)]
     record.log = [event for event in record.log if event.position != Position(3, 2)]
     record.answer = None
 
@@ -115,8 +115,8 @@ def lose_an_event_of_the_log(record: StreamRecord) -> None:
 def go_on_after_done(record: StreamRecord) -> None:
     done = record.log[-1]
     record.log.append(replace_position(done, Position(4, 1)))
-    for sighting in record.sightings:
-        sighting.see(Position(4, 1), "done", done.data.decode())
+    for observation in record.observations:
+        observation.see(Position(4, 1), "done", done.data.decode())
 
 
 def replace_position(event: Event, position: Position) -> Event:
@@ -151,7 +151,7 @@ def complete_what_cannot_be_completed(record: StreamRecord) -> None:
 
 def change_done(record: StreamRecord, done: dict[str, object]) -> None:
     record.log[-1] = Event(record.log[-1].position, Kind.DONE, json.dumps(done).encode())
-    record.sightings = []
+    record.observations = []
 
 
 def begin_twice(record: StreamRecord) -> None:
@@ -159,40 +159,40 @@ def begin_twice(record: StreamRecord) -> None:
 
 
 def lie_about_a_cancel(record: StreamRecord) -> None:
-    record.said.add("cancelled")
+    record.cancel_statuses.add("cancelled")
 
 
 def be_told_that_it_is_lost(record: StreamRecord) -> None:
-    record.sightings[0].complaint = "was told that the stream is lost"
+    record.observations[0].protocol_error = "was told that the stream is lost"
 
 
-FAULTS: list[tuple[Callable[[StreamRecord], None], list[tuple[Wrong, int]]]] = [
-    (leave_out, [(Wrong.HOLE, 2)]),
-    (repeat, [(Wrong.DUPLICATE, 1)]),
-    (swap, [(Wrong.DISORDER, 1)]),
-    (hang, [(Wrong.HANGING, 1)]),
-    (hang_with_a_hole, [(Wrong.HOLE, 1), (Wrong.HANGING, 1)]),
-    (change_data, [(Wrong.FALSE, 1)]),
-    (invent_an_event, [(Wrong.FALSE, 1)]),
-    (tell_a_gap, [(Wrong.FALSE, 1)]),
-    (end_too_soon, [(Wrong.HOLE, 1)]),
-    (lose_an_event_of_the_log, [(Wrong.HOLE, 1)]),
-    (go_on_after_done, [(Wrong.FALSE, 1)]),
-    (change_the_answer, [(Wrong.ANSWER, 1)]),
-    (never_end, [(Wrong.UNENDED, 1)]),
-    (end_otherwise_than_it_says, [(Wrong.ENDING, 1)]),
-    (end_as_nobody_asked, [(Wrong.ENDING, 1)]),
-    (fail_for_a_reason_that_is_none, [(Wrong.ENDING, 1)]),
-    (complete_what_cannot_be_completed, [(Wrong.ENDING, 1)]),
-    (begin_twice, [(Wrong.TWICE, 1)]),
-    (lie_about_a_cancel, [(Wrong.FALSE, 1)]),
-    (be_told_that_it_is_lost, [(Wrong.FALSE, 1)]),
+FAULTS: list[tuple[Callable[[StreamRecord], None], list[tuple[Violation, int]]]] = [
+    (leave_out, [(Violation.MISSING, 2)]),
+    (repeat, [(Violation.DUPLICATE, 1)]),
+    (swap, [(Violation.OUT_OF_ORDER, 1)]),
+    (hang, [(Violation.HANGING, 1)]),
+    (hang_with_a_hole, [(Violation.MISSING, 1), (Violation.HANGING, 1)]),
+    (change_data, [(Violation.FALSE_EVENT, 1)]),
+    (invent_an_event, [(Violation.FALSE_EVENT, 1)]),
+    (tell_a_gap, [(Violation.FALSE_EVENT, 1)]),
+    (end_too_soon, [(Violation.MISSING, 1)]),
+    (lose_an_event_of_the_log, [(Violation.MISSING, 1)]),
+    (go_on_after_done, [(Violation.FALSE_EVENT, 1)]),
+    (change_the_answer, [(Violation.WRONG_ANSWER, 1)]),
+    (never_end, [(Violation.NO_END, 1)]),
+    (end_otherwise_than_it_says, [(Violation.WRONG_ENDING, 1)]),
+    (end_as_nobody_asked, [(Violation.WRONG_ENDING, 1)]),
+    (fail_for_a_reason_that_is_none, [(Violation.WRONG_ENDING, 1)]),
+    (complete_what_cannot_be_completed, [(Violation.WRONG_ENDING, 1)]),
+    (begin_twice, [(Violation.STARTED_TWICE, 1)]),
+    (lie_about_a_cancel, [(Violation.FALSE_EVENT, 1)]),
+    (be_told_that_it_is_lost, [(Violation.FALSE_EVENT, 1)]),
 ]
 
 
 @pytest.mark.parametrize(("fault", "expected"), FAULTS, ids=lambda value: getattr(value, "__name__", ""))
 def test_it_notices(
-    record: StreamRecord, fault: Callable[[StreamRecord], None], expected: list[tuple[Wrong, int]]
+    record: StreamRecord, fault: Callable[[StreamRecord], None], expected: list[tuple[Violation, int]]
 ) -> None:
     fault(record)
     assert found(record) == expected
@@ -201,23 +201,23 @@ def test_it_notices(
 @pytest.mark.parametrize(
     "leftovers",
     [
-        replace(Leftovers(), immortal=("mc:{x}:viewers",)),
+        replace(Leftovers(), without_expiry=("mc:{x}:viewers",)),
         replace(Leftovers(), unknown=("x",)),
-        replace(Leftovers(), beyond=("mc:{x}:log",)),
+        replace(Leftovers(), outlived=("mc:{x}:log",)),
         replace(Leftovers(), queued=1),
         replace(Leftovers(), pending=1),
     ],
     ids=["without expiry", "of nobody", "after its time", "a job", "a lease"],
 )
 def test_it_notices_a_leak_of_a_key(leftovers: Leftovers) -> None:
-    assert [finding.wrong for finding in judge_leftovers(leftovers)] == [Wrong.LEAK]
+    assert [finding.violation for finding in check_leftovers(leftovers)] == [Violation.LEAK]
 
 
-@pytest.mark.parametrize("wrong", Wrong)
-def test_each_finding_is_a_row_of_the_table_and_a_failure(wrong: Wrong) -> None:
+@pytest.mark.parametrize("violation", Violation)
+def test_each_finding_is_a_row_of_the_table_and_a_failure(violation: Violation) -> None:
     tally = Tally(7, 1, "parts")
     assert not tally.has_failed
-    tally.findings.append(Finding(wrong, "somewhere", "something", 3))
+    tally.findings.append(Finding(violation, "somewhere", "something", 3))
     assert tally.has_failed
-    (row,) = [line for line in table(tally) if line.startswith(f"  {wrong} ")]
+    (row,) = [line for line in table(tally) if line.startswith(f"  {violation} ")]
     assert row.split()[-1] == "3"

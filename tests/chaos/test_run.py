@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from manycast.chaos.report import details, table
-from manycast.chaos.run import Terms, run_chaos
+from manycast.chaos.run import ChaosOptions, run_chaos
 from manycast.chaos.schedule import Kind
 
 SEED = 4
@@ -16,11 +16,11 @@ MINUTES = 0.7
 async def test_nobody_misses_anything_whatever_is_killed_frozen_and_cut() -> None:
     # Kept where it fails: the logs are needed then.
     directory = Path(tempfile.mkdtemp(prefix="manycast-chaos-test-"))
-    terms = Terms(SEED, MINUTES, gateways=2, workers=2, streams_per_s=1.2)
-    tally = await run_chaos(terms, directory, os.environ, print)
+    options = ChaosOptions(SEED, MINUTES, gateways=2, workers=2, streams_per_s=1.2)
+    tally = await run_chaos(options, directory, os.environ, print)
     print(*table(tally), *details(tally.findings), f"logs: {directory}", sep="\n")
     assert not tally.findings
-    # What is said to Redis itself is not done where it is away just then.
+    # The injector skips commands to Redis while Redis is away.
     assert len(tally.faults) >= len(Kind) - 4, "too few kinds of faults were done to prove anything"
     assert tally.cuts > 20
     assert tally.outcomes["completed"] > 10

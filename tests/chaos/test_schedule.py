@@ -42,6 +42,6 @@ def test_every_model_is_asked_for_and_every_way_of_watching_comes() -> None:
     assert any(plan.cancel_after_s is not None for plan in plans)
     assert any(plan.repeats_s for plan in plans)
     viewers = [viewer for plan in plans for viewer in plan.viewers]
-    for told in ("late_s", "cuts", "is_slow", "follows", "returns"):
+    for told in ("delay_s", "cuts", "is_slow", "joins_at_another", "returns_after_end"):
         assert {bool(getattr(viewer, told)) for viewer in viewers} == {True, False}
     assert len({viewer.name for viewer in viewers}) == len(viewers)
