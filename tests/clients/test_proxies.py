@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.author import Author
+from tests.author import Run, open_run
 from tests.broker import Broker, free_port
 from tests.clients.conftest import install_packages
 from tests.stack import Gateway, Process, closing_all, wait_for_http
@@ -105,18 +105,18 @@ def proxy_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def author(workerless_broker: Broker) -> AsyncIterator[Author]:
-    async with Author(workerless_broker.url) as author:
-        yield author
+async def run(workerless_broker: Broker) -> AsyncIterator[Run]:
+    async with open_run(workerless_broker.url) as run:
+        yield run
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_each_word_arrives_before_the_next_one_is_written(author: Author, proxy_url: str, dialect: str) -> None:
+async def test_each_word_arrives_before_the_next_one_is_written(run: Run, proxy_url: str, dialect: str) -> None:
     """The next word is written only after the last one has arrived: a proxy that collects would wait for ever."""
-    await author.begin()
+    await run.begin()
     # A Node proxy sends the head together with the first byte of the body, and the text dialect's first byte is a word.
-    await author.say(WORDS[0])
-    path = f"{proxy_url}/v1/streams/{author.stream_id}/events?dialect={dialect}"
+    await run.say(WORDS[0])
+    path = f"{proxy_url}/v1/streams/{run.stream_id}/events?dialect={dialect}"
     headers = {"Accept-Encoding": "gzip, deflate, br", "Accept": "text/event-stream"}
     async with (
         asyncio.timeout(DEADLINE_S),
@@ -131,8 +131,8 @@ async def test_each_word_arrives_before_the_next_one_is_written(author: Author, 
             while word not in received:
                 received += await anext(pieces)
             if following is not None:
-                await author.say(following)
-        await author.end()
+                await run.say(following)
+        await run.end()
         async for piece in pieces:
             received += piece
     assert [received.count(word) for word in WORDS] == [1] * len(WORDS)

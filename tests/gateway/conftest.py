@@ -6,8 +6,8 @@ import httpx2
 import pytest
 
 from contract.connection import Client, call_redis
+from tests.author import Author
 from tests.broker import Broker, valkey_binary
-from tests.gateway.author import Author
 from tests.stack import Gateway
 
 
@@ -45,4 +45,4 @@ async def http(gateway: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
 async def author(client: Client) -> Author:
     """Takes every job: it is the only worker of this broker."""
     await call_redis(client, "FLUSHALL")
-    return Author(client)
+    return Author(client, client)

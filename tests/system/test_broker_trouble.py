@@ -11,7 +11,7 @@ import pytest
 
 from contract.connection import command_client
 from contract.event import Kind
-from tests.author import Author
+from tests.author import Run, open_run
 from tests.broker import Broker
 from tests.stack import Gateway, closing_all
 from tests.viewers import Response, read_events, until
@@ -46,8 +46,8 @@ class Watching:
         await asyncio.gather(*self._tasks)
 
 
-def check_whole(watching: Watching, author: Author) -> None:
-    whole = [line.partition(b" ")[2].decode() for line in author.lines]
+def check_whole(watching: Watching, run: Run) -> None:
+    whole = [line.partition(b" ")[2].decode() for line in run.lines]
     for response in watching.seen:
         assert [frame.id for frame in response.logged] == [f"1-{seq}" for seq in range(1, len(whole) + 1)]
         assert [frame.data for frame in response.logged] == whole
@@ -57,19 +57,19 @@ async def test_a_subscription_that_is_cut_misses_nothing(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
 ) -> None:
     client = command_client(fragile_broker.url)
-    async with Author(fragile_broker.url) as author:
-        await author.begin()
-        watching = Watching(http, gateways, author.stream_id)
+    async with open_run(fragile_broker.url) as run:
+        await run.begin()
+        watching = Watching(http, gateways, run.stream_id)
         await watching.until_all_have(1)
         for round_ in range(10):
             # What is said between the cut and the next subscription is published to nobody.
             await client.client_kill_filter(_type="pubsub")
             for at in range(5):
-                await author.say(f"{round_}.{at} ")
+                await run.say(f"{round_}.{at} ")
             await watching.until_all_have(1 + (round_ + 1) * 5)
-        await author.end()
+        await run.end()
         await watching.end()
-        check_whole(watching, author)
+        check_whole(watching, run)
     await client.aclose()
 
 
@@ -80,48 +80,48 @@ async def test_what_was_said_while_a_subscription_was_cut_is_seen_though_nothing
     # No look at the log now and then, which would find it too, but late.
     gateway = Gateway(fragile_broker.url, MANYCAST_PING_INTERVAL_S="3600")
     with closing_all(gateway):
-        async with Author(fragile_broker.url) as author:
-            await author.begin()
-            watching = Watching(http, [gateway], author.stream_id)
+        async with open_run(fragile_broker.url) as run:
+            await run.begin()
+            watching = Watching(http, [gateway], run.stream_id)
             await watching.until_all_have(1)
             for at in range(10):
                 await client.client_kill_filter(_type="pubsub")
-                await author.say(f"{at} ")
+                await run.say(f"{at} ")
                 await watching.until_all_have(2 + at)
-            await author.end()
+            await run.end()
             await watching.end()
-            check_whole(watching, author)
+            check_whole(watching, run)
     await client.aclose()
 
 
 async def test_a_broker_that_freezes_is_noticed_told_and_made_up_for(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
 ) -> None:
-    async with Author(fragile_broker.url) as author:
-        await author.begin()
-        watching = Watching(http, gateways, author.stream_id)
+    async with open_run(fragile_broker.url) as run:
+        await run.begin()
+        watching = Watching(http, gateways, run.stream_id)
         await watching.until_all_have(1)
         os.kill(fragile_broker.pid, signal.SIGSTOP)
         try:
             await watching.until_all_are_told("broker_unavailable")
-            newcomer = await read_events(http, watching.urls[0].replace(author.stream_id, "x" * 22))
+            newcomer = await read_events(http, watching.urls[0].replace(run.stream_id, "x" * 22))
             assert (newcomer.status, newcomer.frames) == (200, [])
             assert newcomer.retry_ms is not None
         finally:
             os.kill(fragile_broker.pid, signal.SIGCONT)
         await watching.until_all_are_told("streaming")
-        await author.say("after")
-        await author.end()
+        await run.say("after")
+        await run.end()
         await watching.end()
-        check_whole(watching, author)
+        check_whole(watching, run)
 
 
 async def test_who_is_ahead_of_a_gateway_is_asked_back_and_not_told_of_a_gap_while_the_log_cannot_be_read(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
 ) -> None:
-    async with Author(fragile_broker.url) as author:
-        await author.begin()
-        watching = Watching(http, gateways, author.stream_id)
+    async with open_run(fragile_broker.url) as run:
+        await run.begin()
+        watching = Watching(http, gateways, run.stream_id)
         await watching.until_all_have(1)
         os.kill(fragile_broker.pid, signal.SIGSTOP)
         try:
@@ -130,17 +130,17 @@ async def test_who_is_ahead_of_a_gateway_is_asked_back_and_not_told_of_a_gap_whi
             os.kill(fragile_broker.pid, signal.SIGCONT)
         assert (newcomer.status, newcomer.frames) == (200, [])
         assert newcomer.retry_ms is not None
-        await author.end()
+        await run.end()
         await watching.end()
 
 
 async def test_a_broker_that_is_killed_and_restarted_with_its_data_loses_no_viewer(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
 ) -> None:
-    async with Author(fragile_broker.url) as author:
-        await author.begin()
-        await author.say("before")
-        watching = Watching(http, gateways, author.stream_id)
+    async with open_run(fragile_broker.url) as run:
+        await run.begin()
+        await run.say("before")
+        watching = Watching(http, gateways, run.stream_id)
         await watching.until_all_have(2)
         fragile_broker.stop()
         await watching.until_all_are_told("broker_unavailable")
@@ -150,20 +150,20 @@ async def test_a_broker_that_is_killed_and_restarted_with_its_data_loses_no_view
         assert int(refused.headers["retry-after"]) > 0
         fragile_broker.start()
         await watching.until_all_are_told("streaming")
-        await author.say("after")
-        await author.end()
+        await run.say("after")
+        await run.end()
         await watching.end()
-        check_whole(watching, author)
+        check_whole(watching, run)
 
 
 @pytest.mark.parametrize("how", ["restarted empty", "flushed"])
 async def test_a_broker_that_lost_its_data_ends_the_stream_as_lost(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway], how: str
 ) -> None:
-    async with Author(fragile_broker.url) as author:
-        await author.begin()
-        await author.say("before")
-        watching = Watching(http, gateways, author.stream_id)
+    async with open_run(fragile_broker.url) as run:
+        await run.begin()
+        await run.say("before")
+        watching = Watching(http, gateways, run.stream_id)
         await watching.until_all_have(2)
         if how == "restarted empty":
             fragile_broker.stop()
@@ -184,9 +184,9 @@ async def test_a_broker_that_lost_its_data_ends_the_stream_as_lost(
 async def test_a_gateway_that_is_killed_is_no_longer_counted(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
 ) -> None:
-    async with Author(fragile_broker.url) as author:
-        await author.begin()
-        watching = Watching(http, gateways, author.stream_id)
+    async with open_run(fragile_broker.url) as run:
+        await run.begin()
+        watching = Watching(http, gateways, run.stream_id)
 
         def told() -> list[str]:
             return [frame.data for frame in watching.seen[0].frames if frame.event == "viewers"][-1:]
@@ -194,7 +194,7 @@ async def test_a_gateway_that_is_killed_is_no_longer_counted(
         await until(lambda: told() == ['{"viewers":2}'])
         gateways[1].signal(signal.SIGKILL)
         await until(lambda: told() == ['{"viewers":1}'])
-        await author.end()
+        await run.end()
         with pytest.raises(httpx2.RemoteProtocolError):
             await watching.end()
 
@@ -202,10 +202,10 @@ async def test_a_gateway_that_is_killed_is_no_longer_counted(
 async def test_a_finished_stream_expires_and_is_then_404(http: httpx2.AsyncClient, fragile_broker: Broker) -> None:
     client = command_client(fragile_broker.url)
     with closing_all(gateway := Gateway(fragile_broker.url, MANYCAST_LINGER_S="0")):
-        async with Author(fragile_broker.url) as author:
-            await author.begin()
-            await author.end()
-        url = f"{gateway.url}/v1/streams/{author.stream_id}"
+        async with open_run(fragile_broker.url) as run:
+            await run.begin()
+            await run.end()
+        url = f"{gateway.url}/v1/streams/{run.stream_id}"
         assert (await read_events(http, f"{url}/events")).done["status"] == "completed"
         assert all([await client.pttl(key) > 0 for key in await client.keys("mc:{*")])
         for key in await client.keys("mc:{*"):

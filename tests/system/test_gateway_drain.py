@@ -7,7 +7,7 @@ import time
 import httpx2
 import pytest
 
-from tests.author import Author
+from tests.author import open_run
 from tests.broker import Broker
 from tests.crowd import NewCrowd
 from tests.stack import Gateway, closing_all
@@ -21,16 +21,16 @@ async def test_a_thousand_viewers_are_sent_away_and_miss_nothing(
 ) -> None:
     settings = {"MANYCAST_HTTP_PROTOCOL": protocol, "MANYCAST_DRAIN_RETRY_WINDOW_MS": "2000"}
     leaving, staying = Gateway(workerless_broker.url, **settings), Gateway(workerless_broker.url)
-    async with Author(workerless_broker.url) as author:
+    async with open_run(workerless_broker.url) as run:
         with closing_all(leaving, staying):
-            path = f"/v1/streams/{author.stream_id}/events"
+            path = f"/v1/streams/{run.stream_id}/events"
             crowd = crowd_of(leaving.url + path, VIEWERS)
-            await author.begin()
-            await author.say("before")
+            await run.begin()
+            await run.say("before")
             crowd.read_until(lambda: crowd.everyone_has(b"before"))
             leaving.signal(signal.SIGTERM)
             told_at = time.monotonic()
-            await author.say("while it drains")
+            await run.say("while it drains")
             crowd.read_until(lambda: crowd.everyone_is_through)
             assert leaving.wait() == 0
             assert time.monotonic() - told_at < 10, "longer than its grace"
@@ -42,26 +42,26 @@ async def test_a_thousand_viewers_are_sent_away_and_miss_nothing(
             assert "ERROR" not in leaving.output
             assert "Traceback" not in leaving.output
 
-            await author.end()
+            await run.end()
             lasts = {member.ids[-1] for member in crowd.members}
             for last in lasts:
                 rest = crowd_of(staying.url + path, 1, after=last)
                 rest.read_until(lambda rest=rest: rest.everyone_is_through)
                 seen = next(member for member in crowd.members if member.ids[-1] == last).ids + rest.members[0].ids
-                assert seen == [f"1-{seq}" for seq in range(1, len(author.lines) + 1)]
+                assert seen == [f"1-{seq}" for seq in range(1, len(run.lines) + 1)]
 
 
 async def test_viewers_that_read_nothing_do_not_hold_it_up(workerless_broker: Broker, crowd_of: NewCrowd) -> None:
     gateway = Gateway(workerless_broker.url, MANYCAST_DRAIN_TIMEOUT_S="8")
-    async with Author(workerless_broker.url) as author:
+    async with open_run(workerless_broker.url) as run:
         with closing_all(gateway):
-            crowd_of(f"{gateway.url}/v1/streams/{author.stream_id}/events", 5, stalled=True)
-            await author.begin()
+            crowd_of(f"{gateway.url}/v1/streams/{run.stream_id}/events", 5, stalled=True)
+            await run.begin()
             async with httpx2.AsyncClient(base_url=gateway.url) as http:
                 while "manycast_viewers 5.0" not in (await http.get("/metrics")).text:
                     await asyncio.sleep(0.05)
             for _ in range(40):
-                await author.say("x" * 200_000)
+                await run.say("x" * 200_000)
             gateway.signal(signal.SIGTERM)
             assert gateway.wait() == 0
             assert "ERROR" not in gateway.output, gateway.output

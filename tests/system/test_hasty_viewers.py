@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from tests.author import Author
+from tests.author import open_run
 from tests.broker import Broker
 from tests.stack import Gateway, closing_all
 
@@ -24,10 +24,10 @@ def ask_and_hang_up(url: str) -> None:
 async def test_viewers_who_hang_up_before_they_are_answered_leave_once(
     http: httpx2.AsyncClient, workerless_broker: Broker
 ) -> None:
-    async with Author(workerless_broker.url) as author:
+    async with open_run(workerless_broker.url) as run:
         with closing_all(gateway := Gateway(workerless_broker.url)):
-            await author.begin()
-            url = f"{gateway.url}/v1/streams/{author.stream_id}"
+            await run.begin()
+            url = f"{gateway.url}/v1/streams/{run.stream_id}"
             for _ in range(HASTY):
                 await asyncio.to_thread(ask_and_hang_up, f"{url}/events")
             watching = asyncio.create_task(http.get(f"{url}/events"))
@@ -39,7 +39,7 @@ async def test_viewers_who_hang_up_before_they_are_answered_leave_once(
             async with asyncio.timeout(10):
                 while await viewers() != 1:
                     await asyncio.sleep(0.05)
-            await author.end()
+            await run.end()
             await watching
             async with asyncio.timeout(10):
                 while await viewers() != 0:

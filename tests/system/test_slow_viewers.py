@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.author import Author
+from tests.author import open_run
 from tests.broker import Broker
 from tests.crowd import NewCrowd
 from tests.stack import Gateway, closing_all
@@ -33,18 +33,18 @@ async def test_those_who_read_nothing_are_closed_and_lose_nothing(
         MANYCAST_SEND_TIMEOUT_S="1",
         MANYCAST_TAPE_LIMIT_BYTES=str(TAPE_LIMIT_BYTES),
     )
-    async with Author(workerless_broker.url) as author:
+    async with open_run(workerless_broker.url) as run:
         with closing_all(gateway):
-            url = f"{gateway.url}/v1/streams/{author.stream_id}/events"
+            url = f"{gateway.url}/v1/streams/{run.stream_id}/events"
             healthy = crowd_of(url, HEALTHY)
             stalled = crowd_of(url, STALLED, stalled=True, receive_buffer_bytes=1 << 15)
-            await author.begin()
+            await run.begin()
             healthy.read_until(lambda: healthy.everyone_has(b"event: start"))
             before = resident_bytes(gateway.process.pid)
             for at in range(EVENTS):
-                await author.say(f"{at:06d}" + "x" * EVENT_BYTES)
+                await run.say(f"{at:06d}" + "x" * EVENT_BYTES)
                 healthy.read(0)
-            await author.end()
+            await run.end()
             healthy.read_until(lambda: healthy.everyone_is_through)
             whole = [f"1-{seq}" for seq in range(1, EVENTS + 3)]
             assert all(member.ids == whole for member in healthy.members)

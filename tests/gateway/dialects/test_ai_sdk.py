@@ -5,8 +5,9 @@ from typing import Any
 
 from contract.errors import RunError
 from gateway.dialects.ai_sdk import UIDialect
+from tests.author import Entry
 from tests.gateway.dialects.test_openai import read_frames
-from tests.gateway.fanout.recording import Entry, attempt, chunk_of, done, restart, write_all
+from tests.gateway.fanout.recording import attempt, chunk_of, done, restart, write_all
 
 BEGIN = [{"type": "start", "messageId": "s"}, {"type": "start-step"}]
 

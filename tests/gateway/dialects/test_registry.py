@@ -7,7 +7,7 @@ import re
 import httpx2
 
 from contract.event import Status
-from tests.gateway.author import Author, Run
+from tests.author import Author, Run
 from tests.gateway.dialects.test_openai import read_frames
 from tests.gateway.fanout.recording import attempt, chunk_of, done
 from tests.stack import Gateway

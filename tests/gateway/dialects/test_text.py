@@ -2,7 +2,8 @@
 
 from contract.errors import RunError
 from gateway.dialects.text import TextDialect
-from tests.gateway.fanout.recording import Entry, attempt, chunk_of, done, restart, write_all
+from tests.author import Entry
+from tests.gateway.fanout.recording import attempt, chunk_of, done, restart, write_all
 
 
 def text_of(*entries: Entry) -> str:

@@ -6,8 +6,7 @@ from typing import Any
 from contract.errors import RunError
 from contract.event import Chunk, Kind, chunk_difference, encode_json, shared_fields
 from gateway.dialects.base import Dialect
-
-Entry = tuple[str, Kind, dict[str, Any]]
+from tests.author import Entry
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 

@@ -13,7 +13,7 @@ from contract.position import Position
 from gateway.dialects.native import NativeDialect
 from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.replay_buffer import JOINED_KEPT, ReplayBuffer
-from tests.author import Author
+from tests.author import open_run
 from tests.broker import Broker
 from tests.stack import Gateway
 from tests.viewers import read_events
@@ -62,15 +62,15 @@ def test_a_buffer_keeps_few_joined_slices() -> None:
 
 async def test_foreign_messages_on_a_channel_stop_no_gateway(gateway: Gateway, broker: Broker) -> None:
     client = command_client(broker.url)
-    async with Author(broker.url) as author, httpx2.AsyncClient(timeout=20) as http:
-        await author.begin()
-        url = f"{gateway.url}/v1/streams/{author.stream_id}/events"
+    async with open_run(broker.url) as run, httpx2.AsyncClient(timeout=20) as http:
+        await run.begin()
+        url = f"{gateway.url}/v1/streams/{run.stream_id}/events"
         assert len((await read_events(http, url, cut_after=1)).logged) == 1
-        live = StreamKeys.of(author.stream_id).live
+        live = StreamKeys.of(run.stream_id).live
         for payload in (b"!\nping x", b"!\nping {}", b"x", b"x\ny z {}", b"1-1\n1-x chunk {}", b"\n", b"!\nviewers"):
             await client.publish(live, payload)
-        await author.say("after")
-        await author.end()
+        await run.say("after")
+        await run.end()
         response = await read_events(http, url)
         assert [frame.id for frame in response.logged] == ["1-1", "1-2", "1-3"]
     assert "this gateway exits" not in gateway.output

@@ -10,9 +10,9 @@ from contract.connection import Client, call_redis
 from contract.event import Status
 from contract.keys import StreamKeys
 from manycast.client.sse import Frame
+from tests.author import Author, Entry, Run
 from tests.broker import Broker
-from tests.gateway.author import Author, Run
-from tests.gateway.fanout.recording import Entry, attempt, chunk_of, done
+from tests.gateway.fanout.recording import attempt, chunk_of, done
 from tests.stack import Gateway
 from tests.viewers import Response, read_events, until
 

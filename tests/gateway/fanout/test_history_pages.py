@@ -9,27 +9,27 @@ from contract.stream_log import StreamLog
 from gateway.dialects.registry import DIALECTS, NATIVE
 from gateway.fanout.feed import Feed
 from gateway.fanout.history_pages import HistoryPages
-from tests.author import RETENTION_MS, Author
+from tests.author import RETENTION_MS, Run, open_run
 from tests.broker import Broker
 
 
 @pytest.fixture
-async def author(broker: Broker) -> AsyncIterator[Author]:
-    async with Author(broker.url) as author:
-        yield author
+async def run(broker: Broker) -> AsyncIterator[Run]:
+    async with open_run(broker.url) as run:
+        yield run
 
 
-async def test_a_page_that_has_grown_is_read_again(author: Author, client: Client) -> None:
+async def test_a_page_that_has_grown_is_read_again(run: Run, client: Client) -> None:
     log = StreamLog(client, RETENTION_MS)
-    feed, pages = Feed(author.stream_id, DIALECTS[NATIVE](), 100), HistoryPages(log)
+    feed, pages = Feed(run.stream_id, DIALECTS[NATIVE](), 100), HistoryPages(log)
 
     async def say(count: int) -> None:
         for at in range(count):
-            await author.say(str(at))
+            await run.say(str(at))
         feed.merge.request_read()
-        feed.receive_page(await log.read_page(author.stream_id, feed.buffer.last), is_end=True)
+        feed.receive_page(await log.read_page(run.stream_id, feed.buffer.last), is_end=True)
 
-    await author.begin()
+    await run.begin()
     await say(4)
     assert (await pages.read(feed, 0)).end == 5
     await say(4)

@@ -11,7 +11,7 @@ from gateway.fanout.feed import FeedStatus
 from gateway.fanout.hub import Hub, HubLimits
 from gateway.fanout.presence import Presence, ViewerLimits
 from gateway.fanout.viewer import Viewer
-from tests.author import RETENTION_MS, Author
+from tests.author import RETENTION_MS, open_run
 from tests.broker import Broker
 from tests.viewers import until
 
@@ -22,16 +22,16 @@ async def test_a_viewer_gets_events_of_a_feed_that_was_dropped_while_it_connecte
     limits = HubLimits(buffer_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
     hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits)
     running = asyncio.create_task(hub.run())
-    async with Author(broker.url) as author:
-        await author.begin()
-        feed = await hub.open(author.stream_id, NATIVE)
+    async with open_run(broker.url) as run:
+        await run.begin()
+        feed = await hub.open(run.stream_id, NATIVE)
         await until(lambda: feed not in list(hub.feeds()))
         Presence("gateway", client, hub, ViewerLimits(0, 0)).join_stream(
             Viewer(feed, 0, b"", hub.pages.read), lambda: None
         )
-        await author.say("still there?")
+        await run.say("still there?")
         await until(lambda: feed.buffer.end == 2)
-        await author.end()
+        await run.end()
         await until(lambda: feed.status is FeedStatus.ENDED)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -43,12 +43,12 @@ async def test_a_log_without_its_last_event_is_shown_as_far_as_it_goes_and_then_
     limits = HubLimits(buffer_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
     hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits)
     running = asyncio.create_task(hub.run())
-    async with Author(broker.url) as author:
-        await author.begin()
-        await author.say("kept")
-        await author.end()
-        await call_redis(client, "XDEL", StreamKeys.of(author.stream_id).log, "1-3")
-        feed = await hub.open(author.stream_id, NATIVE)
+    async with open_run(broker.url) as run:
+        await run.begin()
+        await run.say("kept")
+        await run.end()
+        await call_redis(client, "XDEL", StreamKeys.of(run.stream_id).log, "1-3")
+        feed = await hub.open(run.stream_id, NATIVE)
         await until(lambda: feed.status is FeedStatus.LOST)
         assert feed.buffer.last == Position(1, 2)
     running.cancel()

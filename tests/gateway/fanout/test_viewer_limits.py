@@ -9,9 +9,9 @@ import pytest
 from contract.connection import Client, call_redis
 from contract.event import Status
 from contract.keys import JOBS
+from tests.author import Author
 from tests.broker import Broker
 from tests.crowd import NewCrowd
-from tests.gateway.author import Author
 from tests.gateway.dialects.test_registry import BODY, start
 from tests.gateway.fanout.recording import attempt, chunk_of, done
 from tests.stack import Gateway, closing_all

@@ -12,8 +12,8 @@ from gateway.access.api_keys import make_key
 from gateway.app import Gateway as GatewayApp
 from gateway.http.middleware import DEFAULT_HEADERS, MalformedOriginError, parse_origins
 from gateway.settings import Settings
+from tests.author import Author
 from tests.broker import Broker
-from tests.gateway.author import Author
 from tests.gateway.dialects.test_registry import BODY, start
 from tests.gateway.fanout.recording import attempt, chunk_of, done
 from tests.gateway.server.raw_line import RawLine

@@ -13,8 +13,8 @@ from contract.errors import RunError
 from contract.event import Status, parse_json
 from contract.keys import StreamKeys
 from contract.run_record import RunRecord, read_run
+from tests.author import Author, Run
 from tests.broker import Broker
-from tests.gateway.author import Author, Run
 from tests.gateway.dialects.test_openai import read_frames
 from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done
 from tests.gateway.runs.test_completion import nested, unnested

@@ -12,8 +12,8 @@ from contract.connection import Client
 from contract.worker_registry import Model, WorkerOffer, announce
 from gateway.app import Gateway as GatewayApp
 from gateway.settings import Settings
+from tests.author import Author
 from tests.broker import Broker
-from tests.gateway.author import Author
 from tests.stack import ROOT, Gateway
 
 

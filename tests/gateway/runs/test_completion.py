@@ -9,7 +9,8 @@ from contract.event import Event, Kind, encode_json, parse_json
 from contract.position import Position
 from gateway.runs.completion import CompletionFold
 from gateway.runs.read_completion import completion_response
-from tests.gateway.fanout.recording import USAGE, Entry, attempt, chunk_of, done, restart
+from tests.author import Entry
+from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done, restart
 
 
 def fold(*entries: Entry) -> dict[str, Any]:

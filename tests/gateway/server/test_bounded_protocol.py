@@ -10,9 +10,9 @@ import httpx2
 import pytest
 
 from contract.event import Status
+from tests.author import Author, Run
 from tests.broker import Broker
 from tests.crowd import NewCrowd
-from tests.gateway.author import Author, Run
 from tests.gateway.dialects.test_registry import BODY, start
 from tests.gateway.fanout.recording import attempt, chunk_of, done
 from tests.gateway.server.raw_line import RawLine

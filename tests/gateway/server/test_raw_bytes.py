@@ -13,8 +13,8 @@ import httpx2
 import pytest
 
 from contract.event import Status
+from tests.author import Author
 from tests.broker import Broker
-from tests.gateway.author import Author
 from tests.gateway.dialects.test_registry import start
 from tests.gateway.fanout.recording import attempt, chunk_of, done
 from tests.gateway.server.raw_cases import Cases
