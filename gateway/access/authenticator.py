@@ -1,5 +1,6 @@
 """Authenticates callers and applies rate limits. docs/protocol.md, section 11, specifies it."""
 
+import logging
 import math
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,8 @@ from gateway.access.request_source import SAFE_METHODS, Proxies, RequestSource, 
 from gateway.access.sessions import COOKIE, SessionOwner, Sessions
 from gateway.access.tickets import is_ticket
 from gateway.http.errors import ApiError
+
+logger = logging.getLogger(__name__)
 
 SIGN_INS_PER_MINUTE = 10
 LOCAL_ONLY = "Only this machine can start runs: no API key is set up."
@@ -31,13 +34,14 @@ class AccessPolicy:
 
 
 class Authenticator:
-    """Admits or refuses requests. It has no state of its own: every gateway decides alike."""
+    """Admits or refuses requests. No decision depends on a state of its own: every gateway decides alike."""
 
     def __init__(self, client: Client, keys: KeyRing, sign_ins: Sessions, policy: AccessPolicy) -> None:
         self._client = client
         self._keys = keys
         self._sign_ins = sign_ins
         self._policy = policy
+        self._has_warned_of_proxy = False
 
     @property
     def is_local(self) -> bool:
@@ -97,9 +101,27 @@ class Authenticator:
         else:
             is_local = source.is_local_peer
         if is_local and source.host_is_local:
-            return Caller("", sees_all=True, is_operator=not source.is_browser)
-        text = f"{LOCAL_ONLY} How to let others in: docs/operations.md."
+            if source.is_forwarded_locally:
+                self._warn_of_proxy()
+            return Caller("", sees_all=True, is_operator=not (source.is_browser or source.is_forwarded_locally))
+        if is_local:
+            reason = "The Host header of this request does not name this machine."
+        elif source.is_forwarded:
+            reason = (
+                "A proxy forwarded this request, and its headers name more than this machine, or no X-Forwarded-Host."
+            )
+        else:
+            reason = "This request comes from another machine."
+        text = f"{LOCAL_ONLY} {reason} To let others in, set MANYCAST_PASSWORD or MANYCAST_KEYS (docs/operations.md)."
         raise ApiError(403, "not_this_machine", text, type_="permission_error")
+
+    def _warn_of_proxy(self) -> None:
+        if not self._has_warned_of_proxy:
+            self._has_warned_of_proxy = True
+            logger.warning(
+                "a proxy on this machine forwards requests, for example a development server; everyone who reaches it "
+                "can start runs; if other machines reach it, set MANYCAST_PASSWORD"
+            )
 
     async def _authenticate_person(self, request: Request, source: RequestSource) -> Caller:
         cookie = request.cookies.get(COOKIE)

@@ -11,9 +11,11 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-PASSED_ON = ("forwarded", "x-real-ip", "cf-connecting-ip")
+PASSED_ON = ("forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip", "fastly-client-ip")
 """Headers of another proxy in front of this server, also if our own Caddy was the last one."""
-FORWARDING = (*PASSED_ON, "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "via")
+DEVELOPMENT_PROXY = frozenset({"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port"})
+"""Headers that the proxy of a development server adds, such as a rewrite of Next.js."""
+FORWARDING = (*PASSED_ON, *sorted(DEVELOPMENT_PROXY), "via")
 ANYONE = "*"
 
 
@@ -50,6 +52,8 @@ class RequestSource:
     address: str
     is_passed_on: bool
     is_forwarded: bool
+    is_forwarded_locally: bool
+    """Whether a proxy says that it forwarded the request from this computer, for a name of this computer."""
     is_secure: bool
     host: str
     user: str | None
@@ -59,17 +63,13 @@ class RequestSource:
 
     @property
     def is_local_peer(self) -> bool:
-        """Whether the client is on this computer, with no proxy between that could pass on other clients."""
-        return not self.is_forwarded and is_loopback(self.address)
+        """Whether the client is on this computer, as far as the proxy between them says, if there is one."""
+        return is_loopback(self.address) and (not self.is_forwarded or self.is_forwarded_locally)
 
     @property
     def host_is_local(self) -> bool:
         """Whether `Host` names this computer. A foreign name that resolves to it (DNS rebinding) does not."""
-        try:
-            host = urlsplit(f"//{self.host}").hostname or ""
-        except ValueError:
-            return False
-        return is_loopback(host) or host.endswith(".localhost")
+        return _names_this_computer(self.host)
 
     @property
     def rate_limit_group(self) -> str:
@@ -88,22 +88,52 @@ def read_source(request: Request, proxies: Proxies) -> RequestSource:
         address=_forwarded_address(headers, proxies, peer) if is_proxy else peer,
         is_passed_on=any(name in headers for name in PASSED_ON),
         is_forwarded=any(name in headers for name in FORWARDING),
+        is_forwarded_locally=_is_forwarded_locally(headers),
         is_secure=request.url.scheme == "https" or (is_proxy and headers.get("x-forwarded-proto") == "https"),
         host=headers.get("host", ""),
         # With several headers, nothing tells which one is the proxy's.
         user=users[0] or None if len(users) == 1 else None,
         is_browser="origin" in headers or "sec-fetch-site" in headers,
-        is_own_page=_is_own_page(request),
+        is_own_page=_is_own_page(
+            headers, [*headers.getlist("host"), *(headers.getlist("x-forwarded-host") if is_proxy else ())]
+        ),
     )
+
+
+def _is_forwarded_locally(headers: Headers) -> bool:
+    """Whether the headers are those of a development server's proxy, and name nothing but this computer.
+
+    The proxy must pass on the host that the browser asked for. It may have replaced `Host` with its own target: without
+    the former, a foreign name that resolves to this computer would look local (DNS rebinding). Some proxies, such as
+    a rewrite of Next.js 16, do not name the client's address.
+    """
+    if any(name in headers for name in FORWARDING if name not in DEVELOPMENT_PROXY):
+        return False
+    addresses = [_without_port(entry) for entry in _entries(headers, "x-forwarded-for")]
+    hosts = _entries(headers, "x-forwarded-host")
+    return bool(hosts) and all(map(_names_this_computer, hosts)) and all(map(is_loopback, addresses))
+
+
+def _entries(headers: Headers, name: str) -> list[str]:
+    """The entries of a header that is a comma-separated list. A proxy may add a line instead of extending the first."""
+    lines = headers.getlist(name)
+    return [entry.strip() for entry in ",".join(lines).split(",")] if lines else []
+
+
+def _names_this_computer(host: str) -> bool:
+    """`host` may have a port."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return is_loopback(name) or name.endswith(".localhost")
 
 
 def _forwarded_address(headers: Headers, proxies: Proxies, peer: str) -> str:
     """Reads from the right: entries left of the first untrusted address are that client's own claims."""
-    # A proxy may add a second header line instead of extending the first.
-    entries = ",".join(headers.getlist("x-forwarded-for")).split(",")
     address = peer
-    for entry in reversed(entries):
-        found = _parse(_without_port(entry.strip()))
+    for entry in reversed(_entries(headers, "x-forwarded-for")):
+        found = _parse(_without_port(entry))
         if found is None:
             break
         address = str(found)
@@ -124,13 +154,14 @@ def is_loopback(address: str) -> bool:
     return address == "localhost" or (parsed is not None and parsed.is_loopback)
 
 
-def _is_own_page(request: Request) -> bool:
-    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+def _is_own_page(headers: Headers, hosts: list[str]) -> bool:
+    """`hosts`: the names under which the browser may have asked for this server."""
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if site is not None:
         # The browser sets it, and no page can. `none`: the user typed the address.
         return site in ("same-origin", "none")
     try:
-        return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+        return origin is None or urlsplit(origin).netloc in hosts
     except ValueError:
         return False
 

@@ -1,4 +1,4 @@
-"""Streams pass through the servers that people put in front of a gateway, each event as soon as it is written.
+"""The servers that people put in front of a gateway: streams pass event by event, and a page on this computer may ask.
 
 Each proxy is the real one, set up as its documentation shows, with compression on.
 """
@@ -6,6 +6,7 @@ Each proxy is the real one, set up as its documentation shows, with compression 
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,7 +20,7 @@ import pytest
 from tests.author import Run, open_run
 from tests.broker import Broker, free_port
 from tests.clients.conftest import install_packages
-from tests.stack import Gateway, Process, closing_all, wait_for_http
+from tests.stack import ROOT, Gateway, Process, closing_all, wait_for_http
 
 HOME = Path(__file__).parent / "proxies"
 WORDS = [f"word-{number}." for number in range(10)]
@@ -136,3 +137,47 @@ async def test_each_word_arrives_before_the_next_one_is_written(run: Run, proxy_
         async for piece in pieces:
             received += piece
     assert [received.count(word) for word in WORDS] == [1] * len(WORDS)
+
+
+CONFIGURATIONS = ["next/next.config.mjs", "vite.mjs", "express.mjs", "nginx.conf"]
+
+
+def test_the_documentation_shows_the_configurations_that_these_tests_run() -> None:
+    paper = (ROOT / "docs" / "use-it-with.md").read_text()
+    shown = re.findall(r"^```(?:mjs|nginx)\n(.*?)^```$", paper, re.DOTALL | re.MULTILINE)
+    assert len(shown) == len(CONFIGURATIONS)
+    for snippet, name in zip(shown, CONFIGURATIONS, strict=True):
+        configuration = (HOME / name).read_text().replace("GATEWAY_URL;", "http://127.0.0.1:8000;")
+        run = {line.strip() for line in configuration.splitlines()}
+        frame = {'const gateway = "http://127.0.0.1:8000";', "export default {", "};", "},"}
+        assert {line.strip() for line in snippet.splitlines()} - frame <= run, name
+
+
+BODY = {"model": "demo", "messages": [{"role": "user", "content": "Why?"}]}
+
+
+def browser_headers(host: str) -> dict[str, str]:
+    """Headers that a browser sends when a page of this host makes a POST request to its own server."""
+    return {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+
+
+async def test_a_page_on_this_computer_starts_runs_through_a_proxy(proxy_url: str) -> None:
+    port = httpx2.URL(proxy_url).port
+    async with httpx2.AsyncClient(base_url=proxy_url, timeout=DEADLINE_S) as client:
+        for host in (f"127.0.0.1:{port}", f"localhost:{port}"):
+            started = await client.post("/v1/streams", json=BODY, headers=browser_headers(host))
+            assert started.status_code == 201, started.text
+
+
+async def test_a_foreign_name_or_client_starts_nothing_through_a_proxy(proxy_url: str) -> None:
+    """A foreign name that resolves to this computer (DNS rebinding), another page, and a client of another machine."""
+    port = httpx2.URL(proxy_url).port
+    own = browser_headers(f"localhost:{port}")
+    async with httpx2.AsyncClient(base_url=proxy_url, timeout=DEADLINE_S) as client:
+        for foreign in (
+            browser_headers(f"evil.example:{port}"),
+            own | {"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"},
+            own | {"X-Forwarded-For": "203.0.113.7"},
+        ):
+            refused = await client.post("/v1/streams", json=BODY, headers=foreign)
+            assert refused.status_code == 403, foreign

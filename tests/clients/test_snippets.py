@@ -51,7 +51,7 @@ async def run(*command: str, cwd: Path = ROOT) -> str:
 
 def test_there_is_a_snippet_of_every_kind() -> None:
     kinds = re.findall(r"^```(\w+)$", PAPER, re.MULTILINE)
-    assert set(kinds) == {"python", "js", "jsx", "sh", "browser"}
+    assert set(kinds) == {"python", "js", "jsx", "sh", "browser", "mjs", "nginx"}
 
 
 @pytest.mark.parametrize("snippet", snippets("python"), ids=range(len(snippets("python"))))

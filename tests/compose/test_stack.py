@@ -38,9 +38,27 @@ async def begin_stream(web: httpx2.AsyncClient) -> str:
 
 
 async def test_what_another_proxy_has_passed_on_does_not_come_from_this_machine(web: httpx2.AsyncClient) -> None:
-    for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP"):
-        refused = await web.post("/v1/streams", json=QUESTION, headers={header: "203.0.113.7"})
-        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_this_machine"), header
+    foreign = [
+        {name: "203.0.113.7"} for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "Via")
+    ]
+    foreign += [
+        {"X-Forwarded-Host": name} for name in ("evil.example", "localhost.evil.example", "localhost, evil.example")
+    ]
+    foreign += [{"X-Forwarded-For": "127.0.0.1, 203.0.113.7"}, {"X-Forwarded-For": "127.0.0.1.evil.example"}]
+    for headers in foreign:
+        refused = await web.post("/v1/streams", json=QUESTION, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_this_machine"), headers
+    two_lines = [("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-For", "203.0.113.7")]
+    assert (await web.post("/v1/streams", json=QUESTION, headers=two_lines)).status_code == 403
+
+
+async def test_a_development_proxy_on_this_machine_reaches_the_stack(web: httpx2.AsyncClient) -> None:
+    for headers in (
+        {"X-Forwarded-Host": "localhost:3000"},
+        {"X-Forwarded-For": "127.0.0.1, ::1", "X-Forwarded-Host": "[::1]"},
+    ):
+        started = await web.post("/v1/streams", json=QUESTION, headers=headers)
+        assert started.status_code == 201, started.text
 
 
 @pytest.mark.parametrize("signal", ["KILL", "TERM"])

@@ -3,8 +3,8 @@ import compression from "compression";
 import express from "express";
 import { createProxyMiddleware } from "http-proxy-middleware";
 
-const [target, port] = process.argv.slice(2);
+const [gateway, port] = process.argv.slice(2);
 const app = express();
 app.use(compression());
-app.use(createProxyMiddleware({ target, changeOrigin: false, pathFilter: ["/v1", "/api"] }));
+app.use(createProxyMiddleware({ target: gateway, xfwd: true, pathFilter: ["/v1", "/api/chat"] }));
 app.listen(Number(port), "127.0.0.1");

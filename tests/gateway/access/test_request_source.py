@@ -55,14 +55,67 @@ def test_an_address_is_what_the_last_stranger_connected_from(
     assert source(peer, proxies, x_forwarded_for=forwarded).address == address
 
 
-def test_whoever_comes_through_a_proxy_is_not_near_whatever_it_says() -> None:
+LOCAL_PROXY = {"x_forwarded_for": "127.0.0.1", "x_forwarded_host": "localhost:3000"}
+
+
+def test_a_client_on_this_computer_is_local() -> None:
     assert source().is_local_peer
     assert source("::1").is_local_peer
-    named = ("x_forwarded_for", "x_forwarded_host", "x_forwarded_proto", "forwarded", "x_real_ip", "via")
-    for header in (*named, "cf_connecting_ip"):
-        assert not source(**{header: "127.0.0.1"}).is_local_peer
     assert not source(ELSEWHERE).is_local_peer
     assert not source("").is_local_peer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        LOCAL_PROXY,
+        LOCAL_PROXY | {"x_forwarded_proto": "http", "x_forwarded_port": "3000"},
+        LOCAL_PROXY | {"x_forwarded_for": "::1"},
+        {"x_forwarded_host": "localhost:3000"},
+        LOCAL_PROXY | {"x_forwarded_for": "::ffff:127.0.0.1, 127.0.0.1:4711"},
+        LOCAL_PROXY | {"x_forwarded_host": "a.localhost, 127.0.0.1"},
+    ],
+)
+def test_a_client_of_a_development_proxy_on_this_computer_is_local(headers: dict[str, str]) -> None:
+    assert source(**headers).is_local_peer
+    assert not source(ELSEWHERE, **headers).is_local_peer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{name: "127.0.0.1"} for name in ("x_forwarded_for", "x_forwarded_proto", "forwarded", "x_real_ip", "via")]
+    + [
+        LOCAL_PROXY | {name: "127.0.0.1"}
+        for name in ("forwarded", "via", "x_real_ip", "cf_connecting_ip", "true_client_ip", "fastly_client_ip")
+    ]
+    + [
+        LOCAL_PROXY | {"x_forwarded_for": ELSEWHERE},
+        LOCAL_PROXY | {"x_forwarded_for": f"{ELSEWHERE}, 127.0.0.1"},
+        LOCAL_PROXY | {"x_forwarded_for": f"127.0.0.1, {ELSEWHERE}"},
+        LOCAL_PROXY | {"x_forwarded_for": "127.0.0.1,"},
+        LOCAL_PROXY | {"x_forwarded_for": "unknown"},
+        LOCAL_PROXY | {"x_forwarded_for": ""},
+        LOCAL_PROXY | {"x_forwarded_host": "evil.example:3000"},
+        LOCAL_PROXY | {"x_forwarded_host": "localhost, evil.example"},
+        LOCAL_PROXY | {"x_forwarded_host": ""},
+    ],
+)
+def test_a_forwarded_request_is_not_local_if_anything_is_foreign_or_unknown(headers: dict[str, str]) -> None:
+    assert not source(**headers).is_local_peer
+
+
+@pytest.mark.parametrize("foreign", [("x-forwarded-for", ELSEWHERE), ("x-forwarded-host", "evil.example")])
+def test_each_of_several_forwarding_lines_counts(foreign: tuple[str, str]) -> None:
+    local = [(name.replace("_", "-"), value) for name, value in LOCAL_PROXY.items()]
+    assert not source_of_lines([*local, foreign]).is_local_peer
+    assert not source_of_lines([foreign, *local]).is_local_peer
+
+
+def test_a_page_behind_a_trusted_proxy_that_replaces_host_is_our_own() -> None:
+    headers = {"host": "127.0.0.1:8000", "origin": "http://localhost:3000", "x_forwarded_host": "localhost:3000"}
+    assert source(**headers).is_own_page
+    assert not source(ELSEWHERE, **headers).is_own_page
+    assert not source(**headers | {"origin": "http://evil.example"}).is_own_page
 
 
 @pytest.mark.parametrize(
