@@ -8,7 +8,8 @@ from typing import Any
 import httpx2
 
 from contract.event import Kind, merge_chunk
-from manycast.client.sse import Frame, FrameReader
+from contract.sse import FrameReader
+from manycast.client.text_frame import TextFrame
 
 DEADLINE_S = 20.0
 
@@ -18,11 +19,11 @@ class Response:
     """One response, read to its end (or to the cut). `logged` are the frames that stand in the log."""
 
     status: int = 0
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[TextFrame] = field(default_factory=list)
     retry_ms: int | None = None
 
     @property
-    def logged(self) -> list[Frame]:
+    def logged(self) -> list[TextFrame]:
         return [frame for frame in self.frames if frame.id is not None]
 
     @property
@@ -59,7 +60,7 @@ async def read_events(
         seen.status = answer.status_code
         async for piece in answer.aiter_raw():
             for frame in reader.feed(piece):
-                seen.frames.append(frame)
+                seen.frames.append(TextFrame.decode(frame))
                 if cut_after is not None and len(seen.logged) == cut_after:
                     return seen
             seen.retry_ms = reader.retry_ms
@@ -73,7 +74,7 @@ async def until(condition: Any, deadline_s: float = DEADLINE_S) -> None:
             await asyncio.sleep(0.01)
 
 
-def text_of(frames: list[Frame]) -> str:
+def text_of(frames: list[TextFrame]) -> str:
     """What choice 0 says, from the last (re)start on."""
     text, shared = "", {}
     for frame in frames:

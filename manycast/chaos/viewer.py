@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from contract.position import START, MalformedPositionError, Position
+from contract.sse import FrameReader
 from manycast.chaos.evidence import Observation
 from manycast.chaos.http_response import MalformedResponseError, ResponseReader
 from manycast.chaos.workload import ViewerPlan
-from manycast.client.sse import Frame, FrameReader
+from manycast.client.text_frame import TextFrame
 
 READ_BYTES = 1 << 16
 SLOW_READ_BYTES = 2_000
@@ -102,7 +103,7 @@ class Viewer:
                 if not self._handle_status(response.status):
                     return
             for frame in frames.feed(body):
-                self._handle_frame(frame)
+                self._handle_frame(TextFrame.decode(frame))
             if self._plan.is_slow:
                 await asyncio.sleep(SLOW_PAUSE_S)
         # The response ended in order: `retry` says when to reconnect.
@@ -114,7 +115,7 @@ class Viewer:
         self._has_given_up = status not in (200, 204)
         return status == 200
 
-    def _handle_frame(self, frame: Frame) -> None:
+    def _handle_frame(self, frame: TextFrame) -> None:
         seen = self.observation
         if frame.event == "gap":
             seen.start_again()

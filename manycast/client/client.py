@@ -19,6 +19,7 @@ from typing import Any, Self
 from urllib.parse import urljoin
 
 from contract.position import Position
+from contract.sse import FrameReader, FrameTooLongError
 from manycast.client.address import DEFAULT_BASE_URL, parse_address
 from manycast.client.errors import (
     ConnectionLostError,
@@ -30,7 +31,6 @@ from manycast.client.errors import (
 )
 from manycast.client.event import Done, Event, EventReader, MalformedFrameError, Reconnecting
 from manycast.client.reconnect_delay import ReconnectDelay
-from manycast.client.sse import FrameReader, FrameTooLongError
 from manycast.client.transport import Transport
 
 STALL_LIMIT_S = 45.0

@@ -11,7 +11,8 @@ from typing import Any
 from contract.errors import RunError
 from contract.event import Status, merge_chunk
 from contract.position import Position
-from manycast.client.sse import Frame
+from contract.sse import Frame
+from manycast.client.text_frame import TextFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,14 @@ class EventReader:
 
         Raises: MalformedFrameError; the position stays.
         """
+        text = TextFrame.decode(frame)
         try:
-            position = None if frame.id is None else Position.parse(frame.id)
-            event = self._decode(frame.event, position, frame.data)
+            position = None if text.id is None else Position.parse(text.id)
+            event = self._decode(text.event, position, text.data)
         except MalformedFrameError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise MalformedFrameError(f"event {frame.event!r} at {frame.id} cannot be read: {error!r}") from error
+            raise MalformedFrameError(f"event {text.event!r} at {text.id} cannot be read: {error!r}") from error
         if isinstance(event, Gap):
             # Positions begin again; a connection lost now must not resume beyond the log.
             self.position = None

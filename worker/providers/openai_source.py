@@ -18,10 +18,10 @@ import openai
 from contract.backoff import Backoff
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk
+from contract.sse import Frame, FrameReader, FrameTooLongError
 from contract.worker_registry import Model
 from worker.providers.errors import answered_error, own_error, retry_after_s, streamed_error
 from worker.providers.source import SourceNotFoundError
-from worker.providers.sse_lines import Frame, FrameReader, LineTooLongError
 from worker.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
                     await _read_tail(received)
                     return
                 yield _parse(frame)
-    except LineTooLongError as error:
+    except FrameTooLongError as error:
         _fail(Code.UPSTREAM_INVALID, f"The provider sent too much at once: {error}.")
     for frame in reader.end():
         if frame.data != b"[DONE]":
@@ -192,7 +192,7 @@ def _parse(frame: Frame) -> Chunk:
         value = _decode(frame.data.decode())
     except (ValueError, RecursionError):
         _fail(Code.UPSTREAM_INVALID, "The provider sent something that is not JSON.")
-    if frame.name == b"error" or (isinstance(value, dict) and value.get("error")):
+    if frame.event == b"error" or (isinstance(value, dict) and value.get("error")):
         raise RunFailedError(streamed_error(value))
     if not isinstance(value, dict):
         _fail(Code.UPSTREAM_INVALID, "The provider sent JSON that is not a chunk.")

@@ -9,7 +9,7 @@ import pytest
 from contract.connection import Client, call_redis
 from contract.event import Status
 from contract.keys import StreamKeys
-from manycast.client.sse import Frame
+from manycast.client.text_frame import TextFrame
 from tests.author import Author, Entry, Run
 from tests.broker import Broker
 from tests.gateway.fanout.recording import attempt, chunk_of, done
@@ -45,7 +45,7 @@ def expected(entries: list[Entry]) -> list[tuple[str, str]]:
     return [(at, str(kind)) for at, kind, _ in entries]
 
 
-def told(frames: list[Frame]) -> list[tuple[str, str]]:
+def told(frames: list[TextFrame]) -> list[tuple[str, str]]:
     return [(str(frame.id), frame.event) for frame in frames]
 
 
@@ -75,7 +75,7 @@ async def test_a_running_stream_resumes_at_every_cut_while_it_is_written(
     urls = [f"{gateway}/v1/streams/{run.stream_id}/events" for gateway in gateways]
     count = len(ONE) + 1 + len(TWO) + 1
 
-    async def watch(cut: int) -> list[Frame]:
+    async def watch(cut: int) -> list[TextFrame]:
         """Is cut off after that many events, and goes on at the other gateway to the end."""
         first = await read_events(http, urls[cut % 2], cut_after=cut)
         rest = await read_events(http, urls[1 - cut % 2], after=first.logged[-1].id)

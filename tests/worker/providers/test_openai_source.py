@@ -67,6 +67,11 @@ async def test_the_whole_request_reaches_the_provider_and_usage_is_asked_for() -
         [FRAME + DONE],
         [FRAME, DONE],
         [FRAME.replace(b"\n", b"\r\n"), DONE],
+        [FRAME.replace(b"\n", b"\r"), DONE],
+        [FRAME.replace(b"data: ", b"data:"), b"data:[DONE]\n\n"],
+        [b"\xef\xbb\xbf" + FRAME, DONE],
+        [b"id: 7\nevent: message\nretry: 5\n" + FRAME, DONE],
+        [FRAME, b"data: [DONE]"],
         [b": hello\n\n", FRAME, b": bye\n\n"],
         [FRAME],
         [FRAME.rstrip(b"\n")],
@@ -104,6 +109,15 @@ async def test_what_is_no_chunk_is_told_as_such_and_not_asked_for_again(rubbish:
     async with asked(sends(rubbish), retries=2) as (source, provider):
         assert (await failure(source)).code == "upstream_invalid"
     assert len(provider.bodies) == 1
+
+
+@pytest.mark.parametrize("pieces", [[b"data: " + b"x" * (17 << 20)], [(b"data: " + b"x" * 993 + b"\n") * (17 << 10)]])
+async def test_an_event_without_end_is_not_gathered_for_ever_and_what_came_before_stays(pieces: list[bytes]) -> None:
+    async with asked(sends(FRAME, *pieces)) as (source, _), aclosing(source.generate(REQUEST)) as chunks:
+        assert await anext(chunks) == CHUNK
+        with pytest.raises(RunFailedError, match="16777216 bytes") as failed:
+            await anext(chunks)
+    assert failed.value.error.code == "upstream_invalid"
 
 
 async def test_an_end_without_a_chunk_is_told_as_cut_short() -> None:
