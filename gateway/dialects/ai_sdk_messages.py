@@ -1,4 +1,4 @@
-"""Translates a conversation that `useChat` sends into a chat-completions request. No I/O.
+"""Translates a conversation that `useChat` sends into a provider's messages. No I/O.
 
 Source: npm `ai`, `UIMessage` and its parts. Parts that a model cannot use (sources, data, reasoning) are left out.
 """
@@ -11,13 +11,9 @@ from gateway.http.errors import ApiError
 
 Part = dict[str, Any]
 
-# Fields for this server. All others go to the provider: model, temperature, tools, …
-OURS = ("id", "messages", "trigger", "messageId")
 
-
-def to_chat_request(body: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a chat-completions request. Raises: ApiError 400, with the field to blame."""
-    entries = body.get("messages")
+def to_messages(entries: object) -> list[dict[str, Any]]:
+    """`entries` are the page's messages, as they came. Raises: ApiError 400 that names the invalid field."""
     if not isinstance(entries, list) or not entries:
         raise _refuse("messages", "must be an array that is not empty")
     translated: list[dict[str, Any]] = []
@@ -27,13 +23,12 @@ def to_chat_request(body: dict[str, Any]) -> dict[str, Any]:
             raise _refuse(where, "must be an object with 'parts'")
         parts = [part for part in entry["parts"] if isinstance(part, dict)]
         translated += _translate(entry.get("role"), parts, where)
-    return {**{name: value for name, value in body.items() if name not in OURS}, "messages": translated, "stream": True}
+    return translated
 
 
-def continues(body: dict[str, Any]) -> bool:
+def continues(entries: list[dict[str, Any]]) -> bool:
     """Whether the answer continues the assistant's last message, after the result of a tool."""
-    last = body["messages"][-1]
-    return bool(last.get("role") == "assistant")
+    return bool(entries[-1].get("role") == "assistant")
 
 
 def _translate(role: object, parts: list[Part], where: str) -> Iterator[dict[str, Any]]:

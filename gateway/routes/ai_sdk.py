@@ -16,7 +16,8 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
 from contract.run_record import read_run
 from gateway.access.authenticator import Authenticator
-from gateway.dialects.ai_sdk_messages import continues, to_chat_request
+from gateway.dialects.ai_sdk_messages import continues
+from gateway.dialects.ai_sdk_request import to_chat_request
 from gateway.dialects.registry import DIALECTS, UI, UI_CONTINUED
 from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.presence import Presence
@@ -136,4 +137,4 @@ def parse_ui_request(raw: bytes) -> ChatRequest:
     fields = parse_object(raw)
     chat_id = check_body(UiChatRequest, fields).id
     chat = check_chat_request(to_chat_request(fields), sha256(raw).hexdigest())
-    return replace(chat, chat_id=chat_id, dialect=UI_CONTINUED if continues(fields) else UI)
+    return replace(chat, chat_id=chat_id, dialect=UI_CONTINUED if continues(fields["messages"]) else UI)

@@ -48,8 +48,23 @@ class UiMessage(RequestBody):
     parts: list[Any]
 
 
+class UiTool(RequestBody):
+    """A tool that the page runs. `parameters` is a JSON schema."""
+
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class UiConfig(RequestBody):
+    """assistant-ui's choice of a model. Its other fields are ignored."""
+
+    model_name: Annotated[str | None, Field(alias="modelName")] = None
+    reasoning_effort: Annotated[str | None, Field(alias="reasoningEffort")] = None
+
+
 class UiChatRequest(RequestBody):
-    """What `useChat` of the AI SDK sends. Fields that are not named here are passed to the provider unchanged."""
+    """What `useChat` of the AI SDK and assistant-ui send. `callSettings` and `config` are translated to OpenAI's names,
+    `trigger`, `messageId` and `metadata` ignored. All other fields are passed to the provider unchanged."""
 
     id: Annotated[
         Annotated[str, Field(min_length=1, max_length=MAX_CHAT_ID_CHARS)] | None,
@@ -57,6 +72,16 @@ class UiChatRequest(RequestBody):
     ] = None
     # Checked by `to_chat_request` while it translates them.
     messages: Annotated[list[UiMessage], Field(min_length=1), SkipValidation]
+    system: str | None = None
+    tools: Annotated[
+        dict[str, UiTool] | list[Any] | None,
+        Rule("must be an object of tools by name, each with a description and parameters, or OpenAI's array"),
+    ] = None
+    call_settings: Annotated[dict[str, Any] | None, Field(alias="callSettings")] = None
+    config: UiConfig | None = None
+    trigger: Any = None
+    message_id: Annotated[Any, Field(alias="messageId")] = None
+    metadata: Any = None
 
 
 class SignInRequest(RequestBody):
