@@ -4,7 +4,7 @@ A run that fails raises nothing: its `done` event says so.
 """
 
 _KEY = "name a key: MANYCAST_API_KEY, or --key-file"
-_LINK = "ask whoever shared it for a new link"
+_LINK = "ask the person who shared the link for a new one"
 _ADVICE = {
     "missing_api_key": _KEY,
     "invalid_api_key": _KEY,

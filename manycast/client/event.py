@@ -107,9 +107,9 @@ class EventReader:
         self._shared_epoch = 0
 
     def read(self, frame: Frame) -> Event | None:
-        """None for an unknown event, or for one that was received before.
+        """Returns None for an unknown event, and for an event that it has already returned.
 
-        Raises: MalformedFrameError; the position stays.
+        Raises: MalformedFrameError; the position does not change.
         """
         text = TextFrame.decode(frame)
         try:

@@ -26,10 +26,10 @@ async def ask(
     """
     simulated = await _simulated_models(client)
     stream = await client.submit(body, private=private)
-    terminal.note(f"watch it at {stream.page_url}")
+    terminal.print_status(f"watch it at {stream.page_url}")
     with suppress(ManycastError):
         if not (await client.readiness()).get("workers", 1):
-            terminal.note("no worker is alive: the question is kept, and answered as soon as one starts")
+            terminal.print_status("no worker is alive: the question is kept, and answered as soon as one starts")
     async with _interrupts() as interrupted:
         ticket = stream.tickets.get("control") if private else None
         following = _follow(client, stream.id, ticket, Follower(terminal, simulated))
@@ -38,9 +38,9 @@ async def ask(
         interrupted.clear()
         terminal.end_line()
         if await _wants_to_stop(terminal, keyboard, interrupted):
-            terminal.note(f"the run is {await client.cancel(stream)}")
+            terminal.print_status(f"the run is {await client.cancel(stream)}")
         else:
-            terminal.note(f"left running; go on with: manycast watch {stream.page_url}")
+            terminal.print_status(f"left running; go on with: manycast watch {stream.page_url}")
         return Exit.INTERRUPTED
 
 

@@ -66,15 +66,15 @@ class Follower:
             case _:
                 trouble = ""
         if trouble and not self._trouble:
-            self._terminal.note(trouble)
+            self._terminal.print_status(trouble)
         elif self._trouble and not trouble:
-            self._terminal.note("connected again")
+            self._terminal.print_status("connected again")
         self._trouble = trouble
 
     def _tell_simulator(self, start: Start) -> None:
         model = start.shared.get("model")
         if start.epoch == 1 and model in self._simulated:
-            self._terminal.note(f"{model} is the built-in simulator, not a language model")
+            self._terminal.print_status(f"{model} is the built-in simulator, not a language model")
 
     def _write(self, chunk: Chunk) -> None:
         self._held.append(self._answer.take(chunk.chunk))
@@ -97,10 +97,12 @@ class Follower:
         if is_empty:
             return True
         if self._terminal.take_back():
-            self._terminal.note(f"{why}: the answer begins again")
+            self._terminal.print_status(f"{why}: the answer begins again")
             return True
         self._terminal.end_line()
-        self._terminal.note(f"{why}: the answer begins again, and what was written to a pipe cannot be taken back")
+        self._terminal.print_status(
+            f"{why}: the answer begins again, and what was written to a pipe cannot be taken back"
+        )
         return False
 
     def _end(self, done: Done) -> Exit:
@@ -108,17 +110,17 @@ class Follower:
         self._release()
         self._terminal.end_line()
         if self._answer.choices > 1:
-            self._terminal.note(f"the first of {self._answer.choices} choices was shown")
+            self._terminal.print_status(f"the first of {self._answer.choices} choices was shown")
         for call in self._answer.tool_calls:
-            self._terminal.note(f"the model asks for the tool {call}")
+            self._terminal.print_status(f"the model asks for the tool {call}")
         if done.status is Status.COMPLETED:
             if cut := CUTS.get(done.finish_reason or ""):
-                self._terminal.note(cut)
+                self._terminal.print_status(cut)
             return Exit.COMPLETED
         if done.status is Status.CANCELLED:
-            self._terminal.note("cancelled; the answer is not complete")
+            self._terminal.print_status("cancelled; the answer is not complete")
         else:
-            self._terminal.note(f"failed: {_describe(done.error)}")
+            self._terminal.print_status(f"failed: {_describe(done.error)}")
         return Exit.NOT_COMPLETED
 
 

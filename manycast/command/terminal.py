@@ -50,7 +50,7 @@ class Terminal:
         self._ends_line = self._is_blank = True
         return True
 
-    def note(self, sentence: str) -> None:
+    def print_status(self, sentence: str) -> None:
         """Writes a message on its own line, apart from the answer."""
         line = defang(sentence.replace("\n", " ")) + "\n"
         if self._notes_is_tty:

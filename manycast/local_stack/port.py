@@ -1,20 +1,20 @@
-"""Finds a free TCP port, or says why a port cannot be used. It listens on none."""
+"""Finds a free TCP port, or explains why a port cannot be used."""
 
 import errno
 import socket
 
 
 class PortError(Exception):
-    """The address cannot be used. The sentence says why and what to do."""
+    """The address cannot be used. The message says why, and what to do."""
 
 
 def free_port(host: str) -> int:
-    """A free port. Raises: PortError."""
+    """Returns a free port. Raises: PortError."""
     return _bind_once(host, 0)
 
 
-def demand_port(host: str, port: int) -> int:
-    """`port`, or a free one for 0. Raises: PortError if it cannot be used."""
+def check_port(host: str, port: int) -> int:
+    """Returns `port`, or a free port if it is 0. Raises: PortError if `port` cannot be used."""
     try:
         return _bind_once(host, port)
     except PortError as error:
@@ -40,7 +40,7 @@ def _bind_once(host: str, port: int) -> int:
     except (OSError, OverflowError, UnicodeError) as error:
         raise PortError(f"{host!r} is no address of this machine") from error
     with socket.socket(family, kind) as probe:
-        # As servers do: a port with connections in TIME_WAIT is free.
+        # Servers set this too, so that they can use a port that has connections in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)

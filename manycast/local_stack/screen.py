@@ -1,45 +1,42 @@
-"""The terminal output of `up`: its own messages, and lines of its children with the child's name.
-
-Not where a run's answer is shown: that is `answer.py`.
-"""
+"""The terminal output of `up`: its own messages, and log lines of its children with the child's name."""
 
 from collections import defaultdict, deque
 from functools import partial
 from typing import TextIO
 
-from manycast.local_stack.severity import LineFilter
+from manycast.local_stack.log_filter import LineFilter
 
 LAST_LINES = 20
 
 
 class Screen:
-    """`news` gets the address, `notes` everything else. Writing to a closed terminal is no error."""
+    """`out` gets the address, `messages` everything else. Writing to a closed terminal is no error."""
 
-    def __init__(self, news: TextIO, notes: TextIO, verbose: bool) -> None:
-        self._news = news
-        self._notes = notes
+    def __init__(self, out: TextIO, messages: TextIO, verbose: bool) -> None:
+        self._out = out
+        self._messages = messages
         self._verbose = verbose
         self._filters: defaultdict[str, LineFilter] = defaultdict(LineFilter)
-        # The last lines of each child; None for a line that was shown.
+        # The last lines of each child; None stands for a line that was already shown.
         self._last: defaultdict[str, deque[str | None]] = defaultdict(partial(deque, maxlen=LAST_LINES))
 
     def announce(self, sentence: str) -> None:
-        _write(self._news, sentence)
+        _write(self._out, sentence)
 
-    def note(self, sentence: str) -> None:
-        _write(self._notes, sentence)
+    def print_status(self, sentence: str) -> None:
+        _write(self._messages, sentence)
 
     def relay(self, name: str, line: str) -> None:
-        """A line of a child: shown if it is urgent, or if all lines are wanted."""
+        """Shows a line of a child if it is urgent or `verbose` is set."""
         is_shown = self._filters[name].is_urgent(line) or self._verbose
         self._last[name].append(None if is_shown else line)
         if is_shown:
-            _write(self._notes, _prefixed(name, line))
+            _write(self._messages, _prefixed(name, line))
 
-    def recall(self, name: str) -> None:
-        """Shows the last lines of a dead child that were not shown before."""
+    def show_last_lines(self, name: str) -> None:
+        """Shows those of a dead child's last lines that were not shown before."""
         for line in filter(None, self._last.pop(name, ())):
-            _write(self._notes, _prefixed(name, line))
+            _write(self._messages, _prefixed(name, line))
 
 
 def _prefixed(name: str, line: str) -> str:

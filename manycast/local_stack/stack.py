@@ -1,6 +1,6 @@
-"""Everything on one machine: Valkey, simulator, worker and gateway as processes of one terminal.
+"""Starts, watches and stops the parts of `manycast up` in the right order.
 
-Not for production: `docker-compose.yml` is. A part that dies is started again here; a machine that dies is not.
+For production use `docker-compose.yml`.
 """
 
 import asyncio
@@ -15,42 +15,42 @@ from manycast.exit_status import Exit
 from manycast.local_stack.broker import forget_workers, lock_data, plan_broker, wait_for_broker
 from manycast.local_stack.child import Program
 from manycast.local_stack.plan import Plan, gateway_program, simulator_program, worker_program
-from manycast.local_stack.port import demand_port, free_port
+from manycast.local_stack.port import check_port, free_port
 from manycast.local_stack.screen import Screen
 from manycast.local_stack.supervisor import Supervisor
 
 POLL_S = 0.05
 READY_LIMIT_S = 60.0
-FOREIGN_BROKER_LIMIT_S = 5.0
-ENDING = ("gateway", "worker", "simulator", "valkey")
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- how to reach what listens everywhere
-WAYS_IN = ("MANYCAST_KEYS", "MANYCAST_KEYS_FILE", "MANYCAST_PASSWORD", "MANYCAST_USER_HEADER")
+EXTERNAL_BROKER_LIMIT_S = 5.0
+STOP_ORDER = ("gateway", "worker", "simulator", "valkey")
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- the loopback address reaches a wildcard listener
+CALLER_SETTINGS = ("MANYCAST_KEYS", "MANYCAST_KEYS_FILE", "MANYCAST_PASSWORD", "MANYCAST_USER_HEADER")
 
 
 class NotReadyError(Exception):
-    """All processes run, but the stack does not answer. The sentence says what is missing."""
+    """All processes run, but the stack is not ready. The message says what is missing."""
 
 
 async def run_stack(plan: Plan, screen: Screen) -> Exit:
-    """Runs until SIGINT, SIGTERM or SIGHUP, or until a part cannot live. No process is left when it returns.
+    """Runs until SIGINT, SIGTERM or SIGHUP, or until a part cannot run. Stops all processes before it returns.
 
-    Raises: PortError, BrokerError, NotReadyError, KeptDownError, OSError.
+    Raises: PortError, BrokerError, NotReadyError, RestartLimitError, OSError.
     """
-    port = demand_port(plan.host, plan.port)
-    async with AsyncExitStack() as house:
-        lock = None if plan.redis_url else await house.enter_async_context(lock_data(plan.data))
+    port = check_port(plan.host, plan.port)
+    async with AsyncExitStack() as exit_stack:
+        lock = None if plan.redis_url else await exit_stack.enter_async_context(lock_data(plan.data))
         stack = Stack(screen)
-        house.enter_context(stack.hear_signals())
-        house.push_async_callback(stack.end)
-        await stack.race(_rise(plan, port, lock, stack, screen))
+        exit_stack.enter_context(stack.handle_signals())
+        exit_stack.push_async_callback(stack.end)
+        await stack.run_until_stopped(_start_parts(plan, port, lock, stack, screen))
     return Exit.COMPLETED
 
 
-async def _rise(plan: Plan, port: int, lock: int | None, stack: "Stack", screen: Screen) -> None:
+async def _start_parts(plan: Plan, port: int, lock: int | None, stack: "Stack", screen: Screen) -> None:
     """Starts each part when its dependencies are ready, and prints the addresses."""
     if plan.redis_url:
         redis_url = plan.redis_url
-        await wait_for_broker(redis_url, FOREIGN_BROKER_LIMIT_S)
+        await wait_for_broker(redis_url, EXTERNAL_BROKER_LIMIT_S)
     else:
         redis_url = _start_broker(plan, lock, stack)
         await wait_for_broker(redis_url, READY_LIMIT_S)
@@ -58,20 +58,20 @@ async def _rise(plan: Plan, port: int, lock: int | None, stack: "Stack", screen:
     stack.launch(gateway_program(plan, redis_url, port))
     simulator_port = None
     if not plan.has_provider:
-        screen.note("no OPENAI_API_KEY: answers come from the built-in simulator")
+        screen.print_status("no OPENAI_API_KEY: answers come from the built-in simulator")
         simulator_port = free_port("127.0.0.1")
         stack.launch(simulator_program(plan, simulator_port))
-        # A worker first asks its provider for the list of models.
+        # Wait: the first thing a worker does is to ask its provider for the list of models.
         await _wait_for_port(simulator_port)
     stack.launch(worker_program(plan, redis_url, simulator_port))
     url = address_of(plan.host, port)
     async with Client(url) as client:
         await _wait_for_readiness(client)
-    stack.has_stood = True
+    stack.was_ready = True
     if plan.host in WILDCARDS:
-        screen.note(f"listening on every address of this machine: whoever reaches port {port} can watch with a link")
-    if not any(plan.environ.get(name) for name in WAYS_IN):
-        screen.note("only this machine can start runs: no API key is set up (manycast key create)")
+        screen.print_status(f"listening on all addresses: anyone who can reach port {port} and has a link can watch")
+    if not any(plan.environ.get(name) for name in CALLER_SETTINGS):
+        screen.print_status("only this machine can start runs: no API key is set up (manycast key create)")
     screen.announce(f"Manycast is ready: {url}")
 
 
@@ -108,70 +108,70 @@ async def _wait_for_port(port: int) -> None:
 
 
 def address_of(host: str, port: int) -> str:
-    """The address for a browser on this computer."""
+    """The URL for a browser on this computer."""
     host = WILDCARDS.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Stack:
-    """The running parts. They end in the order of `ENDING`, so that each can use its dependencies to the end."""
+    """The running parts. `STOP_ORDER` stops each part before the parts that it depends on."""
 
     def __init__(self, screen: Screen) -> None:
-        self.has_stood = False
+        self.was_ready = False
         self._screen = screen
-        self._kept: list[tuple[Supervisor, asyncio.Task[None]]] = []
+        self._supervised: list[tuple[Supervisor, asyncio.Task[None]]] = []
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._broken = asyncio.Event()
 
     def launch(self, program: Program) -> None:
-        keeper = Supervisor(program, self._screen, lambda: self.has_stood)
-        task = asyncio.create_task(keeper.keep())
+        supervisor = Supervisor(program, self._screen, lambda: self.was_ready)
+        task = asyncio.create_task(supervisor.run())
         task.add_done_callback(lambda _: self._broken.set())
-        self._kept.append((keeper, task))
+        self._supervised.append((supervisor, task))
 
-    async def race(self, rising: Coroutine[Any, Any, None]) -> None:
-        """Starts the stack and runs it until it is told to stop. Raises: what `rising` or a supervisor raises."""
-        risen = asyncio.create_task(rising)
+    async def run_until_stopped(self, starting: Coroutine[Any, Any, None]) -> None:
+        """Runs `starting`, then waits for a signal or a supervisor's failure. Raises: any error of these."""
+        start = asyncio.create_task(starting)
         ends = [asyncio.create_task(event.wait()) for event in (self._stop, self._broken)]
         try:
-            await asyncio.wait([risen, *ends], return_when=asyncio.FIRST_COMPLETED)
-            if risen.done():
-                risen.result()
+            await asyncio.wait([start, *ends], return_when=asyncio.FIRST_COMPLETED)
+            if start.done():
+                start.result()
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for _, task in self._kept:
+            for _, task in self._supervised:
                 if task.done():
                     task.result()
         finally:
-            risen.cancel()
+            start.cancel()
             for end in ends:
                 end.cancel()
-            await asyncio.gather(risen, *ends, return_exceptions=True)
+            await asyncio.gather(start, *ends, return_exceptions=True)
 
     async def end(self) -> None:
-        """Ends the parts one after another."""
-        tasks = [task for _, task in self._kept]
+        """Stops the parts, one after another."""
+        tasks = [task for _, task in self._supervised]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for keeper, _ in sorted(self._kept, key=lambda kept: ENDING.index(kept[0].child.program.name)):
-            await keeper.child.stop(self._hurry)
+        for supervisor, _ in sorted(self._supervised, key=lambda kept: STOP_ORDER.index(kept[0].child.program.name)):
+            await supervisor.child.stop(self._hurry)
 
     @contextmanager
-    def hear_signals(self) -> Iterator[None]:
+    def handle_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        heard = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        for number in heard:
-            loop.add_signal_handler(number, self._take_signal, number)
+        handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in handled:
+            loop.add_signal_handler(number, self._on_signal, number)
         try:
             yield
         finally:
-            for number in heard:
+            for number in handled:
                 loop.remove_signal_handler(number)
 
-    def _take_signal(self, number: signal.Signals) -> None:
+    def _on_signal(self, number: signal.Signals) -> None:
         if not self._stop.is_set():
             self._stop.set()
-            self._screen.note("ending, open answers first (Ctrl-C again to hurry)")
-        elif number is not signal.SIGHUP:  # a closed terminal may send several
+            self._screen.print_status("ending, open answers first (Ctrl-C again to hurry)")
+        elif number is not signal.SIGHUP:  # a closed terminal can send several
             self._hurry.set()

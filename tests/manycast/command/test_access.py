@@ -107,7 +107,7 @@ def test_a_link_that_was_taken_back_says_so(server: Up) -> None:
     fetch(f"{server.url}/v1/streams/{id_of(link)}/tickets", "DELETE", ANN)
     done = run("watch", link)
     assert done.returncode == 1
-    assert done.stderr.endswith("(ticket_revoked); ask whoever shared it for a new link\n")
+    assert done.stderr.endswith("(ticket_revoked); ask the person who shared the link for a new one\n")
 
 
 @pytest.mark.parametrize("options", [(), ("--private",)], ids=["unlisted", "private"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from manycast.local_stack.severity import LineFilter
+from manycast.local_stack.log_filter import LineFilter
 
 
 @pytest.mark.parametrize(

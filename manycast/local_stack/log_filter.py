@@ -1,0 +1,29 @@
+"""Selects the lines of a child's log that `up` shows: warnings and errors. No I/O.
+
+A line without a level belongs to the line before it, as the lines of a traceback do.
+"""
+
+import re
+
+# The level is at the start, or follows a time and the name of a logger.
+_LEVEL = re.compile(r"^.{0,60}?\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
+_QUIET = frozenset({"DEBUG", "INFO"})
+# Valkey's format: `123:M 01 Jan 2026 10:00:00.000 # text`; # marks a warning, the other characters do not.
+_VALKEY = re.compile(r"^\d+:[A-Z] .{10,30} ([#*.-]) (.*)")
+# Warnings of Valkey to hide: its last line before it exits, and its advice for dedicated servers.
+_HIDDEN = re.compile(r".*ready to exit|WARNING:? (Memory overcommit|You have Transparent Huge Pages|The TCP backlog)")
+
+
+class LineFilter:
+    """Classifies the lines of one child. Call `is_urgent` for each line, in order."""
+
+    def __init__(self) -> None:
+        self._urgent = False
+
+    def is_urgent(self, line: str) -> bool:
+        """Whether the line is a warning or error, or continues one. A first line without a level is not urgent."""
+        if mark := _VALKEY.match(line):
+            self._urgent = mark[1] == "#" and not _HIDDEN.match(mark[2])
+        elif level := _LEVEL.match(line):
+            self._urgent = level[1] not in _QUIET
+        return self._urgent
