@@ -72,7 +72,7 @@ class Gateway:
         self._hub = _build_hub(settings, self._client, self._log)
         self._presence = _build_presence(settings, self._client, self._hub)
         self._metrics = Metrics(
-            lambda: len(self._presence), lambda: sum(1 for _ in self._hub.feeds()), self._hub.written
+            lambda: len(self._presence), lambda: sum(1 for _ in self._hub.feeds()), self._hub.count_encoded_events
         )
         self.send_timeouts = SendTimeouts(settings.send_timeout_s)
 
@@ -129,8 +129,8 @@ class Gateway:
             asyncio.create_task(coroutine, name=name)
             for name, coroutine in (
                 ("subscription", self._hub.run()),
-                ("feed upkeep", self._hub.look_after(self._settings.ping_interval_s)),
-                ("viewer counts", self._presence.count()),
+                ("quiet feeds", self._hub.check_quiet_feeds(self._settings.ping_interval_s)),
+                ("viewer counts", self._presence.report_counts()),
                 ("send timeouts", self.send_timeouts.run()),
             )
         ]
@@ -142,7 +142,7 @@ class Gateway:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._presence.retire()
+            await self._presence.withdraw_counts()
             await self._client.aclose()
 
     def _stop_on_failure(self, task: asyncio.Task[None]) -> None:

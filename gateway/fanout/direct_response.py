@@ -1,7 +1,7 @@
-"""Sends a viewer's events straight to its connection: the hub writes when it is notified, without a task per viewer.
+"""Writes a viewer's events straight to its connection whenever its feed notifies it, without a task for each viewer.
 
-Sends exactly what sse_response sends, with the same back-pressure: while a viewer's transport is full nothing is
-written to it; once it drains, the viewer gets everything it lacks in one write.
+Sends the same bytes as sse_response, with the same back-pressure: writes nothing while the viewer's transport is full,
+and then everything that the viewer lacks, in one write.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class DirectResponse(Response):
 class DirectViewer:
     """Writes a viewer's events whenever there are some and the connection accepts them."""
 
-    __slots__ = ("_connection", "_finished", "_full", "_page", "_presence", "_send_timeouts", "_viewer")
+    __slots__ = ("_connection", "_finished", "_full", "_page_task", "_presence", "_send_timeouts", "_viewer")
 
     def __init__(
         self, viewer: Viewer, connection: DirectProtocol, presence: Presence, send_timeouts: SendTimeouts
@@ -52,10 +52,10 @@ class DirectViewer:
         self._presence = presence
         self._send_timeouts = send_timeouts
         self._full = self._finished = False
-        self._page: asyncio.Task[None] | None = None
+        self._page_task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        # uvloop refuses writes to a connection that is lost.
+        # Treat a lost connection as full, so that nothing is written to it: uvloop would raise an error.
         is_lost = self._full = not self._connection.take_over(self)
         self._presence.join_stream(self._viewer, self._send)
         if is_lost:
@@ -77,17 +77,17 @@ class DirectViewer:
         self._full = self._finished = True
         self._viewer.leave_shared_cursor()
         self._send_timeouts.forget(self._connection)
-        if self._page is not None:
-            self._page.cancel()
+        if self._page_task is not None:
+            self._page_task.cancel()
         self._presence.leave(self._viewer)
 
     def _send(self) -> None:
-        """Writes everything that the viewer lacks; after that it shares a cursor with the other viewers."""
+        """Writes everything that the viewer lacks; then lets it share a cursor with the other viewers."""
         viewer = self._viewer
         viewer.leave_shared_cursor()
-        while not self._full and self._page is None:
+        while not self._full and self._page_task is None:
             if viewer.is_behind:
-                self._page = asyncio.get_running_loop().create_task(self._send_page())
+                self._page_task = asyncio.get_running_loop().create_task(self._send_page())
                 return
             due = viewer.take()
             if due is not None:
@@ -101,15 +101,15 @@ class DirectViewer:
     async def _send_page(self) -> None:
         try:
             page = await self._viewer.take_page()
-            self._page = None
+            self._page_task = None
             self._connection.write(page.framed)
             self._send()
         except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError) as error:
-            # Old events are only in Redis. The end of the response makes the client reconnect for them.
+            # Only Redis has the old events. End the response, so that the client reconnects and asks for them again.
             logger.warning("stream %s: %s", self._viewer.stream_id, error)
             self._finish()
         except Exception:
-            logger.exception("stream %s: a history page cannot be written", self._viewer.stream_id)
+            logger.exception("stream %s: cannot send a history page", self._viewer.stream_id)
             self._finish()
 
     def _finish(self) -> None:

@@ -1,4 +1,4 @@
-"""One stream in one dialect, as this process has it: encoded once and shared by all its viewers. No I/O.
+"""One stream in one dialect: this process encodes each event once for all viewers. No I/O.
 
 `merge` decides which event comes next; a feed encodes it, keeps it in the replay buffer, and notifies the subscribers.
 """
@@ -21,7 +21,7 @@ from gateway.fanout.replay_buffer import ReplayBuffer
 from gateway.fanout.subscribers import Subscriber, Subscribers
 
 PAGE_LIMIT_BYTES = 1 << 17
-"""A history page holds at most this many encoded bytes and PAGE_LIMIT_EVENTS events, or a single larger event."""
+"""A history page ends with the event that brings it to this many encoded bytes, or after PAGE_LIMIT_EVENTS events."""
 BROKER_UNAVAILABLE = "broker_unavailable"
 UNWRITABLE = "The gateway cannot write this answer in the requested format."
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class FeedStatus(StrEnum):
-    """The first three are states of the run as a `ping` tells them; the others are final."""
+    """The first three are states of the run, which a `ping` reports. In the others, no event follows."""
 
     QUEUED = "queued"
     WAITING = "waiting"
@@ -44,9 +44,9 @@ class FeedStatus(StrEnum):
 
 
 _OPEN = frozenset({FeedStatus.QUEUED, FeedStatus.WAITING, FeedStatus.STREAMING})
-_NEXT: dict[FeedStatus, frozenset[FeedStatus]] = {
+_TRANSITIONS: dict[FeedStatus, frozenset[FeedStatus]] = {
     **dict.fromkeys(_OPEN, frozenset(FeedStatus)),
-    # History is read from Redis as long as a viewer needs it: the log of an ended stream can still be lost.
+    # Viewers may still read old events from Redis, and find that the log of an ended stream is lost.
     FeedStatus.ENDED: frozenset({FeedStatus.LOST}),
     FeedStatus.BROKEN_OFF: frozenset({FeedStatus.LOST}),
     FeedStatus.LOST: frozenset(),
@@ -65,11 +65,11 @@ class Feed:
         self.buffer = ReplayBuffer(limit_bytes)
         self.subscribers = Subscribers(self)
         self.status = FeedStatus.QUEUED
-        self.entry = 0
-        """The index from which a new viewer starts; later than 0 if an earlier attempt cannot be shown."""
+        self.first_index = 0
+        """The first index that a new viewer may get: above 0 if the dialect cannot show an earlier epoch."""
         self.encoded_events = 0
         self.broker_down = False
-        self.news_at = 0.0
+        self.notified_at = 0.0
         """When subscribers were last notified, in seconds of the running loop's clock."""
         self.revoked = 0
         """How often the stream's tickets have been revoked."""
@@ -86,12 +86,13 @@ class Feed:
     # Receiving events
 
     def receive_batch(self, batch: LiveEvents) -> None:
-        """Merges a published batch. Afterwards look at `merge.needs_read`."""
+        """Merges a published batch. Check `merge.needs_read` afterwards."""
         if events := self.merge.receive_batch(batch):
             self._append_all(events)
 
     def receive_page(self, page: Iterable[Event], *, is_end: bool) -> None:
-        """Merges a page of the log after `merge.last`. Raises: LogHoleError; the events before the hole are kept."""
+        """Merges a page of the log that begins after `merge.last`. Raises: LogHoleError; keeps the events before the
+        hole."""
         self._append_all(self.merge.receive_page(page, is_end=is_end))
         self.merge.check_hole()
         if not self.merge.needs_read:
@@ -105,7 +106,7 @@ class Feed:
                     self.merge.close()
                     break
         except Exception:
-            # The merge does not return an event twice: without this one every later index would be wrong.
+            # The merge returns each event only once. Now that the buffer lacks one, every later index would be wrong.
             self.lose()
             raise
         self._announce()
@@ -119,8 +120,8 @@ class Feed:
         try:
             encoded, has_failed = self.dialect.write_event(text, kind, data), False
         except Exception:
-            # A dialect reads what a model wrote. An error in it must affect only the viewers of this feed.
-            logger.exception("stream %s cannot be written in this dialect", self.stream_id)
+            # A dialect parses what a provider sent. If it fails, only the viewers of this feed may be affected.
+            logger.exception("stream %s: cannot encode an event in the dialect '%s'", self.stream_id, self.name)
             encoded, has_failed = self.dialect.write_break(Code.WORKER_ERROR, UNWRITABLE), True
         self.encoded_events += 1
         self._page_bytes += len(encoded)
@@ -140,8 +141,8 @@ class Feed:
                 self._change_status(FeedStatus.STREAMING)
 
     def _change_status(self, status: FeedStatus) -> bool:
-        """Whether it changed: a final status stays."""
-        if status is self.status or status not in _NEXT[self.status]:
+        """Returns False if the feed has that status already, or may not change to it."""
+        if status is self.status or status not in _TRANSITIONS[self.status]:
             return False
         self.status = status
         return True
@@ -155,7 +156,7 @@ class Feed:
     def _restart(self, index: int) -> None:
         if not self.ready.done():
             self.dialect.forget()
-            self.entry = index if not self.dialect.resumes else 0
+            self.first_index = index if not self.dialect.resumes else 0
         self._begin_page(index)
 
     def _begin_page(self, index: int) -> None:
@@ -186,8 +187,10 @@ class Feed:
         subscriber.on_revoked(self.revoked)
 
     def set_revoked(self, count: int) -> None:
-        """The stream's tickets have been revoked `count` times. Disconnects viewers whose ticket is older, also if the
-        notice was missed or came while the viewer was connecting."""
+        """Records that the stream's tickets were revoked `count` times, and disconnects viewers with older tickets.
+
+        The count comes from a notice and again from each read of the run's record, because a notice may be lost.
+        """
         if count > self.revoked:
             self.revoked = count
             self.subscribers.notify_revoked(count)
@@ -207,13 +210,13 @@ class Feed:
             self.ping()
 
     def set_broker_down(self, down: bool) -> None:
-        """Whether Redis can be reached. Notifies viewers of a change."""
+        """Records whether Redis is unavailable. Notifies viewers of a change."""
         if down != self.broker_down and not self.over:
             self.broker_down = down
             self.ping()
 
     def ping(self) -> None:
-        """Tells every viewer that the connection works, and the state of the run."""
+        """Tells every viewer the state of the run, which also shows that the connection works."""
         self.subscribers.send_notice(b"ping", self._ping())
 
     def keep_notice(self, kind: bytes, data: bytes) -> None:
@@ -224,12 +227,12 @@ class Feed:
         return self.dialect.write_notice(b"ping", encode_json({"state": self.visible_state}))
 
     def lose(self) -> None:
-        """Redis has lost this stream. Nothing more can come; viewers are told."""
+        """Ends the feed, because Redis has lost the log, and tells the viewers."""
         self._change_status(FeedStatus.LOST)
         self.merge.close()
         self._mark_ready()
         self._announce()
 
     def _announce(self) -> None:
-        self.news_at = asyncio.get_running_loop().time()
+        self.notified_at = asyncio.get_running_loop().time()
         self.subscribers.announce()

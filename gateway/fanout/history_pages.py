@@ -1,7 +1,7 @@
-"""History pages: old events for viewers that are further behind than the replay buffer reaches.
+"""History pages: events from Redis for viewers that need older ones than the replay buffer holds.
 
-Pages are read from the log and shared. A page lies between two checkpoints of its feed, so that viewers who read
-through a long stream ask for the same pages.
+Viewers share the pages. Each page lies between two checkpoints of its feed, so that all viewers who read through a long
+stream ask for the same pages.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ PAGES_KEPT = 16
 
 
 class HistoryPages:
-    """Keeps the last pages. One read of Redis serves all viewers that ask for the same page meanwhile."""
+    """Keeps the most recently used pages. Viewers that ask for a page while it is being read share that read."""
 
     def __init__(self, log: StreamLog) -> None:
         self._log = log
@@ -27,37 +27,37 @@ class HistoryPages:
 
         Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
-        place, until = feed.page_around(index)
-        # The last page grows: an earlier read of it is too short for a viewer that is further.
-        key = (feed, place, until)
+        begin, end = feed.page_around(index)
+        # The end is part of the key, because the newest page grows: an earlier read of it may lack events.
+        key = (feed, begin, end)
         read = self._kept.get(key)
         if read is None:
             read = self._kept[key] = asyncio.create_task(self._read(feed, index))
-            read.add_done_callback(lambda done: self._settle(key, done))
+            read.add_done_callback(lambda done: self._forget_failure(key, done))
             if len(self._kept) > PAGES_KEPT:
                 self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(key)
         # A viewer that leaves must not cancel the read for the others.
-        written = await asyncio.shield(read)
-        return Slice(b"".join(written[index - place :]), place + len(written))
+        events = await asyncio.shield(read)
+        return Slice(b"".join(events[index - begin :]), begin + len(events))
 
-    def _settle(self, key: tuple[Feed, int, int], read: asyncio.Task[list[bytes]]) -> None:
-        """Keeps no failure: viewers that wait get it, and the next one reads again."""
+    def _forget_failure(self, key: tuple[Feed, int, int], read: asyncio.Task[list[bytes]]) -> None:
+        """Removes a failed read: viewers that are waiting get its error, and the next viewer reads again."""
         if (read.cancelled() or read.exception() is not None) and self._kept.get(key) is read:
             del self._kept[key]
 
     async def _read(self, feed: Feed, index: int) -> list[bytes]:
-        place, until = feed.page_around(index)
-        page = await self._log.read_page(feed.stream_id, feed.buffer.position_before(place), until - place)
-        if len(page) < until - place:
+        begin, end = feed.page_around(index)
+        page = await self._log.read_page(feed.stream_id, feed.buffer.position_before(begin), end - begin)
+        if len(page) < end - begin:
             feed.lose()
-            raise MalformedEventError(f"the log of {feed.stream_id} lacks events that it had")
+            raise MalformedEventError(f"the log of {feed.stream_id} lacks events that it once had")
         feed.encoded_events += len(page)
         write = feed.dialect_at_page(index).write_event
         return [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
 
     def forget(self, feed: Feed) -> None:
-        """The hub has dropped the feed."""
+        """Drops the pages of a feed that the hub has dropped."""
         for key in [key for key in self._kept if key[0] is feed]:
             del self._kept[key]

@@ -37,7 +37,9 @@ class NoSuchStreamError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HubLimits:
-    """Units last in the names. `opening_s`: how long a viewer waits for a stream to be opened."""
+    """`buffer_bytes`: the size of a feed's replay buffer. `linger_s`: how long a feed stays in memory without viewers.
+    `opening_s`: how long a viewer waits for a feed to open. `watchdog_s`: how long a subscription may be silent before
+    the hub pings Redis."""
 
     buffer_bytes: int
     linger_s: float
@@ -54,14 +56,17 @@ class Hub:
         self._limits = limits
         self._subscription = Subscription(url, self, limits.watchdog_s)
         self._feeds: dict[str, list[Feed]] = {}
-        self._written: Counter[str] = Counter()
+        # By dialect: how many events the feeds that were dropped had encoded.
+        self._encoded_before: Counter[str] = Counter()
+        # By channel: the id of its stream.
         self._streams: dict[str, str] = {}
+        # The channels whose subscription Redis has confirmed.
         self._confirmed: set[str] = set()
         self._reads: dict[Feed, asyncio.Task[None]] = {}
         self.pages = HistoryPages(log)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Receives messages until cancelled."""
         try:
             await self._subscription.run()
         finally:
@@ -74,14 +79,14 @@ class Hub:
         for feeds in self._feeds.values():
             yield from feeds
 
-    def written(self) -> Mapping[str, int]:
-        """How many events were encoded so far, by dialect: each once, however many viewers watch."""
-        written = self._written.copy()
+    def count_encoded_events(self) -> Mapping[str, int]:
+        """How many events have been encoded so far, by dialect. Each counts once, however many viewers get it."""
+        counts = self._encoded_before.copy()
         for feed in self.feeds():
-            written[feed.name] += feed.encoded_events
-        return written
+            counts[feed.name] += feed.encoded_events
+        return counts
 
-    # Opening and letting go
+    # Opening and dropping feeds
 
     async def open(self, stream_id: str, dialect: str) -> Feed:
         """The feed of a stream, with its whole history.
@@ -93,7 +98,7 @@ class Hub:
             record = await read_run(self._client, stream_id)
             if record is None:
                 raise NoSuchStreamError(stream_id)
-            # Another viewer may have opened it while this one asked.
+            # Another viewer may have opened the feed while this one was waiting for Redis.
             feed = self._find(stream_id, dialect) or self._add(stream_id, dialect, record)
         if not feed.ready.done():
             done, _ = await asyncio.wait([feed.ready], timeout=self._limits.opening_s)
@@ -110,11 +115,11 @@ class Hub:
     def _add(self, stream_id: str, dialect: str, record: RunRecord) -> Feed:
         feed = Feed(stream_id, DIALECTS[dialect](), self._limits.buffer_bytes, dialect)
         feed.status = FeedStatus.QUEUED if record.status is Status.QUEUED else FeedStatus.WAITING
-        self._hold(feed, record.status.is_final)
-        self.let_go_later(feed)
+        self._register(feed, record.status.is_final)
+        self.drop_later(feed)
         return feed
 
-    def _hold(self, feed: Feed, is_final: bool) -> None:
+    def _register(self, feed: Feed, is_final: bool) -> None:
         channel = StreamKeys.of(feed.stream_id).live
         self._feeds.setdefault(feed.stream_id, []).append(feed)
         self._streams[channel] = feed.stream_id
@@ -124,25 +129,25 @@ class Hub:
             self._subscription.want(channel)
 
     def readmit(self, feed: Feed) -> None:
-        """A viewer begins to watch a feed, which the hub may have dropped while the viewer was connecting."""
+        """Adds the feed again if the hub dropped it while a viewer was connecting."""
         if not feed.over and feed not in self._feeds.get(feed.stream_id, ()):
-            self._written[feed.name] -= feed.encoded_events
+            self._encoded_before[feed.name] -= feed.encoded_events
             feed.set_broker_down(False)
-            self._hold(feed, False)
+            self._register(feed, False)
 
-    def let_go_later(self, feed: Feed) -> None:
-        """Drops a feed without viewers after a while: viewers that reconnect come soon."""
-        asyncio.get_running_loop().call_later(self._limits.linger_s, self._let_go, feed)
+    def drop_later(self, feed: Feed) -> None:
+        """Drops the feed after `linger_s` if it has no viewers then. Until then, viewers that reconnect find it."""
+        asyncio.get_running_loop().call_later(self._limits.linger_s, self._drop, feed)
 
-    def _let_go(self, feed: Feed) -> None:
+    def _drop(self, feed: Feed) -> None:
         feeds = self._feeds.get(feed.stream_id, [])
         if len(feed.subscribers) or feed not in feeds:
             return
         if not feed.ready.done():
-            # A viewer waits for it to open, and a dropped feed never does.
-            feed.ready.add_done_callback(lambda _: self.let_go_later(feed))
+            # A viewer is waiting for this feed to open. A dropped feed would never open.
+            feed.ready.add_done_callback(lambda _: self.drop_later(feed))
             return
-        self._written[feed.name] += feed.encoded_events
+        self._encoded_before[feed.name] += feed.encoded_events
         feeds.remove(feed)
         self.pages.forget(feed)
         if not feeds:
@@ -156,13 +161,13 @@ class Hub:
         live = parse_live(payload)
         for feed in self._feeds_of(channel):
             try:
-                self._hand_over(feed, live)
+                self._deliver(feed, live)
             except Exception:
-                # Any client of Redis may publish anything; the log is the truth.
-                logger.exception("stream %s: a published message is not ours", feed.stream_id)
+                # Any client of Redis can publish anything on this channel. Read the log instead.
+                logger.exception("stream %s: cannot process a published message", feed.stream_id)
                 self._read_log(feed)
 
-    def _hand_over(self, feed: Feed, live: LiveEvents | Notice | None) -> None:
+    def _deliver(self, feed: Feed, live: LiveEvents | Notice | None) -> None:
         match live:
             case LiveEvents():
                 feed.receive_batch(live)
@@ -197,14 +202,14 @@ class Hub:
         self._start_reading(feed)
 
     def _start_reading(self, feed: Feed) -> None:
-        """Obeys the feed's merge: reads the log if it asks for that, one task for each feed."""
+        """Starts a task that reads the log, if the feed's merge needs it and no such task is running."""
         reading = self._reads.get(feed)
         if feed.merge.needs_read and (reading is None or reading.done()):
             read = self._reads[feed] = asyncio.create_task(self._catch_up(feed))
             read.add_done_callback(lambda _: self._reads.pop(feed, None) if self._reads.get(feed) is read else None)
 
     async def _catch_up(self, feed: Feed) -> None:
-        """Reads until history and live events have joined, however long Redis is unavailable."""
+        """Reads the log until the merge needs no more of it, however long Redis is unavailable."""
         while feed.merge.needs_read:
             try:
                 await self._read_to_end(feed)
@@ -212,14 +217,14 @@ class Hub:
                 logger.warning("stream %s: %s", feed.stream_id, error)
                 feed.lose()
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                logger.warning("stream %s: the log cannot be read: %s", feed.stream_id, error)
+                logger.warning("stream %s: cannot read the log: %s", feed.stream_id, error)
                 await asyncio.sleep(READ_AGAIN_S)
             except Exception:
-                logger.exception("stream %s: the log cannot be understood", feed.stream_id)
+                logger.exception("stream %s: cannot process the log", feed.stream_id)
                 feed.lose()
 
     async def _read_to_end(self, feed: Feed) -> None:
-        # The record comes first: the log must then have at least the events that the record names.
+        # Read the record first. A log that is read after it must hold every event up to `record.last`.
         record = await read_run(self._client, feed.stream_id)
         feed.set_revoked(record.revoked if record else 0)
         while True:
@@ -227,7 +232,7 @@ class Hub:
             is_end = len(page) < PAGE_LIMIT_EVENTS
             last = page[-1].position if page else feed.merge.last
             is_hole = is_end and _lacks_events(record, last)
-            # Viewers get what is left of a log before they are told that the rest is lost.
+            # Send viewers what is left of the log before telling them that the rest is lost.
             feed.receive_page(page, is_end=is_end and not is_hole)
             if is_hole:
                 raise LogHoleError(last, record.last if record else START)
@@ -235,7 +240,7 @@ class Hub:
                 return
 
     async def refresh(self, feed: Feed) -> None:
-        """Waits until the feed has all events that the log has by now.
+        """Waits until the feed has every event that the log has now.
 
         Raises: BrokerUnavailableError if that takes longer than `opening_s`.
         """
@@ -245,15 +250,15 @@ class Hub:
             if not done:
                 raise BrokerUnavailableError("the log could not be read in time")
 
-    async def look_after(self, ping_interval_s: float) -> None:
-        """Pings the viewers of quiet feeds, and checks that Redis still has their streams: an emptied Redis shows in no
-        other way. Runs until cancelled."""
+    async def check_quiet_feeds(self, ping_interval_s: float) -> None:
+        """Pings the viewers of quiet feeds, and reads their logs, because nothing else shows that Redis has lost its
+        data. Runs until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(ping_interval_s / 4)
             for feed in list(self.feeds()):
-                if not feed.over and clock() - feed.news_at >= ping_interval_s:
-                    feed.news_at = clock()
+                if not feed.over and clock() - feed.notified_at >= ping_interval_s:
+                    feed.notified_at = clock()
                     feed.ping()
                     self._read_log(feed)
 
@@ -261,7 +266,7 @@ class Hub:
 def _lacks_events(record: RunRecord | None, last: Position) -> bool:
     """Whether a log that ends at `last` lacks events that it once had.
 
-    A running stream may have fewer events than this gateway saw, when Redis failed over: its worker writes the rest
-    again.
+    After a failover of Redis, the log of a running stream may lack events that this gateway has seen. That is no loss,
+    because the worker writes them again.
     """
     return record is None or last < record.last or (record.status.is_final and record.last < last)

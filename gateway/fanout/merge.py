@@ -1,20 +1,21 @@
-"""Merge a stream's history and its live events into one sequence: every event once, in order. Sans I/O.
+"""Merge a stream's history and its live events into one sequence: every event once, in order. No I/O.
 
-A gateway learns of events in two ways. The log in Redis holds all of them and is read in pages. Pub/sub delivers new
-events in batches at once, but it may lose batches, and it says nothing about events from before the subscription.
+A gateway learns of events in two ways. The log in Redis holds all events; the gateway reads it in pages. Pub/sub
+delivers new events at once, in batches, but it may lose batches, and it delivers no event from before the subscription.
 
 Theory of operation:
 
 - Each batch names the position before its first event. A batch *joins* if that is the last merged position.
-- A batch that does not join shows that something is missing. The merge then asks for the log (`needs_read`), and the
-  caller reads it from `last` on, page by page, until a page says that it is the end.
-- Batches that arrive during a read wait for its end. Most of their events are then known already and are dropped.
-- A batch that was published before the read began stands in the log before its end. If it still does not join after the
-  read, it does not belong to this log (for example, another writer lost its lease) and is dropped.
-- A batch that was published during the read may follow events that the read did not see: read again.
-- A read that is requested during a read means that this read may have passed the missing events already: read again.
+- A batch that does not join shows that events are missing. The merge then asks for the log (`needs_read`), and the
+  caller reads it from `last` on, page by page, and says which page is the end of the log.
+- Batches that arrive during a read wait for its end. Events that the read has found by then are dropped.
+- A batch that arrived before the read began is in the log. If it still does not join after the read, it does not belong
+  to this log (for example, a writer that had lost its lease published it) and is dropped.
+- A batch that arrived during the read may follow events that the read did not find. If it does not join, read again.
+- If a read is requested during a read, the current one may already have passed the missing events: read again.
 
-The caller performs all I/O: it passes in what arrives, sends on what the methods return, and obeys `needs_read`.
+The caller performs all I/O: it passes in batches and pages, sends on the returned events, and reads the log while
+`needs_read` is true.
 """
 
 from collections import deque
@@ -31,7 +32,7 @@ class LogHoleError(Exception):
     """The log lacks events that it once had: Redis lost data. `last` and `found` are the positions around the hole."""
 
     def __init__(self, last: Position, found: Position) -> None:
-        super().__init__(f"the log goes from {last} to {found}")
+        super().__init__(f"the log has a hole between {last} and {found}")
 
 
 class State(Enum):
@@ -48,7 +49,7 @@ class State(Enum):
 
 
 class MergedEvent(NamedTuple):
-    """The next event of the stream. `text` is the position as it goes over the wire."""
+    """The next event of the stream. `text` is its position, encoded."""
 
     text: bytes
     position: Position
@@ -74,14 +75,15 @@ class EventMerge:
         return self.state in (State.READING, State.READING_AGAIN)
 
     def request_read(self) -> None:
-        """The log may hold events that no batch announces: the subscription is new, or a message was not understood."""
+        """Asks for the log, which may hold events that no batch will deliver: the subscription is new, or a message was
+        unreadable."""
         if self.state is State.LIVE:
             self._begin_read()
         elif self.state is State.READING:
             self.state = State.READING_AGAIN
 
     def receive_batch(self, batch: LiveEvents) -> list[MergedEvent]:
-        """A batch arrived by pub/sub. Returns the events that follow, in order; afterwards look at `needs_read`."""
+        """Merges a batch from pub/sub. Returns the next events, in order; check `needs_read` afterwards."""
         if self.state is State.CLOSED:
             return []
         if self.state is State.LIVE and (events := self._join(batch)) is not None:
@@ -92,9 +94,10 @@ class EventMerge:
         return []
 
     def receive_page(self, page: Iterable[Event], *, is_end: bool) -> list[MergedEvent]:
-        """A page of the log after `last` was read; `is_end`: the log had no more events. Returns as `receive_batch`.
+        """Merges a page of the log that begins after `last`. `is_end`: the log has no further events.
 
-        The events before a hole in the log are returned too: call `check_hole` after sending them on.
+        Returns as `receive_batch`. If the log has a hole, returns the events before it: send them on, then call
+        `check_hole`.
         """
         if self.state is State.CLOSED:
             return []
@@ -113,12 +116,12 @@ class EventMerge:
         return events
 
     def check_hole(self) -> None:
-        """Raises: LogHoleError if a page showed a hole. The caller then gives the stream up with `close`."""
+        """Raises: LogHoleError if a page had a hole. The caller then gives up the stream with `close`."""
         if self._hole is not None:
             raise self._hole
 
     def close(self) -> None:
-        """No event follows, or none is wanted."""
+        """Ignores everything from now on, because the stream has ended or the caller has given it up."""
         self.state = State.CLOSED
         self._waiting.clear()
 
@@ -159,7 +162,7 @@ class EventMerge:
         events = []
         for text, kind, data in batch.entries:
             following = Position(last.epoch, last.seq + 1)
-            # Nearly always the event is the following one: then nothing needs to be parsed.
+            # Nearly every event is the following one, and comparing its text is faster than parsing it.
             position = following if text == b"%d-%d" % following else Position.parse(text.decode())
             if position > last:
                 events.append(MergedEvent(text, position, kind, data))

@@ -1,4 +1,4 @@
-"""The viewers of this process: how many watch each stream, and how they are disconnected when the gateway drains."""
+"""The viewers of this process: counts them by stream, and disconnects them when the gateway drains."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ COUNTS_LIFETIME_MS = 6_000
 RENEWAL_S = 2.0
 REPORT_INTERVAL_S = 0.25
 PUBLISH_INTERVAL_MS = 1_000
-"""How often viewers of a stream are told a new count."""
+"""Viewers of a stream are told a new count at most this often."""
 
 
 class ViewerLimits(NamedTuple):
@@ -54,27 +54,27 @@ class Presence:
         return not ((viewers and len(self) >= viewers) or (of_one_stream and self._counts[stream_id] >= of_one_stream))
 
     def join_stream(self, viewer: Viewer, wake: Callable[[], None]) -> None:
-        """The viewer's response begins. Calls `wake` now, and whenever there is something to send."""
-        self.arrive(viewer)
+        """Called when the viewer's response begins. Calls `wake` now, and whenever there is something to send."""
+        self.add(viewer)
         self._hub.readmit(viewer.feed)
         viewer.feed.join(viewer)
-        # Last: the notices of joining go out with the first events, in one write.
+        # Set `wake` only now, so that the notices from joining go out with the first events, in one write.
         viewer.wake = wake
         wake()
 
     def leave(self, viewer: Viewer) -> None:
-        """The viewer's response is over. A second call has no effect: a connection that closes during its take-over
-        calls twice."""
+        """Called when the viewer's response is over; twice if the connection closes during its take-over. The second
+        call has no effect."""
         if viewer not in self._viewers:
             return
         viewer.feed.subscribers.leave(viewer)
-        self.depart(viewer)
+        self.remove(viewer)
         viewer.on_left()
         if not len(viewer.feed.subscribers):
-            self._hub.let_go_later(viewer.feed)
+            self._hub.drop_later(viewer.feed)
 
-    def arrive(self, viewer: Subscriber) -> None:
-        """Counts the viewer from now on."""
+    def add(self, viewer: Subscriber) -> None:
+        """Counts the viewer, and dismisses it when the gateway drains."""
         self._viewers.add(viewer)
         self._counts[viewer.stream_id] += 1
         self._changed.add(viewer.stream_id)
@@ -82,14 +82,14 @@ class Presence:
             # Its request was accepted just before the drain began.
             self._dismiss(viewer)
 
-    def depart(self, viewer: Subscriber) -> None:
+    def remove(self, viewer: Subscriber) -> None:
         self._viewers.discard(viewer)
         self._counts[viewer.stream_id] -= 1
         self._changed.add(viewer.stream_id)
 
     def drain(self, retry_window_ms: int, patience_s: float) -> None:
         """Disconnects all viewers and accepts no new ones. Clients that resume are disconnected at once and reconnect
-        to another gateway within the window; the others may read on for `patience_s`, in case their stream ends.
+        to another gateway within the window. The others may read on for `patience_s`, in case their stream ends.
         """
         self.draining = True
         self._retry_window_ms, self._patience_s = retry_window_ms, patience_s
@@ -102,8 +102,8 @@ class Presence:
         else:
             asyncio.get_running_loop().call_later(self._patience_s, viewer.dismiss, self._retry_window_ms)
 
-    async def count(self) -> None:
-        """Reports the counts to Redis: changes at once, the others often enough not to expire. Runs until cancelled."""
+    async def report_counts(self) -> None:
+        """Reports changed counts to Redis soon, and all counts before they expire. Runs until cancelled."""
         clock = asyncio.get_running_loop().time
         renewed_at = clock()
         while True:
@@ -124,18 +124,18 @@ class Presence:
         try:
             sums = await count_viewers(self._client, self._gateway, counts, COUNTS_LIFETIME_MS, PUBLISH_INTERVAL_MS)
         except BrokerUnavailableError as error:
-            logger.debug("the viewer counts cannot be reported: %s", error)
+            logger.debug("cannot report the viewer counts: %s", error)
             self._changed.update(due)
             return
         self._changed.update(
             stream_id for stream_id, total in zip(due, sums, strict=True) if total is None or total.untold
         )
 
-    async def retire(self) -> None:
-        """Withdraws this gateway's counts, so that viewers need not wait until they expire."""
+    async def withdraw_counts(self) -> None:
+        """Sets this gateway's counts to 0, so that other gateways' viewers see the right number before they expire."""
         leaving = [Count(stream_id, 0) for stream_id in self._counts]
         if leaving:
             try:
                 await count_viewers(self._client, self._gateway, leaving, COUNTS_LIFETIME_MS, PUBLISH_INTERVAL_MS)
             except BrokerUnavailableError as error:
-                logger.debug("the viewer counts cannot be withdrawn: %s", error)
+                logger.debug("cannot withdraw the viewer counts: %s", error)

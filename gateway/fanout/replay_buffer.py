@@ -1,7 +1,7 @@
 """The events of one stream in one dialect, encoded and shared by all viewers. No I/O, no clock.
 
-A viewer is an integer here: the index of its next event. Indices count from the first event of the log and never
-change. The oldest events may be dropped from memory; the others keep their indices.
+To the buffer, a viewer is an integer: the index of its next event. Indices count from the first event of the log and
+never change: when the oldest events are dropped from memory, the others keep their indices.
 """
 
 from bisect import bisect_right
@@ -9,7 +9,7 @@ from bisect import bisect_right
 from contract.position import START, Position
 
 JOINED_KEPT = 8
-"""How many joined slices are kept. On an ended stream nothing else would ever remove them."""
+"""How many joined slices are kept. An append removes them all, but an ended stream gets no append."""
 
 
 class Slice:
@@ -36,7 +36,7 @@ class Slice:
 
 
 class ReplayBuffer:
-    """Append-only, in order. Finds the index of a position without storing a position per event.
+    """Append-only. Finds the index of a position without storing a position for each event.
 
     Each epoch begins at seq 1 and has no hole, so the index of its first event gives all others.
     """
@@ -56,7 +56,7 @@ class ReplayBuffer:
         self.last = START
 
     def append(self, position: Position, encoded: bytes) -> None:
-        """`position` must be the next one; the merge has checked it."""
+        """`position` must be the next one of the stream; `EventMerge` guarantees it."""
         if position.epoch != self.last.epoch:
             self._epochs.append(position.epoch)
             self._begins.append(self.end)
@@ -90,7 +90,7 @@ class ReplayBuffer:
     def take(self, index: int) -> Slice | None:
         """The events from `index` on, joined; None if there are none yet. `index` must not be before `begin`.
 
-        Viewers at the same index get the same object. The size is bounded, so that a late viewer does not delay the
+        Viewers at the same index get the same object. Its size is bounded, so that a late viewer does not delay the
         others.
         """
         known = self._joined.get(index)
@@ -111,7 +111,7 @@ class ReplayBuffer:
         return Slice(b"".join(events[offset:stop]), self.begin + stop)
 
     def _drop(self) -> None:
-        # Drop a quarter at once: dropping single events would move the whole list for each one.
+        # Drop a quarter at once: each deletion moves the rest of the list.
         target, count, freed = self._limit_bytes * 3 // 4, 0, 0
         while self._bytes - freed > target and count < len(self._events) - 1:
             freed += len(self._events[count])

@@ -1,4 +1,4 @@
-"""Chooses a viewer's response: the direct one if our server offers its connection, else sse-starlette's."""
+"""Chooses a viewer's response: DirectResponse if the server offers its connection, else ViewerResponse."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,13 +17,13 @@ Respond = Callable[[Request, Viewer, Mapping[str, str]], Response]
 
 
 def choose_response(presence: Presence, send_timeouts: SendTimeouts, send_timeout_s: float) -> Respond:
-    """The choice for a gateway made of these parts."""
+    """Returns the function that makes a viewer's response."""
 
     def respond(request: Request, viewer: Viewer, headers: Mapping[str, str]) -> Response:
         if request.method == "HEAD":
-            return _only_head(headers)
+            return _head_response(headers)
         connection: DirectProtocol | None = request.scope.get("extensions", {}).get(EXTENSION)
-        # A client that has pipelined its next request must get that answer too.
+        # A direct response closes the connection, so it cannot answer a request that the client has pipelined.
         if connection is not None and not connection.pipeline:
             return DirectResponse(viewer, presence, send_timeouts, headers)
         return ViewerResponse(viewer, presence, send_timeout_s, headers)
@@ -31,8 +31,8 @@ def choose_response(presence: Presence, send_timeouts: SendTimeouts, send_timeou
     return respond
 
 
-def _only_head(headers: Mapping[str, str]) -> Response:
-    """HEAD watches nothing. The length of the body is unknown."""
+def _head_response(headers: Mapping[str, str]) -> Response:
+    """Answers HEAD, without a Content-Length: the length of the body would be unknown."""
     response = Response(headers=dict(headers))
     del response.headers["content-length"]
     return response

@@ -1,8 +1,8 @@
 """Viewers that have the same events and wait for the next one share a cursor.
 
-Nearly all of a thousand viewers are in that position nearly always. Looking at each viewer's own cursor, notices and
-state for each event would cost more than uvloop's part of the write. Here an event is taken from the buffer once and
-handed to each connection. No I/O of its own.
+Most viewers wait for the next event most of the time. To check each viewer's own cursor, notices and state for each
+event would cost more than uvloop's write. A shared cursor takes an event from the buffer once and writes it to every
+connection. No I/O of its own.
 """
 
 import logging
@@ -14,13 +14,13 @@ from gateway.fanout.replay_buffer import ReplayBuffer
 logger = logging.getLogger(__name__)
 
 CURSOR_LIMIT_VIEWERS = 500
-"""One cursor is served in one turn of the event loop, so that new requests are served in between."""
+"""A cursor writes to all its viewers in one turn of the event loop. The limit leaves time for new requests."""
 
 Write = Callable[[bytes], None]
 
 
 class Source(Protocol):
-    """The feed that is read."""
+    """The feed that the cursor reads."""
 
     @property
     def buffer(self) -> ReplayBuffer: ...
@@ -60,7 +60,7 @@ class SharedCursor:
         self._writes.pop(member, None)
 
     def wake(self) -> None:
-        """The buffer has grown, or the feed is over."""
+        """Called when the buffer has grown or the feed is over."""
         buffer = self._source.buffer
         while self._writes and self.index >= buffer.begin:
             due = buffer.take(self.index)
@@ -68,12 +68,12 @@ class SharedCursor:
                 if self._source.over:
                     break
                 return
-            # Before the writes: a viewer that leaves during its write must know its position.
+            # Advance before the writes: a viewer that leaves during its write takes its position from `index`.
             self.index, framed = due.end, due.framed
             for write in list(self._writes.values()):
                 try:
                     write(framed)
                 except Exception:
-                    logger.exception("a viewer could not be written to")
+                    logger.exception("cannot write to a viewer")
         for member in list(self._writes):
             member.wake()

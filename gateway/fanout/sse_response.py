@@ -1,4 +1,4 @@
-"""A viewer's response on any ASGI server, by sse-starlette. The viewer decides what is sent."""
+"""A viewer's response on any ASGI server, by sse-starlette. The viewer decides what to send."""
 
 import asyncio
 import logging
@@ -14,22 +14,22 @@ from gateway.fanout.viewer import Viewer
 
 logger = logging.getLogger(__name__)
 
-# The gateway drains viewer by viewer; the library would cut all of them at the process's first signal.
+# The gateway ends each response itself when it drains; sse-starlette would cut all of them at the first signal.
 AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
 
 class ViewerResponse(EventSourceResponse):
-    """Sends what the viewer takes, until the end or until the client has gone."""
+    """Sends what `Viewer.take` returns, until the stream ends or the client disconnects."""
 
     def __init__(self, viewer: Viewer, presence: Presence, send_timeout_s: float, headers: Mapping[str, str]) -> None:
-        # The viewer yields complete bytes, pings included, with one kind of line end: the library adds nothing.
+        # The viewer's bytes are complete: they contain the pings and all line ends. The library must add nothing.
         super().__init__(self._body(), headers=headers, ping=0, sep="\n", send_timeout=send_timeout_s)
         self._viewer = viewer
         self._woken = asyncio.Event()
         self._presence = presence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Not in the generator: one that was never started does not run its `finally`.
+        # Join and leave here, not in the generator: a generator that never starts does not run its `finally`.
         self._presence.join_stream(self._viewer, self._woken.set)
         try:
             await super().__call__(scope, receive, send)
@@ -45,7 +45,7 @@ class ViewerResponse(EventSourceResponse):
             try:
                 due = await viewer.take_page() if viewer.is_behind else viewer.take()
             except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError) as error:
-                # Old events are only in Redis. The end of the response makes the client reconnect for them.
+                # Only Redis has the old events. End the response, so that the client reconnects and asks again.
                 logger.warning("stream %s: %s", viewer.stream_id, error)
                 return
             if due is not None:

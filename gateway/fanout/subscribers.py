@@ -1,4 +1,4 @@
-"""The subscribers of one feed, and how they are notified. No I/O: a subscriber does its own."""
+"""The subscribers of one feed. Notifies them in turns. No I/O: a subscriber does its own."""
 
 import asyncio
 import logging
@@ -25,17 +25,17 @@ class Subscriber(Protocol):
 
     @property
     def wake(self) -> Callable[[], None]:
-        """Called when the buffer has grown, or the feed is over. An attribute that holds a function is allowed: this is
-        the only call made for every viewer and event."""
+        """Called when the buffer has grown or the feed is over. May be an attribute that holds a function, which is
+        faster: this is the only call made for every viewer and event."""
 
     def on_notice(self, kind: bytes, encoded: bytes) -> None:
-        """A message that is not in the buffer; only the newest of each kind matters."""
+        """Takes a message that is not in the buffer. Only the newest of each kind matters."""
 
     def on_revoked(self, count: int) -> None:
         """The stream's tickets have been revoked `count` times."""
 
     def dismiss(self, retry_window_ms: int) -> None:
-        """Ends the response in the way its client understands best."""
+        """Ends the response before its stream ends. A client that resumes should reconnect within the window."""
 
 
 class Subscribers:
@@ -45,20 +45,21 @@ class Subscribers:
         self._source = source
         self._subscribers: set[Subscriber] = set()
         self._single: set[Subscriber] = set()
-        """Those that do not share a cursor."""
+        """The subscribers that do not share a cursor."""
         self._cursors: list[SharedCursor] = []
-        self._kept: dict[bytes, bytes] = {}
+        self._kept_notices: dict[bytes, bytes] = {}
         self._round: list[Subscriber | SharedCursor] = []
+        """What the current round has not notified yet."""
         self._again = False
 
     def __len__(self) -> int:
         return len(self._subscribers)
 
     def join(self, subscriber: Subscriber) -> None:
-        """Notifies `subscriber` from now on, and at once of the notices that still hold."""
+        """Notifies `subscriber` from now on, and sends it the notices that are kept."""
         self._subscribers.add(subscriber)
         self._single.add(subscriber)
-        for kind, encoded in self._kept.items():
+        for kind, encoded in self._kept_notices.items():
             subscriber.on_notice(kind, encoded)
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -66,8 +67,10 @@ class Subscribers:
         self._single.discard(subscriber)
 
     def share_cursor(self, subscriber: Subscriber, write: Write, index: int) -> SharedCursor:
-        """`subscriber` has every event before `index`. From now on `write` gets the following events, together with
-        other viewers, and `wake` is not called for each event."""
+        """From now on `write` gets the events from `index` on, and the subscriber is not woken for each event.
+
+        The subscriber must have every event before `index`.
+        """
         self._single.discard(subscriber)
         cursor = next((cursor for cursor in self._cursors if cursor.has_room_at(index)), None)
         if cursor is None:
@@ -77,18 +80,18 @@ class Subscribers:
         return cursor
 
     def leave_shared_cursor(self, subscriber: Subscriber) -> None:
-        """`subscriber` has left its shared cursor and is woken for each event again."""
+        """Called when `subscriber` has left its shared cursor: wakes it for each event again."""
         if subscriber in self._subscribers:
             self._single.add(subscriber)
 
     def send_notice(self, kind: bytes, encoded: bytes) -> None:
-        """A notice for the subscribers of this moment."""
+        """Sends a notice to the current subscribers."""
         for subscriber in self._subscribers:
             subscriber.on_notice(kind, encoded)
 
     def keep_notice(self, kind: bytes, encoded: bytes) -> None:
-        """A notice that holds until the next one of its kind: later subscribers get it too."""
-        self._kept[kind] = encoded
+        """Sends a notice to the current subscribers, and to later ones until the next notice of its kind."""
+        self._kept_notices[kind] = encoded
         self.send_notice(kind, encoded)
 
     def notify_revoked(self, count: int) -> None:
@@ -96,9 +99,9 @@ class Subscribers:
             subscriber.on_revoked(count)
 
     def announce(self) -> None:
-        """The buffer has grown, or the feed is over."""
+        """Called when the buffer has grown or the feed is over: starts a round of notifications."""
         if self._round:
-            # Subscribers that this round has passed have not seen the newest events.
+            # The round has already passed some subscribers, which do not know of the newest events.
             self._again = True
         elif self._subscribers:
             self._round = [*self._cursors, *self._single]
@@ -111,7 +114,7 @@ class Subscribers:
             try:
                 subscriber.wake()
             except Exception:
-                logger.exception("a viewer could not be notified")
+                logger.exception("cannot notify a viewer")
         if self._round:
             asyncio.get_running_loop().call_soon(self._take_turn)
         elif self._again:

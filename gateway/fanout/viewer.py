@@ -1,6 +1,6 @@
-"""A viewer: a cursor on a replay buffer, and notices that are not sent yet. No I/O: a response asks what to send.
+"""A viewer: a cursor on a replay buffer, and notices that are not sent yet. No I/O: a response asks it what to send.
 
-Bounded: a viewer costs one integer and the newest notice of each kind, however slow it is.
+A viewer's memory is bounded: an integer and the newest notice of each kind, however slow its client is.
 """
 
 import random
@@ -23,7 +23,7 @@ ReadPage = Callable[[Feed, int], Awaitable[Slice]]
 
 
 class Dismissal(NamedTuple):
-    """Why a viewer is disconnected before the end. A client that resumes gets the delay, any other the words."""
+    """Why a response ends before its stream. A client that resumes gets a delay, any other the code and the text."""
 
     retry_window_ms: int
     code: str
@@ -31,16 +31,16 @@ class Dismissal(NamedTuple):
 
 
 class Viewer:
-    """Watches one feed from an index on. Its response joins it to the stream (`Presence.join_stream`) and then sends
-    what `take` returns until `finished`."""
+    """Watches one feed from an index on. Its response calls `Presence.join_stream` and then sends what `take` returns,
+    until `finished`."""
 
     __slots__ = (
         "_dismissal",
         "_index",
         "_notices",
         "_read_page",
+        "_sent_lost",
         "_shared_cursor",
-        "_told_lost",
         "feed",
         "finished",
         "ticket_round",
@@ -53,15 +53,16 @@ class Viewer:
         self.feed = feed
         self.finished = False
         self.ticket_round: int | None = None
-        """How often the stream's tickets had been revoked when this viewer's was made; None: it needs no ticket."""
+        """How often the stream's tickets had been revoked when this viewer got its ticket. None: it needs no ticket."""
         self.wake: Callable[[], None] = _not_sending_yet
         self.when_gone: Callable[[], None] | None = None
+        """Called if the client disconnects before the stream ends."""
         self._index = index
         self._shared_cursor: SharedCursor | None = None
         self._notices: dict[bytes, bytes] = {b"": prologue}
         self._read_page = read_page
         self._dismissal: Dismissal | None = None
-        self._told_lost = False
+        self._sent_lost = False
 
     @property
     def stream_id(self) -> str:
@@ -76,16 +77,16 @@ class Viewer:
 
     @property
     def index(self) -> int:
-        """The index of the next event that this viewer has not had."""
+        """The index of the viewer's next event."""
         return self._index if self._shared_cursor is None else self._shared_cursor.index
 
     def share_cursor(self, write: Write) -> None:
-        """After `take` returned None: from now on `write` gets the following events as HTTP chunks, until `wake` is
-        called for something else. `leave_shared_cursor` comes before the next `take`."""
+        """Call it when `take` has returned None. `write` then gets the following events as HTTP chunks, until `wake` is
+        called. Call `leave_shared_cursor` before the next `take`."""
         self._shared_cursor = self.feed.subscribers.share_cursor(self, write, self._index)
 
     def leave_shared_cursor(self) -> None:
-        """Continues alone from where the shared cursor is. No effect on a viewer that shares none."""
+        """Continues alone from the index of the shared cursor. No effect on a viewer that shares none."""
         cursor = self._shared_cursor
         if cursor is not None:
             self._index, self._shared_cursor = cursor.index, None
@@ -99,24 +100,24 @@ class Viewer:
         self.wake()
 
     def on_revoked(self, count: int) -> None:
-        """Ends the response if its ticket has become void. The next request checks whether the viewer may return."""
+        """Ends the response if its ticket has become invalid. The client may reconnect; we check its rights again."""
         if self.ticket_round is None or self.ticket_round >= count:
             return
         self._dismissal = Dismissal(REVOKED_RETRY_MS, "ticket_revoked", "The ticket was revoked.")
         self.wake()
 
     def dismiss(self, retry_window_ms: int) -> None:
-        """The gateway drains: the response ends after what it is sending now. Each viewer gets its own delay within the
-        window, so that a thousand do not reconnect at once."""
+        """Called when the gateway drains. Ends the response. Each viewer gets its own delay within the window, so that
+        a thousand viewers do not reconnect at once."""
         self._dismissal = Dismissal(retry_window_ms, STOPPING_CODE, STOPPING)
         self.wake()
 
     def on_left(self) -> None:
-        """The response is over. Calls `when_gone` if the client left before the end."""
+        """Called when the response is over. Calls `when_gone` if the client disconnected before the stream ended."""
         if self.when_gone is not None and not (self.finished or self._dismissal or self.feed.over):
             self.when_gone()
 
-    # Taking what is to be sent
+    # What to send next
 
     @property
     def is_behind(self) -> bool:
@@ -124,7 +125,7 @@ class Viewer:
         return self.index < self.feed.buffer.begin and not self._dismissal and not self.finished
 
     def take(self) -> Slice | None:
-        """What is to be sent now. None: nothing yet, or nothing any more if `finished`."""
+        """The bytes to send now. None: there are none yet or, if `finished`, there will be none."""
         if self.finished:
             return None
         if self._dismissal is not None:
@@ -140,9 +141,10 @@ class Viewer:
         return events
 
     async def take_page(self) -> Slice:
-        """The rest of the history page at the cursor.
+        """The rest of the history page at the cursor. Call it if `is_behind`.
 
-        Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError. The client then reconnects.
+        Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError. Then end the response: the client
+        reconnects.
         """
         try:
             page = await self._read_page(self.feed, self._index)
@@ -153,7 +155,7 @@ class Viewer:
             self.finished = True
             return Slice(dialect.write_break(Code.BROKER_UNAVAILABLE, UNREADABLE), self._index)
         self._index = page.end
-        # Notices come first: a `gap` makes the client discard everything it shows.
+        # Notices come first, because a `gap` makes the client discard everything that it shows.
         notices = self._take_notices()
         return Slice(notices + page.body, page.end) if notices else page
 
@@ -172,12 +174,12 @@ class Viewer:
         return Slice(dialect.write_retry(retry_ms), self._index)
 
     def _take_end(self) -> Slice | None:
-        if self.feed.status is FeedStatus.LOST and not self._told_lost:
-            self._told_lost = True
+        if self.feed.status is FeedStatus.LOST and not self._sent_lost:
+            self._sent_lost = True
             return Slice(self.feed.dialect.write_lost(), self._index)
         self.finished = True
         return None
 
 
 def _not_sending_yet() -> None:
-    """A viewer keeps its notices until its response begins to send."""
+    """Does nothing: a viewer keeps its notices until its response begins."""

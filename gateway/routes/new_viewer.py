@@ -29,6 +29,6 @@ async def new_viewer(
     if index is None:
         gap = encode_json({"asked": str(after), "last": str(feed.buffer.last)})
         prologue, index = prologue + feed.dialect.write_notice(b"gap", gap), 0
-    viewer = Viewer(feed, max(index, feed.entry), prologue, hub.pages.read)
+    viewer = Viewer(feed, max(index, feed.first_index), prologue, hub.pages.read)
     viewer.when_gone = when_gone
     return viewer

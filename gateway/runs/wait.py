@@ -36,12 +36,12 @@ class RunWaiter:
         self._woken = asyncio.Event()
 
     async def __aenter__(self) -> "RunWaiter":
-        self._presence.arrive(self)
+        self._presence.add(self)
         self._listening = asyncio.create_task(self._listen())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._presence.depart(self)
+        self._presence.remove(self)
         self._listening.cancel()
         await asyncio.wait([self._listening])
 
@@ -97,7 +97,7 @@ class RunWaiter:
         finally:
             feed.subscribers.leave(self)
             if not len(feed.subscribers):
-                self._hub.let_go_later(feed)
+                self._hub.drop_later(feed)
         return True
 
     def _check(self) -> None:

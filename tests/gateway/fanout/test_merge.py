@@ -254,7 +254,7 @@ def test_events_before_a_hole_in_the_log_are_returned_and_the_hole_is_reported()
     merge.check_hole()
     events = merge.receive_page([event("1-1 chunk"), event("1-3 chunk")], is_end=True)
     assert [one.text for one in events] == [b"1-1"]
-    with pytest.raises(LogHoleError, match="from 1-1 to 1-3"):
+    with pytest.raises(LogHoleError, match="between 1-1 and 1-3"):
         merge.check_hole()
 
 
@@ -262,7 +262,7 @@ def test_an_epoch_that_does_not_begin_at_one_is_a_hole() -> None:
     merge = EventMerge()
     merge.request_read()
     assert len(merge.receive_page([event("1-1 chunk"), event("2-2 chunk")], is_end=True)) == 1
-    with pytest.raises(LogHoleError, match="from 1-1 to 2-2"):
+    with pytest.raises(LogHoleError, match="between 1-1 and 2-2"):
         merge.check_hole()
 
 
