@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import encode_json
-from contract.position import START, MalformedPositionError, Position
 from gateway.access.permissions import Permissions
 from gateway.dialects.registry import DIALECTS, NATIVE
 from gateway.fanout.feed import Feed, FeedStatus
@@ -16,9 +15,10 @@ from gateway.fanout.presence import Presence
 from gateway.fanout.responses import Respond
 from gateway.http.errors import FULL_RETRY_AFTER_S, ApiError, broker_unavailable, gateway_stopping, too_many_viewers
 from gateway.http.stream_urls import check_stream_id, no_such_stream
-from gateway.routes.models import LastEventId, StreamIdPath
+from gateway.routes.models import StreamIdPath
 from gateway.routes.new_viewer import RETRY_MS, new_viewer
 from gateway.routes.openapi import ACCESS_ERRORS, NO_CONTENT, SSE, document
+from gateway.routes.resume_position import ResumePosition
 
 
 class EventRoutes:
@@ -51,13 +51,11 @@ class EventRoutes:
         self,
         stream_id: StreamIdPath,
         request: Request,
-        after: str | None = None,
+        position: ResumePosition,
         dialect: str = NATIVE,
-        last_event_id: LastEventId = None,
     ) -> Response:
         """Every event of the stream after the given position, as server-sent events, until `done`."""
         check_stream_id(stream_id)
-        position = _parse_position(last_event_id or after)
         if dialect not in DIALECTS:
             known = ", ".join(DIALECTS)
             raise ApiError(400, "unknown_dialect", f"'{dialect[:64]}' is none of: {known}.", param="dialect")
@@ -79,15 +77,6 @@ class EventRoutes:
         if permission is not None and permission.ticket is not None:
             viewer.ticket_round = permission.record.revoked
         return self._respond(request, viewer, feed.dialect.headers)
-
-
-def _parse_position(text: str | None) -> Position:
-    if not text:
-        return START
-    try:
-        return Position.parse(text)
-    except MalformedPositionError as error:
-        raise ApiError(400, "invalid_position", str(error), param="Last-Event-ID") from error
 
 
 def _turn_away(feed: Feed) -> Response:

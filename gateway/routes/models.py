@@ -22,7 +22,6 @@ MAX_TICKET_S = 30 * 86_400
 StreamIdPath = Annotated[str, Path(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{20,64}$"})]
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 OnDisconnect = Annotated[str | None, Header(alias="X-On-Disconnect")]
-LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
 
 

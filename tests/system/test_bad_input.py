@@ -102,8 +102,13 @@ async def test_a_stream_that_never_was_is_404_and_a_malformed_id_is_400(
 @pytest.mark.parametrize("position", ["x", "1", "1-", "-1", "1-2-3", "01-2", "1-2 ", "9" * 40 + "-1"])
 async def test_a_malformed_position_is_400(http: httpx2.AsyncClient, stack: Stack, position: str) -> None:
     stream_id = await start_stream(http, stack, "demo-fast")
-    answer = await http.get(stack.events_url(stream_id), params={"after": position})
-    check_error(answer, 400, "invalid_position", "Last-Event-ID")
+    url = stack.events_url(stream_id)
+    answers = [await http.get(url, params={name: position}) for name in ("after", "lastEventId")]
+    if position == position.strip():  # HTTP removes spaces around a header's value
+        answers.append(await http.get(url, headers={"Last-Event-ID": position}))
+    for answer in answers:
+        check_error(answer, 400, "invalid_position", "Last-Event-ID")
+    assert len({answer.json()["error"]["message"] for answer in answers}) == 1
 
 
 async def test_an_unknown_dialect_is_400_and_names_those_there_are(http: httpx2.AsyncClient, stack: Stack) -> None:

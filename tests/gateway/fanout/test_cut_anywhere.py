@@ -9,6 +9,7 @@ import pytest
 from contract.connection import Client, call_redis
 from contract.event import Status
 from contract.keys import StreamKeys
+from contract.sse import FrameReader
 from manycast.client.text_frame import TextFrame
 from tests.author import Author, Entry, Run
 from tests.broker import Broker
@@ -66,6 +67,34 @@ async def test_a_finished_stream_with_a_restart_resumes_at_every_position(
         rest = await asyncio.gather(*(read_events(http, url, after=frame.id) for frame in whole))
         assert [response.logged for response in rest] == [whole[place:] for place in range(1, count + 1)]
         assert [response.status for response in rest] == [200] * (count - 1) + [204]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "position"),
+    [
+        ("lastEventId=1-2", {}, "1-2"),
+        # A native EventSource that reconnecting-eventsource has made: the URL is as old as the object.
+        ("lastEventId=1-2", {"Last-Event-ID": "1-4"}, "1-4"),
+        # The same after a `gap`: positions have begun again.
+        ("lastEventId=1-4", {"Last-Event-ID": "1-2"}, "1-2"),
+        ("after=1-1", {"Last-Event-ID": "1-4"}, "1-4"),
+        # A polyfill adds its parameter to a URL that the page has made.
+        ("after=1-4&lastEventId=1-2", {}, "1-2"),
+        ("lastEventId=1-4&lastEventId=1-2", {}, "1-2"),
+        ("lastEventId=", {}, "0-0"),
+        ("lastEventId=&after=1-2", {"Last-Event-ID": ""}, "1-2"),
+        ("lastEventId=nonsense", {"Last-Event-ID": "1-2"}, "1-2"),
+    ],
+)
+async def test_the_newest_position_of_a_request_counts(
+    http: httpx2.AsyncClient, author: Author, query: str, headers: dict[str, str], position: str
+) -> None:
+    run = await submit(http, author)
+    await run.write([*ONE[:5], done()], Status.COMPLETED)
+    url = f"/v1/streams/{run.stream_id}/events"
+    answer = await http.get(f"{url}?{query}", headers=headers)
+    rest = [f"1-{seq}" for seq in range(int(position[2:]) + 1, 7)]
+    assert [frame.id.decode() for frame in FrameReader().feed(answer.content) if frame.id] == rest
 
 
 async def test_a_running_stream_resumes_at_every_cut_while_it_is_written(
