@@ -14,7 +14,6 @@ from starlette.responses import Response
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
-from contract.run_record import read_run
 from gateway.access.authenticator import Authenticator
 from gateway.dialects.ai_sdk_messages import continues
 from gateway.dialects.ai_sdk_request import to_chat_request
@@ -94,26 +93,23 @@ class AiSdkRoutes:
         return await self._show(request, answer, headers, self._starter.cancel_on_disconnect(run))
 
     async def resume(self, request: Request, chat: str) -> Response:
-        """The running answer of a chat, from its start; 204 if there is none."""
-        answer = await self._find_running(request, chat)
+        """The last answer of a chat, from its start, whether it has ended or not; 204 if there is none."""
+        answer = await self._find(request, chat)
         if answer is None:
             return Response(status_code=204)
         return await self._show(request, answer, {}, None)
 
     async def cancel(self, request: Request, chat: str) -> Response:
         """Stops the running answer of a chat, if there is one. Closing the connection does not stop it."""
-        answer = await self._find_running(request, chat)
+        answer = await self._find(request, chat)
         if answer is not None:
             await self._queue.cancel(answer.stream_id)
         return Response(status_code=204)
 
-    async def _find_running(self, request: Request, chat: str) -> LastAnswer | None:
+    async def _find(self, request: Request, chat: str) -> LastAnswer | None:
         caller = await self._authenticator.authenticate(request)
         answer = await find_answer(self._client, caller.name, chat)
-        if answer is None or answer.dialect not in DIALECTS:
-            return None
-        record = await read_run(self._client, answer.stream_id)
-        return None if record is None or record.status.is_final else answer
+        return answer if answer is not None and answer.dialect in DIALECTS else None
 
     async def _show(
         self, request: Request, answer: LastAnswer, headers: Mapping[str, str], when_gone: Callable[[], None] | None

@@ -44,11 +44,19 @@ export async function resume({ gateway }) {
   await answering;
   assert.equal(second.status, "ready");
   assert.deepEqual(second.lastMessage, first.lastMessage);
-  // Nothing runs any more: a 204, and nothing changes.
-  const third = new Chat({ id, transport: transport(gateway), messages: [user("Tell me about rivers")] });
-  await third.resumeStream();
-  assert.equal(third.status, "ready");
-  assert.equal(third.messages.length, 1);
+  // The answer has ended: a page that comes now gets it too, and one that has it keeps it.
+  for (const messages of [[user("Tell me about rivers")], first.messages]) {
+    const third = new Chat({ id, transport: transport(gateway), messages });
+    await third.resumeStream();
+    assert.equal(third.status, "ready");
+    assert.equal(third.messages.length, 2);
+    assert.deepEqual(third.lastMessage, first.lastMessage);
+  }
+  // A chat that is not known: a 204, and nothing changes.
+  const other = new Chat({ id: randomUUID(), transport: transport(gateway), messages: [user("Hi")] });
+  await other.resumeStream();
+  assert.equal(other.status, "ready");
+  assert.equal(other.messages.length, 1);
 }
 
 export async function replay({ gateway }) {
@@ -60,7 +68,7 @@ export async function replay({ gateway }) {
   const [told, retold] = await Promise.all([collect(live), collect(again)]);
   assert.deepEqual(retold, told);
   assert.equal(told.at(-1).type, "finish");
-  assert.equal(await transport(gateway).reconnectToStream({ chatId }), null);
+  assert.deepEqual(await collect(await transport(gateway).reconnectToStream({ chatId })), told);
   assert.equal(await transport(gateway).reconnectToStream({ chatId: randomUUID() }), null);
 }
 

@@ -1,17 +1,87 @@
 """Chats of the AI SDK, through a real gateway, with a worker that writes what the test says."""
 
+import asyncio
 import json
+from secrets import token_hex
 from typing import Any
 
 import httpx2
 import pytest
 
-from contract.event import Status
-from tests.author import Author
+from contract.connection import Client, call_redis
+from contract.errors import RunError
+from contract.event import Chunk, Status
+from tests.author import Author, Entry
 from tests.gateway.dialects.test_ai_sdk_request import ASSISTANT_UI, QUESTION
 from tests.gateway.fanout.recording import attempt, chunk_of, done
 
 pytestmark = pytest.mark.usefixtures("emptied")
+
+
+def question(chat: str, *entries: dict[str, Any]) -> dict[str, Any]:
+    return {"id": chat, "messages": list(entries) or [QUESTION], "trigger": "submit-message"}
+
+
+async def answer(http: httpx2.AsyncClient, author: Author, body: dict[str, Any], last: Entry, *chunks: Chunk) -> str:
+    """Asks, lets a worker answer, and returns what the page that asked got."""
+    async with http.stream("POST", "/api/chat", json=body) as response:
+        assert response.status_code == 200
+        run = await author.take()
+        await run.write([*attempt(chunks), last], Status(last[2]["status"]))
+        return without_pings((await response.aread()).decode())
+
+
+async def resume(http: httpx2.AsyncClient, chat: str) -> str:
+    response = await http.get(f"/api/chat/{chat}/stream")
+    assert response.status_code == 200
+    return without_pings(response.text)
+
+
+def without_pings(text: str) -> str:
+    return text.replace(": ping\n", "")
+
+
+@pytest.mark.parametrize(
+    ("last", "part"),
+    [(done(), "finish"), (done("failed", RunError("x", "It broke.")), "error"), (done("cancelled"), "abort")],
+)
+async def test_an_answer_that_has_ended_is_replayed_whole(
+    http: httpx2.AsyncClient, author: Author, last: Entry, part: str
+) -> None:
+    chat = token_hex(8)
+    told = await answer(http, author, question(chat), last, chunk_of({"content": "Hel"}), chunk_of({"content": "lo"}))
+    assert f'"type":"{part}"' in told
+    for _ in range(2):
+        assert await resume(http, chat) == told
+
+
+async def test_a_newer_turn_replaces_the_answer(http: httpx2.AsyncClient, author: Author) -> None:
+    chat = token_hex(8)
+    await answer(http, author, question(chat), done(), chunk_of({"content": "first"}, "stop"))
+    newer = await answer(http, author, question(chat), done(), chunk_of({"content": "second"}, "stop"))
+    assert await resume(http, chat) == newer
+
+
+async def test_an_answer_that_is_no_longer_kept_is_not_replayed(
+    http: httpx2.AsyncClient, author: Author, client: Client
+) -> None:
+    chat = token_hex(8)
+    await answer(http, author, question(chat), done(), chunk_of({"content": "first"}, "stop"))
+    for key in await call_redis(client, "KEYS", "mc:{*}:*"):
+        await call_redis(client, "DEL", key)
+    # The gateway keeps an answer in memory for a moment after its last viewer has left.
+    async with asyncio.timeout(30):
+        while (response := await http.get(f"/api/chat/{chat}/stream")).status_code != 204:
+            assert "first" in response.text
+            await asyncio.sleep(0.2)
+
+
+async def test_stopping_an_answer_that_has_ended_changes_nothing(http: httpx2.AsyncClient, author: Author) -> None:
+    chat = token_hex(8)
+    told = await answer(http, author, question(chat), done(), chunk_of({"content": "first"}, "stop"))
+    for name in (chat, token_hex(8)):
+        assert (await http.delete(f"/api/chat/{name}/stream")).status_code == 204
+    assert await resume(http, chat) == told
 
 
 async def test_a_message_of_assistant_ui_starts_a_run(http: httpx2.AsyncClient, author: Author) -> None:
