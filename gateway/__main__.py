@@ -16,9 +16,9 @@ from contract.log_redaction import configure_logging
 from contract.settings import MalformedSettingError, read_settings
 from gateway.app import Gateway
 from gateway.server.bounded_protocol import BoundedProtocol
-from gateway.server.bounds import Bounds
 from gateway.server.direct_protocol import DirectProtocol
 from gateway.server.processes import Processes
+from gateway.server.request_limits import RequestLimits
 from gateway.settings import Settings
 
 
@@ -75,12 +75,12 @@ def open_listener(settings: Settings, port: int, sharing: Sequence[int] = ()) ->
 def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
     """uvicorn's `http` option: a factory that makes a protocol object for each connection, or the name of one of
     uvicorn's own protocols. `h11`, the only such name, enforces none of our limits."""
-    bounds = Bounds(settings.head_timeout_s, settings.body_timeout_s, settings.connection_limit)
+    limits = RequestLimits(settings.head_timeout_s, settings.body_timeout_s, settings.connection_limit)
     match settings.http_protocol:
         case "direct":
-            return partial(DirectProtocol, bounds, gateway.send_timeouts)
+            return partial(DirectProtocol, limits, gateway.send_timeouts)
         case "httptools":
-            return partial(BoundedProtocol, bounds, gateway.send_timeouts)
+            return partial(BoundedProtocol, limits, gateway.send_timeouts)
         case name:
             return name
 

@@ -16,7 +16,7 @@ from contract.job_queue import JobQueue
 from contract.stream_log import StreamLog
 from gateway.access.setup import build_access
 from gateway.fanout.hub import Hub, HubLimits
-from gateway.fanout.presence import Presence, ViewerLimits
+from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
 from gateway.fanout.responses import choose_response
 from gateway.http.errors import answer_errors
 from gateway.http.json_response import JsonResponse
@@ -70,9 +70,9 @@ class Gateway:
         self._runs = RunList(self._client, retention_ms) if settings.list_runs else None
         self._access = build_access(self._client, settings.access)
         self._hub = _build_hub(settings, self._client, self._log)
-        self._presence = _build_presence(settings, self._client, self._hub)
+        self._local_viewers = _build_local_viewers(settings, self._client, self._hub)
         self._metrics = Metrics(
-            lambda: len(self._presence), lambda: sum(1 for _ in self._hub.feeds()), self._hub.count_encoded_events
+            lambda: len(self._local_viewers), lambda: sum(1 for _ in self._hub.feeds()), self._hub.count_encoded_events
         )
         self.send_timeouts = SendTimeouts(settings.send_timeout_s)
 
@@ -86,7 +86,7 @@ class Gateway:
         self.app = add_middleware(self.api, parse_origins(settings.cors_origins))
 
     def _build_routes(self) -> Iterator[Routes]:
-        settings, client, hub, presence = self._settings, self._client, self._hub, self._presence
+        settings, client, hub, local_viewers = self._settings, self._client, self._hub, self._local_viewers
         authenticator, permissions = self._access
         # A run may take a day, and its log is kept for the retention time. Its control ticket must last that long.
         control_s = settings.retention_s + DAY_S
@@ -95,32 +95,32 @@ class Gateway:
             client, self._queue, permissions, runs=self._runs, on_started=self._metrics.runs_started.inc, limits=limits
         )
         disconnects = DisconnectPolicy(self._queue, settings.on_disconnect)
-        starter = RunStarter(authenticator, submitter, disconnects, presence)
-        respond = choose_response(presence, self.send_timeouts, settings.send_timeout_s)
+        starter = RunStarter(authenticator, submitter, disconnects, local_viewers)
+        respond = choose_response(local_viewers, self.send_timeouts, settings.send_timeout_s)
 
         yield StartRoutes(client, starter, permissions, settings.ticket_s)
         yield RunListRoutes(authenticator, self._runs)
         yield StreamRoutes(client, permissions, self._queue, self._log)
-        yield EventRoutes(permissions, hub, presence, respond)
+        yield EventRoutes(permissions, hub, local_viewers, respond)
         yield TicketRoutes(client, authenticator, permissions, default_s=settings.ticket_s, control_s=control_s)
-        yield ChatCompletionRoutes(starter, hub, self._log, presence, respond, head_wait_s=settings.head_wait_s)
+        yield ChatCompletionRoutes(starter, hub, self._log, local_viewers, respond, head_wait_s=settings.head_wait_s)
         yield AiSdkRoutes(
             client,
             authenticator,
             starter,
             queue=self._queue,
             hub=hub,
-            presence=presence,
+            local_viewers=local_viewers,
             respond=respond,
             lifetime_ms=settings.retention_s * 1000,
         )
         yield SessionRoutes(authenticator, settings.sign_in_s)
-        yield ServiceRoutes(client, authenticator, presence, self._metrics)
+        yield ServiceRoutes(client, authenticator, local_viewers, self._metrics)
 
     def drain(self) -> None:
         """Ends every viewer's response cleanly. From now on `/readyz` and `/healthz` answer 503."""
         patience_s = max(0.0, self._settings.drain_timeout_s - FINAL_SEND_S)
-        self._presence.drain(self._settings.drain_retry_window_ms, patience_s)
+        self._local_viewers.drain(self._settings.drain_retry_window_ms, patience_s)
         self.send_timeouts.shorten(self._settings.drain_timeout_s / 4)
 
     @asynccontextmanager
@@ -130,7 +130,7 @@ class Gateway:
             for name, coroutine in (
                 ("subscription", self._hub.run()),
                 ("quiet feeds", self._hub.check_quiet_feeds(self._settings.ping_interval_s)),
-                ("viewer counts", self._presence.report_counts()),
+                ("viewer counts", self._local_viewers.report_counts()),
                 ("send timeouts", self.send_timeouts.run()),
             )
         ]
@@ -142,7 +142,7 @@ class Gateway:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._presence.withdraw_counts()
+            await self._local_viewers.withdraw_counts()
             await self._client.aclose()
 
     def _stop_on_failure(self, task: asyncio.Task[None]) -> None:
@@ -165,9 +165,9 @@ def _build_hub(settings: Settings, client: Client, log: StreamLog) -> Hub:
     return Hub(settings.redis_url, client, log, limits)
 
 
-def _build_presence(settings: Settings, client: Client, hub: Hub) -> Presence:
+def _build_local_viewers(settings: Settings, client: Client, hub: Hub) -> LocalViewers:
     name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-    return Presence(name, client, hub, ViewerLimits(settings.viewer_limit, settings.stream_viewer_limit))
+    return LocalViewers(name, client, hub, ViewerLimits(settings.viewer_limit, settings.stream_viewer_limit))
 
 
 def _new_api(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
-from gateway.fanout.presence import Presence
+from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.viewer import Viewer
 from gateway.server.direct_protocol import EXTENSION, DirectProtocol
 from gateway.server.send_timeouts import SendTimeouts
@@ -25,31 +25,31 @@ class DirectResponse(Response):
     """Sends the head, hands the connection to a `DirectViewer`, and returns."""
 
     def __init__(
-        self, viewer: Viewer, presence: Presence, send_timeouts: SendTimeouts, headers: Mapping[str, str]
+        self, viewer: Viewer, local_viewers: LocalViewers, send_timeouts: SendTimeouts, headers: Mapping[str, str]
     ) -> None:
         super().__init__(headers={**headers, "Connection": "close"})
         del self.headers["content-length"]
         self._viewer = viewer
-        self._presence = presence
+        self._local_viewers = local_viewers
         self._send_timeouts = send_timeouts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         connection: DirectProtocol = scope["extensions"][EXTENSION]
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        DirectViewer(self._viewer, connection, self._presence, self._send_timeouts).begin()
+        DirectViewer(self._viewer, connection, self._local_viewers, self._send_timeouts).begin()
 
 
 class DirectViewer:
     """Writes a viewer's events whenever there are some and the connection accepts them."""
 
-    __slots__ = ("_connection", "_finished", "_full", "_page_task", "_presence", "_send_timeouts", "_viewer")
+    __slots__ = ("_connection", "_finished", "_full", "_local_viewers", "_page_task", "_send_timeouts", "_viewer")
 
     def __init__(
-        self, viewer: Viewer, connection: DirectProtocol, presence: Presence, send_timeouts: SendTimeouts
+        self, viewer: Viewer, connection: DirectProtocol, local_viewers: LocalViewers, send_timeouts: SendTimeouts
     ) -> None:
         self._viewer = viewer
         self._connection = connection
-        self._presence = presence
+        self._local_viewers = local_viewers
         self._send_timeouts = send_timeouts
         self._full = self._finished = False
         self._page_task: asyncio.Task[None] | None = None
@@ -57,7 +57,7 @@ class DirectViewer:
     def begin(self) -> None:
         # Treat a lost connection as full, so that nothing is written to it: uvloop would raise an error.
         is_lost = self._full = not self._connection.take_over(self)
-        self._presence.join_stream(self._viewer, self._send)
+        self._local_viewers.join_stream(self._viewer, self._send)
         if is_lost:
             self.on_lost()
 
@@ -79,7 +79,7 @@ class DirectViewer:
         self._send_timeouts.forget(self._connection)
         if self._page_task is not None:
             self._page_task.cancel()
-        self._presence.leave(self._viewer)
+        self._local_viewers.leave(self._viewer)
 
     def _send(self) -> None:
         """Writes everything that the viewer lacks; then lets it share a cursor with the other viewers."""

@@ -18,7 +18,8 @@ from contract.position import Position
 from gateway.dialects.base import Dialect
 from gateway.fanout.merge import EventMerge, MergedEvent
 from gateway.fanout.replay_buffer import ReplayBuffer
-from gateway.fanout.subscribers import Subscriber, Subscribers
+from gateway.fanout.subscriber import Subscriber
+from gateway.fanout.subscribers import Subscribers
 
 PAGE_LIMIT_BYTES = 1 << 17
 """A history page ends with the event that brings it to this many encoded bytes, or after PAGE_LIMIT_EVENTS events."""

@@ -6,7 +6,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from gateway.fanout.direct_response import DirectResponse
-from gateway.fanout.presence import Presence
+from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.sse_response import ViewerResponse
 from gateway.fanout.viewer import Viewer
 from gateway.server.direct_protocol import EXTENSION, DirectProtocol
@@ -16,7 +16,7 @@ Respond = Callable[[Request, Viewer, Mapping[str, str]], Response]
 """(request, viewer, headers of the dialect) -> the response"""
 
 
-def choose_response(presence: Presence, send_timeouts: SendTimeouts, send_timeout_s: float) -> Respond:
+def choose_response(local_viewers: LocalViewers, send_timeouts: SendTimeouts, send_timeout_s: float) -> Respond:
     """Returns the function that makes a viewer's response."""
 
     def respond(request: Request, viewer: Viewer, headers: Mapping[str, str]) -> Response:
@@ -25,8 +25,8 @@ def choose_response(presence: Presence, send_timeouts: SendTimeouts, send_timeou
         connection: DirectProtocol | None = request.scope.get("extensions", {}).get(EXTENSION)
         # A direct response closes the connection, so it cannot answer a request that the client has pipelined.
         if connection is not None and not connection.pipeline:
-            return DirectResponse(viewer, presence, send_timeouts, headers)
-        return ViewerResponse(viewer, presence, send_timeout_s, headers)
+            return DirectResponse(viewer, local_viewers, send_timeouts, headers)
+        return ViewerResponse(viewer, local_viewers, send_timeout_s, headers)
 
     return respond
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.fanout.replay_buffer import ReplayBuffer
+from gateway.fanout.subscriber import Subscriber
 
 logger = logging.getLogger(__name__)
 
@@ -30,21 +31,13 @@ class Source(Protocol):
         """Whether no event follows."""
 
 
-class Member(Protocol):
-    """A viewer that shares the cursor."""
-
-    @property
-    def wake(self) -> Callable[[], None]:
-        """Called when the viewer needs more than the next event: it must leave the cursor and continue by itself."""
-
-
 class SharedCursor:
     """`index` is the next event of every member. A member leaves as soon as it differs from the others."""
 
     def __init__(self, source: Source, index: int) -> None:
         self.index = index
         self._source = source
-        self._writes: dict[Member, Write] = {}
+        self._writes: dict[Subscriber, Write] = {}
 
     def __len__(self) -> int:
         return len(self._writes)
@@ -53,10 +46,10 @@ class SharedCursor:
         """Whether a viewer whose next event is `index` may join."""
         return index == self.index and len(self._writes) < CURSOR_LIMIT_VIEWERS
 
-    def join(self, member: Member, write: Write) -> None:
+    def join(self, member: Subscriber, write: Write) -> None:
         self._writes[member] = write
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: Subscriber) -> None:
         self._writes.pop(member, None)
 
     def wake(self) -> None:

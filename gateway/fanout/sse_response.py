@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
-from gateway.fanout.presence import Presence
+from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.viewer import Viewer
 
 logger = logging.getLogger(__name__)
@@ -21,22 +21,24 @@ AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 class ViewerResponse(EventSourceResponse):
     """Sends what `Viewer.take` returns, until the stream ends or the client disconnects."""
 
-    def __init__(self, viewer: Viewer, presence: Presence, send_timeout_s: float, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, viewer: Viewer, local_viewers: LocalViewers, send_timeout_s: float, headers: Mapping[str, str]
+    ) -> None:
         # The viewer's bytes are complete: they contain the pings and all line ends. The library must add nothing.
         super().__init__(self._body(), headers=headers, ping=0, sep="\n", send_timeout=send_timeout_s)
         self._viewer = viewer
         self._woken = asyncio.Event()
-        self._presence = presence
+        self._local_viewers = local_viewers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Join and leave here, not in the generator: a generator that never starts does not run its `finally`.
-        self._presence.join_stream(self._viewer, self._woken.set)
+        self._local_viewers.join_stream(self._viewer, self._woken.set)
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
             logger.info("a viewer of stream %s read nothing for too long", self._viewer.stream_id)
         finally:
-            self._presence.leave(self._viewer)
+            self._local_viewers.leave(self._viewer)
 
     async def _body(self) -> AsyncIterator[bytes]:
         viewer = self._viewer

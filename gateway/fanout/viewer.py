@@ -31,8 +31,8 @@ class Dismissal(NamedTuple):
 
 
 class Viewer:
-    """Watches one feed from an index on. Its response calls `Presence.join_stream` and then sends what `take` returns,
-    until `finished`."""
+    """Watches one feed from an index on. Its response calls `LocalViewers.join_stream` and then sends what `take`
+    returns, until `finished`."""
 
     __slots__ = (
         "_dismissal",

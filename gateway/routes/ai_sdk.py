@@ -19,7 +19,7 @@ from gateway.dialects.ai_sdk_messages import continues
 from gateway.dialects.ai_sdk_request import to_chat_request
 from gateway.dialects.registry import DIALECTS, UI, UI_CONTINUED
 from gateway.fanout.hub import Hub, NoSuchStreamError
-from gateway.fanout.presence import Presence
+from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.responses import Respond
 from gateway.http.body import parse_object
 from gateway.http.errors import broker_unavailable, too_many_viewers
@@ -43,7 +43,7 @@ class AiSdkRoutes:
         *,
         queue: JobQueue,
         hub: Hub,
-        presence: Presence,
+        local_viewers: LocalViewers,
         respond: Respond,
         lifetime_ms: int,
     ) -> None:
@@ -52,7 +52,7 @@ class AiSdkRoutes:
         self._starter = starter
         self._queue = queue
         self._hub = hub
-        self._presence = presence
+        self._local_viewers = local_viewers
         self._respond = respond
         self._lifetime_ms = lifetime_ms
 
@@ -123,7 +123,7 @@ class AiSdkRoutes:
         except (BrokerUnavailableError, BrokerRefusedError):
             # The run continues; `useChat` finds it again by its chat.
             raise broker_unavailable(headers) from None
-        if not self._presence.has_room(answer.stream_id):
+        if not self._local_viewers.has_room(answer.stream_id):
             raise too_many_viewers(headers)
         return self._respond(request, viewer, {**feed.dialect.headers, **headers})
 

@@ -17,7 +17,7 @@ from gateway.dialects.openai import OpenAIDialect
 from gateway.dialects.registry import NATIVE
 from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.hub import Hub, NoSuchStreamError
-from gateway.fanout.presence import Presence
+from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.responses import Respond
 from gateway.http.errors import GONE_STATUS, broker_unavailable, gateway_stopping
 from gateway.http.run_errors import CANCELLED, STREAM_LOST, to_api_error
@@ -45,12 +45,19 @@ class ChatCompletionRoutes:
     for its first chunk."""
 
     def __init__(
-        self, starter: RunStarter, hub: Hub, log: StreamLog, presence: Presence, respond: Respond, *, head_wait_s: float
+        self,
+        starter: RunStarter,
+        hub: Hub,
+        log: StreamLog,
+        local_viewers: LocalViewers,
+        respond: Respond,
+        *,
+        head_wait_s: float,
     ) -> None:
         self._starter = starter
         self._hub = hub
         self._log = log
-        self._presence = presence
+        self._local_viewers = local_viewers
         self._respond = respond
         self._head_wait_s = head_wait_s
 
@@ -78,7 +85,7 @@ class ChatCompletionRoutes:
         headers = _headers(run.submitted)
         cancel = self._starter.cancel_on_disconnect(run)
         try:
-            async with RunWaiter(request, run.stream_id, self._hub, self._presence) as waiter:
+            async with RunWaiter(request, run.stream_id, self._hub, self._local_viewers) as waiter:
                 if not run.chat.stream:
                     return await self._answer_whole(waiter, headers)
                 feed = await self._wait_for_first_chunk(waiter, run)

@@ -11,7 +11,7 @@ from gateway.access.permissions import Permissions
 from gateway.dialects.registry import DIALECTS, NATIVE
 from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.hub import Hub, NoSuchStreamError
-from gateway.fanout.presence import Presence
+from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.responses import Respond
 from gateway.http.errors import FULL_RETRY_AFTER_S, ApiError, broker_unavailable, gateway_stopping, too_many_viewers
 from gateway.http.stream_urls import check_stream_id, no_such_stream
@@ -24,10 +24,10 @@ from gateway.routes.resume_position import ResumePosition
 class EventRoutes:
     """Watching a stream."""
 
-    def __init__(self, permissions: Permissions, hub: Hub, presence: Presence, respond: Respond) -> None:
+    def __init__(self, permissions: Permissions, hub: Hub, local_viewers: LocalViewers, respond: Respond) -> None:
         self._permissions = permissions
         self._hub = hub
-        self._presence = presence
+        self._local_viewers = local_viewers
         self._respond = respond
 
     def register(self, app: FastAPI) -> None:
@@ -59,7 +59,7 @@ class EventRoutes:
         if dialect not in DIALECTS:
             known = ", ".join(DIALECTS)
             raise ApiError(400, "unknown_dialect", f"'{dialect[:64]}' is none of: {known}.", param="dialect")
-        if self._presence.draining:
+        if self._local_viewers.draining:
             text = "This gateway is being stopped. The run continues and can be watched from another one."
             return _end_at_once(dialect, gateway_stopping(text))
         try:
@@ -72,7 +72,7 @@ class EventRoutes:
             return _end_at_once(dialect, broker_unavailable())
         if feed.status is FeedStatus.ENDED and position == feed.buffer.last:
             return Response(status_code=204)
-        if not self._presence.has_room(stream_id):
+        if not self._local_viewers.has_room(stream_id):
             return _turn_away(feed)
         if permission is not None and permission.ticket is not None:
             viewer.ticket_round = permission.record.revoked

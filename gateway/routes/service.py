@@ -9,7 +9,7 @@ from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.worker_registry import WorkerOffer, read_offers
 from gateway.access.authenticator import Authenticator
-from gateway.fanout.presence import Presence
+from gateway.fanout.local_viewers import LocalViewers
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 from gateway.metrics import Metrics
@@ -20,10 +20,12 @@ from gateway.routes.openapi import document
 class ServiceRoutes:
     """Health, readiness, models and metrics."""
 
-    def __init__(self, client: Client, authenticator: Authenticator, presence: Presence, metrics: Metrics) -> None:
+    def __init__(
+        self, client: Client, authenticator: Authenticator, local_viewers: LocalViewers, metrics: Metrics
+    ) -> None:
         self._client = client
         self._authenticator = authenticator
-        self._presence = presence
+        self._local_viewers = local_viewers
         self._metrics = metrics
 
     def register(self, app: FastAPI) -> None:
@@ -61,7 +63,7 @@ class ServiceRoutes:
 
     async def healthz(self) -> JsonResponse:
         """200 while the process serves, 503 while it drains."""
-        draining = self._presence.draining
+        draining = self._local_viewers.draining
         return JsonResponse(Health(draining=draining), 503 if draining else 200)
 
     async def readyz(self) -> JsonResponse:
@@ -70,7 +72,7 @@ class ServiceRoutes:
             workers, redis = len(await read_offers(self._client)), True
         except (BrokerUnavailableError, BrokerRefusedError):
             workers, redis = 0, False
-        draining = self._presence.draining
+        draining = self._local_viewers.draining
         ready = redis and workers > 0 and not draining
         body = Readiness(ready=ready, redis=redis, workers=workers, draining=draining)
         return JsonResponse(body, 200 if ready else 503)

@@ -7,7 +7,7 @@ from fastapi import Request
 
 from gateway.access.authenticator import Authenticator
 from gateway.access.caller import Caller
-from gateway.fanout.presence import Presence
+from gateway.fanout.local_viewers import LocalViewers
 from gateway.http.errors import gateway_stopping, too_many_viewers
 from gateway.runs.chat_request import ChatRequest
 from gateway.runs.on_disconnect import DisconnectPolicy
@@ -35,12 +35,16 @@ class RunStarter:
     """Starts runs for the routes. Nothing is submitted unless every check has passed."""
 
     def __init__(
-        self, authenticator: Authenticator, submitter: RunSubmitter, disconnects: DisconnectPolicy, presence: Presence
+        self,
+        authenticator: Authenticator,
+        submitter: RunSubmitter,
+        disconnects: DisconnectPolicy,
+        local_viewers: LocalViewers,
     ) -> None:
         self._authenticator = authenticator
         self._submitter = submitter
         self._disconnects = disconnects
-        self._presence = presence
+        self._local_viewers = local_viewers
 
     async def start(self, request: Request, parse: ParseBody, key: str | None) -> BegunRun:
         """For a caller who does not wait for the answer. `key` is the Idempotency-Key.
@@ -57,9 +61,9 @@ class RunStarter:
         """
         caller, chat = await self._read(request, parse)
         cancels = self._disconnects.cancels(on_disconnect)
-        if self._presence.draining:
+        if self._local_viewers.draining:
             raise gateway_stopping("This gateway is being stopped. Nothing was started.")
-        if not self._presence.has_room():
+        if not self._local_viewers.has_room():
             raise too_many_viewers()
         return BegunRun(caller, chat, await self._submitter.submit(caller, chat, key), cancels)
 

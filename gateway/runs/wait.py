@@ -8,7 +8,7 @@ from fastapi import Request
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from gateway.fanout.feed import Feed
 from gateway.fanout.hub import Hub
-from gateway.fanout.presence import Presence
+from gateway.fanout.local_viewers import LocalViewers
 
 OPEN_RETRY_S = 0.2
 
@@ -26,22 +26,22 @@ class RunWaiter:
 
     resumes = False
 
-    def __init__(self, request: Request, stream_id: str, hub: Hub, presence: Presence) -> None:
+    def __init__(self, request: Request, stream_id: str, hub: Hub, local_viewers: LocalViewers) -> None:
         self.stream_id = stream_id
         self._request = request
         self._hub = hub
-        self._presence = presence
+        self._local_viewers = local_viewers
         self._gone = False
         self._dismissed = False
         self._woken = asyncio.Event()
 
     async def __aenter__(self) -> "RunWaiter":
-        self._presence.add(self)
+        self._local_viewers.add(self)
         self._listening = asyncio.create_task(self._listen())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._presence.remove(self)
+        self._local_viewers.remove(self)
         self._listening.cancel()
         await asyncio.wait([self._listening])
 
@@ -51,13 +51,13 @@ class RunWaiter:
         self._gone = True
         self._woken.set()
 
-    def dismiss(self, retry_window_ms: int) -> None:  # noqa: ARG002 - required by CountedViewer
-        """For Presence: see `CountedViewer` in gateway.fanout.presence."""
+    def dismiss(self, retry_window_ms: int) -> None:  # noqa: ARG002 - required by Subscriber
+        """For `LocalViewers`: see `Subscriber` in gateway.fanout.subscriber."""
         self._dismissed = True
         self._woken.set()
 
     def wake(self) -> None:
-        """For the feed: see `Subscriber` in gateway.fanout.subscribers."""
+        """For the feed: see `Subscriber` in gateway.fanout.subscriber."""
         self._woken.set()
 
     def on_notice(self, kind: bytes, encoded: bytes) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.http.errors import ApiError
-from gateway.server.bounds import (
+from gateway.server.request_limits import (
     HEAD_LIMIT_BYTES,
     HEAD_TOO_LARGE,
     HEADERS_LIMIT,
@@ -25,7 +25,7 @@ from gateway.server.bounds import (
     TOO_SLOW,
     URL_LIMIT_BYTES,
     URL_TOO_LONG,
-    Bounds,
+    RequestLimits,
     write_refusal,
 )
 from gateway.server.send_timeouts import SendTimeouts
@@ -52,15 +52,15 @@ class _StoppedError(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol within `Bounds`."""
+    """uvicorn's protocol within `RequestLimits`."""
 
     # Slots save memory: Python shares the keys of instance dictionaries only up to thirty attributes.
-    __slots__ = ("_answering", "_bounds", "_deadline", "_phase", "_refusal", "_send_timeouts", "_unparsed_bytes")
+    __slots__ = ("_answering", "_deadline", "_limits", "_phase", "_refusal", "_send_timeouts", "_unparsed_bytes")
 
-    def __init__(self, bounds: Bounds, send_timeouts: SendTimeouts, **uvicorn_arguments: Any) -> None:
+    def __init__(self, limits: RequestLimits, send_timeouts: SendTimeouts, **uvicorn_arguments: Any) -> None:
         """`send_timeouts` drops clients that do not read their responses."""
         super().__init__(**uvicorn_arguments)
-        self._bounds = bounds
+        self._limits = limits
         self._send_timeouts = send_timeouts
         self._phase = Phase.HEAD
         self._deadline: asyncio.TimerHandle | None = None
@@ -74,11 +74,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self._bounds.connections:
+        if len(self.connections) > self._limits.connections:
             self.connections.discard(self)
             self._refuse(TOO_MANY_CONNECTIONS)
         else:
-            self._set_deadline(self._bounds.head_timeout_s)
+            self._set_deadline(self._limits.head_timeout_s)
 
     def data_received(self, data: bytes) -> None:
         if self._phase is Phase.CLOSING:
@@ -95,7 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HEAD_TOO_LARGE)
         elif self._deadline is None:
             is_head = self._phase is Phase.HEAD
-            self._set_deadline(self._bounds.head_timeout_s if is_head else self._bounds.body_timeout_s)
+            self._set_deadline(self._limits.head_timeout_s if is_head else self._limits.body_timeout_s)
 
     def _begin_next_request(self) -> None:
         if self._phase is Phase.ANSWER and self.cycle.response_complete:
@@ -157,7 +157,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self.flow.read_paused:
             # We have paused reading, so the client is not too slow.
-            self._set_deadline(self._bounds.body_timeout_s)
+            self._set_deadline(self._limits.body_timeout_s)
         elif self._phase is Phase.HEAD and not self._unparsed_bytes:
             self.transport.close()
         else:

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any, Protocol
 
 from gateway.server.bounded_protocol import BoundedProtocol
-from gateway.server.bounds import Bounds
+from gateway.server.request_limits import RequestLimits
 from gateway.server.send_timeouts import SendTimeouts
 
 EXTENSION = "manycast.connection"
@@ -36,8 +36,8 @@ class DirectProtocol(BoundedProtocol):
 
     __slots__ = ("_owner",)
 
-    def __init__(self, bounds: Bounds, send_timeouts: SendTimeouts, **uvicorn_arguments: Any) -> None:
-        super().__init__(bounds, send_timeouts, **uvicorn_arguments)
+    def __init__(self, limits: RequestLimits, send_timeouts: SendTimeouts, **uvicorn_arguments: Any) -> None:
+        super().__init__(limits, send_timeouts, **uvicorn_arguments)
         self._owner: ConnectionOwner | None = None
 
     def on_message_begin(self) -> None:

@@ -9,7 +9,7 @@ from contract.stream_log import StreamLog
 from gateway.dialects.registry import NATIVE
 from gateway.fanout.feed import FeedStatus
 from gateway.fanout.hub import Hub, HubLimits
-from gateway.fanout.presence import Presence, ViewerLimits
+from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
 from gateway.fanout.viewer import Viewer
 from tests.author import RETENTION_MS, open_run
 from tests.broker import Broker
@@ -26,7 +26,7 @@ async def test_a_viewer_gets_events_of_a_feed_that_was_dropped_while_it_connecte
         await run.begin()
         feed = await hub.open(run.stream_id, NATIVE)
         await until(lambda: feed not in list(hub.feeds()))
-        Presence("gateway", client, hub, ViewerLimits(0, 0)).join_stream(
+        LocalViewers("gateway", client, hub, ViewerLimits(0, 0)).join_stream(
             Viewer(feed, 0, b"", hub.pages.read), lambda: None
         )
         await run.say("still there?")

@@ -27,7 +27,7 @@ TOO_MANY_CONNECTIONS = ApiError(
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class RequestLimits:
     """`head_timeout_s`: from the connection, or the first byte after a response, to a complete head.
     `body_timeout_s`: from there to the complete body. `connections`: the largest number of open connections."""
 

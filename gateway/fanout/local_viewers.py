@@ -10,7 +10,7 @@ from contract.connection import Client
 from contract.errors import BrokerUnavailableError
 from contract.presence import Count, count_viewers
 from gateway.fanout.hub import Hub
-from gateway.fanout.subscribers import Subscriber
+from gateway.fanout.subscriber import Subscriber
 from gateway.fanout.viewer import Viewer
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class ViewerLimits(NamedTuple):
     of_one_stream: int
 
 
-class Presence:
+class LocalViewers:
     """All viewers of this gateway, and requests that wait for their run."""
 
     def __init__(self, gateway: str, client: Client, hub: Hub, limits: ViewerLimits) -> None:
