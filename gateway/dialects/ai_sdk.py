@@ -41,6 +41,7 @@ class UIDialect:
 
     headers: Mapping[str, str] = {**SSE_HEADERS, "X-Vercel-AI-UI-Message-Stream": "v1"}
     resumes = False
+    tells_state = False
 
     def __init__(self, *, continues: bool) -> None:
         self.closed = False
@@ -144,7 +145,7 @@ class UIDialect:
         return self._close_part() + _part({"type": "error", "errorText": text}) + DONE
 
     def write_notice(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - any notice shows that the connection is alive
-        return b": ping\n" if kind == b"ping" else b""
+        return b": ping\n\n" if kind == b"ping" else b""
 
     def write_retry(self, retry_ms: int) -> bytes:  # noqa: ARG002 - useChat resumes by another call
         return b""

@@ -27,6 +27,9 @@ class Dialect(Protocol):
     resumes: bool
     """Whether clients reconnect by themselves with their position, so that the end of a response is not the end."""
 
+    tells_state: bool
+    """Whether a `ping` tells the state of the run: then each viewer gets one at once. Else it only breaks a silence."""
+
     closed: bool
     """Whether the format can say nothing more, whatever the run still does."""
 
@@ -40,7 +43,10 @@ class Dialect(Protocol):
         """Encodes a notice, which is not in the log: `ping`, `viewers`, `gap`. It must not disturb other events."""
 
     def write_retry(self, retry_ms: int) -> bytes:
-        """Tells the client how long to wait before it reconnects, if the response ends before the stream does."""
+        """Tells the client how long to wait before it reconnects, if the response ends before the stream does.
+
+        A line without an event: it belongs to the event that follows. Clients obey it also if the response ends there.
+        """
 
     def write_break(self, code: str, text: str) -> bytes:
         """The end of a response that the gateway must close, while the run may go on."""

@@ -1,6 +1,9 @@
 """The native dialect: each event as a server-sent event of its kind. docs/protocol.md, sections 2 to 4. Pure: no I/O.
 
 The line rules are those of the WHATWG HTML standard, section 9.2.6; data is JSON in one line, so `data:` is one field.
+Two rules are for clients that do not keep to it. `id:` is an event's last line, because fetch-event-source obeys it at
+once: if the connection were cut between `id:` and `data:`, the event would be lost. `retry:` has no block of its own,
+because httpx-sse and fetch-event-source would make an event without data from it.
 """
 
 from contract.event import encode_json
@@ -13,6 +16,7 @@ class NativeDialect:
 
     headers = SSE_HEADERS
     resumes = True
+    tells_state = True
     closed = False
 
     def forget(self) -> None:
@@ -20,14 +24,14 @@ class NativeDialect:
 
     def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:
         """With an id, which moves the viewer's cursor."""
-        return b"id: %b\nevent: %b\ndata: %b\n\n" % (position, kind, data)
+        return b"event: %b\ndata: %b\nid: %b\n\n" % (kind, data, position)
 
     def write_notice(self, kind: bytes, data: bytes) -> bytes:
         """Without an id: the viewer's cursor stays where it is. An event and not a comment: JavaScript sees it."""
         return b"event: %b\ndata: %b\n\n" % (kind, data)
 
     def write_retry(self, retry_ms: int) -> bytes:
-        return b"retry: %d\n\n" % retry_ms
+        return b"retry: %d\n" % retry_ms
 
     def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - the client reconnects
         return b""

@@ -1,7 +1,8 @@
 """The OpenAI dialect: the provider's stream again, for anything that speaks to OpenAI. Pure: no I/O.
 
-`data:` lines only. An id, an event name, a reconnect time or an event without data breaks one official SDK or another,
-so a keep-alive is a comment with one newline: it belongs to whatever comes next.
+`data:` lines only: an id, an event name, a reconnect time or an event without data breaks one official SDK or another.
+A keep-alive is a comment with a blank line after it, as other providers send it. Without the blank line it would be the
+first line of the next chunk's block, and clients that look for blocks that begin with `data:` would miss the chunk.
 """
 
 import json
@@ -24,6 +25,7 @@ class OpenAIDialect:
 
     headers = SSE_HEADERS
     resumes = False
+    tells_state = False
 
     def __init__(self, *, with_usage: bool) -> None:
         self.closed = False
@@ -74,7 +76,7 @@ class OpenAIDialect:
         return b"data: %b\n\n" % encode_json(error_body(error))
 
     def write_notice(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - any notice shows that the connection is alive
-        return b": ping\n" if kind == b"ping" else b""
+        return b": ping\n\n" if kind == b"ping" else b""
 
     def write_retry(self, retry_ms: int) -> bytes:  # noqa: ARG002 - an SDK does not resume
         return b""

@@ -23,6 +23,7 @@ class TextDialect:
         "X-Content-Type-Options": "nosniff",
     }
     resumes = False
+    tells_state = False
     closed = False
 
     def __init__(self) -> None:

@@ -180,9 +180,13 @@ class Feed:
 
     # Notifying subscribers
 
-    def join(self, subscriber: Subscriber) -> None:
-        """Tells `subscriber` the current state, and from now on every event and notice."""
-        if not self.over:
+    def join(self, subscriber: Subscriber, index: int) -> None:
+        """Tells `subscriber` the current state, and from now on every event and notice. `index` is its next
+        event.
+
+        One that has events to read needs no sign of life: some clients of OpenAI's format make an event of a comment.
+        """
+        if not self.over and (self.dialect.tells_state or index == self.buffer.end):
             subscriber.on_notice(b"ping", self._ping())
         self.subscribers.join(subscriber)
         subscriber.on_revoked(self.revoked)

@@ -57,7 +57,7 @@ class LocalViewers:
         """Called when the viewer's response begins. Calls `wake` now, and whenever there is something to send."""
         self.add(viewer)
         self._hub.readmit(viewer.feed)
-        viewer.feed.join(viewer)
+        viewer.feed.join(viewer, viewer.index)
         # Set `wake` only now, so that the notices from joining go out with the first events, in one write.
         viewer.wake = wake
         wake()

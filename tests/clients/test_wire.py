@@ -18,10 +18,10 @@ DRAWN = re.compile(r'"(id|created)":\s*("(chatcmpl-|call_)[^"]*"|\d+)')
 
 
 async def read_frames(url: str, body: dict[str, Any]) -> list[str]:
-    """The frames of a stream, which has nothing but `data:` lines and our keep-alives."""
+    """The frames of a stream, which has nothing but `data:` lines."""
     async with httpx2.AsyncClient(timeout=60) as http:
         text = (await http.post(f"{url}/v1/chat/completions", json=body)).raise_for_status().text
-    frames = text.replace(": ping\n", "").split("\n\n")
+    frames = text.split("\n\n")
     assert frames.pop() == ""
     assert all(frame.startswith("data: ") and "\n" not in frame for frame in frames)
     return [frame.removeprefix("data: ") for frame in frames]

@@ -106,8 +106,8 @@ def test_a_copy_goes_on_from_where_it_was_made() -> None:
     assert write_all(dialect, entries[3:]) == write_all(twin, entries[3:]) != b""
 
 
-def test_a_keep_alive_belongs_to_the_next_frame() -> None:
+def test_a_keep_alive_is_a_comment_of_its_own() -> None:
     dialect = OpenAIDialect(with_usage=False)
-    assert dialect.write_notice(b"ping", b'{"state":"waiting"}') == b": ping\n"
+    assert dialect.write_notice(b"ping", b'{"state":"waiting"}') == b": ping\n\n"
     assert dialect.write_notice(b"viewers", b'{"viewers":1}') == b""
     assert dialect.write_retry(1000) == b""

@@ -5,8 +5,10 @@ import json
 import re
 
 import httpx2
+import pytest
 
 from contract.event import Status
+from gateway.dialects.registry import DIALECTS
 from tests.author import Author, Run
 from tests.gateway.dialects.test_openai import read_frames
 from tests.gateway.fanout.recording import attempt, chunk_of, done
@@ -25,7 +27,7 @@ async def read(http: httpx2.AsyncClient, run: Run, dialect: str, after: str = ""
     """All of a response, without the keep-alives."""
     response = await http.get(f"/v1/streams/{run.stream_id}/events", params={"dialect": dialect, "after": after})
     assert response.status_code == 200
-    return response.content.replace(b": ping\n", b"")
+    return response.content.replace(b": ping\n\n", b"")
 
 
 async def test_whoever_comes_late_gets_every_chunk_as_openai_would_send_it(
@@ -65,6 +67,39 @@ async def test_a_viewer_of_both_epochs_is_told_and_one_who_comes_later_sees_only
     assert [line for line in native.decode().split("\n") if line.startswith("event: ") and "viewers" not in line] == [
         f"event: {kind}" for kind in ("start", "chunk", "restart", "start", "chunk", "done")
     ]
+
+
+@pytest.mark.parametrize("dialect", sorted(set(DIALECTS) - {"text"}))
+async def test_every_block_is_data_or_a_comment_and_never_both(
+    http: httpx2.AsyncClient, author: Author, dialect: str
+) -> None:
+    run = await start(http, author)
+    url = f"/v1/streams/{run.stream_id}/events"
+    text = ""
+    async with asyncio.timeout(10), http.stream("GET", url, params={"dialect": dialect}) as response:
+        pieces = response.aiter_text()
+        while text.count("ping") < 3:
+            text += await anext(pieces)
+        await run.write([*attempt([chunk_of({"content": "word"})]), done()], Status.COMPLETED)
+        text += "".join([piece async for piece in pieces])
+    *blocks, last = text.split("\n\n")
+    assert last == ""
+    for block in blocks:
+        lines = block.split("\n")
+        data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+        assert lines == [": ping"] or (len(data) == 1 and not any(line.startswith(":") for line in lines)), block
+        assert not data or data == ["[DONE]"] or json.loads(data[0]), block
+
+
+@pytest.mark.parametrize("dialect", ["openai", "openai-usage", "ui", "ui-continued"])
+async def test_a_viewer_that_gets_events_at_once_gets_no_keep_alive_before_them(
+    http: httpx2.AsyncClient, author: Author, dialect: str
+) -> None:
+    run = await start(http, author)
+    await run.write(attempt([chunk_of({"content": "word"})]))
+    async with http.stream("GET", f"/v1/streams/{run.stream_id}/events", params={"dialect": dialect}) as response:
+        assert (await anext(response.aiter_text())).startswith("data: ")
+    await run.write([done()], Status.COMPLETED)
 
 
 async def test_an_unknown_dialect_is_refused_with_the_ones_there_are(http: httpx2.AsyncClient, author: Author) -> None:

@@ -71,7 +71,7 @@ async def test_a_streamed_completion_names_the_stream_it_can_be_watched_on(
     response = await answer
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert read_frames(response.content.replace(b": ping\n", b"")) == [*HELLO, "[DONE]"]
+    assert read_frames(response.content.replace(b": ping\n\n", b"")) == [*HELLO, "[DONE]"]
     stream_id = response.headers["x-stream-id"]
     assert stream_id == response.headers["x-request-id"] == run.stream_id
     assert f'</v1/streams/{stream_id}/events>; rel="monitor"' in response.headers["link"]
@@ -204,10 +204,10 @@ async def test_keep_alives_are_sent_while_a_slow_provider_is_awaited(broker: Bro
             assert response.status_code == 200
             run = await author.take()
             pieces = response.aiter_bytes()
-            assert (await anext(pieces)).startswith(b": ping\n")
+            assert (await anext(pieces)).startswith(b": ping\n\n")
             await run.write([done("failed", REFUSAL, "1-1")], Status.FAILED)
             rest = b"".join([piece async for piece in pieces])
-    (frame,) = read_frames(rest.replace(b": ping\n", b""))
+    (frame,) = read_frames(rest.replace(b": ping\n\n", b""))
     assert frame["error"]["code"] == "rate_limit_exceeded"
 
 
@@ -222,8 +222,8 @@ async def test_the_same_key_attaches_to_the_running_run_and_replays_it(
         assert (second.status_code, second.headers["x-stream-id"]) == (200, run.stream_id)
         await run.write([*attempt(HELLO)[2:], done()], Status.COMPLETED)
         replayed = await second.aread()
-    assert read_frames(replayed.replace(b": ping\n", b"")) == [*HELLO, "[DONE]"]
-    assert read_frames((await first).content.replace(b": ping\n", b"")) == [*HELLO, "[DONE]"]
+    assert read_frames(replayed.replace(b": ping\n\n", b"")) == [*HELLO, "[DONE]"]
+    assert read_frames((await first).content.replace(b": ping\n\n", b"")) == [*HELLO, "[DONE]"]
 
 
 async def test_a_finished_run_answers_its_key_at_once(http: httpx2.AsyncClient, author: Author) -> None:
@@ -232,7 +232,7 @@ async def test_a_finished_run_answers_its_key_at_once(http: httpx2.AsyncClient, 
     await run.write([*attempt(HELLO), done()], Status.COMPLETED)
     again = await post(http, STREAMED, Idempotency_Key="once")
     assert again.headers["x-stream-id"] == (await first).headers["x-stream-id"] == run.stream_id
-    assert again.content == (await first).content.replace(b": ping\n", b"")
+    assert again.content == (await first).content.replace(b": ping\n\n", b"")
     other = await post(http, {**STREAMED, "n": 2}, Idempotency_Key="once")
     assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_mismatch")
 
@@ -298,7 +298,7 @@ async def test_a_restart_after_the_first_chunk_ends_the_stream_with_an_error(
     async with http.stream("GET", f"/v1/streams/{run.stream_id}/events", params={"dialect": "openai"}) as watching:
         await anext(watching.aiter_bytes())
         second = await run.lose()
-    frames = read_frames((await answer).content.replace(b": ping\n", b""))
+    frames = read_frames((await answer).content.replace(b": ping\n\n", b""))
     assert frames[0] == HELLO[0]
     assert frames[1]["error"]["code"] == "worker_lost"
     # We closed the connection, the client did not: its run is not cancelled.
@@ -322,7 +322,7 @@ async def test_a_stopping_gateway_lets_its_clients_read_to_the_end(broker: Broke
                 await run.write([*attempt(HELLO)[2:], done()], Status.COMPLETED)
                 await whole_run.write([*attempt(HELLO), done()], Status.COMPLETED)
                 read += b"".join([piece async for piece in pieces])
-            assert read_frames(read.replace(b": ping\n", b"")) == [*HELLO, "[DONE]"]
+            assert read_frames(read.replace(b": ping\n\n", b"")) == [*HELLO, "[DONE]"]
             assert (await whole).json()["choices"][0]["message"]["content"] == "Hello"
         assert stopped.wait() == 0
 

@@ -31,4 +31,4 @@ async def test_a_stopping_gateway_says_so_to_viewers_that_cannot_resume(dialect:
 @pytest.mark.parametrize("dialect", RESUMING)
 async def test_a_stopping_gateway_sends_viewers_that_resume_elsewhere(dialect: str) -> None:
     answer = await ask_a_stopping_gateway(dialect)
-    assert (answer.status_code, answer.text) == (200, "retry: 1000\n\n")
+    assert (answer.status_code, answer.text) == (200, "retry: 1000\n")
