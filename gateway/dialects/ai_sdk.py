@@ -1,6 +1,7 @@
 """The UI message stream protocol, v1, of the AI SDK (npm `ai`), which `useChat` reads. No I/O.
 
-It contains the first choice only. Ids of parts are counted, not random, so that a replay gives the same parts.
+It contains the first choice only. Ids of parts are counted, not random, so that a replay gives the same parts. Versions
+of `ai` before 5.0.217 refuse a part with a field that 5.0.0 does not have, so parts have only the fields of 5.0.0.
 """
 
 import json
@@ -138,7 +139,8 @@ class UIDialect:
         if done["status"] == Status.CANCELLED:
             return self._close_part() + _part({"type": "abort"}) + DONE
         told = self._close_part() + self._write_calls()
-        return told + _part({"type": "finish-step"}) + _part({"type": "finish", "finishReason": self._reason}) + DONE
+        finish = {"type": "finish", "messageMetadata": {"finishReason": self._reason}}
+        return told + _part({"type": "finish-step"}) + _part(finish) + DONE
 
     def _fail(self, text: str) -> bytes:
         self.closed = True
@@ -170,8 +172,7 @@ def _whole_call(call: ToolCall) -> dict[str, Any]:
         # Python parses NaN and Infinity, which JSON does not have.
         encode_json(given)
     except (ValueError, RecursionError):
-        text = "The model's arguments are not JSON."
-        return {"type": "tool-input-error", **named, "input": call.arguments, "errorText": text}
+        return {"type": "tool-output-error", "toolCallId": call.id, "errorText": "The model's arguments are not JSON."}
     return {"type": "tool-input-available", **named, "input": given}
 
 

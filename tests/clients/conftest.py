@@ -1,5 +1,6 @@
 """What a client of others talks to: the real stack, and beside it the provider itself."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from tests.stack import Gateway, Simulator, Worker, closing_all
 
 NODE_HOME = Path(__file__).parent / "node"
 """Where what runs in Node is at home, with its packages."""
+NODE_DEADLINE_S = 60
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,22 @@ def install_packages(home: Path) -> str:
             pytest.skip(f"npm could not install the packages: {done.stderr.strip().splitlines()[-1]}")
         installed.write_text(lock)
     return node
+
+
+async def run_node(node: str, *arguments: str, cwd: Path) -> str:
+    """What the script printed. It must succeed."""
+    process = await asyncio.create_subprocess_exec(
+        node, *arguments, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(NODE_DEADLINE_S):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
 
 
 @pytest.fixture(scope="session")
