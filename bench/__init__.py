@@ -1,1 +1,1 @@
-"""Measures what Manycast costs, beside what it is compared with. Nothing of the product imports it. See README.md."""
+"""Benchmarks of Manycast and of other servers. The product does not import this package. See README.md."""

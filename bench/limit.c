@@ -1,8 +1,9 @@
-/* limit: what the kernel alone costs. A log per stream, a cursor per viewer, and nothing but writes. Linux, C11.
+/* limit: measures the cost of the kernel's writes alone. It has a log per stream and a cursor per viewer. Linux, C11.
  *
  *     limit VIEWER_PORT PUBLISH_PORT
  *
- * Viewers ask GET /N, the publisher sends lines `N data`. Not a server for anybody: no resume, no timeout, no check.
+ * Viewers request GET /N. The publisher sends lines `N data`. It is not a usable server: it has no resume, no timeouts
+ * and no checks.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,7 +19,7 @@
 
 #define STREAMS 10000
 
-enum kind { VIEWER_DOOR, PUBLISH_DOOR, VIEWER, PUBLISHER };
+enum kind { VIEWER_LISTENER, PUBLISH_LISTENER, VIEWER, PUBLISHER };
 
 struct connection {
     enum kind kind;
@@ -38,14 +39,14 @@ static struct stream {
 
 static int poller, grown[STREAMS], grown_count;
 
-static struct connection *adopt(int fd, enum kind kind) {
+static struct connection *add_connection(int fd, enum kind kind) {
     struct connection *connection = calloc(1, sizeof *connection);
     *connection = (struct connection){.kind = kind, .fd = fd, .stream = -1};
     epoll_ctl(poller, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN, .data.ptr = connection});
     return connection;
 }
 
-static void open_door(int port, enum kind kind) {
+static void open_listener(int port, enum kind kind) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -54,7 +55,7 @@ static void open_door(int port, enum kind kind) {
         perror("limit");
         exit(1);
     }
-    adopt(fd, kind);
+    add_connection(fd, kind);
 }
 
 static void serve(struct connection *viewer) {
@@ -82,7 +83,7 @@ static void drop(struct connection *connection) {
     free(connection);
 }
 
-static void admit(struct connection *viewer, const char *request) {
+static void start_response(struct connection *viewer, const char *request) {
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
     viewer->stream = atoi(request + strlen("GET /")) % STREAMS;
     viewer->next = streams[viewer->stream].viewers;
@@ -107,13 +108,13 @@ static void append(int number, const char *data, size_t size) {
     stream->grown = true;
 }
 
-static void hear(struct connection *connection) {
+static void receive(struct connection *connection) {
     static char lines[1 << 21], request[4096];
     static size_t kept;
     if (connection->kind == VIEWER) {
         ssize_t n = recv(connection->fd, request, sizeof request, 0);
         if (n <= 0) drop(connection);
-        else if (connection->stream < 0) admit(connection, request);
+        else if (connection->stream < 0) start_response(connection, request);
         return;
     }
     ssize_t n = recv(connection->fd, lines + kept, (sizeof lines) / 2, 0);
@@ -130,11 +131,11 @@ static void hear(struct connection *connection) {
     memmove(lines, line, kept);
 }
 
-static void accept_all(struct connection *door) {
-    for (int fd; (fd = accept4(door->fd, NULL, NULL, SOCK_NONBLOCK)) >= 0;) {
+static void accept_all(struct connection *listener) {
+    for (int fd; (fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK)) >= 0;) {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        adopt(fd, door->kind == VIEWER_DOOR ? VIEWER : PUBLISHER);
+        add_connection(fd, listener->kind == VIEWER_LISTENER ? VIEWER : PUBLISHER);
     }
 }
 
@@ -145,8 +146,8 @@ int main(int count, char **words) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     poller = epoll_create1(0);
-    open_door(atoi(words[1]), VIEWER_DOOR);
-    open_door(atoi(words[2]), PUBLISH_DOOR);
+    open_listener(atoi(words[1]), VIEWER_LISTENER);
+    open_listener(atoi(words[2]), PUBLISH_LISTENER);
     for (;;) {
         struct epoll_event events[256];
         int n = epoll_wait(poller, events, 256, -1);
@@ -154,7 +155,7 @@ int main(int count, char **words) {
             struct connection *connection = events[i].data.ptr;
             if (connection->kind < VIEWER) accept_all(connection);
             else if (connection->kind == VIEWER && events[i].events & EPOLLOUT) serve(connection);
-            else hear(connection);
+            else receive(connection);
         }
         for (; grown_count; grown_count--) {
             struct stream *stream = &streams[grown[grown_count - 1]];

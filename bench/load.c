@@ -1,12 +1,12 @@
 /* load: many viewers of server-sent events in one thread, and a publisher in another. Linux, C11, no libraries.
  *
- * Checks that each viewer got each event once, in order and byte for byte. Latency runs from the moment an event was due
- * (with --rate) or was handed to the kernel (without) to the read that completed it at the viewer: a server or a publisher
- * that falls behind is charged for it. CPU is that of the processes named, from the first publish (with --preload: from
- * the first connection) to the last event at the last viewer. One JSON object on standard output; exit status 1 where a
- * viewer lacks anything.
+ * It checks that each viewer received each event once, in order and byte for byte. The latency of an event runs from
+ * the moment when it was due (with --rate) or was written to the kernel (without) to the read that completed it at the
+ * viewer, so a server or publisher that falls behind has a higher latency. CPU is the CPU time of the processes in
+ * --pids, from the first publish (with --preload: the first connection) to the last event at the last viewer. It prints
+ * one JSON object to standard output. The exit status is 1 if a viewer received anything wrong or not everything.
  *
- * Not a judge of a protocol: an event whose data is none of ours (a ping, a count) is passed over.
+ * It does not check the protocol: it skips events that it did not publish, such as pings and viewer counts.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #define NS 1000000000LL
-#define LINES 8 /* connections to publish over, where each waits for its answers */
+#define LINES 8 /* connections for publishing; each waits for its responses */
 #define MOST_GROUPS 4
 #define MOST_PIDS 64
 #define READ_BYTES (256 * 1024)
@@ -63,7 +63,7 @@ static void sleep_until(int64_t at) {
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) {}
 }
 
-/* ---- The payload: a chunk whose text names its stream and its number, so that it can be checked without a copy. */
+/* ---- The payload: a chunk whose text contains its stream and number, so that no copy is needed to check it. */
 
 static char payload[1 << 20];
 static size_t payload_size, number_at; /* "SSSS NNNNNNN" */
@@ -98,7 +98,7 @@ static int take_digits(const char *at, int digits) {
     return value;
 }
 
-/* ---- What the processes under test have spent. */
+/* ---- CPU and memory of the processes under test. */
 
 static struct {
     char name[32];
@@ -129,7 +129,7 @@ static int64_t cpu_of(int group) {
     return sum;
 }
 
-static long pss_of(int group) { /* bytes: memory shared with others is divided among them */
+static long pss_of(int group) { /* bytes; memory that processes share is divided among them */
     long sum = 0;
     for (int i = 0; i < groups[group].count; i++) {
         char name[64], line[256];
@@ -145,7 +145,7 @@ static long pss_of(int group) { /* bytes: memory shared with others is divided a
 
 /* ---- Publishing. */
 
-static int64_t *due; /* by event and stream; filled in when it is published */
+static int64_t *due; /* by event and stream; set when the event is published */
 static _Atomic int64_t first_published;
 
 static int64_t *due_of(int stream, int number) { return &due[(size_t)(number - 1) * ask.streams + stream]; }
@@ -179,14 +179,14 @@ static void flush_line(struct line *line) {
         if (n > 0) sent += (size_t)n;
         else if (errno == EAGAIN) poll(&(struct pollfd){.fd = line->fd, .events = POLLIN | POLLOUT}, 1, 100);
         else fail_system("load: " "publishing");
-        /* Answers nobody waits for are read, so that the other side can go on; a refused write shows at the viewers. */
+        /* Read and discard responses, so that the server can continue. If a publish fails, the viewers lack an event. */
         if (*ask.publish != 'h')
             while (recv(line->fd, waste, sizeof waste, MSG_DONTWAIT) > 0) {}
     }
     line->out_size = 0;
 }
 
-static void await_answer(struct line *line) { /* one whole answer of HTTP with a content-length */
+static void await_answer(struct line *line) { /* reads one HTTP response that has a Content-Length */
     while (line->waits) {
         line->in[line->in_size] = 0;
         char *body = strstr(line->in, "\r\n\r\n"), *length = strcasestr(line->in, "\r\ncontent-length:");
@@ -202,7 +202,7 @@ static void await_answer(struct line *line) { /* one whole answer of HTTP with a
     }
 }
 
-/* Puts `text` to `out` with %i (stream), %n (number), %p (payload) and %l (the payload's length) filled in. */
+/* Copies `text` to `out` and replaces %i (stream), %n (number), %p (payload) and %l (length of the payload). */
 static char *fill_in(char *out, const char *text, const char *end, int stream, int number) {
     for (; text < end; text++) {
         if (*text != '%' || text + 1 == end) *out++ = *text;
@@ -219,7 +219,7 @@ static char *fill_in(char *out, const char *text, const char *end, int stream, i
     return out;
 }
 
-static void write_redis(struct line *line, int stream, int number) { /* arguments are parted by tabs */
+static void write_redis(struct line *line, int stream, int number) { /* tabs separate the arguments */
     static char argument[1 << 20];
     char *out = line->out + line->out_size;
     int count = 1;
@@ -265,7 +265,7 @@ static void publish(int first, int last, double rate) {
 }
 
 static void *publish_the_rest(void *nothing) {
-    /* So that busy viewers beside it do not make it late; where that is not allowed, latencies show it. */
+    /* A higher priority, so that busy viewers do not delay the publisher. Without the permission, latencies increase. */
     pthread_setschedparam(pthread_self(), SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
     publish(ask.preload + 1, ask.events, ask.rate);
     return nothing;
@@ -278,10 +278,10 @@ enum state { CONNECTING, HEAD, PLAIN, CHUNK_SIZE, CHUNK, CHUNK_END, CLOSED };
 static struct viewer {
     int fd, stream, next;
     enum state state;
-    bool holds;
+    bool is_stalled;
     size_t chunk_left, rest_size, rest_room;
     int64_t asked;
-    char *rest; /* an event, or a head, that is not whole yet */
+    char *rest; /* an incomplete event or head */
 } *viewers;
 
 static int poller, total, opened, joined, whole, closed;
@@ -298,7 +298,7 @@ static void connect_viewer(struct viewer *viewer) {
     viewer->fd = open_tcp(ask.port, false);
     if (viewer->fd < 0) fail_system("load: " "connect");
     int small = 4096;
-    if (viewer->holds) setsockopt(viewer->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    if (viewer->is_stalled) setsockopt(viewer->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     viewer->next = 1;
     viewer->state = CONNECTING;
     listen_to(viewer, EPOLLOUT, EPOLL_CTL_ADD);
@@ -344,7 +344,7 @@ static void take_event(struct viewer *viewer, const char *data, size_t size, con
     if (viewer->next++ == ask.events) whole++;
 }
 
-/* Takes whole events out of the text and returns how much that was. */
+/* Handles all complete events in `text`, and returns their length. */
 static size_t take_text(struct viewer *viewer, const char *text, size_t size, int64_t at) {
     const char *from = text, *line = text, *end = text + size, *data = NULL, *id = NULL, *next;
     size_t data_size = 0, id_size = 0;
@@ -391,7 +391,7 @@ static void take_body(struct viewer *viewer, const char *text, size_t size, int6
     memmove(viewer->rest, viewer->rest + taken, viewer->rest_size);
 }
 
-/* The head, as far as it is there. Returns how much of `text` is used up. */
+/* Reads the received part of the head. Returns how many bytes of `text` it consumed. */
 static size_t take_head(struct viewer *viewer, const char *text, size_t size) {
     size_t had = viewer->rest_size;
     keep(viewer, text, size);
@@ -417,7 +417,7 @@ static void take(struct viewer *viewer, const char *text, size_t size, int64_t a
         case PLAIN:
             take_body(viewer, text, left, at);
             return;
-        case CHUNK_SIZE: /* hexadecimal digits up to the line's end */
+        case CHUNK_SIZE: /* hexadecimal digits up to the end of the line */
             if (*text == '\n') {
                 if (!viewer->chunk_left) return close_viewer(viewer);
                 viewer->state = CHUNK;
@@ -440,15 +440,15 @@ static void take(struct viewer *viewer, const char *text, size_t size, int64_t a
     }
 }
 
-static void hear(struct viewer *viewer) {
+static void receive(struct viewer *viewer) {
     static char buffer[READ_BYTES];
     enum state before = viewer->state;
     ssize_t n = recv(viewer->fd, buffer, sizeof buffer, 0);
     reads++;
     if (n > 0) take(viewer, buffer, (size_t)n, now());
     else if (n == 0 || errno != EAGAIN) close_viewer(viewer);
-    /* One that holds reads nothing from its head on. */
-    if (viewer->holds && before == HEAD && viewer->state > HEAD && viewer->state != CLOSED) listen_to(viewer, 0, EPOLL_CTL_MOD);
+    /* A stalled viewer reads nothing after the head. */
+    if (viewer->is_stalled && before == HEAD && viewer->state > HEAD && viewer->state != CLOSED) listen_to(viewer, 0, EPOLL_CTL_MOD);
 }
 
 static void turn(int wait_ms) {
@@ -457,7 +457,7 @@ static void turn(int wait_ms) {
     for (int i = 0; i < n; i++) {
         struct viewer *viewer = events[i].data.ptr;
         if (viewer->state == CONNECTING) send_request(viewer);
-        else if (viewer->state != CLOSED) hear(viewer);
+        else if (viewer->state != CLOSED) receive(viewer);
     }
 }
 
@@ -473,8 +473,8 @@ static void wait_for(int count, int64_t deadline) {
     while (whole < count && now() < deadline && closed < total) turn(50);
 }
 
-/* Those that have held read on, with a window that does not hold them up any more. */
-static void let_go(void) {
+/* The stalled viewers read again, with a receive buffer of normal size. */
+static void unstall(void) {
     int usual = 1 << 18;
     for (int i = 0; i < ask.stalled; i++) {
         if (viewers[i].state == CLOSED) continue;
@@ -536,7 +536,7 @@ int main(int count, char **words) {
     poller = epoll_create1(0);
     for (int i = 0; i < total; i++) {
         viewers[i].stream = i % ask.streams;
-        viewers[i].holds = i < ask.stalled;
+        viewers[i].is_stalled = i < ask.stalled;
     }
     for (int i = 0; ask.events && i < (*ask.publish == 'h' ? LINES : 1); i++) lines[i].fd = open_tcp(ask.publish_port, true);
     if (ask.preload) {
@@ -573,13 +573,13 @@ int main(int count, char **words) {
     long counted = delivered, counted_reads = reads;
     size_t counted_latencies = latency_count;
     if (ask.stalled) {
-        let_go();
+        unstall();
         wait_for(total, now() + 60 * NS);
     }
-    /* What comes after the last event is wrong, too. */
+    /* Data after the last event is an error too. */
     for (int64_t until = now() + SETTLE_NS; ask.events && now() < until && closed < total;) turn(20);
     bool correct = !wrong && (!ask.events || whole == total);
-    /* Where events are missing the publisher may hang on a server that is gone: the process ends without it. */
+    /* If events are missing, the publisher may wait for a dead server for ever: exit without joining its thread. */
     if (publishes && correct) pthread_join(publisher, NULL);
 
     double wall_s = (double)(ended - (ask.preload ? began : first_published ? first_published : began)) / NS;

@@ -1,7 +1,7 @@
-"""How long does a growing answer hold up the page? 20 kB of markdown in 1,000 chunks, as it comes and all at once.
+"""Measures how long a growing answer blocks the page: 20 kB of markdown in 1,000 chunks, live and all at once.
 
-Run: python -m bench.page. Prints the longest task and the time the main thread was busy, by Chromium's own account.
-Needs a machine that does nothing else: a task that has to wait for the processor is a long one.
+Run `python -m bench.page`. It prints the longest task and the time that the main thread was busy, as Chromium measured
+them. Run it on an idle machine: a task that waits for the processor counts as long.
 """
 
 import asyncio
@@ -75,8 +75,8 @@ async def measure(browser: Browser, name: str, chunks_per_s: int | None) -> None
         await page.wait_for_selector('.reply[data-state="ended"][aria-busy="false"]', timeout=60_000)
         tasks: list[float] = await page.evaluate("tasks")
         after = await durations_s(devtools)
-        ours = {kind: round((after[f"{kind}Duration"] - before[f"{kind}Duration"]) * 1000) for kind in KINDS}
-        print(f"{name:12} longest task {max(tasks, default=0):.0f} ms, {len(tasks)} over 50 ms; in all, ms: {ours}")
+        total_ms = {kind: round((after[f"{kind}Duration"] - before[f"{kind}Duration"]) * 1000) for kind in KINDS}
+        print(f"{name:12} longest task {max(tasks, default=0):.0f} ms, {len(tasks)} over 50 ms; total ms: {total_ms}")
         await context.close()
 
 
@@ -88,7 +88,7 @@ async def durations_s(devtools: Any) -> dict[str, float]:
 async def main() -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        await measure(browser, "as it comes", CHUNKS_PER_S)
+        await measure(browser, "live", CHUNKS_PER_S)
         await measure(browser, "all at once", None)
         await browser.close()
 

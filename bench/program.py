@@ -1,4 +1,4 @@
-"""Programs under test: compiled where they are C, pinned to a core, ended by pid; their output is kept for failures."""
+"""Compiles the C programs, and runs each program under test on its own core."""
 
 import contextlib
 import os
@@ -18,19 +18,19 @@ DEADLINE_S = 20.0
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 SERVER_CORE, OTHER_CORE = CORES[0], CORES[-1]
-"""The server has one to itself; load, broker and all else share the last one."""
+"""The measured server has its own core; the load driver, Redis and everything else share the other one."""
 
 
 class BenchError(Exception):
-    """Why something cannot be measured here, in one line."""
+    """The benchmark cannot run. The message says why, in one line."""
 
 
 class Program:
-    """A process that serves. `with` ends it, and what it has started."""
+    """A server process. Leaving the `with` block ends it and its children."""
 
     def __init__(self, argv: Sequence[str], *, core: int = OTHER_CORE, environment: Mapping[str, str] | None = None):
         self.name = Path(argv[0]).name if argv[0] != sys.executable else " ".join(argv[1:3])
-        self._output = tempfile.NamedTemporaryFile(prefix="mc-bench-", suffix=".log")  # noqa: SIM115 - lives as we do
+        self._output = tempfile.NamedTemporaryFile(prefix="mc-bench-", suffix=".log")  # noqa: SIM115 - closed in __exit__
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MANYCAST_", "OPENAI_"))}
         self._process = subprocess.Popen(
             list(argv),
@@ -39,7 +39,7 @@ class Program:
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
-            preexec_fn=lambda: _settle_in(core),  # noqa: PLW1509 - we have no threads
+            preexec_fn=lambda: _pin_to_core(core),  # noqa: PLW1509 - we have no threads
         )
 
     def __enter__(self) -> "Program":
@@ -50,7 +50,7 @@ class Program:
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
-            # A server that fell behind may be busy for long with what nobody waits for any more.
+            # A server that fell behind can be busy for a long time with events that no viewer waits for.
             for pid in self.pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, 9)
@@ -59,40 +59,41 @@ class Program:
 
     @property
     def pids(self) -> list[int]:
-        """Its own and its children's, which is where nginx works."""
-        found, place = [self._process.pid], 0
-        while place < len(found):
-            children = Path(f"/proc/{found[place]}/task/{found[place]}/children")
+        """The ids of the process and of all its descendants: nginx works in child processes."""
+        found, index = [self._process.pid], 0
+        while index < len(found):
+            children = Path(f"/proc/{found[index]}/task/{found[index]}/children")
             with contextlib.suppress(OSError):
                 found += map(int, children.read_text().split())
-            place += 1
+            index += 1
         return found
 
     @property
     def cpu_us(self) -> float:
-        """What it has spent so far, without its children."""
-        # The process's own CPU clock, as clock_getcpuclockid(3) makes its number: exact where /proc counts ticks.
+        """The CPU time of this process so far, without its children."""
+        # The CPU clock of the process; clock_getcpuclockid(3) defines its number. It is exact, while /proc counts
+        # ticks.
         return time.clock_gettime_ns((~self._process.pid << 3) | 2) / 1000
 
     def wait_for(self, port: int) -> None:
-        """Until it listens. Raises: BenchError with the end of what it said."""
+        """Waits until the program listens. Raises: BenchError with the end of its output."""
         deadline = time.monotonic() + DEADLINE_S
         while self._process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
             time.sleep(0.02)
-        said = Path(self._output.name).read_text(errors="replace").strip()
-        raise BenchError(f"{self.name} did not come up: {said[-300:] or 'it said nothing'}")
+        output = Path(self._output.name).read_text(errors="replace").strip()
+        raise BenchError(f"{self.name} did not start: {output[-300:] or 'it printed nothing'}")
 
 
-def _settle_in(core: int) -> None:
+def _pin_to_core(core: int) -> None:
     os.sched_setaffinity(0, {core})
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
 def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on just now."""
+    """A free TCP port on the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -100,14 +101,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def workbench() -> Iterator[Path]:
-    """A directory with the compiled `load` and `limit`. Raises: BenchError."""
+def compiled_programs() -> Iterator[Path]:
+    """Compiles `load` and `limit`. Yields their directory. Raises: BenchError."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if sys.platform != "linux":
-        raise BenchError("the load driver is for Linux: it needs epoll and /proc")
+        raise BenchError("the load driver needs Linux (epoll and /proc)")
     if compiler is None:
         raise BenchError(
-            "there is no C compiler to build the load driver with. On Debian and Ubuntu: apt install gcc libc6-dev"
+            "no C compiler found to build the load driver. On Debian and Ubuntu: apt install gcc libc6-dev"
         )
     with tempfile.TemporaryDirectory(prefix="mc-bench-") as directory:
         for name in ("load", "limit"):

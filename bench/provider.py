@@ -1,7 +1,7 @@
-"""A provider that costs next to nothing and says in each chunk when it was sent. The simulator is the true one.
+"""A minimal provider that uses very little CPU. The text of each chunk is the time at which it was sent.
 
-The request's `bench` object sets `chunks` and `chunks_per_s`. The text of a chunk is the time in nanoseconds, by the
-clock that all processes of a machine share (CLOCK_MONOTONIC).
+The request's `bench` object sets `chunks` and `chunks_per_s`. Times are nanoseconds of CLOCK_MONOTONIC, which all
+processes of a machine share.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class Connection(asyncio.Protocol):
     """Answers one request at a time."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's are none of asyncio's classes, though they do the same.
+        # uvloop's transports have the same methods but do not inherit from asyncio.Transport.
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._received = b""
 
@@ -40,14 +40,14 @@ class Connection(asyncio.Protocol):
         if head.startswith(b"GET"):
             self._transport.write(MODELS)
             return
-        wish = json.loads(body)["bench"]
-        self._left: int = wish["chunks"]
-        self._pause_s = 1 / wish["chunks_per_s"]
+        options = json.loads(body)["bench"]
+        self._left: int = options["chunks"]
+        self._pause_s = 1 / options["chunks_per_s"]
         self._transport.write(HEAD)
         self._due_s = asyncio.get_running_loop().time()
-        self._play()
+        self._send_chunk()
 
-    def _play(self) -> None:
+    def _send_chunk(self) -> None:
         if self._transport.is_closing():
             return
         self._left -= 1
@@ -55,14 +55,14 @@ class Connection(asyncio.Protocol):
         if self._left:
             self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             self._due_s += self._pause_s
-            asyncio.get_running_loop().call_at(self._due_s, self._play)
+            asyncio.get_running_loop().call_at(self._due_s, self._send_chunk)
         else:
             chunk += b"data: [DONE]\n\n"
             self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk))
 
 
 async def serve(port: int) -> None:
-    """Until it is ended."""
+    """Serves until the process ends."""
     server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 

@@ -1,4 +1,4 @@
-"""One run: a fresh server, the load against it, and what came of it."""
+"""Runs one workload against one new server, and reads the result of the load driver."""
 
 import json
 import subprocess
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.contender import CONTENDERS, load_command
 from bench.program import BenchError
+from bench.servers import SERVERS, load_command
 from bench.workload import Workload
 
-WITHIN_S = 45
+TIME_LIMIT_S = 45
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Units last in the names. `is_correct`: each viewer got each event once, in order, byte for byte."""
+    """`is_correct`: each viewer received each event once, in order, byte for byte."""
 
-    contender: str
+    server: str
     workload: str
     is_correct: bool
     cpu_us: float
@@ -31,7 +31,7 @@ class Result:
 
     @property
     def us_per_event(self) -> float:
-        """CPU of the server's processes for one event delivered to one viewer."""
+        """CPU time of the server's processes per event and viewer."""
         return self.cpu_us / max(1, self.delivered)
 
     @property
@@ -39,32 +39,32 @@ class Result:
         return self.delivered / self.wall_s
 
 
-def measure(directory: Path, workload: Workload, contender: str) -> Result:
-    """Raises: BenchError where this contender cannot be measured here, or ends before its time."""
-    with CONTENDERS[contender](directory, workload.streams) as target:
-        command = load_command(directory, target, [*workload.arguments(), "--within", str(WITHIN_S)])
+def measure(directory: Path, workload: Workload, server: str) -> Result:
+    """Raises: BenchError if the server cannot run on this machine, or ends too early."""
+    with SERVERS[server](directory, workload.streams) as target:
+        command = load_command(directory, target, [*workload.arguments(), "--within", str(TIME_LIMIT_S)])
         try:
-            ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN_S + 60)
+            ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIME_LIMIT_S + 60)
         except subprocess.TimeoutExpired:
-            raise BenchError(f"{contender}: the load driver did not end") from None
+            raise BenchError(f"{server}: the load driver did not end") from None
     if not ran.stdout:
-        raise BenchError(f"{contender}: {ran.stderr.strip()}")
-    return _read(json.loads(ran.stdout), workload, contender)
+        raise BenchError(f"{server}: {ran.stderr.strip()}")
+    return _read(json.loads(ran.stdout), workload, server)
 
 
-def _read(said: dict[str, Any], workload: Workload, contender: str) -> Result:
-    groups = said["groups"]
-    server = groups["server"]
+def _read(output: dict[str, Any], workload: Workload, server: str) -> Result:
+    groups = output["groups"]
+    server_group = groups["server"]
     return Result(
-        contender=contender,
+        server=server,
         workload=workload.name,
-        is_correct=said["correct"],
-        cpu_us=server["cpu_us"],
+        is_correct=output["correct"],
+        cpu_us=server_group["cpu_us"],
         redis_us=groups.get("redis", {}).get("cpu_us", 0.0),
-        p50_ms=said["p50_ms"],
-        p99_ms=said["p99_ms"],
-        wall_s=said["wall_s"],
-        delivered=said["delivered"],
-        viewer_bytes=(server["pss_joined"] - server["pss_before"]) / said["viewers"],
-        client_share=said["client_share"],
+        p50_ms=output["p50_ms"],
+        p99_ms=output["p99_ms"],
+        wall_s=output["wall_s"],
+        delivered=output["delivered"],
+        viewer_bytes=(server_group["pss_joined"] - server_group["pss_before"]) / output["viewers"],
+        client_share=output["client_share"],
     )

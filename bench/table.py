@@ -1,10 +1,10 @@
-"""Results as a table of Markdown: a line for each workload and contender, and its ratio to ours. Pure: no I/O."""
+"""Formats results as a Markdown table, one line for each workload and server. No I/O."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from bench.journey import JOURNEYS, Journey, Plan
+from bench.end_to_end import END_TO_END_PLANS, EndToEndResult, Plan
 from bench.run import Result
 from bench.workload import WORKLOADS
 
@@ -12,7 +12,7 @@ NAMES = {
     "manycast": "**Manycast**",
     "sse": "Manycast through sse-starlette",
     "nchan": "nchan with Redis",
-    "limit": "C, nothing but writes",
+    "limit": "C program that only writes",
     "cursors": "bare ASGI, log and cursors",
     "queues": "one subscription, a queue per viewer",
     "naive": "tutorial server",
@@ -20,78 +20,76 @@ NAMES = {
 HEAD = """\
 | workload | server | CPU us/event | ours / its | p50 ms | p99 ms | events/s | wall s | bytes/viewer | Redis us/chunk |
 |---|---|---|---|---|---|---|---|---|---|"""
-JOURNEY_HEAD = """\
+END_TO_END_HEAD = """\
 | provider to viewer | worker us/chunk | Redis us/chunk | p50 ms | p99 ms | wall s | Redis bytes / event bytes |
 |---|---|---|---|---|---|---|"""
 
 
 class Table:
-    """Gathers results; of repeated runs it shows the medians."""
+    """Collects results. It shows the medians of repeated runs."""
 
     def __init__(self) -> None:
         self._results: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
-        self._journeys: dict[str, list[Journey]] = defaultdict(list)
+        self._end_to_end: dict[str, list[EndToEndResult]] = defaultdict(list)
 
     def add(self, result: Result) -> None:
-        self._results[result.workload][result.contender].append(result)
+        self._results[result.workload][result.server].append(result)
 
-    def add_journey(self, name: str, journey: Journey) -> None:
-        self._journeys[name].append(journey)
+    def add_end_to_end(self, name: str, result: EndToEndResult) -> None:
+        self._end_to_end[name].append(result)
 
     @property
     def is_correct(self) -> bool:
-        """Whether ours was; that others lose something or fall behind is a finding."""
-        ours = [
-            run for contenders in self._results.values() for name in ("manycast", "sse") for run in contenders[name]
-        ]
+        """Whether all runs of Manycast were correct. Other servers may lose events: that is a result, not an error."""
+        ours = [run for servers in self._results.values() for name in ("manycast", "sse") for run in servers[name]]
         return all(run.is_correct for run in ours)
 
     def text(self) -> str:
         lines = [HEAD] if self._results else []
-        for workload, contenders in self._results.items():
-            ours = contenders.get("manycast", [])
-            lines += [_line(workload, name, runs, ours) for name, runs in contenders.items() if runs]
-        if self._journeys:
-            lines += ["", JOURNEY_HEAD] if lines else [JOURNEY_HEAD]
-        lines += [_journey_line(JOURNEYS[name], journeys) for name, journeys in self._journeys.items()]
+        for workload, servers in self._results.items():
+            ours = servers.get("manycast", [])
+            lines += [_line(workload, name, runs, ours) for name, runs in servers.items() if runs]
+        if self._end_to_end:
+            lines += ["", END_TO_END_HEAD] if lines else [END_TO_END_HEAD]
+        lines += [_end_to_end_line(END_TO_END_PLANS[name], results) for name, results in self._end_to_end.items()]
         return "\n".join(lines)
 
 
-def _journey_line(plan: Plan, journeys: Sequence[Journey]) -> str:
-    def middle(figure: Callable[[Journey], float]) -> float:
-        return median(map(figure, journeys))
+def _end_to_end_line(plan: Plan, results: Sequence[EndToEndResult]) -> str:
+    def median_of(figure: Callable[[EndToEndResult], float]) -> float:
+        return median(map(figure, results))
 
     cells = [
         plan.title,
-        f"{middle(lambda one: one.worker_us_per_chunk):.0f}",
-        f"{middle(lambda one: one.redis_us_per_chunk):.0f}",
-        f"{middle(lambda one: one.p50_ms):.1f}",
-        f"{middle(lambda one: one.p99_ms):.1f}",
-        f"{middle(lambda one: one.wall_s):.1f} of {plan.chunks / plan.chunks_per_s:.1f}",
-        f"{middle(lambda one: one.bytes_ratio):.2f}",
+        f"{median_of(lambda result: result.worker_us_per_chunk):.0f}",
+        f"{median_of(lambda result: result.redis_us_per_chunk):.0f}",
+        f"{median_of(lambda result: result.p50_ms):.1f}",
+        f"{median_of(lambda result: result.p99_ms):.1f}",
+        f"{median_of(lambda result: result.wall_s):.1f} of {plan.chunks / plan.chunks_per_s:.1f}",
+        f"{median_of(lambda result: result.bytes_ratio):.2f}",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _line(workload: str, contender: str, runs: Sequence[Result], ours: Sequence[Result]) -> str:
+def _line(workload: str, server: str, runs: Sequence[Result], ours: Sequence[Result]) -> str:
     chunks = max(1, WORKLOADS[workload].events * WORKLOADS[workload].streams)
 
-    def middle(figure: Callable[[Result], float]) -> float:
+    def median_of(figure: Callable[[Result], float]) -> float:
         return median(map(figure, runs))
 
     idle = WORKLOADS[workload].events == 0
-    mine = median(run.us_per_event for run in ours) if ours else 0.0
-    us = middle(lambda run: run.us_per_event)
+    our_us = median(run.us_per_event for run in ours) if ours else 0.0
+    us = median_of(lambda run: run.us_per_event)
     cells = [
         WORKLOADS[workload].title,
-        NAMES[contender] + ("" if all(run.is_correct for run in runs) else " (incomplete)"),
+        NAMES[server] + ("" if all(run.is_correct for run in runs) else " (incomplete)"),
         "" if idle else f"{us:.1f}",
-        "" if idle or contender == "manycast" or not mine else f"{mine / us:.2f}",
-        "" if idle else f"{middle(lambda run: run.p50_ms):.1f}",
-        "" if idle else f"{middle(lambda run: run.p99_ms):.1f}",
-        "" if idle else f"{middle(lambda run: run.events_per_s):,.0f}",
-        "" if idle else f"{middle(lambda run: run.wall_s):.2f}",
-        f"{middle(lambda run: run.viewer_bytes):,.0f}" if idle else "",
-        "" if idle else f"{middle(lambda run: run.redis_us) / chunks:.0f}",
+        "" if idle or server == "manycast" or not our_us else f"{our_us / us:.2f}",
+        "" if idle else f"{median_of(lambda run: run.p50_ms):.1f}",
+        "" if idle else f"{median_of(lambda run: run.p99_ms):.1f}",
+        "" if idle else f"{median_of(lambda run: run.events_per_s):,.0f}",
+        "" if idle else f"{median_of(lambda run: run.wall_s):.2f}",
+        f"{median_of(lambda run: run.viewer_bytes):,.0f}" if idle else "",
+        "" if idle else f"{median_of(lambda run: run.redis_us) / chunks:.0f}",
     ]
     return f"| {' | '.join(cells)} |"

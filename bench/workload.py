@@ -1,16 +1,17 @@
-"""What is measured: how many viewers, how many events, when. Pure."""
+"""The workloads: how many viewers, how many events, how fast. No I/O."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """`viewers` are per stream; `rate` is events a second and stream, 0 as fast as can be. `stalled` of the viewers
-    read nothing until the others have everything; `preload` events are published before anybody comes."""
+    """`viewers`: per stream. `rate`: events per second and stream; 0 means as fast as possible. `stalled`: so many
+    viewers read nothing until the others have received everything. `preload`: events published before the first viewer
+    joins. `together`: how many viewers connect at once."""
 
     name: str
     title: str
-    contenders: tuple[str, ...]
+    servers: tuple[str, ...]
     streams: int = 1
     viewers: int = 1000
     events: int = 250
@@ -21,10 +22,10 @@ class Workload:
     in_flight: bool = False
     together: int = 200
     is_long: bool = False
-    """Measured where it is asked for by its name."""
+    """Runs only if the command line names it."""
 
     def arguments(self) -> list[str]:
-        """For the load driver."""
+        """The arguments of the load driver for this workload."""
         numbers = ("streams", "viewers", "events", "rate", "payload", "stalled", "preload", "together")
         words = [word for name in numbers for word in (f"--{name}", str(getattr(self, name)))]
         return [*words, "--in-flight"] if self.in_flight else words
@@ -41,7 +42,7 @@ WORKLOADS = {
         Workload("crowd", "1,000 viewers, one stream, 50 ev/s", HISTORY),
         Workload("room", "100 viewers, one stream, 50 ev/s", ALL, viewers=100),
         Workload("streams", "200 streams x 5 viewers, 50 ev/s each", FAST, streams=200, viewers=5, events=150),
-        Workload("flood", "1,000 viewers, as fast as can be", FAST, events=1000, rate=0),
+        Workload("flood", "1,000 viewers, as fast as possible", FAST, events=1000, rate=0),
         Workload("stadium", "5,000 viewers, one stream, 50 ev/s", FAST, viewers=5000),
         replace(_LATE, viewers=500, together=500),
         Workload(

@@ -1,1 +1,1 @@
-"""The way from the tutorials' server to ours: a small server for each step left behind. See bench/README.md."""
+"""The steps from a tutorial server to ours, each a small server. See bench/README.md."""

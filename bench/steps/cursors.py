@@ -1,5 +1,8 @@
-"""Third step: one log of encoded events, a cursor per viewer, bare ASGI. What a viewer lacks is joined into one write,
-and a slow one costs an integer. An event still wakes a task per viewer."""
+"""Third step: one log of encoded events and a cursor per viewer, on bare ASGI.
+
+One write sends all events that a viewer has not received. A slow viewer costs one integer. Each event still wakes one
+task per viewer.
+"""
 
 import asyncio
 import sys
@@ -11,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 
 class Stream:
-    """Everything that was published, and what is set at the next event."""
+    """All published events. `grown` is set when the next event arrives."""
 
     def __init__(self) -> None:
         self.events: list[bytes] = []

@@ -1,4 +1,4 @@
-"""First step, the server of the tutorials: a Redis subscription per viewer, an event at a time."""
+"""First step, the server of many tutorials: one Redis subscription per viewer, one event at a time."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse
 
 
 def make_app(url: str) -> FastAPI:
-    """Relays whatever is published on the channel of the stream's name. No history, no resume."""
+    """Relays the Redis channel that is named like the stream. No history, no resume."""
     app = FastAPI()
     client = Redis.from_pool(ConnectionPool.from_url(url, max_connections=100_000))
 

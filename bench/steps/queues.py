@@ -1,5 +1,8 @@
-"""Second step: one subscription for all, and a queue per viewer. An event still wakes a task per viewer, and is encoded
-for each; and a viewer that reads nothing fills its queue without end."""
+"""Second step: one subscription for all viewers, and a queue per viewer.
+
+Each event still wakes one task per viewer and is encoded for each viewer. The queue of a viewer that reads nothing
+grows without limit.
+"""
 
 import asyncio
 import sys
@@ -14,7 +17,7 @@ from sse_starlette import EventSourceResponse
 
 
 def make_app(url: str) -> FastAPI:
-    """Relays every channel to the queues of those who watch it."""
+    """Puts the events of each channel into the queues of its viewers."""
     queues: dict[bytes, set[asyncio.Queue[str]]] = defaultdict(set)
 
     async def read() -> None:

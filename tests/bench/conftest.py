@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.program import BenchError, workbench
+from bench.program import BenchError, compiled_programs
 
 
 @pytest.fixture(scope="session")
 def directory() -> Iterator[Path]:
     try:
-        with workbench() as built:
+        with compiled_programs() as built:
             yield built
     except BenchError as error:
         pytest.skip(str(error))

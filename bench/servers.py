@@ -1,4 +1,4 @@
-"""Who is measured: how each server is started, asked and published to. A new one for every run."""
+"""The servers to measure: how to start each one, connect to it and publish events. Each run starts new servers."""
 
 import asyncio
 import shutil
@@ -27,7 +27,8 @@ NCHAN_MODULE = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server that is up. In `path` and `send`, %i is the stream, %n the number, %p the payload, %l its length."""
+    """A running server. In `path` and `send`: %i is the stream, %n the event's number, %p the payload, %l its
+    length."""
 
     port: int
     path: str
@@ -38,7 +39,7 @@ class Target:
     programs: dict[str, Program] = field(default_factory=dict)
 
     def arguments(self) -> list[str]:
-        """For the load driver."""
+        """The arguments of the load driver for this server."""
         words = ["--port", str(self.port), "--path", self.path, "--publish", self.publish]
         words += ["--publish-port", str(self.publish_port), "--send", self.send]
         if self.id_prefix is not None:
@@ -48,15 +49,15 @@ class Target:
         return words
 
 
-Contender = Callable[[Path, int], AbstractContextManager[Target]]
-"""(directory with the compiled programs, number of streams) -> a server that is up while the context lasts."""
+StartServer = Callable[[Path, int], AbstractContextManager[Target]]
+"""(directory of the compiled programs, number of streams) -> a server that runs until the context ends."""
 
 
 def start_broker(stack: ExitStack) -> tuple[Program, int]:
-    """A private broker, and its port. It keeps nothing."""
+    """Starts a private Redis without persistence. Returns it and its port."""
     port = free_port()
     options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--maxclients", "20000"]
-    # Debian's server beside ours would be another one for each contender: the one we ship serves all.
+    # Every measured server uses the same Redis: the one that we ship.
     broker = stack.enter_context(Program([str(find_binary()), "--port", str(port), *options]))
     broker.wait_for(port)
     return broker, port
@@ -65,7 +66,7 @@ def start_broker(stack: ExitStack) -> tuple[Program, int]:
 def start_gateway(
     stack: ExitStack, broker_port: int, *, core: int = SERVER_CORE, **settings: str
 ) -> tuple[Program, int]:
-    """The real one, as it is in production, and its port."""
+    """Starts the real gateway. Returns it and its port."""
     port = free_port()
     environment = {"REDIS_URL": f"redis://127.0.0.1:{broker_port}/0", "MANYCAST_PORT": str(port), **settings}
     gateway = stack.enter_context(Program([sys.executable, "-m", "gateway"], core=core, environment=environment))
@@ -75,7 +76,7 @@ def start_gateway(
 
 @contextmanager
 def manycast(_: Path, streams: int, protocol: str = "direct") -> Iterator[Target]:
-    """Our gateway. What a worker writes goes through the same Lua step here."""
+    """Our gateway. The load driver publishes with the same Lua script as a worker."""
     with ExitStack() as stack:
         broker, broker_port = start_broker(stack)
         asyncio.run(_begin_runs(f"redis://127.0.0.1:{broker_port}/0", streams))
@@ -89,7 +90,7 @@ def manycast(_: Path, streams: int, protocol: str = "direct") -> Iterator[Target
 
 
 async def _begin_runs(url: str, streams: int) -> None:
-    """Each stream is a run that a worker has claimed, whose first event is yet to come."""
+    """Prepares one run per stream: claimed by a worker, without events."""
     client = command_client(url)
     queue = JobQueue(client, RETENTION_MS)
     await queue.open()
@@ -104,7 +105,7 @@ async def _begin_runs(url: str, streams: int) -> None:
 
 @contextmanager
 def nchan(_: Path, __: int) -> Iterator[Target]:
-    """nginx's module of Debian, with Redis behind it. Raises: BenchError where it is not installed."""
+    """nginx with the nchan module of Debian, storing in Redis. Raises: BenchError if it is not installed."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None or not Path(NCHAN_MODULE).exists():
         raise BenchError("nchan is not installed. On Debian: apt install nginx libnginx-mod-nchan")
@@ -113,7 +114,7 @@ def nchan(_: Path, __: int) -> Iterator[Target]:
         broker, broker_port = start_broker(stack)
         port = free_port()
         text = (HERE / "nchan.conf").read_text()
-        # Our own user: of another one's process we could not read the memory.
+        # Our own user, because we cannot read the memory use of another user's process.
         names = {"MODULE": NCHAN_MODULE, "USER": getuser(), "DIRECTORY": directory, "BROKER": broker_port, "PORT": port}
         for name, value in names.items():
             text = text.replace(f"@{name}@", str(value))
@@ -124,7 +125,7 @@ def nchan(_: Path, __: int) -> Iterator[Target]:
         )
         server.wait_for(port)
         while len(server.pids) < 2:
-            # nginx listens before it has forked the process that works.
+            # nginx listens before it has started its worker process.
             time.sleep(0.02)
         _wait_for_store(port)
         head = "Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %l\r\n\r\n"
@@ -133,7 +134,7 @@ def nchan(_: Path, __: int) -> Iterator[Target]:
 
 
 def _wait_for_store(port: int) -> None:
-    """nginx listens before it has found its Redis, and refuses what is published until then."""
+    """Waits until nchan accepts events: nginx listens before nchan has connected to Redis."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         try:
@@ -141,12 +142,12 @@ def _wait_for_store(port: int) -> None:
                 return
         except OSError:
             time.sleep(0.05)
-    raise BenchError("nchan does not find its Redis")
+    raise BenchError("nchan cannot connect to Redis")
 
 
 @contextmanager
 def step(_: Path, __: int, name: str) -> Iterator[Target]:
-    """One of bench/steps: a relay of what is published on the channel of the stream's name."""
+    """A server from bench/steps. It relays the Redis channel that is named like the stream."""
     with ExitStack() as stack:
         broker, broker_port = start_broker(stack)
         port = free_port()
@@ -159,14 +160,14 @@ def step(_: Path, __: int, name: str) -> Iterator[Target]:
 
 @contextmanager
 def limit(directory: Path, _: int) -> Iterator[Target]:
-    """C that does nothing but write."""
+    """A C program that only writes."""
     port, publish_port = free_port(), free_port()
     with Program([str(directory / "limit"), str(port), str(publish_port)], core=SERVER_CORE) as server:
         server.wait_for(publish_port)
         yield Target(port, "/%i", "tcp", publish_port, "%i %p\n", "1-", {"server": server})
 
 
-CONTENDERS: dict[str, Contender] = {
+SERVERS: dict[str, StartServer] = {
     "manycast": manycast,
     "sse": partial(manycast, protocol="httptools"),
     "nchan": nchan,
@@ -178,5 +179,5 @@ CONTENDERS: dict[str, Contender] = {
 
 
 def load_command(directory: Path, target: Target, words: Sequence[str]) -> list[str]:
-    """The load driver, on the core that is not the server's."""
+    """The command line of the load driver. It runs on a different core than the server."""
     return ["taskset", "-c", str(OTHER_CORE), str(directory / "load"), *target.arguments(), *words]

@@ -1,4 +1,4 @@
-"""The whole way: provider, worker, Redis, gateway, viewer. How long a chunk takes, and what the worker spends on it."""
+"""Measures the path from provider to viewer: the latency of a chunk, and the CPU that worker and Redis spend on it."""
 
 import asyncio
 import json
@@ -8,20 +8,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import quantiles
 
-from bench.contender import RETENTION_MS, start_broker, start_gateway
 from bench.program import OTHER_CORE, SERVER_CORE, BenchError, Program, free_port
+from bench.servers import RETENTION_MS, start_broker, start_gateway
 from contract.connection import Client, call_redis, command_client
 from contract.job_queue import JobQueue, Policy, Submission
 from contract.keys import JOBS, WORKERS, StreamKeys
 from contract.run_record import read_run
 
-STREAM = "manycast-bench-journey-%i"
+STREAM = "manycast-bench-end-to-end-%i"
 DEADLINE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Runs that begin together."""
+    """`streams` runs that start at the same time."""
 
     title: str
     streams: int
@@ -29,16 +29,16 @@ class Plan:
     chunks_per_s: float
 
 
-JOURNEYS = {
-    "journey": Plan("one run, 50 chunks/s", 1, 250, 50),
+END_TO_END_PLANS = {
+    "end-to-end": Plan("one run, 50 chunks/s", 1, 250, 50),
     "workshop": Plan("200 runs in one worker, 50 chunks/s each", 200, 400, 50),
     "factory": Plan("1,000 runs in one worker, 20 chunks/s each", 1000, 200, 20),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Journey:
-    """What came of it. `bytes_ratio`: what Redis keeps of an event, to the bytes of the event itself."""
+class EndToEndResult:
+    """`bytes_ratio`: the memory that Redis uses for an event, divided by the size of the event."""
 
     worker_us_per_chunk: float
     redis_us_per_chunk: float
@@ -48,8 +48,8 @@ class Journey:
     p99_ms: float
 
 
-class Stage:
-    """Everything up, on free ports, and one client of Redis."""
+class Environment:
+    """The running parts, on free ports."""
 
     def __init__(self, stack: ExitStack, streams: int) -> None:
         self.broker, broker_port = start_broker(stack)
@@ -58,7 +58,7 @@ class Stage:
         provider_port = free_port()
         provider = stack.enter_context(Program([sys.executable, "-m", "bench.provider", str(provider_port)]))
         provider.wait_for(provider_port)
-        environment = {
+        worker_environment = {
             "REDIS_URL": self.url,
             "OPENAI_API_KEY": "none",
             "OPENAI_BASE_URL": f"http://127.0.0.1:{provider_port}/v1",
@@ -66,38 +66,40 @@ class Stage:
             "MANYCAST_LOG_LEVEL": "warning",
         }
         argv = [sys.executable, "-m", "worker"]
-        self.worker = stack.enter_context(Program(argv, core=SERVER_CORE, environment=environment))
+        self.worker = stack.enter_context(Program(argv, core=SERVER_CORE, environment=worker_environment))
 
 
-def travel(plan: Plan) -> Journey:
-    """One viewer watches the first of the runs. Raises: BenchError."""
+def measure_end_to_end(plan: Plan) -> EndToEndResult:
+    """Measures `plan`. One viewer watches the first run. Raises: BenchError."""
     with ExitStack() as stack:
-        return asyncio.run(_travel(Stage(stack, plan.streams), plan))
+        return asyncio.run(_measure(Environment(stack, plan.streams), plan))
 
 
-async def _travel(there: Stage, plan: Plan) -> Journey:
-    client = command_client(there.url)
+async def _measure(environment: Environment, plan: Plan) -> EndToEndResult:
+    client = command_client(environment.url)
     try:
         await _wait_for_worker(client)
-        worker_us, redis_us, began_at = there.worker.cpu_us, there.broker.cpu_us, time.monotonic()
+        worker_us, redis_us, began_at = environment.worker.cpu_us, environment.broker.cpu_us, time.monotonic()
         await _submit(JobQueue(client, RETENTION_MS), plan)
-        latencies_ms = await _watch(there.gateway_port, STREAM.replace("%i", "0"))
+        latencies_ms = await _watch(environment.gateway_port, STREAM.replace("%i", "0"))
         while await call_redis(client, "XLEN", JOBS):
             if time.monotonic() - began_at > DEADLINE_S:
                 raise BenchError("the runs did not end in time")
             await asyncio.sleep(0.05)
         wall_s, chunks = time.monotonic() - began_at, plan.streams * plan.chunks
-        worker_us, redis_us = there.worker.cpu_us - worker_us, there.broker.cpu_us - redis_us
+        worker_us, redis_us = environment.worker.cpu_us - worker_us, environment.broker.cpu_us - redis_us
         await _check(client, plan)
         cuts = quantiles(latencies_ms, n=100)
-        return Journey(worker_us / chunks, redis_us / chunks, wall_s, await _bytes_ratio(client), cuts[49], cuts[98])
+        return EndToEndResult(
+            worker_us / chunks, redis_us / chunks, wall_s, await _bytes_ratio(client), cuts[49], cuts[98]
+        )
     finally:
         await client.aclose()
 
 
 async def _submit(queue: JobQueue, plan: Plan) -> None:
-    wish = {"chunks": plan.chunks, "chunks_per_s": plan.chunks_per_s}
-    request = json.dumps({"model": "bench", "messages": [], "bench": wish}).encode()
+    options = {"chunks": plan.chunks, "chunks_per_s": plan.chunks_per_s}
+    request = json.dumps({"model": "bench", "messages": [], "bench": options}).encode()
     for number in range(plan.streams):
         stream_id = STREAM.replace("%i", str(number))
         await queue.submit(Submission(stream_id, request, "bench", Policy(), ""), plan.streams)
@@ -107,12 +109,12 @@ async def _wait_for_worker(client: Client) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not await call_redis(client, "ZCARD", WORKERS):
         if time.monotonic() > deadline:
-            raise BenchError("the worker did not come up")
+            raise BenchError("the worker did not start in time")
         await asyncio.sleep(0.05)
 
 
 async def _watch(port: int, stream_id: str) -> list[float]:
-    """Milliseconds from the provider's write to the viewer's read, for each chunk."""
+    """Returns for each chunk the milliseconds from the provider's write to the viewer's read."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET /v1/streams/{stream_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     latencies_ms = []
@@ -129,7 +131,7 @@ async def _watch(port: int, stream_id: str) -> list[float]:
 async def _check(client: Client, plan: Plan) -> None:
     for number in range(plan.streams):
         record = await read_run(client, STREAM.replace("%i", str(number)))
-        # The start and the done stand in the log beside the chunks.
+        # Besides the chunks, the log contains `start` and `done`.
         if record is None or record.status != "completed" or record.last.seq != plan.chunks + 2:
             raise BenchError(f"run {number} is {record and record.status} at {record and record.last}")
 
