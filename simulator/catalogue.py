@@ -7,6 +7,7 @@ from simulator import demos, faults, tools
 from simulator.chat_request import ChatRequest
 from simulator.errors import RATE_LIMITED, SERVER_FAILED, UNAUTHORIZED, ApiError
 from simulator.pace import WITHOUT_PAUSES, Pace
+from simulator.quirks import QUIRKS
 from simulator.script import Script
 
 # The page and the command tell the simulator by it.
@@ -16,13 +17,17 @@ CREATED_S = 1_767_225_600
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`pace` None is the environment's. `refusal` is answered `failures` times in a row, None for always."""
+    """`pace` None is the environment's. `refusal` is answered `failures` times in a row, None for always.
+
+    `streams_only`: it streams, even if the request does not ask for a stream.
+    """
 
     name: str
     play: Callable[[ChatRequest], Script]
     pace: Pace | None = None
     refusal: ApiError | None = None
     failures: int | None = None
+    streams_only: bool = False
 
     def card(self) -> dict[str, str | int]:
         """The model as `/v1/models` lists it."""
@@ -50,5 +55,6 @@ CATALOGUE = {
         Model("fault-garbage", faults.play_garbage),
         Model("fault-surrogate", faults.play_surrogate),
         Model("fault-huge", faults.play_huge),
+        *(Model(quirk.model, quirk.play, streams_only=True) for quirk in QUIRKS.values()),
     )
 }

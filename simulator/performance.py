@@ -12,7 +12,7 @@ from simulator.assembly import Assembly
 from simulator.envelope import DONE_FRAME, Envelope, encode, frame
 from simulator.errors import ApiError
 from simulator.pace import Pace
-from simulator.script import Breakdown, Delta, Fate, Garbage, Script
+from simulator.script import Breakdown, Delta, Fate, Garbage, Raw, Script
 
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -36,12 +36,12 @@ class Performance:
         due = self.pace.due_seconds(self.seed)
         frames = bytearray()
         for step in self.script:
-            if isinstance(step, Delta):
+            if isinstance(step, Delta | Raw):
                 wait_s = began + next(due) - loop.time()
                 if wait_s > 0 or len(frames) >= LONGEST_WRITE_BYTES:
                     await write(send, frames)
                     await asyncio.sleep(wait_s if wait_s > 0 else 0)
-                frames += self.envelope.chunk_frame(step)
+                frames += step.data if isinstance(step, Raw) else self.envelope.chunk_frame(step)
             elif isinstance(step, Garbage):
                 frames += frame(step.text)
             elif isinstance(step, Breakdown):
@@ -74,6 +74,7 @@ class Performance:
             elif step is Fate.STALL:
                 return await meet(step, send, bytearray())
             else:
+                assert not isinstance(step, Raw), "models of raw bytes are always streamed"
                 break
         await asyncio.sleep(last_due_s)
         return await self._answer(send, 200, self.envelope.completion(assembly.as_objects()))

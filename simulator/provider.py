@@ -36,7 +36,7 @@ class Provider:
             self.tally.end(known, Ending.REFUSED)
             raise
         performance = self._prepare(model, request)
-        play = performance.stream if request.stream else performance.answer_whole
+        play = performance.stream if request.stream or model.streams_only else performance.answer_whole
         self.tally.begin(known)
         return Exchange(play, self._count_ending(known))
 

@@ -36,6 +36,13 @@ class Garbage:
     text: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Bytes of the body, sent as they are."""
+
+    data: bytes
+
+
 class Fate(Enum):
     """Ends a script badly; nothing is played after it."""
 
@@ -44,7 +51,7 @@ class Fate(Enum):
     TRUNCATE = "the body ends cleanly, without a finish_reason and without [DONE]"
 
 
-Step: TypeAlias = Delta | Breakdown | Garbage | Fate
+Step: TypeAlias = Delta | Breakdown | Garbage | Raw | Fate
 Script: TypeAlias = Iterator[Step]
 
 
