@@ -8,11 +8,14 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from tests.clients.conftest import NODE_HOME, Stack
+from tests.clients.network import network_to
 from tests.stack import ROOT, Gateway
+from tests.viewers import until
 
 PAPER = (ROOT / "docs" / "use-it-with.md").read_text()
 HERE = "http://127.0.0.1:8000"
@@ -112,3 +115,38 @@ async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> N
     await page.goto(site)
     await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=20_000)
     await expect(page.locator("#answer")).to_contain_text(SAID)
+
+
+@pytest.fixture
+def event_source(tmp_path: Path, site: str) -> str:
+    """The address of a page with the snippet for `EventSource`, slow enough for what happens in the middle."""
+    (snippet,) = [snippet for snippet in snippets("browser") if "new EventSource" in snippet]
+    assert 'model: "demo"' in snippet
+    (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 60 }'))
+    return site
+
+
+async def test_a_page_with_event_source_survives_a_proxys_502(event_source: str, page: Page) -> None:
+    answer = page.locator("#answer")
+    async with network_to(event_source) as network:
+        await page.goto(network.url)
+        await expect(answer).not_to_be_empty()
+        network.is_gateway_dead = True
+        network.cut_all()
+        at = len(network.requests)
+        await until(lambda: sum("lastEventId=1-" in target for target in network.requests[at:]) >= 2)
+        network.is_gateway_dead = False
+        await expect(answer).to_have_attribute("data-status", "completed", timeout=20_000)
+        (events,) = {target.partition("/events")[0] for target in network.requests if "/events" in target}
+    async with httpx2.AsyncClient(base_url=event_source) as http:
+        whole = (await http.get(f"{events}/completion")).raise_for_status().json()
+    assert await answer.text_content() == whole["choices"][0]["message"]["content"]
+
+
+async def test_a_page_with_event_source_stops_asking_for_an_answer_that_is_gone(event_source: str, page: Page) -> None:
+    async with network_to(event_source) as network:
+        events = re.compile(r"/v1/streams/[^/]+/events")
+        await page.route(events, lambda route: route.fulfill(status=404))
+        await page.route(re.compile(r"/v1/streams/[^/]+$"), lambda route: route.fulfill(status=404))
+        await page.goto(network.url)
+        await expect(page.locator("#answer")).to_have_attribute("data-status", "gone")
