@@ -34,7 +34,7 @@ def once_key(digest: str) -> str:
 
 
 def chat_key(digest: str) -> str:
-    """Holds the last stream of a chat. `digest` is the SHA-256 of the chat's id, in hex."""
+    """Holds the last turn of a chat. `digest` is the SHA-256 of the chat's id, in hex."""
     return f"mc:chat:{{{digest}}}"
 
 

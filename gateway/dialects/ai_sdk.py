@@ -74,7 +74,7 @@ class UIDialect:
 
     def _begin(self, stream_id: str) -> bytes:
         start = {"type": "start"} if self._continues else {"type": "start", "messageId": stream_id}
-        return _part(start) + _part({"type": "start-step"})
+        return encode_part(start) + encode_part({"type": "start-step"})
 
     def _write_choice(self, choice: Mapping[str, Any]) -> bytes:
         delta = choice.get("delta")
@@ -101,12 +101,12 @@ class UIDialect:
             written = self._close_part()
             self._open = kind
             self._parts += 1
-            written += _part({"type": f"{kind}-start", "id": str(self._parts)})
-        return written + _part({"type": f"{kind}-delta", "id": str(self._parts), "delta": text})
+            written += encode_part({"type": f"{kind}-start", "id": str(self._parts)})
+        return written + encode_part({"type": f"{kind}-delta", "id": str(self._parts), "delta": text})
 
     def _close_part(self) -> bytes:
         kind, self._open = self._open, ""
-        return _part({"type": f"{kind}-end", "id": str(self._parts)}) if kind else b""
+        return encode_part({"type": f"{kind}-end", "id": str(self._parts)}) if kind else b""
 
     def _write_tool_fragment(self, fragment: Mapping[str, Any]) -> bytes:
         index = fragment.get("index")
@@ -117,11 +117,11 @@ class UIDialect:
         call = self._calls.setdefault(index, ToolCall(str(fragment.get("id") or f"call-{index}")))
         if not call.name and isinstance(function.get("name"), str):
             call.name = function["name"]
-            written += _part({"type": "tool-input-start", "toolCallId": call.id, "toolName": call.name})
+            written += encode_part({"type": "tool-input-start", "toolCallId": call.id, "toolName": call.name})
         text = function.get("arguments")
         if isinstance(text, str) and text:
             call.arguments += text
-            written += _part({"type": "tool-input-delta", "toolCallId": call.id, "inputTextDelta": text})
+            written += encode_part({"type": "tool-input-delta", "toolCallId": call.id, "inputTextDelta": text})
         return written
 
     def _write_calls(self) -> bytes:
@@ -129,7 +129,7 @@ class UIDialect:
         for call in self._calls.values():
             if call.name and not call.is_sent:
                 call.is_sent = True
-                written += _part(_whole_call(call))
+                written += encode_part(_whole_call(call))
         return written
 
     def _finish(self, done: Mapping[str, Any]) -> bytes:
@@ -137,14 +137,14 @@ class UIDialect:
             return self._fail(str(done["error"]["message"]))
         self.closed = True
         if done["status"] == Status.CANCELLED:
-            return self._close_part() + _part({"type": "abort"}) + DONE
+            return self._close_part() + encode_part({"type": "abort"}) + DONE
         told = self._close_part() + self._write_calls()
         finish = {"type": "finish", "messageMetadata": {"finishReason": self._reason}}
-        return told + _part({"type": "finish-step"}) + _part(finish) + DONE
+        return told + encode_part({"type": "finish-step"}) + encode_part(finish) + DONE
 
     def _fail(self, text: str) -> bytes:
         self.closed = True
-        return self._close_part() + _part({"type": "error", "errorText": text}) + DONE
+        return self._close_part() + encode_part({"type": "error", "errorText": text}) + DONE
 
     def write_notice(self, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - any notice shows that the connection is alive
         return b": ping\n\n" if kind == b"ping" else b""
@@ -153,10 +153,10 @@ class UIDialect:
         return b""
 
     def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - people read the text, not the code
-        return _part({"type": "error", "errorText": text}) + DONE
+        return encode_part({"type": "error", "errorText": text}) + DONE
 
     def write_lost(self) -> bytes:
-        return _part({"type": "error", "errorText": STREAM_LOST["message"]}) + DONE
+        return encode_part({"type": "error", "errorText": STREAM_LOST["message"]}) + DONE
 
 
 def _choices(chunk: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -176,5 +176,5 @@ def _whole_call(call: ToolCall) -> dict[str, Any]:
     return {"type": "tool-input-available", **named, "input": given}
 
 
-def _part(part: Mapping[str, Any]) -> bytes:
+def encode_part(part: Mapping[str, Any]) -> bytes:
     return b"data: %b\n\n" % encode_json(part)

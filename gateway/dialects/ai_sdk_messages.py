@@ -26,11 +26,6 @@ def to_messages(entries: object) -> list[dict[str, Any]]:
     return translated
 
 
-def continues(entries: list[dict[str, Any]]) -> bool:
-    """Whether the answer continues the assistant's last message, after the result of a tool."""
-    return bool(entries[-1].get("role") == "assistant")
-
-
 def _translate(role: object, parts: list[Part], where: str) -> Iterator[dict[str, Any]]:
     match role:
         case "system":

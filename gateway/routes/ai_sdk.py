@@ -13,9 +13,10 @@ from starlette.responses import Response
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.event import parse_json
 from contract.job_queue import JobQueue
 from gateway.access.authenticator import Authenticator
-from gateway.dialects.ai_sdk_messages import continues
+from gateway.dialects.ai_sdk_replay import replay_message
 from gateway.dialects.ai_sdk_request import to_chat_request
 from gateway.dialects.registry import DIALECTS, UI, UI_CONTINUED
 from gateway.fanout.hub import Hub, NoSuchStreamError
@@ -28,7 +29,7 @@ from gateway.routes.models import IdempotencyKey, OnDisconnect, UiChatRequest
 from gateway.routes.new_viewer import new_viewer
 from gateway.routes.openapi import ACCESS_ERRORS, NO_CONTENT, SSE, START_ERRORS, document
 from gateway.runs.begin import RunStarter
-from gateway.runs.chat_request import ChatRequest, check_chat_request
+from gateway.runs.chat_request import ChatRequest, Turn, check_chat_request, encode_sent
 from gateway.runs.chats import LastAnswer, find_answer, remember_answer
 
 
@@ -86,18 +87,23 @@ class AiSdkRoutes:
     ) -> Response:
         """The next answer of a chat, in the UI message stream protocol."""
         run = await self._starter.begin(request, parse_ui_request, idempotency_key, on_disconnect)
-        answer = LastAnswer(run.stream_id, run.chat.dialect)
-        if run.chat.chat_id is not None:
-            await remember_answer(self._client, run.caller.name, run.chat.chat_id, answer, self._lifetime_ms)
+        stream_id, dialect = run.stream_id, run.chat.dialect
+        if (turn := run.chat.turn) is not None:
+            name, lifetime_ms = run.caller.name, self._lifetime_ms
+            await remember_answer(
+                self._client, name, turn, stream_id=stream_id, dialect=dialect, lifetime_ms=lifetime_ms
+            )
         headers = {**run.submitted.headers, "X-Stream-Ticket": run.submitted.control.text}
-        return await self._show(request, answer, headers, self._starter.cancel_on_disconnect(run))
+        when_gone = self._starter.cancel_on_disconnect(run)
+        return await self._show(request, stream_id, dialect, headers=headers, when_gone=when_gone)
 
     async def resume(self, request: Request, chat: str) -> Response:
-        """The last answer of a chat, from its start, whether it has ended or not; 204 if there is none."""
+        """The assistant's last message in a chat, from its start, whether it has ended or not; 204 if there is none."""
         answer = await self._find(request, chat)
         if answer is None:
             return Response(status_code=204)
-        return await self._show(request, answer, {}, None)
+        earlier = b"" if answer.continued is None else replay_message(parse_json(answer.continued))
+        return await self._show(request, answer.stream_id, answer.dialect, prologue=earlier)
 
     async def cancel(self, request: Request, chat: str) -> Response:
         """Stops the running answer of a chat, if there is one. Closing the connection does not stop it."""
@@ -112,18 +118,25 @@ class AiSdkRoutes:
         return answer if answer is not None and answer.dialect in DIALECTS else None
 
     async def _show(
-        self, request: Request, answer: LastAnswer, headers: Mapping[str, str], when_gone: Callable[[], None] | None
+        self,
+        request: Request,
+        stream_id: str,
+        dialect: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        when_gone: Callable[[], None] | None = None,
+        prologue: bytes = b"",
     ) -> Response:
-        headers = {**headers, "X-Stream-Id": answer.stream_id}
+        headers = {**(headers or {}), "X-Stream-Id": stream_id}
         try:
-            feed = await self._hub.open(answer.stream_id, answer.dialect)
-            viewer = await new_viewer(self._hub, feed, when_gone=when_gone)
+            feed = await self._hub.open(stream_id, dialect)
+            viewer = await new_viewer(self._hub, feed, when_gone=when_gone, prologue=prologue)
         except NoSuchStreamError:
             return Response(status_code=204)
         except (BrokerUnavailableError, BrokerRefusedError):
             # The run continues; `useChat` finds it again by its chat.
             raise broker_unavailable(headers) from None
-        if not self._local_viewers.has_room(answer.stream_id):
+        if not self._local_viewers.has_room(stream_id):
             raise too_many_viewers(headers)
         return self._respond(request, viewer, {**feed.dialect.headers, **headers})
 
@@ -133,4 +146,10 @@ def parse_ui_request(raw: bytes) -> ChatRequest:
     fields = parse_object(raw)
     chat_id = check_body(UiChatRequest, fields).id
     chat = check_chat_request(to_chat_request(fields), sha256(raw).hexdigest())
-    return replace(chat, chat_id=chat_id, dialect=UI_CONTINUED if continues(fields["messages"]) else UI)
+    messages = fields["messages"]
+    # After the result of a tool the page sends the assistant's message again, and the answer continues it.
+    continued = messages[-1] if messages[-1]["role"] == "assistant" else None
+    turn = None
+    if chat_id is not None:
+        turn = Turn(chat_id, None if continued is None else encode_sent(continued))
+    return replace(chat, turn=turn, dialect=UI if continued is None else UI_CONTINUED)

@@ -13,10 +13,14 @@ RETRY_MS = 1_000
 
 
 async def new_viewer(
-    hub: Hub, feed: Feed, after: Position = START, when_gone: Callable[[], None] | None = None
+    hub: Hub,
+    feed: Feed,
+    after: Position = START,
+    when_gone: Callable[[], None] | None = None,
+    prologue: bytes = b"",
 ) -> Viewer:
     """A viewer of the events after a position. If the log does not have that position, the viewer gets a `gap` note and
-    every event. `when_gone` is called if the client disconnects before the stream ends.
+    every event. `when_gone` is called if the client disconnects before the stream ends. `prologue` is sent first.
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
@@ -25,7 +29,7 @@ async def new_viewer(
         # The viewer may come from another gateway that has read further than this one.
         await hub.refresh(feed)
         index = feed.buffer.index_after(after)
-    prologue = feed.dialect.write_retry(RETRY_MS)
+    prologue += feed.dialect.write_retry(RETRY_MS)
     if index is None:
         gap = encode_json({"asked": str(after), "last": str(feed.buffer.last)})
         prologue, index = prologue + feed.dialect.write_notice(b"gap", gap), 0

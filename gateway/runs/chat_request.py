@@ -73,10 +73,19 @@ class ChatCompletionRequest(RequestBody):
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What a page of the AI SDK sent for the next answer of a chat. `continued`: the JSON of the message that the
+    answer continues, if it does."""
+
+    chat_id: str
+    continued: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """`request` is the JSON for the provider, without our part. `digest` identifies the body, for idempotency.
 
-    `stream` and `dialect` say how the caller wants it answered, `private` who may watch, `chat_id` which chat of the AI
+    `stream` and `dialect` say how the caller wants it answered, `private` who may watch, `turn` which chat of the AI
     SDK it belongs to. `prompt_chars` is how much text the model gets to read.
     """
 
@@ -88,7 +97,7 @@ class ChatRequest:
     stream: bool
     dialect: str
     prompt_chars: int
-    chat_id: str | None = None
+    turn: Turn | None = None
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:
@@ -99,13 +108,9 @@ def parse_chat_request(body: bytes) -> ChatRequest:
 def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
     """`fields` is a parsed body, `digest` that of the bytes. Raises: ApiError 400 that names the field at fault."""
     body = check_body(ChatCompletionRequest, fields)
-    try:
-        # Not `body`: the provider gets what the caller sent, fields that we do not know included.
-        request = encode_json({name: value for name, value in fields.items() if name != "manycast"})
-    except ValueError as error:
-        raise ApiError(400, "invalid_json", "NaN and Infinity are not JSON.") from error
     return ChatRequest(
-        request=request,
+        # Not `body`: the provider gets what the caller sent, fields that we do not know included.
+        request=encode_sent({name: value for name, value in fields.items() if name != "manycast"}),
         digest=digest,
         model=body.model,
         policy=body.manycast.policy,
@@ -114,6 +119,14 @@ def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
         dialect=OPENAI_USAGE if body.includes_usage else OPENAI,
         prompt_chars=count_chars(fields["messages"]),
     )
+
+
+def encode_sent(value: object) -> bytes:
+    """The JSON of a value that a caller has sent. Raises: ApiError 400 for NaN and infinities, which Python reads."""
+    try:
+        return encode_json(value)
+    except ValueError as error:
+        raise ApiError(400, "invalid_json", "NaN and Infinity are not JSON.") from error
 
 
 def count_chars(value: Any) -> int:

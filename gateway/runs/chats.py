@@ -1,34 +1,42 @@
-"""The stream of the last answer in a chat of the AI SDK. In Redis, so that every gateway can find it."""
+"""The last turn of each chat of the AI SDK: what the page sent, and the stream of the answer. In Redis, so that every
+gateway can find it."""
 
 from typing import NamedTuple
 
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
 from contract.keys import chat_key
+from contract.scripts import Call, run_call
+from gateway.runs.chat_request import Turn
 
 
 class LastAnswer(NamedTuple):
-    """The stream, and the dialect in which it was first sent."""
+    """The stream, and the dialect in which it was first sent. `continued`: the JSON of the message that it continues,
+    if it does."""
 
     stream_id: str
     dialect: str
+    continued: bytes | None
 
 
-async def remember_answer(client: Client, caller: str, chat: str, answer: LastAnswer, lifetime_ms: int) -> None:
+async def remember_answer(
+    client: Client, caller: str, turn: Turn, *, stream_id: str, dialect: str, lifetime_ms: int
+) -> None:
     """`caller` owns the chat: two callers may use the same chat id.
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    await call_redis(client, "SET", _key(caller, chat), f"{answer.stream_id} {answer.dialect}", "PX", lifetime_ms)
+    fields: list[str | bytes] = ["stream", stream_id, "dialect", dialect]
+    if turn.continued is not None:
+        fields += ["continued", turn.continued]
+    await run_call(client, Call("remember_answer", (_key(caller, turn.chat_id),), (lifetime_ms, *fields)))
 
 
 async def find_answer(client: Client, caller: str, chat: str) -> LastAnswer | None:
     """None if the chat has no answer, or only an expired one. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    value: bytes | None = await call_redis(client, "GET", _key(caller, chat))
-    if value is None:
-        return None
-    stream_id, _, dialect = value.decode().partition(" ")
-    return LastAnswer(stream_id, dialect)
+    names = ("stream", "dialect", "continued")
+    stream_id, dialect, continued = await call_redis(client, "HMGET", _key(caller, chat), *names)
+    return None if stream_id is None else LastAnswer(stream_id.decode(), dialect.decode(), continued)
 
 
 def _key(caller: str, chat: str) -> str:

@@ -10,13 +10,18 @@ const { DefaultChatTransport, lastAssistantMessageIsCompleteWithToolCalls } = aw
 
 const user = (text) => ({ id: "u", role: "user", parts: [{ type: "text", text }] });
 const textOf = (message) =>
-  message.parts
+  (message?.parts ?? [])
     .filter((part) => part.type === "text")
     .map((part) => part.text)
     .join("");
 const until = async (condition) => {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
 };
+
+const hasAnswer = (message) => message?.role === "assistant" && textOf(message).length > 10;
+/** A call with a result that is replayed says that the page did not execute it; else it does not say so. */
+const comparable = (message) =>
+  JSON.parse(JSON.stringify(message, (key, value) => (key === "providerExecuted" ? undefined : value)));
 
 function transport(body) {
   return new DefaultChatTransport({ api: `${gateway}/api/chat`, body });
@@ -103,6 +108,27 @@ const scenarios = {
     assert.equal(chat.error, undefined);
     assert.equal(calls.length, 2);
     assert.equal(chat.messages.length, 2);
+  },
+
+  async reloadAfterTool() {
+    const id = randomUUID();
+    const slow = { model: "demo-tools", simulator: { chunks_per_s: 30 } };
+    const first = chatWithTools({ id, calls: [], transport: transport(slow) });
+    const asking = first.sendMessage({ text: "What is the weather?" });
+    await until(() => first.status === "error" || hasAnswer(first.lastMessage));
+    const kept = structuredClone(first.messages);
+    // The page was reloaded and knows the question, or all that it had. (For versions before 5.0.270: the former only.)
+    for (const messages of version === "5.0.0" ? [kept.slice(0, 1)] : [kept.slice(0, 1), kept]) {
+      const calls = [];
+      const second = chatWithTools({ id, calls, messages, transport: transport() });
+      await second.resumeStream();
+      assert.equal(second.status, "ready", second.error);
+      await asking;
+      await until(() => first.status === "ready");
+      assert.deepEqual(calls, []);
+      assert.equal(second.messages.length, 2);
+      assert.deepEqual(comparable(second.lastMessage), comparable(first.lastMessage));
+    }
   },
 
   async errors() {

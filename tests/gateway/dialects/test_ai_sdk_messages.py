@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.dialects.ai_sdk_messages import continues, to_messages
+from gateway.dialects.ai_sdk_messages import to_messages
 from gateway.http.errors import ApiError
 
 PIXEL = "data:image/png;base64,AAAA"
@@ -77,11 +77,6 @@ def test_whatever_came_of_a_call_is_told(part: dict[str, Any], result: str) -> N
 @pytest.mark.parametrize("state", ["input-streaming", "input-available"])
 def test_a_call_without_a_result_is_left_out(state: str) -> None:
     assert told(entry("assistant", call(state), text("Wait."))) == [{"role": "assistant", "content": "Wait."}]
-
-
-def test_an_answer_continues_where_the_assistant_was_last() -> None:
-    assert continues([entry("user"), entry("assistant")])
-    assert not continues([entry("assistant"), entry("user")])
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ import pytest
 from contract.connection import Client, call_redis
 from contract.errors import RunError
 from contract.event import Chunk, Status
+from gateway.dialects.ai_sdk_replay import replay_message
 from tests.author import Author, Entry
 from tests.gateway.dialects.test_ai_sdk_request import ASSISTANT_UI, QUESTION
+from tests.gateway.dialects.test_openai import read_frames
 from tests.gateway.fanout.recording import attempt, chunk_of, done
 
 pytestmark = pytest.mark.usefixtures("emptied")
@@ -38,7 +40,7 @@ async def resume(http: httpx2.AsyncClient, chat: str) -> str:
 
 
 def without_pings(text: str) -> str:
-    return text.replace(": ping\n", "")
+    return text.replace(": ping\n\n", "")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,32 @@ async def test_stopping_an_answer_that_has_ended_changes_nothing(http: httpx2.As
     assert await resume(http, chat) == told
 
 
+CALLED = {
+    "id": "earlier",
+    "role": "assistant",
+    "parts": [
+        {"type": "step-start"},
+        {"type": "tool-weather", "toolCallId": "a", "state": "output-available", "input": {}, "output": 20},
+    ],
+}
+
+
+async def test_an_answer_after_the_result_of_a_tool_is_replayed_with_its_earlier_steps(
+    http: httpx2.AsyncClient, author: Author, client: Client
+) -> None:
+    chat = token_hex(8)
+    told = await answer(http, author, question(chat, QUESTION, CALLED), done(), chunk_of({"content": "20"}, "stop"))
+    assert read_frames(told.encode())[:2] == [{"type": "start"}, {"type": "start-step"}]
+    replayed = await resume(http, chat)
+    assert replayed == replay_message(CALLED).decode() + told
+    assert read_frames(replayed.encode())[0] == {"type": "start", "messageId": "earlier"}
+    # What is kept of a chat expires with its answer.
+    (key,) = await call_redis(client, "KEYS", "mc:chat:*")
+    assert await call_redis(client, "PTTL", key) > 0
+    newer = await answer(http, author, question(chat), done(), chunk_of({"content": "newer"}, "stop"))
+    assert await resume(http, chat) == newer
+
+
 async def test_a_message_of_assistant_ui_starts_a_run(http: httpx2.AsyncClient, author: Author) -> None:
     async with http.stream("POST", "/api/chat", json={**ASSISTANT_UI, "messages": [QUESTION]}) as response:
         assert response.status_code == 200
@@ -105,6 +133,7 @@ async def test_a_message_of_assistant_ui_starts_a_run(http: httpx2.AsyncClient, 
         ({"system": ["x"]}, "system"),
         ({"callSettings": 1}, "callSettings"),
         ({"temperature": float("nan")}, None),
+        ({"messages": [QUESTION, {**CALLED, "metadata": float("inf")}], "id": "c"}, None),
         ({"config": "x"}, "config"),
         ({"config": {"modelName": 1}}, "config.modelName"),
         ({"id": 7}, "id"),
