@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from contract.connection import Client, command_client
 from contract.job_queue import JobQueue
 from contract.stream_log import StreamLog
+from gateway.access.path_prefix import PathPrefix
+from gateway.access.request_source import Proxies
 from gateway.access.setup import build_access
 from gateway.fanout.hub import Hub, HubLimits
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
@@ -83,7 +85,8 @@ class Gateway:
         document_api(self.api)
         if settings.web_dir is not None:
             mount_static_page(self.api, settings.web_dir)
-        self.app = add_middleware(self.api, parse_origins(settings.cors_origins))
+        app = add_middleware(self.api, parse_origins(settings.cors_origins))
+        self.app = PathPrefix(app, settings.path_prefix, Proxies(settings.trusted_proxies))
 
     def _build_routes(self) -> Iterator[Routes]:
         settings, client, hub, local_viewers = self._settings, self._client, self._hub, self._local_viewers

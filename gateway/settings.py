@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from contract.settings import LogLevel, RedisUrl, ServiceSettings
 from gateway.access.api_keys import parse_keys, read_keys
+from gateway.access.path_prefix import parse_prefix
 from gateway.access.request_source import Proxies
 from gateway.access.setup import AccessOptions
 from gateway.access.signing import parse_secrets
@@ -26,6 +27,7 @@ class Settings(ServiceSettings):
     prompt_limit_chars: int = Field(500_000, gt=0)
     cors_origins: str = ""
     published_on: str = ""
+    path_prefix: str = ""
     trusted_proxies: str = "127.0.0.1,::1"
     user_header: bool = False
     keys: str = Field("", repr=False)
@@ -104,6 +106,11 @@ class Settings(ServiceSettings):
     def _check_cors_origins(cls, text: str) -> str:
         parse_origins(text)
         return text
+
+    @field_validator("path_prefix")
+    @classmethod
+    def _check_path_prefix(cls, text: str) -> str:
+        return parse_prefix(text)
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PASSED_ON = ("forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip", "fastly-client-ip")
 """Headers of another proxy in front of this server, also if our own Caddy was the last one."""
-DEVELOPMENT_PROXY = frozenset({"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port"})
+DEVELOPMENT_PROXY = frozenset(f"x-forwarded-{name}" for name in ("for", "host", "proto", "port", "prefix"))
 """Headers that the proxy of a development server adds, such as a rewrite of Next.js."""
 FORWARDING = (*PASSED_ON, *sorted(DEVELOPMENT_PROXY), "via")
 ANYONE = "*"

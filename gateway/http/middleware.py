@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
+from gateway.http.root_path import route_path
 
 # Added unless a route sets them itself. API responses are not pages, scripts or images, and most are private.
 DEFAULT_HEADERS = {
@@ -90,7 +91,7 @@ class ResponseMiddleware:
                     headers.setdefault(name, value)
             await send(message)
 
-        app = self._api if scope["path"].startswith(API_PREFIXES) else self._app
+        app = self._api if route_path(scope).startswith(API_PREFIXES) else self._app
         if not _has_valid_host(scope):
             # Code that builds a URL from a malformed Host header would fail.
             error = ApiError(400, "invalid_host", "The Host header is not a valid host, or there are several.")

@@ -27,12 +27,13 @@ def no_such_stream(stream_id: str) -> ApiError:
     return ApiError(404, "stream_not_found", f"There is no stream '{stream_id}', or it has expired.", param="id")
 
 
-def urls_of(stream_id: str, *, view: str | None = None, control: str | None = None) -> Urls:
+def urls_of(stream_id: str, prefix: str, *, view: str | None = None, control: str | None = None) -> Urls:
     """The stream's URLs, relative to the host: only the caller knows the host name by which it reaches us.
 
-    `view` and `control` are tickets; the URLs that need one contain it.
+    `prefix` is the path under which a proxy publishes this gateway. `view` and `control` are tickets; the URLs
+    that need one contain it.
     """
-    stream = f"/v1/streams/{stream_id}"
+    stream = f"{prefix}/v1/streams/{stream_id}"
     view_query = f"?ticket={view}" if view and is_private(stream_id) else ""
     control_query = f"?ticket={control}" if control else ""
     return Urls(
@@ -41,5 +42,5 @@ def urls_of(stream_id: str, *, view: str | None = None, control: str | None = No
         completion=f"{stream}/completion{view_query}",
         cancel=f"{stream}/cancel{control_query}",
         # Browsers do not send the part after `#` to the server.
-        page=f"/watch#{stream_id}.{view}" if view_query else f"/watch#{stream_id}",
+        page=f"{prefix}/watch#{stream_id}.{view}" if view_query else f"{prefix}/watch#{stream_id}",
     )

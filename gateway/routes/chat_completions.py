@@ -20,6 +20,7 @@ from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.responses import Respond
 from gateway.http.errors import GONE_STATUS, broker_unavailable, gateway_stopping
+from gateway.http.root_path import prefix_of
 from gateway.http.run_errors import CANCELLED, STREAM_LOST, to_api_error
 from gateway.http.stream_urls import no_such_stream, urls_of
 from gateway.routes.models import Completion, IdempotencyKey, OnDisconnect
@@ -82,7 +83,7 @@ class ChatCompletionRoutes:
     ) -> Response:
         """OpenAI's chat completion, streamed or whole."""
         run = await self._starter.begin(request, parse_chat_request, idempotency_key, on_disconnect)
-        headers = _headers(run.submitted)
+        headers = _headers(run.submitted, prefix_of(request))
         cancel = self._starter.cancel_on_disconnect(run)
         try:
             async with RunWaiter(request, run.stream_id, self._hub, self._local_viewers) as waiter:
@@ -144,9 +145,9 @@ def _dialect_of(feed: Feed) -> OpenAIDialect:
     return feed.dialect
 
 
-def _headers(submitted: SubmittedRun) -> dict[str, str]:
+def _headers(submitted: SubmittedRun, prefix: str) -> dict[str, str]:
     """Where else the run can be found. The relation types are IANA's: RFC 5989, RFC 8631 and HTML."""
-    urls = urls_of(submitted.stream_id)
+    urls = urls_of(submitted.stream_id, prefix)
     links = (
         f'<{urls.events}>; rel="monitor"; type="text/event-stream"',
         f'<{urls.status}>; rel="status"; type="application/json"',

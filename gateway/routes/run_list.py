@@ -8,6 +8,7 @@ from contract.recent_runs import KEPT_RUNS
 from gateway.access.authenticator import Authenticator
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
+from gateway.http.root_path import prefix_of
 from gateway.routes.openapi import document
 from gateway.runs.run_list import ListOfRuns, RunList
 
@@ -38,4 +39,4 @@ class RunListRoutes:
         if self._runs is None:
             message = "This server does not list runs. Set MANYCAST_LIST_RUNS=1 to list them."
             raise ApiError(403, "runs_not_listed", message)
-        return JsonResponse(await self._runs.read(caller, limit))
+        return JsonResponse(await self._runs.read(caller, limit, prefix_of(request)))

@@ -10,6 +10,7 @@ from gateway.http.body import parse_object, read_body
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 from gateway.http.models import check_body
+from gateway.http.root_path import prefix_of
 from gateway.routes.models import Session, SignInRequest
 from gateway.routes.openapi import BODY_ERRORS, document
 
@@ -61,8 +62,15 @@ class SessionRoutes:
         body = check_body(SignInRequest, parse_object(await read_body(request, BODY_LIMIT_BYTES)))
         caller, cookie = await self._authenticator.sign_in(body.secret)
         answer = JsonResponse(self._describe(caller))
-        secure = self._authenticator.read_source(request).is_secure
-        answer.set_cookie(COOKIE, cookie, max_age=self._lifetime_s, httponly=True, samesite="strict", secure=secure)
+        answer.set_cookie(
+            COOKIE,
+            cookie,
+            max_age=self._lifetime_s,
+            path=_path(request),
+            httponly=True,
+            samesite="strict",
+            secure=self._authenticator.read_source(request).is_secure,
+        )
         return answer
 
     async def sign_out(self, request: Request) -> Response:
@@ -70,9 +78,14 @@ class SessionRoutes:
         self._authenticator.check_page(request)
         answer = Response(status_code=204)
         secure = self._authenticator.read_source(request).is_secure
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=secure)
+        answer.delete_cookie(COOKIE, path=_path(request), httponly=True, samesite="strict", secure=secure)
         return answer
 
     def _describe(self, caller: Caller) -> Session:
         text = LOCAL_ONLY if self._authenticator.is_local else None
         return Session(caller=caller.name or None, may_start=True, sign_in=False, message=text)
+
+
+def _path(request: Request) -> str:
+    """The path of the session cookie: other applications of the same host do not receive it."""
+    return prefix_of(request) or "/"

@@ -8,6 +8,7 @@ from contract.run_record import read_run
 from gateway.access.permissions import Permissions
 from gateway.access.tickets import Scope
 from gateway.http.json_response import JsonResponse
+from gateway.http.root_path import prefix_of
 from gateway.http.stream_urls import urls_of
 from gateway.routes.models import ControlTickets, IdempotencyKey, StartedRun
 from gateway.routes.openapi import START_ERRORS, document
@@ -44,7 +45,7 @@ class StartRoutes:
         """Queues a run. The body is OpenAI's chat-completions request."""
         run = await self._starter.start(request, parse_chat_request, idempotency_key)
         stream_id, tickets = run.stream_id, ControlTickets(control=run.submitted.control.text)
-        record = await read_run(self._client, stream_id)
+        record, prefix = await read_run(self._client, stream_id), prefix_of(request)
         if run.chat.private:
             revoked = record.revoked if record else 0
             view = await self._permissions.give(stream_id, Scope.VIEW, lifetime_s=self._view_s, revoked=revoked)
@@ -54,7 +55,7 @@ class StartRoutes:
             status=record.status if record else Status.QUEUED,
             visibility="private" if run.chat.private else "unlisted",
             tickets=tickets,
-            urls=urls_of(stream_id, view=tickets.view, control=tickets.control),
+            urls=urls_of(stream_id, prefix, view=tickets.view, control=tickets.control),
         )
-        headers = {**run.submitted.headers, "Location": urls_of(stream_id).status}
+        headers = {**run.submitted.headers, "Location": urls_of(stream_id, prefix).status}
         return JsonResponse(body, 201 if run.submitted.is_new else 200, headers=headers)

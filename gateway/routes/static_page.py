@@ -12,6 +12,8 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from gateway.http.root_path import route_path
+
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -43,7 +45,7 @@ class StaticPage(StaticFiles):
         if path.startswith(("v1/", "api/")):
             # No path of the API is a file, whatever the method.
             raise HTTPException(404)
-        if path == "." and scope["path"] != "/":
+        if path == "." and route_path(scope) != "/":
             # Another spelling of the root: the library would redirect the client to it.
             raise HTTPException(404)
         if any(part.startswith(".") for part in Path(path).parts):

@@ -14,6 +14,7 @@ from contract.stream_log import StreamLog
 from gateway.access.permissions import Permissions
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
+from gateway.http.root_path import prefix_of
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.routes.models import CancelledRun, Completion, IfNoneMatch, StreamIdPath
 from gateway.routes.openapi import ACCESS_ERRORS, document
@@ -67,7 +68,8 @@ class StreamRoutes:
         """The run's state."""
         await self._permissions.check_viewer(request, stream_id)
         record = await self._find(stream_id)
-        return JsonResponse(describe(stream_id, record, await read_viewers(self._client, stream_id)))
+        viewers = await read_viewers(self._client, stream_id)
+        return JsonResponse(describe(stream_id, record, viewers, prefix_of(request)))
 
     async def completion(
         self, stream_id: StreamIdPath, request: Request, if_none_match: IfNoneMatch = None

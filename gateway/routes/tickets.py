@@ -13,6 +13,7 @@ from gateway.access.tickets import Scope
 from gateway.http.body import parse_object, read_body
 from gateway.http.json_response import JsonResponse
 from gateway.http.models import check_body
+from gateway.http.root_path import prefix_of
 from gateway.http.stream_urls import no_such_stream, urls_of
 from gateway.routes.models import ControlTickets, NewTickets, StreamIdPath, Ticket, TicketRequest
 from gateway.routes.openapi import ACCESS_ERRORS, BODY_ERRORS, document
@@ -80,7 +81,7 @@ class TicketRoutes:
         revoked = permission.record.revoked
         ticket = await self._permissions.give(stream_id, scope, lifetime_s=lifetime_s, revoked=revoked)
         control = ticket.text if scope is Scope.CONTROL else None
-        urls = urls_of(stream_id, view=ticket.text, control=control)
+        urls = urls_of(stream_id, prefix_of(request), view=ticket.text, control=control)
         return JsonResponse(Ticket(ticket=ticket.text, scope=scope, expires_at=ticket.expires_at, urls=urls), 201)
 
     async def revoke(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
@@ -101,7 +102,7 @@ class TicketRoutes:
             COOKIE,
             ticket.text,
             max_age=max(1, ticket.expires_at - int(time.time())),
-            path=f"/v1/streams/{stream_id}",
+            path=f"{prefix_of(request)}/v1/streams/{stream_id}",
             httponly=True,
             samesite="strict",
             secure=self._authenticator.read_source(request).is_secure,

@@ -35,8 +35,8 @@ class Run(ResponseBody):
     viewers: int
 
 
-def describe(stream_id: str, record: RunRecord, viewers: int) -> Run:
-    """`viewers`: how many watch it now, through all gateways."""
+def describe(stream_id: str, record: RunRecord, viewers: int, prefix: str) -> Run:
+    """`viewers`: how many watch it now, through all gateways. `prefix`: of the URLs, see `urls_of`."""
     done = record.done or {}
     return Run(
         id=stream_id,
@@ -52,7 +52,7 @@ def describe(stream_id: str, record: RunRecord, viewers: int) -> Run:
         usage=done.get("usage"),
         error=done.get("error"),
         timing=done.get("timing"),
-        urls=urls_of(stream_id),
+        urls=urls_of(stream_id, prefix),
         viewers=viewers,
     )
 

@@ -46,25 +46,25 @@ class RunList:
         except (BrokerUnavailableError, BrokerRefusedError) as error:
             logger.warning("run %s is missing from the list of runs: %s", stream_id, error)
 
-    async def read(self, caller: Caller, limit: int) -> ListOfRuns:
+    async def read(self, caller: Caller, limit: int, prefix: str) -> ListOfRuns:
         """The newest first, at most `limit`, without expired runs. Callers see their own runs only, unless they may see
-        all.
+        all. `prefix`: of the URLs, see `urls_of`.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
         # Only a run's record names its caller: read them all, so that other callers' runs do not use up the limit.
         runs = await read_recent_runs(self._client, limit if caller.sees_all else KEPT_RUNS)
-        found = await asyncio.gather(*(self._describe(run, caller) for run in runs))
+        found = await asyncio.gather(*(self._describe(run, caller, prefix) for run in runs))
         return ListOfRuns(object="list", data=[run for run in found if run is not None][:limit])
 
-    async def _describe(self, run: RecentRun, caller: Caller) -> ListedRun | None:
+    async def _describe(self, run: RecentRun, caller: Caller, prefix: str) -> ListedRun | None:
         record = await read_run(self._client, run.stream_id)
         if record is None or not (caller.sees_all or caller.owns(record.caller)):
             return None
         gateways = await read_viewers_by_gateway(self._client, run.stream_id)
         # Callers who see all runs still do not see the prompts of other callers' private runs.
         shows_prompt = not is_private(run.stream_id) or caller.owns(record.caller)
-        described = describe(run.stream_id, record, sum(gateways.values()))
+        described = describe(run.stream_id, record, sum(gateways.values()), prefix)
         return ListedRun(**dict(described), prompt=run.prompt if shows_prompt else "", gateways=gateways)
 
 

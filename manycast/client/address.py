@@ -46,6 +46,8 @@ def parse_address(text: str, base_url: str = DEFAULT_BASE_URL) -> Address:
     ticket = parse_qs(parts.query).get("ticket", [None])[0]
     if api := _API_PATH.fullmatch(parts.path):
         return Address(server + api["prefix"], api["id"], ticket)
+    if parts.path.endswith("/watch"):
+        server += parts.path.removesuffix("/watch")
     if with_ticket := _WITH_TICKET.fullmatch(parts.fragment):
         return Address(server, with_ticket["id"], with_ticket["ticket"])
     places = (parts.fragment, parts.query.replace(ticket or " ", ""), parts.path)

@@ -122,7 +122,8 @@ class Client:
 
     async def cancel(self, stream: Stream) -> str:
         """Stops a run that this client started; repeating it is harmless. Returns a final status or `cancelling`."""
-        answer = await self._transport.call("POST", stream.urls["cancel"])
+        path = f"/v1/streams/{stream.id}/cancel"
+        answer = await self._transport.call("POST", path, headers=bearer(stream.tickets.get("control")))
         return str(answer["status"])
 
     async def last_position(self, stream_id: str, *, ticket: str | None = None) -> Position:

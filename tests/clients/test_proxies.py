@@ -144,7 +144,8 @@ CONFIGURATIONS = ["next/next.config.mjs", "vite.mjs", "express.mjs", "nginx.conf
 
 def test_the_documentation_shows_the_configurations_that_these_tests_run() -> None:
     paper = (ROOT / "docs" / "use-it-with.md").read_text()
-    shown = re.findall(r"^```(?:mjs|nginx)\n(.*?)^```$", paper, re.DOTALL | re.MULTILINE)
+    section = paper.partition("## Behind your own server")[2].partition("### Under a path")[0]
+    shown = re.findall(r"^```(?:mjs|nginx)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
     assert len(shown) == len(CONFIGURATIONS)
     for snippet, name in zip(shown, CONFIGURATIONS, strict=True):
         configuration = (HOME / name).read_text().replace("GATEWAY_URL;", "http://127.0.0.1:8000;")

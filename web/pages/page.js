@@ -97,7 +97,7 @@ class Chat {
     conversation.turns.push(turn);
     this.conversations.save(conversation);
     if (this.conversation !== conversation) return; // the reader went elsewhere; the answer waits there
-    history.replaceState(null, "", `/#${conversation.id}`);
+    history.replaceState(null, "", `./#${conversation.id}`);
     this.#showReply(turn);
     if (this.stopAsked) this.stop();
     this.refresh();

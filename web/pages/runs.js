@@ -32,7 +32,7 @@ class Runs {
       this.latest = await readLatestStreams(LATEST);
       trouble.hidden = true;
     } catch (refusal) {
-      trouble.replaceChildren(refusal.message, ...(refusal.status === 401 ? [" ", make("a", { href: "/" }, "Sign in")] : []));
+      trouble.replaceChildren(refusal.message, ...(refusal.status === 401 ? [" ", make("a", { href: "./" }, "Sign in")] : []));
       trouble.hidden = false;
     }
     this.#draw();

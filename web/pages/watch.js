@@ -53,7 +53,7 @@ class Watching {
     find("#viewers").textContent = "";
     if (state === "gone" || state === "refused") {
       find("#share").hidden = true;
-      reply.foot.append(make("a", { href: "/" }, "Ask something yourself"));
+      reply.foot.append(make("a", { href: "./" }, "Ask something yourself"));
     }
     if (performance.now() - this.openedAt < AT_ONCE_MS) this.follower.rewind();
     if (replay.chunks.length === 0) return;

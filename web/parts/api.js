@@ -34,21 +34,21 @@ async function call(method, url, body, headers = {}) {
  * What proves it is a cookie that no script can read.
  */
 export async function readAdmission() {
-  const admission = await call("GET", "/v1/session").catch(() => null);
+  const admission = await call("GET", "v1/session").catch(() => null);
   return typeof admission?.may_start === "boolean" ? admission : null;
 }
 
 /** Answers as `readAdmission`. `secret`: the password, or an API key. */
-export const signIn = (secret) => call("POST", "/v1/session", { secret });
+export const signIn = (secret) => call("POST", "v1/session", { secret });
 
-export const signOut = () => call("DELETE", "/v1/session");
+export const signOut = () => call("DELETE", "v1/session");
 
 /**
  * Start a run. Takes an OpenAI chat-completions body; answers `{id, status, urls}`. `key` names this one question: where
  * the line broke before the answer came, it is asked once more and does not run twice.
  */
 export async function startStream(body, key) {
-  const once = () => call("POST", "/v1/streams", body, { "idempotency-key": key });
+  const once = () => call("POST", "v1/streams", body, { "idempotency-key": key });
   return once().catch((refusal) => (refusal.status === 0 ? once() : Promise.reject(refusal)));
 }
 
@@ -71,18 +71,18 @@ export const keepTicket = (id, ticket) => call("POST", `${streamUrl(id)}/cookie`
 const withTicket = (ticket) => (ticket ? { authorization: `Bearer ${ticket}` } : {});
 
 /** The latest runs, newest first: as GET of each stream, with `prompt` and `gateways` (their viewers by name). */
-export const readLatestStreams = async (limit) => (await call("GET", `/v1/streams?limit=${limit}`)).data;
+export const readLatestStreams = async (limit) => (await call("GET", `v1/streams?limit=${limit}`)).data;
 
 /** What the live workers offer: `[{id, owned_by, …}]`. */
-export const readModels = async () => (await call("GET", "/v1/models")).data;
+export const readModels = async () => (await call("GET", "v1/models")).data;
 
 /** `{ready, redis, workers, draining}`, also where it is not ready; null where nobody answers. */
 export async function readReadiness() {
-  const answer = await fetch("/readyz", { cache: "no-store" }).catch(() => null);
+  const answer = await fetch("readyz", { cache: "no-store" }).catch(() => null);
   return (await answer?.json().catch(() => null)) ?? null;
 }
 
-export const streamUrl = (id) => `/v1/streams/${encodeURIComponent(id)}`;
+export const streamUrl = (id) => `v1/streams/${encodeURIComponent(id)}`;
 export const eventsUrl = (id) => `${streamUrl(id)}/events`;
 export const cancelUrl = (id, ticket) => `${streamUrl(id)}/cancel${ticket ? `?ticket=${encodeURIComponent(ticket)}` : ""}`;
 
@@ -92,4 +92,4 @@ export const ticketOf = (url) => (url ? new URL(url, location.href).searchParams
 /** Whether watching it takes a ticket: its id says so. */
 export const isPrivate = (id) => id.startsWith("p_");
 
-export const watchUrl = (id) => new URL(`/watch#${encodeURIComponent(id)}`, location.href).href;
+export const watchUrl = (id) => new URL(`watch#${encodeURIComponent(id)}`, location.href).href;

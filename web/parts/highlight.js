@@ -24,7 +24,7 @@ const COLOURS = {
 let tokenizer = null;
 
 function loadTokenizer() {
-  tokenizer ??= import("/vendor/speed-highlight/index.js").then((module) => module.tokenize, () => null);
+  tokenizer ??= import("./vendor/speed-highlight/index.js").then((module) => module.tokenize, () => null);
   return tokenizer;
 }
 

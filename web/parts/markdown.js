@@ -15,7 +15,7 @@ let tags = null;
 
 /** Load the renderer. Answers whether it is there. */
 export async function loadMarkdown() {
-  renderer ??= await import("/vendor/streaming-markdown.js").catch(() => null);
+  renderer ??= await import("./vendor/streaming-markdown.js").catch(() => null);
   if (renderer) tags = nameTags(renderer);
   return renderer !== null;
 }

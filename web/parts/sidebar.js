@@ -7,7 +7,7 @@ import { find, iconButton, make } from "./element.js";
 /** @param {object} on  `removed(id)` */
 export function showConversations(conversations, currentId, on) {
   const items = conversations.map(({ id, title }) => {
-    const link = make("a", { href: `/#${id}`, "aria-current": id === currentId && "page" }, title || "Untitled");
+    const link = make("a", { href: `./#${id}`, "aria-current": id === currentId && "page" }, title || "Untitled");
     const remove = iconButton("trash", `Delete “${title || "Untitled"}”`, () => on.removed(id));
     return make("li", {}, link, remove);
   });

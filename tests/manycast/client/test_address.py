@@ -16,6 +16,8 @@ ID = "abcdefghijklmnopqrst-_"
         (f"https://host:8443/v1/streams/{ID}/events?dialect=native", "https://host:8443"),
         (f"https://host/some/where/v1/streams/{ID}/events", "https://host/some/where"),
         (f"http://host/#{ID}", "http://host"),
+        (f"http://host/watch#{ID}", "http://host"),
+        (f"http://host/some/where/watch#{ID}", "http://host/some/where"),
         (f"http://host/#/s/{ID}", "http://host"),
         (f"http://host/?stream={ID}", "http://host"),
         (f"http://host/s/{ID}", "http://host"),
