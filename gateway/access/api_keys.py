@@ -1,4 +1,4 @@
-"""API keys: created, stored as salted hashes (one JSON object per line), and checked. No key itself is stored anywhere.
+"""API keys: makes them, parses their salted hashes (one JSON object per line), and checks them. Stores no key itself.
 
 A key has 256 random bits and cannot be guessed, so one round of SHA-256 is enough; a password would need more.
 """
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 class MalformedKeysError(ValueError):
-    """Says which line is wrong and how, and never quotes the line."""
+    """The message says which line is wrong and how. It never quotes the line."""
 
 
 class ApiKey(BaseModel):
-    """A stored key. A limit of 0 means no limit; `models` are names or patterns (`gpt-*`), none means all."""
+    """A stored key. A limit of 0 means no limit. `models` are names or patterns (`gpt-*`); an empty tuple means all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,7 +62,7 @@ def make_key(
 
 
 class KeyList(NamedTuple):
-    """The keys in a text, and the faults of its other lines."""
+    """The keys in a text, and what is wrong with its other lines."""
 
     keys: list[ApiKey]
     faults: list[str]
@@ -85,8 +85,8 @@ def _parse_lines(text: str) -> KeyList:
             key = ApiKey.model_validate_json(line)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            found.faults.append(f"line {number}: {where + ': ' if where else ''}{first['msg']}")
+            path = ".".join(str(part) for part in first["loc"])
+            found.faults.append(f"line {number}: {path}: {first['msg']}" if path else f"line {number}: {first['msg']}")
             continue
         if any(key.name == known.name or key.id == known.id for known in found.keys):
             found.faults.append(f"line {number}: a key with this name or id exists already")
@@ -96,13 +96,13 @@ def _parse_lines(text: str) -> KeyList:
 
 
 class KeyRing:
-    """The valid keys. A changed file is read again: to withdraw a key, remove its line.
+    """The valid keys. Reads the file again when it has changed: to withdraw a key, remove its line.
 
-    A mistake in the file disables only the lines that contain it; withdrawals still take effect.
+    A mistake in the changed file disables only the line that contains it, so that withdrawals still take effect.
     """
 
     def __init__(self, lines: str, file: Path | None) -> None:
-        """Raises: MalformedKeysError, also if the file cannot be read: at the start every mistake is an error."""
+        """Raises: MalformedKeysError, also if the file cannot be read. At the start, any mistake is an error."""
         self._fixed = parse_keys(lines)
         self._file = file
         self._seen = None if file is None else _stamp(file)
@@ -116,7 +116,7 @@ class KeyRing:
         """The key that matches `secret`, if any."""
         self._read_again()
         key = self._keys.get(secret.removeprefix(PREFIX).partition("-")[0])
-        # The time taken reveals only whether the id exists, which is no secret.
+        # The time that this takes reveals only whether the id exists, which is no secret.
         return key if key is not None and key.matches(secret) else None
 
     def find_by_name(self, name: str) -> ApiKey | None:
@@ -133,7 +133,9 @@ class KeyRing:
             keys, faults = [], [str(error)]
         self._keys = {key.id: key for key in [*keys, *self._fixed]}
         logger.log(
-            logging.ERROR if faults else logging.INFO, "API keys reloaded: %s", "; ".join([str(len(keys)), *faults])
+            logging.ERROR if faults else logging.INFO,
+            "API keys reloaded: %s",
+            "; ".join([f"{len(keys)} in the file", *faults]),
         )
 
 
@@ -142,6 +144,7 @@ def _digest(salt: str, secret: str) -> str:
 
 
 def _stamp(file: Path) -> object:
+    """A value that changes when the file changes."""
     try:
         status = file.stat()
     except OSError as error:

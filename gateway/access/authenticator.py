@@ -18,14 +18,13 @@ from gateway.http.errors import ApiError
 logger = logging.getLogger(__name__)
 
 SIGN_INS_PER_MINUTE = 10
-LOCAL_ONLY = "Only this machine can start runs: no API key is set up."
+LOCAL_ONLY = "Only this computer can start runs until you set a password or an API key."
 
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """Which callers are admitted. `published_on`: the address under which callers reach this gateway, if it is not
-    the one it listens on. `per_minute`: the requests per minute of one address, unless a key sets
-    another limit (0: any number)."""
+    """Which callers to admit. `published_on`: the address where callers reach this gateway, if it listens on another.
+    `per_minute`: how many requests one address may send in a minute, unless a key sets another limit; 0: any number."""
 
     proxies: Proxies
     published_on: str
@@ -34,7 +33,7 @@ class AccessPolicy:
 
 
 class Authenticator:
-    """Admits or refuses requests. No decision depends on a state of its own: every gateway decides alike."""
+    """Admits or refuses requests. Its decisions depend on no state of its own, so every gateway decides alike."""
 
     def __init__(self, client: Client, keys: KeyRing, sign_ins: Sessions, policy: AccessPolicy) -> None:
         self._client = client
@@ -44,15 +43,15 @@ class Authenticator:
         self._has_warned_of_proxy = False
 
     @property
-    def is_local(self) -> bool:
-        """Whether no key, password or user header is configured, so that only callers on this computer are admitted."""
+    def admits_only_local(self) -> bool:
+        """Whether only callers on this computer are admitted: no key, password or user header is configured."""
         return not (self._keys or self._sign_ins.has_password or self._policy.trusts_user_header)
 
     def read_source(self, request: Request) -> RequestSource:
         return read_source(request, self._policy.proxies)
 
     def check_page(self, request: Request) -> None:
-        """Refuses other sites, whose requests a browser sends with our cookies. Raises: ApiError 403."""
+        """Refuses requests of other sites' pages, which a browser sends with our cookies. Raises: ApiError 403."""
         if request.method not in SAFE_METHODS and not self.read_source(request).is_own_page:
             raise ApiError(403, "cross_site", "A page of another site may not do this.", type_="permission_error")
 
@@ -69,7 +68,7 @@ class Authenticator:
             raise
         if caller.key is not None:
             headers = await self._take_token(RateLimit(caller.name, caller.key.requests_per_minute))
-        elif self.is_local:
+        elif self.admits_only_local:
             headers = {}
         else:
             headers = await self._take_token(RateLimit(f"address:{source.rate_limit_group}", self._policy.per_minute))
@@ -81,7 +80,10 @@ class Authenticator:
         if key is not None:
             return Caller(f"key:{key.name}", key)
         source = self.read_source(request)
-        caller = self._authenticate_local(source) if self.is_local else await self._authenticate_person(request, source)
+        if self.admits_only_local:
+            caller = self._authenticate_local(source)
+        else:
+            caller = await self._authenticate_person(request, source)
         self.check_page(request)
         return caller
 
@@ -97,7 +99,7 @@ class Authenticator:
 
     def _authenticate_local(self, source: RequestSource) -> Caller:
         if self._policy.published_on:
-            is_local = is_loopback(self._policy.published_on) and not source.is_passed_on
+            is_local = is_loopback(self._policy.published_on) and not source.has_foreign_proxy
         else:
             is_local = source.is_local_peer
         if is_local and source.host_is_local:
@@ -105,13 +107,11 @@ class Authenticator:
                 self._warn_of_proxy()
             return Caller("", sees_all=True, is_operator=not (source.is_browser or source.is_forwarded_locally))
         if is_local:
-            reason = "The Host header of this request does not name this machine."
+            reason = "The Host header of this request does not name this computer."
         elif source.is_forwarded:
-            reason = (
-                "A proxy forwarded this request, and its headers name more than this machine, or no X-Forwarded-Host."
-            )
+            reason = "A proxy forwarded this request. Its headers name another computer, or lack X-Forwarded-Host."
         else:
-            reason = "This request comes from another machine."
+            reason = "This request comes from another computer."
         text = f"{LOCAL_ONLY} {reason} To let others in, set MANYCAST_PASSWORD or MANYCAST_KEYS (docs/operations.md)."
         raise ApiError(403, "not_this_machine", text, type_="permission_error")
 
@@ -119,8 +119,8 @@ class Authenticator:
         if not self._has_warned_of_proxy:
             self._has_warned_of_proxy = True
             logger.warning(
-                "a proxy on this machine forwards requests, for example a development server; everyone who reaches it "
-                "can start runs; if other machines reach it, set MANYCAST_PASSWORD"
+                "a proxy on this computer forwards requests, for example a development server; everyone who can reach "
+                "the proxy can start runs; if other computers can reach it, set MANYCAST_PASSWORD"
             )
 
     async def _authenticate_person(self, request: Request, source: RequestSource) -> Caller:
@@ -134,7 +134,7 @@ class Authenticator:
         raise ApiError(401, "missing_api_key", "To start runs here, send an API key or sign in.", headers=headers)
 
     async def check_sign_in_rate(self, request: Request) -> None:
-        """Limits attempts to sign in: a password could be guessed.
+        """Limits attempts to sign in, so that nobody guesses the password by trying.
 
         Raises: ApiError 403, 429, BrokerUnavailableError, BrokerRefusedError.
         """
@@ -142,15 +142,15 @@ class Authenticator:
         await self._take_token(RateLimit(f"sign-in:{self.read_source(request).rate_limit_group}", SIGN_INS_PER_MINUTE))
 
     async def sign_in(self, secret: str) -> tuple[Caller, str]:
-        """The caller, and the cookie of its session. Raises: ApiError 401, BrokerUnavailableError."""
+        """The caller, and the value of its session cookie. Raises: ApiError 401, BrokerUnavailableError."""
         owner = self._sign_ins.authenticate(secret)
         if owner is None:
             raise ApiError(401, "wrong_secret", "That is neither the password nor an API key.", param="secret")
         return _caller_of(owner), await self._sign_ins.begin(owner)
 
     @property
-    def takes_secrets(self) -> bool:
-        """Whether people can sign in here."""
+    def has_sign_in(self) -> bool:
+        """Whether people can sign in, with a password or a key."""
         return bool(self._keys) or self._sign_ins.has_password
 
     async def _take_token(self, allowance: RateLimit) -> dict[str, str]:

@@ -9,10 +9,11 @@ from gateway.access.api_keys import ApiKey
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`name` is "" for a caller without a name, which owns no run. `key` has the limits of a caller with an API key.
+    """`name` is "" for a caller without a name, which owns no run. `key` is the caller's API key, with its limits.
 
-    `headers` are for the response and tell the rest of the rate limit. `sees_all`: the caller may list the runs of
-    others. The operator uses the command line on a computer where only local callers are admitted, and may do anything.
+    `sees_all`: the caller may list the runs of others. `is_operator`: the caller uses the command line on a computer
+    where only local callers are admitted, and may do anything. `headers`: for the response; they state what is left of
+    the rate limit.
     """
 
     name: str
@@ -23,14 +24,14 @@ class Caller:
 
     @property
     def runs_at_once(self) -> int:
-        """0 means any number."""
+        """How many runs the caller may have at the same time. 0 means any number."""
         return self.key.runs_at_once if self.key else 0
 
     def may_use(self, model: str) -> bool:
         return self.key is None or self.key.may_use(model)
 
     def owns(self, owner: str) -> bool:
-        """Whether a stream of that owner belongs to this caller."""
+        """Whether a stream belongs to this caller. `owner` is the name of the caller that started it."""
         return self.is_operator or (self.name != "" and self.name == owner)
 
 

@@ -1,4 +1,4 @@
-"""Who may watch a stream, and who may control it. docs/protocol.md, section 11, specifies it."""
+"""Decides who may watch a stream, and who may control it. docs/protocol.md, section 11, specifies it."""
 
 from typing import NamedTuple
 
@@ -17,14 +17,14 @@ QUERY = "ticket"
 
 
 class Permission(NamedTuple):
-    """A right to the stream of `record`. `ticket` is None for the owner, who needs none."""
+    """The right to watch or control the stream of `record`. `ticket` is None for the owner, who needs none."""
 
     ticket: Ticket | None
     record: RunRecord
 
 
 class Permissions:
-    """Checked at every request. An admitted viewer stays until its stream ends or its tickets are revoked."""
+    """Checks each request. An admitted viewer stays until its stream ends or the stream's tickets are revoked."""
 
     def __init__(self, client: Client, authenticator: Authenticator, tickets: Tickets) -> None:
         self._client = client
@@ -33,7 +33,7 @@ class Permissions:
         self.give = tickets.give
 
     async def check_viewer(self, request: Request, stream_id: str) -> Permission | None:
-        """None if anyone with the id may watch. Raises: ApiError 400, 403, 404, BrokerUnavailableError."""
+        """Returns None if anyone with the id may watch. Raises: ApiError 400, 403, 404, BrokerUnavailableError."""
         if not is_private(check_stream_id(stream_id)):
             return None
         return await self._check(request, stream_id, Scope.VIEW, "Watching a private stream")
@@ -47,21 +47,22 @@ class Permissions:
         record = await self._find(check_stream_id(stream_id))
         return await self._check_ticket(request, stream_id, Scope.VIEW, "This", record)
 
-    async def _check(self, request: Request, stream_id: str, scope: Scope, what: str) -> Permission:
+    async def _check(self, request: Request, stream_id: str, scope: Scope, action: str) -> Permission:
         record = await self._find(stream_id)
         if await self._is_owner(request, record.caller):
             return Permission(None, record)
-        return Permission(await self._check_ticket(request, stream_id, scope, what, record), record)
+        return Permission(await self._check_ticket(request, stream_id, scope, action, record), record)
 
     async def _check_ticket(
-        self, request: Request, stream_id: str, scope: Scope, what: str, record: RunRecord
+        self, request: Request, stream_id: str, scope: Scope, action: str, record: RunRecord
     ) -> Ticket:
         bearer = bearer_token(request)
         text = bearer if bearer is not None and is_ticket(bearer) else request.query_params.get(QUERY)
         if not text:
             text = request.cookies.get(COOKIE)
             if text is None:
-                raise ticket_missing(what)
+                raise ticket_missing(action)
+            # The browser sends the cookie by itself, so a page of another site may have caused this request.
             self._authenticator.check_page(request)
         return await self._tickets.check(text, stream_id, scope, record)
 

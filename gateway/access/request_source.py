@@ -11,16 +11,16 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-PASSED_ON = ("forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip", "fastly-client-ip")
-"""Headers of another proxy in front of this server, also if our own Caddy was the last one."""
-DEVELOPMENT_PROXY = frozenset(f"x-forwarded-{name}" for name in ("for", "host", "proto", "port", "prefix"))
+FOREIGN_PROXY_HEADERS = ("forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip", "fastly-client-ip")
+"""Headers that other proxies add and our own Caddy does not. Caddy passes them on from a proxy in front of it."""
+DEVELOPMENT_PROXY_HEADERS = frozenset(f"x-forwarded-{name}" for name in ("for", "host", "proto", "port", "prefix"))
 """Headers that the proxy of a development server adds, such as a rewrite of Next.js."""
-FORWARDING = (*PASSED_ON, *sorted(DEVELOPMENT_PROXY), "via")
+FORWARDING_HEADERS = (*FOREIGN_PROXY_HEADERS, *sorted(DEVELOPMENT_PROXY_HEADERS), "via")
 ANYONE = "*"
 
 
 class MalformedAddressError(ValueError):
-    """Names an entry that is neither an address nor a network."""
+    """The message names an entry that is neither an address nor a network."""
 
 
 class Proxies:
@@ -50,8 +50,10 @@ class RequestSource:
     """`address` is the client's, in front of all trusted proxies; `user` is the name that a trusted proxy sent."""
 
     address: str
-    is_passed_on: bool
+    has_foreign_proxy: bool
+    """Whether a proxy that is not our own Caddy forwarded the request."""
     is_forwarded: bool
+    """Whether any proxy forwarded the request."""
     is_forwarded_locally: bool
     """Whether a proxy says that it forwarded the request from this computer, for a name of this computer."""
     is_secure: bool
@@ -59,11 +61,11 @@ class RequestSource:
     user: str | None
     is_browser: bool
     is_own_page: bool
-    """Whether the client is no browser, or the browser sent the request for one of our pages."""
+    """Whether the browser sent the request for one of our pages, or the client is not a browser."""
 
     @property
     def is_local_peer(self) -> bool:
-        """Whether the client is on this computer, as far as the proxy between them says, if there is one."""
+        """Whether the client is on this computer. If a proxy forwarded the request, its headers must say so."""
         return is_loopback(self.address) and (not self.is_forwarded or self.is_forwarded_locally)
 
     @property
@@ -73,7 +75,7 @@ class RequestSource:
 
     @property
     def rate_limit_group(self) -> str:
-        """What shares a rate limit: an IPv4 address, or an IPv6 /64, which one household has to itself."""
+        """The addresses that share a rate limit: one IPv4 address, or an IPv6 /64 network, which is one household."""
         parsed = _parse(self.address)
         return str(IPv6Interface((parsed, 64)).network) if isinstance(parsed, IPv6Address) else str(parsed)
 
@@ -86,12 +88,12 @@ def read_source(request: Request, proxies: Proxies) -> RequestSource:
     users = headers.getlist("x-forwarded-user") if is_proxy else []
     return RequestSource(
         address=_forwarded_address(headers, proxies, peer) if is_proxy else peer,
-        is_passed_on=any(name in headers for name in PASSED_ON),
-        is_forwarded=any(name in headers for name in FORWARDING),
+        has_foreign_proxy=any(name in headers for name in FOREIGN_PROXY_HEADERS),
+        is_forwarded=any(name in headers for name in FORWARDING_HEADERS),
         is_forwarded_locally=_is_forwarded_locally(headers),
         is_secure=request.url.scheme == "https" or (is_proxy and headers.get("x-forwarded-proto") == "https"),
         host=headers.get("host", ""),
-        # With several headers, nothing tells which one is the proxy's.
+        # If there are several, nothing tells which of them the proxy sent.
         user=users[0] or None if len(users) == 1 else None,
         is_browser="origin" in headers or "sec-fetch-site" in headers,
         is_own_page=_is_own_page(
@@ -101,13 +103,13 @@ def read_source(request: Request, proxies: Proxies) -> RequestSource:
 
 
 def _is_forwarded_locally(headers: Headers) -> bool:
-    """Whether the headers are those of a development server's proxy, and name nothing but this computer.
+    """Whether the headers are those of a development server's proxy, and name only this computer.
 
-    The proxy must pass on the host that the browser asked for. It may have replaced `Host` with its own target: without
-    the former, a foreign name that resolves to this computer would look local (DNS rebinding). Some proxies, such as
-    a rewrite of Next.js 16, do not name the client's address.
+    The proxy must send `X-Forwarded-Host`, the host that the browser asked for, because it may have replaced `Host` by
+    its own target. Otherwise a foreign name that resolves to this computer would look local (DNS rebinding). Some
+    proxies, such as a rewrite of Next.js 16, send no `X-Forwarded-For`.
     """
-    if any(name in headers for name in FORWARDING if name not in DEVELOPMENT_PROXY):
+    if any(name in headers for name in FORWARDING_HEADERS if name not in DEVELOPMENT_PROXY_HEADERS):
         return False
     addresses = [_without_port(entry) for entry in _entries(headers, "x-forwarded-for")]
     hosts = _entries(headers, "x-forwarded-host")
@@ -121,7 +123,7 @@ def _entries(headers: Headers, name: str) -> list[str]:
 
 
 def _names_this_computer(host: str) -> bool:
-    """`host` may have a port."""
+    """Whether `host`, which may have a port, is `localhost`, a name under it, or a loopback address."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -130,7 +132,8 @@ def _names_this_computer(host: str) -> bool:
 
 
 def _forwarded_address(headers: Headers, proxies: Proxies, peer: str) -> str:
-    """Reads from the right: entries left of the first untrusted address are that client's own claims."""
+    """The client's address. Reads `X-Forwarded-For` from the right, up to the first untrusted address: the entries left
+    of it are that client's own claims."""
     address = peer
     for entry in reversed(_entries(headers, "x-forwarded-for")):
         found = _parse(_without_port(entry))
@@ -149,16 +152,16 @@ def _without_port(entry: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this computer can reach or have the address; `localhost` counts."""
+    """Whether `address` is a loopback address or `localhost`."""
     parsed = _parse(address)
     return address == "localhost" or (parsed is not None and parsed.is_loopback)
 
 
 def _is_own_page(headers: Headers, hosts: list[str]) -> bool:
-    """`hosts`: the names under which the browser may have asked for this server."""
+    """`hosts`: the host names by which the browser may have asked for this server."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if site is not None:
-        # The browser sets it, and no page can. `none`: the user typed the address.
+        # Only the browser sets this header; no page can. `none`: the user typed the address.
         return site in ("same-origin", "none")
     try:
         return origin is None or urlsplit(origin).netloc in hosts

@@ -1,4 +1,4 @@
-"""A person's session in a browser: a signed cookie, which every gateway can check and no JavaScript can read."""
+"""A person's session in a browser: a signed cookie. Every gateway can check it; no JavaScript can read it."""
 
 import hmac
 import time
@@ -14,13 +14,13 @@ PERSON = "person"
 
 
 class SessionOwner(NamedTuple):
-    """The person who signed in with this key; None: with the password."""
+    """The person who signed in, with `key` or, if it is None, with the password."""
 
     key: ApiKey | None
 
 
 class Sessions:
-    """A session ends after its lifetime, and as soon as its key or password is no longer valid."""
+    """Begins and finds sessions. One ends after its lifetime, or as soon as its key or password is no longer valid."""
 
     def __init__(self, signing: Signing, keys: KeyRing, password: str, lifetime_s: int) -> None:
         self._signing = signing
@@ -33,26 +33,29 @@ class Sessions:
         return bool(self._password)
 
     def authenticate(self, secret: str) -> SessionOwner | None:
-        """The owner of a secret, compared in constant time; None if it is wrong."""
+        """The person who has this secret; None if it is wrong. Compares in constant time."""
         if self._password and hmac.compare_digest(_digest(secret), _digest(self._password)):
             return SessionOwner(None)
         key = self._keys.find(secret)
         return None if key is None else SessionOwner(key)
 
     async def begin(self, owner: SessionOwner) -> str:
-        """The cookie's value. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        """The value of the session's cookie. Raises: BrokerUnavailableError, BrokerRefusedError."""
         subject = PERSON if owner.key is None else f"key:{owner.key.name}"
-        claims = {"sub": subject, "proof": await self._signing.seal(self._proven_by(owner))}
+        claims = {"sub": subject, "proof": await self._signing.seal(self._secret_of(owner))}
         return await self._signing.sign(AUDIENCE, claims, int(time.time()) + self.lifetime_s)
 
     async def find(self, cookie: str) -> SessionOwner | None:
-        """None if the session has ended or never existed. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        """The session's owner; None if it has ended or never existed.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError.
+        """
         try:
             claims, kid = await self._signing.read(AUDIENCE, cookie)
             owner = self._owner_of(str(claims["sub"]))
             if owner is None:
                 return None
-            proof = await self._signing.seal(self._proven_by(owner), kid)
+            proof = await self._signing.seal(self._secret_of(owner), kid)
         except (ExpiredError, ForgedError):
             return None
         return owner if hmac.compare_digest(proof, str(claims.get("proof"))) else None
@@ -63,10 +66,11 @@ class Sessions:
         key = self._keys.find_by_name(subject.removeprefix("key:"))
         return None if key is None else SessionOwner(key)
 
-    def _proven_by(self, owner: SessionOwner) -> str:
+    def _secret_of(self, owner: SessionOwner) -> str:
+        """A text that changes when the owner's password or key does, which ends the session."""
         return f"password {self._password}" if owner.key is None else f"key {owner.key.hash}"
 
 
 def _digest(text: str) -> bytes:
-    # Digests have equal length, so that the comparison reveals nothing about the secret's.
+    # All digests have the same length, so the comparison does not reveal the length of the secret.
     return sha256(text.encode(errors="surrogatepass")).digest()

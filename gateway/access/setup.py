@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class AccessControl(NamedTuple):
-    """Who may start runs, and who may do what with a stream."""
+    """What decides who may start runs, and who may watch or control a stream."""
 
     authenticator: Authenticator
     permissions: Permissions
@@ -48,6 +48,6 @@ def build_access(client: Client, options: AccessOptions) -> AccessControl:
         per_minute=options.requests_per_minute,
     )
     authenticator = Authenticator(client, keys, Sessions(signing, keys, options.password, options.sign_in_s), policy)
-    if authenticator.is_local:
+    if authenticator.admits_only_local:
         logger.info(LOCAL_ONLY)
     return AccessControl(authenticator, Permissions(client, authenticator, Tickets(signing)))

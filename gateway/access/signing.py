@@ -1,4 +1,4 @@
-"""Signed tokens (by PyJWT): every gateway can read them, and only a gateway can create them."""
+"""Signs and reads tokens (with PyJWT). Every gateway can read them, and only a gateway can make them."""
 
 import hmac
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ MIN_SECRET_CHARS = 32
 
 
 class MalformedSecretsError(ValueError):
-    """Says what is wrong with the signing keys, and never quotes them."""
+    """The message says what is wrong with the signing keys. It never quotes them."""
 
 
 class ForgedError(Exception):
-    """Not signed by a gateway, or signed for another purpose."""
+    """The token was not signed by a gateway, or was signed for another purpose."""
 
 
 class ExpiredError(Exception):
@@ -28,19 +28,19 @@ class ExpiredError(Exception):
 
 
 class Signed(NamedTuple):
-    """The signed claims, and the name of the secret that signed them."""
+    """The claims of a token, and the name of the secret that signed them."""
 
     claims: Mapping[str, Any]
     kid: str
 
 
 def parse_secrets(text: str) -> dict[str, str]:
-    """`kid:secret,kid:secret`; the first one signs, all are accepted. Raises: MalformedSecretsError."""
+    """Parses `kid:secret,kid:secret`. The first one signs; all are accepted. Raises: MalformedSecretsError."""
     secrets: dict[str, str] = {}
     for number, entry in enumerate(filter(None, text.split(",")), 1):
         kid, _, secret = entry.strip().partition(":")
         if not kid or kid in secrets:
-            raise MalformedSecretsError(f"entry {number}: no name before its colon, or the name of another one")
+            raise MalformedSecretsError(f"entry {number}: there is no name before the colon, or the name is used twice")
         if len(secret) < MIN_SECRET_CHARS:
             raise MalformedSecretsError(f"entry {number}: the secret is shorter than {MIN_SECRET_CHARS} characters")
         secrets[kid] = secret
@@ -48,7 +48,7 @@ def parse_secrets(text: str) -> dict[str, str]:
 
 
 class Signing:
-    """`configured` are the secrets to use. Without any, the gateways of one Redis share a secret in it."""
+    """`configured` are the secrets to use. If there are none, all gateways share a secret that Redis holds."""
 
     def __init__(self, client: Client, configured: Mapping[str, str]) -> None:
         self._client = client
@@ -57,16 +57,16 @@ class Signing:
 
     async def sign(self, audience: str, claims: Mapping[str, Any], expires_at: int) -> str:
         """`expires_at` in Unix seconds. Raises: BrokerUnavailableError, BrokerRefusedError."""
-        kid, secret = await self._agree()
-        what = {**claims, "aud": audience, "exp": expires_at}
-        return jwt.encode(what, secret, ALGORITHM, headers={"kid": kid})
+        kid, secret = await self._signing_secret()
+        payload = {**claims, "aud": audience, "exp": expires_at}
+        return jwt.encode(payload, secret, ALGORITHM, headers={"kid": kid})
 
     async def read(self, audience: str, token: str) -> Signed:
         """Raises: ForgedError, ExpiredError, BrokerUnavailableError, BrokerRefusedError."""
         try:
             kid = str(jwt.get_unverified_header(token).get("kid"))
             secret = await self._find(kid)
-            # Only this algorithm, whatever the token names: it could name `none`.
+            # Accept only this algorithm. A forged token could name another, such as `none`.
             claims = jwt.decode(
                 token, secret, [ALGORITHM], audience=audience, options={"require": ["aud", "exp", "sub"]}
             )
@@ -77,24 +77,27 @@ class Signing:
         return Signed(claims, kid)
 
     async def seal(self, text: str, kid: str | None = None) -> str:
-        """A digest of `text` that only gateways can create.
+        """A digest of `text` that only gateways can make. `kid`: the secret to use; None: the one that signs.
 
         Raises: ForgedError, BrokerUnavailableError, BrokerRefusedError.
         """
-        secret = (await self._agree())[1] if kid is None else await self._find(kid)
+        secret = (await self._signing_secret())[1] if kid is None else await self._find(kid)
         return hmac.new(secret.encode(), text.encode(errors="surrogatepass"), sha256).hexdigest()
 
     async def _find(self, kid: str) -> str:
         if kid not in self._secrets:
-            await self._agree()
+            await self._signing_secret()
         secret = self._secrets.get(kid)
         if secret is None:
             raise ForgedError
         return secret
 
-    async def _agree(self) -> tuple[str, str]:
-        """The secret to sign with. It is read each time: Redis may have lost it, or an operator removed it, and other
-        gateways would refuse tokens signed with the old one."""
+    async def _signing_secret(self) -> tuple[str, str]:
+        """The name of the secret to sign with, and the secret.
+
+        Reads a shared secret from Redis each time. Redis may have lost it or an operator removed it, and then other
+        gateways refuse tokens that the old one signed.
+        """
         if not self._is_configured:
             shared = await share_secret(self._client, f"{token_hex(4)}:{token_urlsafe(32)}")
             self._secrets = parse_secrets(shared)

@@ -27,13 +27,13 @@ class Ticket(NamedTuple):
 
 
 class Tickets:
-    """Issues and checks tickets. The stream's record says whether its tickets were revoked."""
+    """Gives and checks tickets. The stream's record says how often its tickets were revoked."""
 
     def __init__(self, signing: Signing) -> None:
         self._signing = signing
 
     async def give(self, stream_id: str, scope: Scope, *, lifetime_s: int, revoked: int) -> Ticket:
-        """A ticket that is valid until this stream's tickets are revoked more than `revoked` times.
+        """A new ticket. `revoked`: how often the stream's tickets have been revoked; the next time makes it invalid.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
@@ -59,12 +59,12 @@ class Tickets:
 
 
 def is_ticket(text: str) -> bool:
-    """Whether it looks like a ticket: a JWT begins with `{"` in base64url, and no API key does."""
+    """Whether `text` looks like a ticket: a JWT begins with `{"` in base64url, and an API key never does."""
     return text.startswith("ey")
 
 
-def ticket_missing(what: str) -> ApiError:
-    return _refused("missing", f"{what} needs a ticket, or the key or session of who started it.")
+def ticket_missing(action: str) -> ApiError:
+    return _refused("missing", f"{action} needs a ticket, or the key or session of the caller who started the run.")
 
 
 def _refused(why: str, text: str) -> ApiError:

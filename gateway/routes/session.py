@@ -49,11 +49,11 @@ class SessionRoutes:
         )
 
     async def describe(self, request: Request) -> JsonResponse:
-        """Whether this browser may start runs, and if not, what would help."""
+        """Whether this browser may start runs, and if not, why and whether signing in would help."""
         try:
             return JsonResponse(self._describe(await self._authenticator.authenticate(request)))
         except ApiError as refusal:
-            may_sign_in = self._authenticator.takes_secrets
+            may_sign_in = self._authenticator.has_sign_in
             return JsonResponse(Session(caller=None, may_start=False, sign_in=may_sign_in, message=str(refusal)))
 
     async def sign_in(self, request: Request) -> JsonResponse:
@@ -82,7 +82,7 @@ class SessionRoutes:
         return answer
 
     def _describe(self, caller: Caller) -> Session:
-        text = LOCAL_ONLY if self._authenticator.is_local else None
+        text = LOCAL_ONLY if self._authenticator.admits_only_local else None
         return Session(caller=caller.name or None, may_start=True, sign_in=False, message=text)
 
 

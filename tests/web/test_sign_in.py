@@ -13,7 +13,7 @@ from tests.web.visit import reload, serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
-NEAR = {"caller": None, "may_start": True, "sign_in": False, "message": "Only this machine can start runs."}
+NEAR = {"caller": None, "may_start": True, "sign_in": False, "message": "Only this computer can start runs."}
 FAR = {"caller": None, "may_start": False, "sign_in": False, "message": "Only that machine can start runs."}
 
 
@@ -29,7 +29,7 @@ async def test_who_may_not_ask_is_told_why_in_place_of_the_composer(page: Page, 
 async def test_where_only_this_machine_may_ask_a_line_says_so(page: Page, peer: Peer) -> None:
     peer.admission = NEAR
     await visit(page, peer.url)
-    await expect(page.locator("#admission")).to_have_text("Only this machine can start runs.")
+    await expect(page.locator("#admission")).to_have_text("Only this computer can start runs.")
     await expect(page.locator("#composer")).to_be_visible()
 
 

@@ -96,7 +96,7 @@ async def test_a_secret_is_no_longer_than_a_few_lines(http: httpx2.AsyncClient) 
 async def test_where_only_this_machine_may_start_runs_the_page_is_told_so(local_http: httpx2.AsyncClient) -> None:
     told = (await local_http.get("/v1/session")).json()
     assert (told["caller"], told["may_start"], told["sign_in"]) == (None, True, False)
-    assert "Only this machine" in told["message"]
+    assert "Only this computer" in told["message"]
     told = (await local_http.get("/v1/session", headers={"X-Forwarded-For": "203.0.113.7"})).json()
     assert (told["may_start"], told["sign_in"]) == (False, False)
     assert code(await local_http.post("/v1/session", json={"secret": "x"})) == (401, "wrong_secret")
