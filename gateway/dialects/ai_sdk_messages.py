@@ -13,14 +13,14 @@ Part = dict[str, Any]
 
 
 def to_messages(entries: object) -> list[dict[str, Any]]:
-    """`entries` are the page's messages, as they came. Raises: ApiError 400 that names the invalid field."""
+    """`entries` are the page's messages, unchecked. Raises: ApiError 400 that names the invalid field."""
     if not isinstance(entries, list) or not entries:
-        raise _refuse("messages", "must be an array that is not empty")
+        raise _invalid("messages", "must be an array that is not empty")
     translated: list[dict[str, Any]] = []
-    for at, entry in enumerate(entries):
-        where = f"messages[{at}]"
+    for index, entry in enumerate(entries):
+        where = f"messages[{index}]"
         if not isinstance(entry, dict) or not isinstance(entry.get("parts"), list):
-            raise _refuse(where, "must be an object with 'parts'")
+            raise _invalid(where, "must be an object with 'parts'")
         parts = [part for part in entry["parts"] if isinstance(part, dict)]
         translated += _translate(entry.get("role"), parts, where)
     return translated
@@ -36,7 +36,7 @@ def _translate(role: object, parts: list[Part], where: str) -> Iterator[dict[str
             for step in _steps(parts):
                 yield from _translate_step(step)
         case _:
-            raise _refuse(f"{where}.role", "must be system, user or assistant")
+            raise _invalid(f"{where}.role", "must be system, user or assistant")
 
 
 def _text(parts: list[Part]) -> str:
@@ -65,11 +65,11 @@ def _file(part: Part, where: str) -> Part:
         return {"type": "input_audio", "input_audio": {"data": data, "format": form}}
     if data:
         return {"type": "file", "file": {"filename": part.get("filename") or "file", "file_data": url}}
-    raise _refuse(where, f"has a file of type '{media[:64]}' that is neither an image nor given as data")
+    raise _invalid(where, f"has a file of type '{media[:64]}' that is neither an image nor given as data")
 
 
 def _steps(parts: list[Part]) -> list[list[Part]]:
-    """Each step was one request to the model: its calls, then their results."""
+    """The parts of each step. A step was one request to the model: it has the model's calls, then their results."""
     steps: list[list[Part]] = [[]]
     for part in parts:
         if part.get("type") == "step-start":
@@ -80,7 +80,7 @@ def _steps(parts: list[Part]) -> list[list[Part]]:
 
 
 def _translate_step(parts: list[Part]) -> Iterator[dict[str, Any]]:
-    # The provider would refuse a conversation with a call that has no result.
+    # Leave out calls without a result: the provider would refuse the conversation.
     results = [(part, result) for part in parts if (result := _result(part)) is not None]
     calls = [
         {
@@ -105,7 +105,7 @@ def _tool_name(part: Part) -> str:
 
 
 def _result(part: Part) -> str | None:
-    """What came of a call; None for what is no call, or has no result yet."""
+    """The result of a tool call. None if the part is not a tool call, or the call has no result yet."""
     kind = str(part.get("type"))
     if not (kind.startswith("tool-") or kind == "dynamic-tool"):
         return None
@@ -120,5 +120,5 @@ def _result(part: Part) -> str | None:
     return None
 
 
-def _refuse(param: str, text: str) -> ApiError:
+def _invalid(param: str, text: str) -> ApiError:
     return ApiError(400, "invalid_value", f"'{param}' {text}.", param=param)

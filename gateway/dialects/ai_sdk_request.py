@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.dialects.ai_sdk_messages import to_messages
 
-# No provider gets these fields under these names. `metadata` is the page's own; `config` may contain a key.
+# The provider gets none of these fields as they are. `metadata` is the page's own; `config` may contain a key.
 PAGE_FIELDS = frozenset(
     {"id", "messages", "trigger", "messageId", "tools", "system", "callSettings", "config", "metadata"}
 )
@@ -36,7 +36,7 @@ def to_chat_request(body: Mapping[str, Any]) -> dict[str, Any]:
     request = {
         **_rename(body.get("callSettings") or {}, CALL_SETTINGS),
         **_rename(body.get("config") or {}, CONFIG),
-        # What the page names in OpenAI's terms wins.
+        # Fields that the page sends under OpenAI's names win.
         **{name: value for name, value in body.items() if name not in PAGE_FIELDS},
         "messages": messages + to_messages(body.get("messages")),
         "stream": True,
@@ -51,5 +51,5 @@ def _rename(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
 
 
 def _to_tool(name: str, tool: Mapping[str, Any]) -> dict[str, Any]:
-    described = {each: tool[each] for each in ("description", "parameters") if tool.get(each) is not None}
-    return {"type": "function", "function": {"name": name, **described}}
+    fields = {field: tool[field] for field in ("description", "parameters") if tool.get(field) is not None}
+    return {"type": "function", "function": {"name": name, **fields}}

@@ -1,6 +1,6 @@
-"""A dialect: the wire format of a stream that a viewer asked for. No I/O.
+"""A dialect: a wire format of a stream. No I/O.
 
-Each event is encoded once per dialect and gateway, not per viewer. `registry` lists the dialects.
+A gateway encodes each event once per dialect, not once per viewer. `registry` lists the dialects.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Protocol
 
 SSE_HEADERS: Mapping[str, str] = {
     "Content-Type": "text/event-stream; charset=utf-8",
-    # `no-transform`: Node servers (Next.js, `compression`) would otherwise gzip the stream and hold it back.
+    # Without `no-transform`, Node servers (Next.js, `compression`) gzip the stream and hold it back.
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
 }
@@ -17,24 +17,24 @@ SSE_HEADERS: Mapping[str, str] = {
 class Dialect(Protocol):
     """Encodes one stream. It gets every event in order and may keep state for the following ones.
 
-    A method returns `b""` if the format has no way to say it: nothing is sent then. The state is plain values: a feed
-    copies a dialect with `copy.deepcopy` to continue from an earlier event.
+    A method returns `b""`, and nothing is sent, if the format cannot express the message. The state must consist of
+    plain values, because a feed copies a dialect with `copy.deepcopy` to continue from an earlier event.
     """
 
     headers: Mapping[str, str]
     """The response's headers, including its media type."""
 
     resumes: bool
-    """Whether clients reconnect by themselves with their position, so that the end of a response is not the end."""
+    """Whether clients reconnect by themselves and continue from their position."""
 
     tells_state: bool
     """Whether a `ping` tells the state of the run: then each viewer gets one at once. Else it only breaks a silence."""
 
     closed: bool
-    """Whether the format can say nothing more, whatever the run still does."""
+    """Whether the response has ended in this format: nothing more can be sent, even if the run continues."""
 
     def forget(self) -> None:
-        """No viewer has read anything so far: the new epoch begins as if it were the first."""
+        """Resets the state. Called if no viewer has read anything yet: the new epoch begins as if it were the first."""
 
     def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:
         """Encodes one entry of the log."""
@@ -49,10 +49,10 @@ class Dialect(Protocol):
         """
 
     def write_break(self, code: str, text: str) -> bytes:
-        """The end of a response that the gateway must close, while the run may go on."""
+        """Ends a response that the gateway must close early. The run may continue."""
 
     def write_lost(self) -> bytes:
-        """The end of a stream whose log is lost."""
+        """Ends the response of a stream whose log is lost."""
 
 
 NewDialect = Callable[[], Dialect]

@@ -1,8 +1,9 @@
-"""The OpenAI dialect: the provider's stream again, for anything that speaks to OpenAI. Pure: no I/O.
+"""The OpenAI dialect: the provider's stream, rebuilt for clients of OpenAI. No I/O.
 
-`data:` lines only: an id, an event name, a reconnect time or an event without data breaks one official SDK or another.
-A keep-alive is a comment with a blank line after it, as other providers send it. Without the blank line it would be the
-first line of the next chunk's block, and clients that look for blocks that begin with `data:` would miss the chunk.
+Writes only `data:` lines and keep-alives. An id, an event name, a reconnect time or an event without data breaks one
+official SDK or another. A keep-alive is a comment with a blank line after it, as other providers send it. Without the
+blank line it would be the first line of the next chunk's block, and clients that look for blocks that begin with
+`data:` would miss the chunk.
 """
 
 import json
@@ -18,9 +19,9 @@ DONE = b"data: [DONE]\n\n"
 
 
 class OpenAIDialect:
-    """Keeps the fields that all chunks of this epoch share, and whether any text was sent.
+    """Keeps the fields that all chunks of this epoch share, and whether any chunk was sent.
 
-    This format cannot take text back: a restart after text ends the response with an error, and `closed` is set.
+    This format cannot retract text, so a restart after the first chunk ends the response with an error.
     """
 
     headers = SSE_HEADERS
@@ -30,12 +31,13 @@ class OpenAIDialect:
     def __init__(self, *, with_usage: bool) -> None:
         self.closed = False
         self.error: Mapping[str, Any] | None = None
-        self.said = False
+        """The error that ended the response, as in a `done` event."""
+        self.has_sent_chunk = False
         self._with_usage = with_usage
         self._shared: Chunk = {}
 
     def forget(self) -> None:
-        self.said = False
+        self.has_sent_chunk = False
 
     def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - OpenAI's format has no positions
         if self.closed:
@@ -46,7 +48,7 @@ class OpenAIDialect:
                 self._shared = value["chunk"]
             case Kind.CHUNK:
                 return self._write_chunk(merge_chunk(self._shared, value))
-            case Kind.RESTART if self.said:
+            case Kind.RESTART if self.has_sent_chunk:
                 text = "The worker was lost in the middle of the answer. Another worker starts the answer again."
                 return self._fail(RunError(Code.WORKER_LOST, text, SERVER_ERROR, retryable=True).as_json())
             case Kind.DONE:
@@ -61,7 +63,7 @@ class OpenAIDialect:
             return b""
         elif "usage" in chunk and chunk["usage"] is None:
             del chunk["usage"]
-        self.said = True
+        self.has_sent_chunk = True
         return b"data: %b\n\n" % encode_json(chunk)
 
     def _finish(self, done: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """The text dialect: the plain text of the answer, for `curl` and pipes. No I/O.
 
-It contains the first choice only, and only text for a reader. A run that fails or is cancelled ends with a sentence in
-brackets.
+It contains only the first choice, and of that only the text and the refusal. If a run fails or is cancelled, the text
+ends with a sentence in brackets.
 """
 
 import json
@@ -13,13 +13,13 @@ from gateway.http.run_errors import CANCELLED, STREAM_LOST
 
 
 class TextDialect:
-    """Keeps half a surrogate pair, which the next chunk may complete."""
+    """Keeps half a surrogate pair, which the next chunk may complete, and whether any text was sent."""
 
     headers: Mapping[str, str] = {
         "Content-Type": "text/plain; charset=utf-8",
         "Cache-Control": "no-store, no-transform",
         "X-Accel-Buffering": "no",
-        # Without it, browsers hold text back to guess its type.
+        # Without this header, browsers hold text back to guess its type.
         "X-Content-Type-Options": "nosniff",
     }
     resumes = False
@@ -28,16 +28,16 @@ class TextDialect:
 
     def __init__(self) -> None:
         self._half = ""
-        self._said = False
+        self._has_sent_text = False
 
     def forget(self) -> None:
-        self._half, self._said = "", False
+        self._half, self._has_sent_text = "", False
 
     def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - text has no positions
         match kind.decode():
             case Kind.CHUNK:
                 return self._write_text("".join(_texts(json.loads(data))))
-            case Kind.RESTART if self._said:
+            case Kind.RESTART if self._has_sent_text:
                 self.forget()
                 return b"\n[the worker was lost; the answer begins again]\n"
             case Kind.DONE:
@@ -48,7 +48,7 @@ class TextDialect:
         text, self._half = self._half + text, ""
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self._half = text[:-1], text[-1]
-        self._said = self._said or text != ""
+        self._has_sent_text = self._has_sent_text or text != ""
         # Joins pairs that came in two chunks. A half without its partner cannot be encoded as UTF-8 and is replaced.
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 

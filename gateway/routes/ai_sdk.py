@@ -86,7 +86,7 @@ class AiSdkRoutes:
         self, request: Request, idempotency_key: IdempotencyKey = None, on_disconnect: OnDisconnect = None
     ) -> Response:
         """The next answer of a chat, in the UI message stream protocol."""
-        run = await self._starter.begin(request, parse_ui_request, idempotency_key, on_disconnect)
+        run = await self._starter.start_watched(request, parse_ui_request, idempotency_key, on_disconnect)
         stream_id, dialect = run.stream_id, run.chat.dialect
         if (turn := run.chat.turn) is not None:
             name, lifetime_ms = run.caller.name, self._lifetime_ms

@@ -1,7 +1,7 @@
 """`POST /v1/chat/completions`: OpenAI's own call. docs/protocol.md, section 9, specifies it.
 
-The call starts a run, or finds it by its Idempotency-Key, and the caller is the run's first viewer. The status waits
-for the first chunk: an SDK learns from the status what went wrong.
+The call starts a run, or finds it by its Idempotency-Key, and the caller is the run's first viewer. The gateway sends
+the status with the first chunk, because SDKs learn from the status what went wrong.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from gateway.runs.wait import ClientGoneError, DismissedError, RunWaiter
 
 
 class _FailedRunError(Exception):
-    """The run has failed, and this caller has received nothing of it yet."""
+    """The run has failed, and this caller has not received any of it."""
 
     def __init__(self, error: Mapping[str, Any]) -> None:
         super().__init__(error.get("message"))
@@ -42,8 +42,7 @@ class _FailedRunError(Exception):
 
 
 class ChatCompletionRoutes:
-    """Streamed and whole completions. `head_wait_s`: after so many seconds a stream's status is sent without waiting
-    for its first chunk."""
+    """Streamed and whole completions. `head_wait_s`: how long the status of a stream waits for the first chunk."""
 
     def __init__(
         self,
@@ -82,7 +81,7 @@ class ChatCompletionRoutes:
         self, request: Request, idempotency_key: IdempotencyKey = None, on_disconnect: OnDisconnect = None
     ) -> Response:
         """OpenAI's chat completion, streamed or whole."""
-        run = await self._starter.begin(request, parse_chat_request, idempotency_key, on_disconnect)
+        run = await self._starter.start_watched(request, parse_chat_request, idempotency_key, on_disconnect)
         headers = _headers(run.submitted, prefix_of(request))
         cancel = self._starter.cancel_on_disconnect(run)
         try:
@@ -90,13 +89,13 @@ class ChatCompletionRoutes:
                 if not run.chat.stream:
                     return await self._answer_whole(waiter, headers)
                 feed = await self._wait_for_first_chunk(waiter, run)
-            _check_begun(feed)
+            _check_failure(feed)
             viewer = await new_viewer(self._hub, feed, when_gone=cancel)
             return self._respond(request, viewer, {**feed.dialect.headers, **headers})
         except _FailedRunError as failed:
-            # With the same key, a retry would get the same answer. SDKs obey this header.
-            once = {"X-Should-Retry": "false"} if run.submitted.has_key else {}
-            raise to_api_error(failed.error, {**headers, **once}) from None
+            # A retry with the same key would get the same error. SDKs obey this header.
+            no_retry = {"X-Should-Retry": "false"} if run.submitted.has_key else {}
+            raise to_api_error(failed.error, {**headers, **no_retry}) from None
         except ClientGoneError:
             if cancel is not None:
                 cancel()
@@ -109,7 +108,7 @@ class ChatCompletionRoutes:
 
     async def _wait_for_first_chunk(self, waiter: RunWaiter, run: BegunRun) -> Feed:
         feed = await self._open(waiter, run.chat.dialect)
-        await waiter.wait(feed, lambda: feed.over or _dialect_of(feed).said, self._head_wait_s)
+        await waiter.wait(feed, lambda: feed.over or _dialect_of(feed).has_sent_chunk, self._head_wait_s)
         return feed
 
     async def _open(self, waiter: RunWaiter, dialect: str) -> Feed:
@@ -132,11 +131,11 @@ class ChatCompletionRoutes:
         return completion_response(fold.result(), headers)
 
 
-def _check_begun(feed: Feed) -> None:
+def _check_failure(feed: Feed) -> None:
     """Raises: _FailedRunError if the run ended before its first chunk."""
     dialect = _dialect_of(feed)
     error = STREAM_LOST if feed.status is FeedStatus.LOST else dialect.error
-    if error is not None and not dialect.said:
+    if error is not None and not dialect.has_sent_chunk:
         raise _FailedRunError(error)
 
 
@@ -146,7 +145,7 @@ def _dialect_of(feed: Feed) -> OpenAIDialect:
 
 
 def _headers(submitted: SubmittedRun, prefix: str) -> dict[str, str]:
-    """Where else the run can be found. The relation types are IANA's: RFC 5989, RFC 8631 and HTML."""
+    """Headers that name the run and link to it. IANA registers the link relations: RFC 5989, RFC 8631 and HTML."""
     urls = urls_of(submitted.stream_id, prefix)
     links = (
         f'<{urls.events}>; rel="monitor"; type="text/event-stream"',

@@ -1,4 +1,4 @@
-"""`GET /v1/streams/{id}/events`: watch a stream. docs/protocol.md, sections 2 and 4, specifies it."""
+"""`GET /v1/streams/{id}/events`: watch a stream. docs/protocol.md, sections 2 to 4, specifies it."""
 
 import random
 
@@ -73,25 +73,26 @@ class EventRoutes:
         if feed.status is FeedStatus.ENDED and position == feed.buffer.last:
             return Response(status_code=204)
         if not self._local_viewers.has_room(stream_id):
-            return _turn_away(feed)
+            return _answer_full(feed)
         if permission is not None and permission.ticket is not None:
             viewer.ticket_round = permission.record.revoked
         return self._respond(request, viewer, feed.dialect.headers)
 
 
-def _turn_away(feed: Feed) -> Response:
-    """The gateway has no room. Viewers that reconnect on their own are spread over time."""
+def _answer_full(feed: Feed) -> Response:
+    """The response if there is no room for another viewer. Clients that resume get random delays, so that they do not
+    all return at once. Raises: ApiError 503 for other clients."""
     if not feed.dialect.resumes:
         raise too_many_viewers()
-    # Not a secret: any random number will do.
-    retry_ms = round(FULL_RETRY_AFTER_S * random.uniform(500, 1500))  # noqa: S311
+    retry_ms = round(FULL_RETRY_AFTER_S * random.uniform(500, 1500))  # noqa: S311 - a delay is no secret
     body = feed.dialect.write_retry(retry_ms) + feed.dialect.write_notice(b"ping", encode_json({"state": "full"}))
     return Response(body, headers=dict(feed.dialect.headers))
 
 
 def _end_at_once(dialect: str, error: ApiError) -> Response:
-    """`EventSource` gives up for good on any status but 200: it is told when to reconnect. Others get the error."""
-    written = DIALECTS[dialect]()
-    if not written.resumes:
+    """The response to a temporary error. `EventSource` gives up for good on any status but 200, so clients that resume
+    get a 200 that says when to reconnect. Raises: `error` for other clients."""
+    encoder = DIALECTS[dialect]()
+    if not encoder.resumes:
         raise error
-    return Response(written.write_retry(RETRY_MS), headers=dict(written.headers))
+    return Response(encoder.write_retry(RETRY_MS), headers=dict(encoder.headers))

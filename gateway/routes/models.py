@@ -1,6 +1,6 @@
 """Request bodies, response bodies and headers of the API, from which FastAPI generates the OpenAPI document.
 
-Bodies that `gateway.runs` makes or parses are defined there. docs/protocol.md says what the fields mean.
+`gateway.runs` defines the bodies that it makes or parses. docs/protocol.md says what the fields mean.
 """
 
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ MAX_CHAT_ID_CHARS = 255
 MAX_SECRET_CHARS = 1024
 MAX_TICKET_S = 30 * 86_400
 
-# A stream id in a path is checked by `check_stream_id`, whose error has a code of its own.
+# `check_stream_id` checks the stream id of a path, because its error has a code of its own.
 StreamIdPath = Annotated[str, Path(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{20,64}$"})]
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 OnDisconnect = Annotated[str | None, Header(alias="X-On-Disconnect")]
@@ -26,7 +26,7 @@ IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
 
 
 class ErrorDetails(ResponseBody):
-    """What went wrong, in OpenAI's words."""
+    """What went wrong, in OpenAI's form."""
 
     message: str
     type: str | None
@@ -55,21 +55,21 @@ class UiTool(RequestBody):
 
 
 class UiConfig(RequestBody):
-    """assistant-ui's choice of a model. Its other fields are ignored."""
+    """assistant-ui's choice of a model. Other fields are ignored."""
 
     model_name: Annotated[str | None, Field(alias="modelName")] = None
     reasoning_effort: Annotated[str | None, Field(alias="reasoningEffort")] = None
 
 
 class UiChatRequest(RequestBody):
-    """What `useChat` of the AI SDK and assistant-ui send. `callSettings` and `config` are translated to OpenAI's names,
-    `trigger`, `messageId` and `metadata` ignored. All other fields are passed to the provider unchanged."""
+    """What `useChat` of the AI SDK and assistant-ui send. `callSettings` and `config` are translated to OpenAI's names;
+    `trigger`, `messageId` and `metadata` are ignored. All other fields go to the provider unchanged."""
 
     id: Annotated[
         Annotated[str, Field(min_length=1, max_length=MAX_CHAT_ID_CHARS)] | None,
         Rule(f"must be a string of 1 to {MAX_CHAT_ID_CHARS} characters"),
     ] = None
-    # Checked by `to_chat_request` while it translates them.
+    # `to_chat_request` checks them while it translates them.
     messages: Annotated[list[UiMessage], Field(min_length=1), SkipValidation]
     system: str | None = None
     tools: Annotated[
@@ -94,7 +94,7 @@ class SignInRequest(RequestBody):
 
 
 class TicketRequest(RequestBody):
-    """The ticket that is wanted. Without `expires_in_s` it is valid for MANYCAST_TICKET_S seconds."""
+    """The ticket to make. Without `expires_in_s` it is valid for MANYCAST_TICKET_S seconds."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -113,7 +113,7 @@ class ControlTickets(ResponseBody):
 
 
 class StartedRun(ResponseBody):
-    """A run that was started, or that the same Idempotency-Key had started before."""
+    """A run that this request started, or that an earlier request with the same Idempotency-Key started."""
 
     id: StreamId
     status: Status
@@ -123,7 +123,7 @@ class StartedRun(ResponseBody):
 
 
 class CancelledRun(ResponseBody):
-    """`cancelling`: the run had not ended yet when the answer was sent."""
+    """`cancelling`: the run had not ended yet when this response was sent."""
 
     id: StreamId
     status: Literal["completed", "cancelled", "failed", "cancelling"]
@@ -139,7 +139,7 @@ class Ticket(ResponseBody):
 
 
 class NewTickets(ResponseBody):
-    """The only ticket that is valid after all others were revoked."""
+    """The new control ticket, after all others were revoked."""
 
     tickets: ControlTickets
 
@@ -173,7 +173,7 @@ class Health(ResponseBody):
 
 
 class Readiness(ResponseBody):
-    """Whether a run can be started and watched, and why not. `workers`: how many are alive."""
+    """Whether a run can be started and watched, and if not, why. `workers`: how many are alive."""
 
     ready: bool
     redis: bool
@@ -182,7 +182,7 @@ class Readiness(ResponseBody):
 
 
 class Session(ResponseBody):
-    """Who the browser's user is, and what the user may do. `sign_in`: whether signing in would help."""
+    """Who the user of the page is, and what the user may do. `sign_in`: whether signing in would help."""
 
     caller: str | None
     may_start: bool

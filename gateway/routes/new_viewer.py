@@ -1,4 +1,4 @@
-"""Make a viewer of a stream at a position."""
+"""Make a viewer that continues a stream after a position."""
 
 from collections.abc import Callable
 
@@ -19,14 +19,14 @@ async def new_viewer(
     when_gone: Callable[[], None] | None = None,
     prologue: bytes = b"",
 ) -> Viewer:
-    """A viewer of the events after a position. If the log does not have that position, the viewer gets a `gap` note and
-    every event. `when_gone` is called if the client disconnects before the stream ends. `prologue` is sent first.
+    """A viewer of the events after a position. If the log does not have that position, the viewer gets a `gap` notice
+    and every event. `when_gone` is called if the client disconnects before the stream ends. `prologue` is sent first.
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
     index = feed.buffer.index_after(after)
     if index is None and not feed.over:
-        # The viewer may come from another gateway that has read further than this one.
+        # The viewer may come from another gateway, which had read more events than this one.
         await hub.refresh(feed)
         index = feed.buffer.index_after(after)
     prologue += feed.dialect.write_retry(RETRY_MS)

@@ -1,4 +1,4 @@
-"""What FastAPI cannot know about a call for the OpenAPI document: errors, server-sent events, access, request bodies.
+"""Adds to the OpenAPI document what FastAPI cannot know: errors, server-sent events, access, request bodies.
 
 Routes read their bodies themselves, after authentication and within a size limit, so FastAPI does not see the models.
 """
@@ -17,17 +17,17 @@ from gateway.runs.chat_request import ChatCompletionRequest
 SSE: Mapping[str, Any] = {"content": {"text/event-stream": {}}}
 NO_CONTENT: Mapping[str, Any] = {"description": "No Content"}
 
-# Errors that any call may be answered with before its body is read: docs/protocol.md, section 5.
+# Any call may get these errors before its body is read: docs/protocol.md, section 5.
 COMMON_ERRORS = (400, 408, 414, 431, 500, 503)
 BODY_ERRORS = (413, 499)
 START_ERRORS = (*BODY_ERRORS, 401, 403, 422, 429)
 ACCESS_ERRORS = (401, 403, 404)
 
 _DESCRIPTIONS = {
-    400: "The request is malformed or not possible in this form.",
+    400: "The request is malformed, or has a wrong value.",
     401: "An API key is required, or the one sent is wrong.",
-    403: "Not allowed for this caller or with this ticket, or not set up on this server.",
-    409: "The run has not ended, or has no answer to show.",
+    403: "This caller or this ticket may not do that, or this server is not set up for it.",
+    409: "The run has not ended, or it ended without an answer.",
     422: "This Idempotency-Key was used with another body.",
     429: "Too many requests, or too many runs at once. See Retry-After.",
     499: "The client disconnected, or the run was cancelled.",
@@ -55,7 +55,7 @@ def document(
     takes_ticket: bool = False,
     passes_provider_errors: bool = False,
 ) -> dict[str, Any]:
-    """Keyword arguments for `add_api_route`. `errors`: statuses beside COMMON_ERRORS; `responses`: as FastAPI's."""
+    """Keyword arguments for `add_api_route`. `errors`: statuses besides COMMON_ERRORS; `responses`: as FastAPI's."""
     documented: dict[int | str, dict[str, Any]] = {
         status: {"model": Error, "description": _DESCRIPTIONS.get(status) or HTTPStatus(status).phrase}
         for status in sorted({*COMMON_ERRORS, *errors})
@@ -63,7 +63,7 @@ def document(
     documented.update({status: dict(response) for status, response in (responses or {}).items()})
     if passes_provider_errors:
         documented["default"] = _PROVIDER_ERROR
-    # {}: no key is set up, or the stream's id is enough.
+    # `{}` means no credentials: none are set up, or the stream's id is enough.
     extra: dict[str, Any] = {"security": [{}, {"key": []}, {"session": []}]}
     if takes_ticket:
         extra["security"].append({"ticket": []})
@@ -74,7 +74,7 @@ def document(
 
 
 def document_api(app: FastAPI) -> None:
-    """Adds to FastAPI's document the schemas of request bodies and the ways to authenticate."""
+    """Adds the schemas of request bodies and the ways to authenticate to FastAPI's document."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     components = document["components"]
     components["schemas"].update(bodies["$defs"])
     components["securitySchemes"] = _SECURITY
-    # FastAPI assumes that it answers parameters that do not fit with this body; we answer 400 and `Error`.
+    # FastAPI documents these bodies for invalid parameters, but we answer those with 400 and `Error`.
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)
     for calls in document["paths"].values():

@@ -16,7 +16,7 @@ DEFAULT_LIMIT = 50
 
 
 class RunListRoutes:
-    """The list of runs. `runs` is None if the list is off: the call then says so."""
+    """The list of runs. `runs` is None if the list is off; the call is then a 403."""
 
     def __init__(self, authenticator: Authenticator, runs: RunList | None) -> None:
         self._authenticator = authenticator

@@ -1,4 +1,4 @@
-"""What operators and pages ask of a gateway: is it alive, is it ready, which models are there, and its metrics."""
+"""Calls about the service itself: is the gateway alive, is it ready, which models there are, and metrics."""
 
 from collections.abc import Iterable
 
@@ -82,7 +82,7 @@ class ServiceRoutes:
         return JsonResponse(ModelList(object="list", data=await self._list_models(request)))
 
     async def model(self, model_id: str, request: Request) -> JsonResponse:
-        """One of these models."""
+        """One of the models that live workers offer."""
         for model in await self._list_models(request):
             if model.id == model_id:
                 return JsonResponse(model)
@@ -100,7 +100,7 @@ class ServiceRoutes:
 
 
 def list_models(offers: Iterable[WorkerOffer]) -> list[Model]:
-    """Each model once; a worker's default comes first."""
+    """Each model once. The default model of a worker comes before its other models."""
     models = {}
     for offer in offers:
         for model in sorted(offer.models, key=lambda model: model.id != offer.default_model):

@@ -37,7 +37,7 @@ class StartRoutes:
                 tag="streams",
                 body=ChatCompletionRequest,
                 errors=START_ERRORS,
-                responses={200: {"model": StartedRun, "description": "Started before, with the same key."}},
+                responses={200: {"model": StartedRun, "description": "An earlier request with this key started it."}},
             ),
         )
 

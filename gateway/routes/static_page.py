@@ -1,7 +1,7 @@
 """Serves the static page if no other server does (`manycast up`). In compose, Caddy serves it.
 
-The folders FOLDERS of the page share one namespace: `/manycast.js` is client/manycast.js, `/` is pages/index.html. No
-other file can be requested.
+The page's FOLDERS share one namespace: `/manycast.js` is client/manycast.js, `/` is pages/index.html. No file outside
+them can be requested.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ class StaticPage(StaticFiles):
     """The files of the page. A path without a suffix is the HTML file of that name."""
 
     def __init__(self, folder: Path) -> None:
-        """A `folder` without FOLDERS is a different page: then all its files are served.
+        """If `folder` has no FOLDERS, it is another page than ours, and all its files are served.
 
         Raises: RuntimeError if there is no such folder.
         """
@@ -43,10 +43,10 @@ class StaticPage(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if path.startswith(("v1/", "api/")):
-            # No path of the API is a file, whatever the method.
+            # No path of the API is a file: answer 404 to every method.
             raise HTTPException(404)
         if path == "." and route_path(scope) != "/":
-            # Another spelling of the root: the library would redirect the client to it.
+            # Another spelling of `/`, which the library would redirect.
             raise HTTPException(404)
         if any(part.startswith(".") for part in Path(path).parts):
             raise HTTPException(404)
@@ -58,6 +58,6 @@ class StaticPage(StaticFiles):
 
 
 def mount_static_page(app: FastAPI, folder: Path) -> None:
-    """Looks in the folder for every path that is not a route of the API. The default handler and not a mount, so that a
-    route still answers 405 for a wrong method."""
+    """Serves a file of the folder for every path that is not a route of the API. It is the default handler and not a
+    mount, so that a route still answers 405 to a wrong method."""
     app.router.default = StaticPage(folder)

@@ -1,4 +1,4 @@
-"""A run's status, its completion, its cancellation. docs/protocol.md, section 5, specifies them."""
+"""Calls on one run: read its status, read its completion, cancel it. docs/protocol.md, section 5, specifies them."""
 
 import asyncio
 
@@ -79,9 +79,9 @@ class StreamRoutes:
         record = await self._find(stream_id)
         if not record.status.is_final:
             raise ApiError(409, "not_finished", f"The run is {record.status}.", headers={"Retry-After": "1"})
-        # A shared browser's cache must not show a private answer to a person without a ticket.
-        cached = "no-store" if is_private(stream_id) else "private, max-age=31536000, immutable"
-        headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": cached}
+        # The cache of a shared browser must not show a private answer to a person without a ticket.
+        cache_control = "no-store" if is_private(stream_id) else "private, max-age=31536000, immutable"
+        headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": cache_control}
         if if_none_match == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         fold = await read_completion(self._log, stream_id)

@@ -1,4 +1,4 @@
-"""Tickets for a stream: give, revoke, keep in a cookie. docs/protocol.md, section 11, specifies them."""
+"""Calls for the tickets of a stream: make one, revoke all, store one in a cookie. docs/protocol.md, section 11."""
 
 import time
 
@@ -22,8 +22,8 @@ BODY_LIMIT_BYTES = 8192
 
 
 class TicketRoutes:
-    """Tickets. `default_s`: how long a ticket is valid if the request names no time; `control_s`: how long a run's
-    control ticket is valid."""
+    """Tickets. `default_s`: how long a ticket is valid if the request does not say; `control_s`: how long the control
+    ticket that replaces revoked ones is valid."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class TicketRoutes:
         )
 
     async def give(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
-        """A new ticket for this stream, to share."""
+        """Makes a ticket for this stream, to share."""
         permission = await self._permissions.check_control(request, stream_id)
         raw = await read_body(request, BODY_LIMIT_BYTES)
         body = check_body(TicketRequest, parse_object(raw) if raw else {})

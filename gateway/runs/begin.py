@@ -1,4 +1,4 @@
-"""The steps with which every call that starts a run begins, in one order: authenticate, read, parse, check, submit."""
+"""Start a run. Every call that does so takes the same steps: authenticate, read, parse, check, submit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class BegunRun:
 
 
 class RunStarter:
-    """Starts runs for the routes. Nothing is submitted unless every check has passed."""
+    """Starts runs for the routes. Submits a run only if every check has passed."""
 
     def __init__(
         self,
@@ -47,19 +47,21 @@ class RunStarter:
         self._local_viewers = local_viewers
 
     async def start(self, request: Request, parse: ParseBody, key: str | None) -> BegunRun:
-        """For a caller who does not wait for the answer. `key` is the Idempotency-Key.
+        """Starts a run for a caller who does not wait for the answer. `key` is the Idempotency-Key.
 
         Raises: ApiError, BrokerUnavailableError, BrokerRefusedError.
         """
-        caller, chat = await self._read(request, parse)
+        caller, chat = await self._authenticate_and_parse(request, parse)
         return BegunRun(caller, chat, await self._submitter.submit(caller, chat, key), cancels=False)
 
-    async def begin(self, request: Request, parse: ParseBody, key: str | None, on_disconnect: str | None) -> BegunRun:
-        """For a caller who is also the run's first viewer. `on_disconnect` is the header X-On-Disconnect.
+    async def start_watched(
+        self, request: Request, parse: ParseBody, key: str | None, on_disconnect: str | None
+    ) -> BegunRun:
+        """Starts a run for a caller who is also its first viewer. `on_disconnect` is the header X-On-Disconnect.
 
         Raises: as `start`; also ApiError 503 while this gateway stops or has no room for another viewer.
         """
-        caller, chat = await self._read(request, parse)
+        caller, chat = await self._authenticate_and_parse(request, parse)
         cancels = self._disconnects.cancels(on_disconnect)
         if self._local_viewers.draining:
             raise gateway_stopping("This gateway is being stopped. Nothing was started.")
@@ -68,9 +70,9 @@ class RunStarter:
         return BegunRun(caller, chat, await self._submitter.submit(caller, chat, key), cancels)
 
     def cancel_on_disconnect(self, run: BegunRun) -> Callable[[], None] | None:
-        """What a viewer calls when the caller disconnects; None if the run continues without the caller."""
+        """A function that cancels the run, to call when the caller disconnects. None if the run then continues."""
         return (lambda: self._disconnects.cancel(run.stream_id)) if run.cancels else None
 
-    async def _read(self, request: Request, parse: ParseBody) -> tuple[Caller, ChatRequest]:
+    async def _authenticate_and_parse(self, request: Request, parse: ParseBody) -> tuple[Caller, ChatRequest]:
         caller = await self._authenticator.authenticate_start(request)
         return caller, parse(await self._submitter.read(request))

@@ -1,6 +1,6 @@
 """A chat-completions request: checked as far as we rely on it, and split into the provider's part and ours.
 
-No I/O. Fields that the model does not name are passed to the provider unchanged.
+No I/O. Fields that `ChatCompletionRequest` does not name go to the provider unchanged.
 """
 
 import re
@@ -27,7 +27,7 @@ _UNWATCHED_RULE = f"must be 'continue' or {{'cancel_after_s': N}}, 0 < N <= {MAX
 
 
 class CancelAfter(RequestBody):
-    """Cancel a run after so many seconds without a viewer."""
+    """Cancel the run after this many seconds without a viewer."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,17 +51,17 @@ class RunOptions(RequestBody):
 
 
 class Message(RequestBody):
-    """One message. Its content is checked by the provider."""
+    """One message. The provider checks its content."""
 
     role: str
 
 
 class ChatCompletionRequest(RequestBody):
-    """OpenAI's request. Fields that are not named here are passed to the provider unchanged."""
+    """OpenAI's request. Fields that are not named here go to the provider unchanged."""
 
     messages: Annotated[list[Message], Field(min_length=1), FailFast()]
     model: str = ""
-    # OpenAI takes null for false.
+    # OpenAI accepts null and takes it for false.
     stream: bool | None = None
     stream_options: Any = None
     manycast: RunOptions = Field(default_factory=RunOptions)
@@ -86,7 +86,7 @@ class ChatRequest:
     """`request` is the JSON for the provider, without our part. `digest` identifies the body, for idempotency.
 
     `stream` and `dialect` say how the caller wants it answered, `private` who may watch, `turn` which chat of the AI
-    SDK it belongs to. `prompt_chars` is how much text the model gets to read.
+    SDK it belongs to. `prompt_chars` is the length of all texts in its messages.
     """
 
     request: bytes
@@ -109,7 +109,7 @@ def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
     """`fields` is a parsed body, `digest` that of the bytes. Raises: ApiError 400 that names the field at fault."""
     body = check_body(ChatCompletionRequest, fields)
     return ChatRequest(
-        # Not `body`: the provider gets what the caller sent, fields that we do not know included.
+        # Encode `fields`, not `body`: the provider must get every field that the caller sent, known to us or not.
         request=encode_sent({name: value for name, value in fields.items() if name != "manycast"}),
         digest=digest,
         model=body.model,
@@ -131,15 +131,15 @@ def encode_sent(value: object) -> bytes:
 
 def count_chars(value: Any) -> int:
     """The length of all strings in parsed JSON, without field names and without the contents of files."""
-    chars, rest = 0, [value]
-    while rest:
-        each = rest.pop()
-        if isinstance(each, str):
-            chars += len(each)
-        elif isinstance(each, list):
-            rest += each
-        elif isinstance(each, dict):
-            rest += (inner for name, inner in each.items() if name not in _FILES)
+    chars, pending = 0, [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            chars += len(item)
+        elif isinstance(item, list):
+            pending += item
+        elif isinstance(item, dict):
+            pending += (field for name, field in item.items() if name not in _FILES)
     return chars
 
 
@@ -151,6 +151,6 @@ def digest_idempotency_key(key: str | None, caller: str) -> str | None:
     if key is None:
         return None
     if _IDEMPOTENCY_KEY.fullmatch(key) is None:
-        what = f"Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_LIMIT_CHARS} visible ASCII characters."
-        raise ApiError(400, "invalid_value", what, param="Idempotency-Key")
+        text = f"Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_LIMIT_CHARS} visible ASCII characters."
+        raise ApiError(400, "invalid_value", text, param="Idempotency-Key")
     return sha256(f"{caller} {key}".encode(errors="surrogatepass")).hexdigest()

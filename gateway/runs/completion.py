@@ -10,14 +10,14 @@ from typing import Any
 
 from contract.event import Chunk, Event, Kind, encode_json, merge_chunk, parse_json
 
-# `obfuscation` is padding against eavesdroppers, which only a stream needs.
-_STREAM_ONLY = frozenset({"choices", "obfuscation"})
-# Names of a part. A provider may repeat them in each piece; they must not be joined.
-_NAMES = frozenset({"id", "type", "role", "index", "object", "status"})
+# Fields that are not copied: choices are merged, and `obfuscation` is a stream's padding against eavesdroppers.
+_NOT_COPIED = frozenset({"choices", "obfuscation"})
+# Fields that identify something. A provider may repeat them in each chunk, so their texts must not be joined.
+_IDENTIFIERS = frozenset({"id", "type", "role", "index", "object", "status"})
 
 
 class _Text:
-    """A text that grows. Its pieces are joined once, at the end, because joining each would take quadratic time."""
+    """A text that grows. Its pieces are joined once, at the end: to join each one would take quadratic time."""
 
     __slots__ = ("pieces",)
 
@@ -26,7 +26,7 @@ class _Text:
 
 
 class CompletionFold:
-    """Takes a stream's events in order. `result` is the completion of its last epoch; no event may be added after."""
+    """Folds a stream's events into the completion of its last epoch. Add events in order, and none after `result`."""
 
     def __init__(self) -> None:
         self._shared: Chunk = {}
@@ -36,7 +36,7 @@ class CompletionFold:
         self.done: dict[str, Any] | None = None
 
     def add(self, event: Event) -> None:
-        """One event of the log."""
+        """Adds the next event of the log."""
         data = parse_json(event.data)
         match event.kind:
             case Kind.START:
@@ -50,7 +50,7 @@ class CompletionFold:
 
     def _add_chunk(self, chunk: Chunk) -> None:
         for name, value in chunk.items():
-            if name not in _STREAM_ONLY and (value is not None or name not in self._top):
+            if name not in _NOT_COPIED and (value is not None or name not in self._top):
                 self._top[name] = value
         # A provider wrote the chunk, so its shape is not certain.
         choices = chunk.get("choices")
@@ -73,25 +73,25 @@ class CompletionFold:
                 choice[name] = value
 
     def _merge(self, whole: dict[str, Any], part: dict[str, Any]) -> None:
-        # A queue, so that two parts of one list item are merged in their order.
-        rest = deque([(whole, part)])
-        while rest:
-            whole, part = rest.popleft()
+        # First in, first out: two parts of one list item must be merged in their order.
+        pending = deque([(whole, part)])
+        while pending:
+            whole, part = pending.popleft()
             for name, value in part.items():
-                held = whole.get(name)
-                if held is None:
+                old = whole.get(name)
+                if old is None:
                     whole[name] = _copy(value)
-                elif name in _NAMES:
-                    whole[name] = value or held
-                elif isinstance(held, _Text) and isinstance(value, str):
-                    held.pieces.append(value)
-                elif isinstance(held, str) and isinstance(value, str):
-                    whole[name] = _Text(held, value)
+                elif name in _IDENTIFIERS:
+                    whole[name] = value or old
+                elif isinstance(old, _Text) and isinstance(value, str):
+                    old.pieces.append(value)
+                elif isinstance(old, str) and isinstance(value, str):
+                    whole[name] = _Text(old, value)
                     self._texts.append((whole, name))
-                elif isinstance(held, dict) and isinstance(value, dict):
-                    rest.append((held, value))
-                elif isinstance(held, list) and isinstance(value, list):
-                    rest.extend(_merge_lists(held, value))
+                elif isinstance(old, dict) and isinstance(value, dict):
+                    pending.append((old, value))
+                elif isinstance(old, list) and isinstance(value, list):
+                    pending.extend(_merge_lists(old, value))
                 elif value is not None:
                     whole[name] = value
 
@@ -119,23 +119,24 @@ class CompletionFold:
 
 
 def _without_index(call: Any) -> Any:
-    """A tool call's `index` only says which fragments belong together."""
+    """Removes a tool call's `index`, which only says which fragments belong together."""
     return {name: value for name, value in call.items() if name != "index"} if isinstance(call, dict) else call
 
 
 def _copy(value: Any) -> Any:
-    """What is merged into the copy later must not change the chunk. Not `deepcopy`, which recurses."""
+    """Copies a value, so that merging into the copy does not change the chunk. `deepcopy` would recurse."""
     return parse_json(encode_json(value)) if isinstance(value, dict | list) else value
 
 
 def _merge_lists(whole: list[Any], part: list[Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Appends the items that are new, and gives each other item with the one that it belongs to."""
+    """Appends items with a new `index` to `whole`. Yields the other items, each as a pair to merge: the item of `whole`
+    with the same `index`, and the item of `part`."""
     for item in part:
         index = item.get("index") if isinstance(item, dict) else None
-        held = None
+        old = None
         if isinstance(index, int):
-            held = next((each for each in whole if isinstance(each, dict) and each.get("index") == index), None)
-        if held is None:
+            old = next((known for known in whole if isinstance(known, dict) and known.get("index") == index), None)
+        if old is None:
             whole.append(_copy(item))
         else:
-            yield held, item
+            yield old, item

@@ -36,7 +36,7 @@ class Run(ResponseBody):
 
 
 def describe(stream_id: str, record: RunRecord, viewers: int, prefix: str) -> Run:
-    """`viewers`: how many watch it now, through all gateways. `prefix`: of the URLs, see `urls_of`."""
+    """`viewers`: how many watch the stream now, through all gateways. `prefix`: of the URLs, see `urls_of`."""
     done = record.done or {}
     return Run(
         id=stream_id,

@@ -15,7 +15,8 @@ HEADER = "X-On-Disconnect"
 
 
 class DisconnectPolicy:
-    """Cancels in the background. `default` applies to requests without the header X-On-Disconnect."""
+    """Decides whether a run is cancelled when its caller disconnects, and cancels it. `default` applies to requests
+    without the header X-On-Disconnect."""
 
     def __init__(self, queue: JobQueue, default: Policy) -> None:
         self._queue = queue
@@ -23,7 +24,7 @@ class DisconnectPolicy:
         self._cancelling: set[asyncio.Task[None]] = set()
 
     def cancels(self, header: str | None) -> bool:
-        """Whether this caller's run is cancelled when the connection closes. Raises: ApiError 400."""
+        """Whether a request with this header wants its run cancelled on disconnect. Raises: ApiError 400."""
         policy = self._default if header is None else header
         if policy not in ("continue", "cancel"):
             raise ApiError(400, "invalid_value", f"{HEADER} must be 'continue' or 'cancel'.", param=HEADER)
@@ -39,4 +40,4 @@ class DisconnectPolicy:
         try:
             await self._queue.cancel(stream_id)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
-            logger.warning("stream %s could not be cancelled after its caller disconnected: %s", stream_id, error)
+            logger.warning("stream %s: cannot cancel the run after its caller disconnected: %s", stream_id, error)

@@ -39,20 +39,20 @@ class RunList:
         self._client = client
         self._lifetime_ms = lifetime_ms
 
-    async def note(self, stream_id: str, request: bytes) -> None:
-        """Records a queued run. A failure is logged and not raised: the run itself is not affected."""
+    async def add(self, stream_id: str, request: bytes) -> None:
+        """Records a queued run. Logs a failure and does not raise it, because the run itself is not affected."""
         try:
             await add_recent_run(self._client, RecentRun(stream_id, read_prompt(request)), self._lifetime_ms)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
             logger.warning("run %s is missing from the list of runs: %s", stream_id, error)
 
     async def read(self, caller: Caller, limit: int, prefix: str) -> ListOfRuns:
-        """The newest first, at most `limit`, without expired runs. Callers see their own runs only, unless they may see
-        all. `prefix`: of the URLs, see `urls_of`.
+        """At most `limit` runs, the newest first, without expired ones. A caller sees only its own runs unless it
+        `sees_all`. `prefix`: of the URLs, see `urls_of`.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        # Only a run's record names its caller: read them all, so that other callers' runs do not use up the limit.
+        # Only a run's record names its caller. Read all of them, so that other callers' runs do not use up the limit.
         runs = await read_recent_runs(self._client, limit if caller.sees_all else KEPT_RUNS)
         found = await asyncio.gather(*(self._describe(run, caller, prefix) for run in runs))
         return ListOfRuns(object="list", data=[run for run in found if run is not None][:limit])
@@ -69,8 +69,9 @@ class RunList:
 
 
 def read_prompt(request: bytes) -> str:
-    """The text of the user's last message, or "". Its shape was not checked: the provider does that."""
-    texts = [_text_of(each.get("content")) for each in parse_json(request)["messages"] if each.get("role") == "user"]
+    """The text of the user's last message, or "". Only the provider checks a message, so it may have any shape."""
+    messages = parse_json(request)["messages"]
+    texts = [_text_of(message.get("content")) for message in messages if message.get("role") == "user"]
     return texts[-1] if texts else ""
 
 

@@ -27,8 +27,8 @@ SUBMIT_RETRY_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class SubmitLimits:
-    """`prompt_chars`: how much text a request may contain. `waiting_runs`: how many runs may be queued. `ticket_s`: how
-    long the control ticket of a run is valid."""
+    """`prompt_chars`: how much text the messages of a request may contain. `waiting_runs`: how many runs may be queued.
+    `ticket_s`: how long the control ticket of a run is valid."""
 
     body_bytes: int
     prompt_chars: int
@@ -39,7 +39,7 @@ class SubmitLimits:
 class SubmittedRun(NamedTuple):
     """The stream to watch and its control ticket. `is_new`: False if an earlier request with the same key started it.
 
-    `headers` belong on every answer to this request.
+    `has_key`: whether the request had an Idempotency-Key. Every response to the request must carry `headers`.
     """
 
     stream_id: str
@@ -50,7 +50,7 @@ class SubmittedRun(NamedTuple):
 
 
 class RunSubmitter:
-    """The only way to start a run. `runs` lists started runs, if the list is on; `on_started` counts them."""
+    """The only way to start a run. `runs` lists the started runs, None if the list is off; `on_started` counts them."""
 
     def __init__(
         self,
@@ -91,12 +91,12 @@ class RunSubmitter:
         submission = Submission(stream_id, chat.request, chat.model, chat.policy, chat.digest, once, *whose)
         answer, stream_id = await self._queue_run(submission)
         if answer not in (Submitted.OK, Submitted.KNOWN):
-            raise _refuse(answer, caller)
+            raise _to_api_error(answer, caller)
         is_new = answer is Submitted.OK
         if is_new:
             self._on_started()
             if self._runs is not None:
-                await self._runs.note(stream_id, chat.request)
+                await self._runs.add(stream_id, chat.request)
         record = None if is_new else await read_run(self._client, stream_id)
         revoked = record.revoked if record else 0
         ticket = await self._permissions.give(
@@ -105,8 +105,8 @@ class RunSubmitter:
         return SubmittedRun(stream_id, is_new, once is not None, ticket, caller.headers)
 
     async def _queue_run(self, submission: Submission) -> tuple[Submitted, str]:
-        """If Redis fails, the run may be queued or not. Submitting the same id again is safe, while a retry by the
-        client would start a second run."""
+        """Tries again if Redis fails, because the run may be queued nevertheless. To submit the same id twice is safe,
+        but a retry by the client would have a new id and start a second run."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + SUBMIT_PATIENCE_S
         while True:
@@ -118,7 +118,7 @@ class RunSubmitter:
             await asyncio.sleep(SUBMIT_RETRY_S)
 
 
-def _refuse(answer: Submitted, caller: Caller) -> ApiError:
+def _to_api_error(answer: Submitted, caller: Caller) -> ApiError:
     if answer is Submitted.MISMATCH:
         text = "This Idempotency-Key was used with another body."
         return ApiError(422, "idempotency_mismatch", text, param="Idempotency-Key")

@@ -22,7 +22,8 @@ class DismissedError(Exception):
 
 
 class RunWaiter:
-    """A Subscriber for one request whose body has been read. `async with`: counts as a viewer, notices a disconnect."""
+    """The `Subscriber` of one request, whose body must have been read. Within `async with`, it counts as a viewer and
+    notices when the client disconnects."""
 
     resumes = False
 
@@ -51,20 +52,20 @@ class RunWaiter:
         self._gone = True
         self._woken.set()
 
-    def dismiss(self, retry_window_ms: int) -> None:  # noqa: ARG002 - required by Subscriber
-        """For `LocalViewers`: see `Subscriber` in gateway.fanout.subscriber."""
+    def dismiss(self, retry_window_ms: int) -> None:  # noqa: ARG002 - Subscriber's signature
+        """Called when the gateway drains: makes `open` and `wait` raise DismissedError."""
         self._dismissed = True
         self._woken.set()
 
     def wake(self) -> None:
-        """For the feed: see `Subscriber` in gateway.fanout.subscriber."""
+        """Called when the feed has news: makes `wait` check its condition."""
         self._woken.set()
 
     def on_notice(self, kind: bytes, encoded: bytes) -> None:
-        """For the feed. Notices are not awaited."""
+        """Ignores notices: no condition depends on them."""
 
     def on_revoked(self, count: int) -> None:
-        """For the feed. The caller who started the run needs no ticket."""
+        """Ignores revocations: the caller who started the run needs no ticket."""
 
     async def open(self, dialect: str, within_s: float) -> Feed:
         """Opens the feed. Retries while Redis is unavailable: an error would make the caller start a second run.
@@ -83,12 +84,15 @@ class RunWaiter:
             await asyncio.wait([self._listening], timeout=OPEN_RETRY_S)
             self._check()
 
-    async def wait(self, feed: Feed, enough: Callable[[], bool], within_s: float | None) -> bool:
-        """Waits until `enough()` is true. Returns False after `within_s`. Raises: ClientGoneError, DismissedError."""
+    async def wait(self, feed: Feed, condition: Callable[[], bool], within_s: float | None) -> bool:
+        """Waits until `condition()` is true. Returns False after `within_s`.
+
+        Raises: ClientGoneError, DismissedError.
+        """
         feed.subscribers.join(self)
         try:
             async with asyncio.timeout(within_s):
-                while not enough():
+                while not condition():
                     await self._woken.wait()
                     self._woken.clear()
                     self._check()
