@@ -20,6 +20,7 @@ from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.responses import Respond
 from gateway.http.errors import GONE_STATUS, broker_unavailable, gateway_stopping
+from gateway.http.json_response import JsonResponse
 from gateway.http.root_path import prefix_of
 from gateway.http.run_errors import CANCELLED, STREAM_LOST, to_api_error
 from gateway.http.stream_urls import no_such_stream, urls_of
@@ -28,7 +29,7 @@ from gateway.routes.new_viewer import new_viewer
 from gateway.routes.openapi import SSE, START_ERRORS, document
 from gateway.runs.begin import BegunRun, RunStarter
 from gateway.runs.chat_request import ChatCompletionRequest, parse_chat_request
-from gateway.runs.read_completion import completion_response, read_completion
+from gateway.runs.read_completion import read_completion
 from gateway.runs.submit import SubmittedRun
 from gateway.runs.wait import ClientGoneError, DismissedError, RunWaiter
 
@@ -128,7 +129,7 @@ class ChatCompletionRoutes:
             raise _FailedRunError(CANCELLED)
         if done.get("status") != Status.COMPLETED:
             raise _FailedRunError(done.get("error") or STREAM_LOST)
-        return completion_response(fold.result(), headers)
+        return JsonResponse(fold.result(), headers=headers)
 
 
 def _check_failure(feed: Feed) -> None:

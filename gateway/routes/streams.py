@@ -19,7 +19,7 @@ from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.routes.models import CancelledRun, Completion, IfNoneMatch, StreamIdPath
 from gateway.routes.openapi import ACCESS_ERRORS, document
 from gateway.runs.describe import Run, describe
-from gateway.runs.read_completion import completion_response, read_completion
+from gateway.runs.read_completion import read_completion
 
 CANCEL_WAIT_S = 2.0
 CANCEL_POLL_S = 0.05
@@ -90,7 +90,7 @@ class StreamRoutes:
             error = done.get("error") or {"message": f"The run was {record.status}.", "code": str(record.status)}
             raise ApiError(409, str(error["code"]), str(error["message"]), type_=str(error.get("type", "server_error")))
         ours = {"stream": stream_id, "status": record.status, "error": done.get("error"), "timing": done.get("timing")}
-        return completion_response({**fold.result(), "manycast": ours}, headers)
+        return JsonResponse({**fold.result(), "manycast": ours}, headers=headers)
 
     async def cancel(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
         """Stops the run. Answers when it has ended, or after a short wait."""

@@ -7,8 +7,8 @@ import pytest
 
 from contract.event import Event, Kind, encode_json, parse_json
 from contract.position import Position
+from gateway.http.json_response import JsonResponse
 from gateway.runs.completion import CompletionFold
-from gateway.runs.read_completion import completion_response
 from tests.author import Entry
 from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done, restart
 
@@ -70,7 +70,7 @@ def test_choices_of_the_wrong_type_are_ignored(choices: Any) -> None:
 
 def test_an_emoji_that_was_cut_in_the_middle_is_joined() -> None:
     whole = fold(*attempt([chunk_of({"content": "\ud83d"}), chunk_of({"content": "\ude00"}, "stop")]), done())
-    read = json.loads(bytes(completion_response(whole, {}).body))
+    read = json.loads(bytes(JsonResponse(whole).body))
     assert read["choices"][0]["message"]["content"] == "😀"
 
 
@@ -93,7 +93,7 @@ def unnested(value: Any) -> tuple[int, Any]:
 def test_a_vendor_field_may_be_nested_at_any_depth(depth: int) -> None:
     last = {**chunk_of({"content": "lo", **nested(depth, "b")}, "stop"), **nested(depth, "c")}
     completion = fold(*attempt([chunk_of({"content": "Hel", **nested(depth, "a")}), last]), done())
-    read = parse_json(bytes(completion_response(completion, {}).body))
+    read = parse_json(bytes(JsonResponse(completion).body))
     message = read["choices"][0]["message"]
     assert message["content"] == "Hello"
     assert unnested(message["x_vendor"]) == (depth, ["a", "b"])
