@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.event import parse_json
+from contract.event import encode_json, parse_json
 from contract.job_queue import JobQueue
 from gateway.access.authenticator import Authenticator
 from gateway.dialects.ai_sdk_replay import replay_message
@@ -25,12 +25,12 @@ from gateway.fanout.responses import Respond
 from gateway.http.body import parse_object
 from gateway.http.errors import broker_unavailable, too_many_viewers
 from gateway.http.models import check_body
-from gateway.routes.models import IdempotencyKey, OnDisconnect, UiChatRequest
+from gateway.routes.models import ChatMessages, IdempotencyKey, OnDisconnect, UiChatRequest
 from gateway.routes.new_viewer import new_viewer
 from gateway.routes.openapi import ACCESS_ERRORS, NO_CONTENT, SSE, START_ERRORS, document
 from gateway.runs.begin import RunStarter
 from gateway.runs.chat_request import ChatRequest, Turn, check_chat_request, encode_sent
-from gateway.runs.chats import LastAnswer, find_answer, remember_answer
+from gateway.runs.chats import LastAnswer, find_answer, read_messages, remember_answer
 
 
 class AiSdkRoutes:
@@ -58,6 +58,13 @@ class AiSdkRoutes:
         self._lifetime_ms = lifetime_ms
 
     def register(self, app: FastAPI) -> None:
+        app.add_api_route(
+            "/api/chat/{chat:path}/messages",
+            self.messages,
+            methods=["GET"],
+            response_model=ChatMessages,
+            **document("readChat", tag="ai-sdk", errors=ACCESS_ERRORS),
+        )
         path = "/api/chat/{chat:path}/stream"
         streams: Mapping[int, Mapping[str, Any]] = {200: SSE, 204: NO_CONTENT}
         app.add_api_route(
@@ -105,6 +112,14 @@ class AiSdkRoutes:
         earlier = b"" if answer.continued is None else replay_message(parse_json(answer.continued))
         return await self._show(request, answer.stream_id, answer.dialect, prologue=earlier)
 
+    async def messages(self, request: Request, chat: str) -> Response:
+        """The messages of a chat before the one that `resume` shows: a page begins with them. Empty for a new chat."""
+        caller = await self._authenticator.authenticate(request)
+        messages = await read_messages(self._client, caller.name, chat)
+        # The page's own JSON, which need not be parsed: it may contain images.
+        body = b'{"id":%b,"messages":%b}' % (encode_json(chat), messages)
+        return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+
     async def cancel(self, request: Request, chat: str) -> Response:
         """Stops the running answer of a chat, if there is one. Closing the connection does not stop it."""
         answer = await self._find(request, chat)
@@ -148,8 +163,9 @@ def parse_ui_request(raw: bytes) -> ChatRequest:
     chat = check_chat_request(to_chat_request(fields), sha256(raw).hexdigest())
     messages = fields["messages"]
     # After the result of a tool the page sends the assistant's message again, and the answer continues it.
-    continued = messages[-1] if messages[-1]["role"] == "assistant" else None
+    is_continued = messages[-1]["role"] == "assistant"
     turn = None
     if chat_id is not None:
-        turn = Turn(chat_id, None if continued is None else encode_sent(continued))
-    return replace(chat, turn=turn, dialect=UI if continued is None else UI_CONTINUED)
+        before, continued = (messages[:-1], encode_sent(messages[-1])) if is_continued else (messages, None)
+        turn = Turn(chat_id, encode_sent(before), continued)
+    return replace(chat, turn=turn, dialect=UI_CONTINUED if is_continued else UI)

@@ -83,6 +83,13 @@ class UiChatRequest(RequestBody):
     metadata: Any = None
 
 
+class ChatMessages(ResponseBody):
+    """The messages of a chat, as `useChat` sent them with the last question."""
+
+    id: str
+    messages: list[dict[str, Any]]
+
+
 class SignInRequest(RequestBody):
     """The password or an API key."""
 

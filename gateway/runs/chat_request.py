@@ -74,10 +74,11 @@ class ChatCompletionRequest(RequestBody):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a page of the AI SDK sent for the next answer of a chat. `continued`: the JSON of the message that the
-    answer continues, if it does."""
+    """What a page of the AI SDK sent for the next answer of a chat, as JSON: the `messages` before the answer, and the
+    message that the answer continues, if it does."""
 
     chat_id: str
+    messages: bytes
     continued: bytes | None
 
 

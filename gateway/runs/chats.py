@@ -26,7 +26,7 @@ async def remember_answer(
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    fields: list[str | bytes] = ["stream", stream_id, "dialect", dialect]
+    fields: list[str | bytes] = ["stream", stream_id, "dialect", dialect, "messages", turn.messages]
     if turn.continued is not None:
         fields += ["continued", turn.continued]
     await run_call(client, Call("remember_answer", (_key(caller, turn.chat_id),), (lifetime_ms, *fields)))
@@ -37,6 +37,15 @@ async def find_answer(client: Client, caller: str, chat: str) -> LastAnswer | No
     names = ("stream", "dialect", "continued")
     stream_id, dialect, continued = await call_redis(client, "HMGET", _key(caller, chat), *names)
     return None if stream_id is None else LastAnswer(stream_id.decode(), dialect.decode(), continued)
+
+
+async def read_messages(client: Client, caller: str, chat: str) -> bytes:
+    """The JSON array of the messages before the last answer; empty if the chat is not known, or no longer.
+
+    Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    messages: bytes | None = await call_redis(client, "HGET", _key(caller, chat), "messages")
+    return messages or b"[]"
 
 
 def _key(caller: str, chat: str) -> str:

@@ -107,8 +107,11 @@ async def test_a_chat_belongs_to_its_caller(
     async with http.stream("POST", "/api/chat", json=body, headers=key) as answer:
         stream_id = answer.headers["x-stream-id"]
     assert (await http.get("/api/chat/c/stream", headers=other_key)).status_code == 204
+    assert (await http.get("/api/chat/c/messages", headers=other_key)).json()["messages"] == []
+    assert len((await http.get("/api/chat/c/messages", headers=key)).json()["messages"]) == 1
     assert (await http.delete("/api/chat/c/stream", headers=other_key)).status_code == 204
     assert code(await http.get("/api/chat/c/stream")) == (401, "missing_api_key")
+    assert code(await http.get("/api/chat/c/messages")) == (401, "missing_api_key")
     assert code(await http.delete("/api/chat/c/stream")) == (401, "missing_api_key")
     assert (await http.get(f"/v1/streams/{stream_id}")).json()["status"] == "queued"
     assert (await http.delete("/api/chat/c/stream", headers=key)).status_code == 204

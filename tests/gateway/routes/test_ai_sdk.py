@@ -26,7 +26,7 @@ def question(chat: str, *entries: dict[str, Any]) -> dict[str, Any]:
 
 async def answer(http: httpx2.AsyncClient, author: Author, body: dict[str, Any], last: Entry, *chunks: Chunk) -> str:
     """Asks, lets a worker answer, and returns what the page that asked got."""
-    async with http.stream("POST", "/api/chat", json=body) as response:
+    async with http.stream("POST", "/api/chat", content=json.dumps(body)) as response:
         assert response.status_code == 200
         run = await author.take()
         await run.write([*attempt(chunks), last], Status(last[2]["status"]))
@@ -110,6 +110,30 @@ async def test_an_answer_after_the_result_of_a_tool_is_replayed_with_its_earlier
     assert await call_redis(client, "PTTL", key) > 0
     newer = await answer(http, author, question(chat), done(), chunk_of({"content": "newer"}, "stop"))
     assert await resume(http, chat) == newer
+
+
+async def messages(http: httpx2.AsyncClient, chat: str) -> Any:
+    response = await http.get(f"/api/chat/{chat}/messages")
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json()["id"] == chat
+    return response.json()["messages"]
+
+
+async def test_another_browser_gets_the_question_and_what_was_said_before(
+    http: httpx2.AsyncClient, author: Author
+) -> None:
+    chat = f"a/b {token_hex(8)} ü"
+    assert await messages(http, chat) == []
+    asked = {**QUESTION, "metadata": {"by": "ü \ud83d"}}
+    await answer(http, author, question(chat, asked), done(), chunk_of({"content": "first"}, "stop"))
+    assert await messages(http, chat) == [asked]
+    # The replay contains the message that the answer continues.
+    await answer(http, author, question(chat, asked, CALLED), done(), chunk_of({"content": "20"}, "stop"))
+    assert await messages(http, chat) == [asked]
+    said: list[dict[str, Any]] = [asked, CALLED, {**QUESTION, "id": "2"}]
+    await answer(http, author, question(chat, *said), done(), chunk_of({"content": "second"}, "stop"))
+    assert await messages(http, chat) == said
 
 
 async def test_a_message_of_assistant_ui_starts_a_run(http: httpx2.AsyncClient, author: Author) -> None:
