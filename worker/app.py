@@ -66,6 +66,7 @@ class Worker:
             chunk_timeout_s=settings.chunk_timeout_s,
             broker_patience_s=settings.broker_patience_s,
             default_model=settings.default_model,
+            needs_finish_reason=settings.strict_finish,
         )
         self._pool = GenerationPool(settings.worker_streams, self._make_generation)
         connectivity = Connectivity(settings.lease_s * CONTACT_GAP_SHARE)

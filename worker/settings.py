@@ -25,6 +25,7 @@ class Settings(ServiceSettings):
     first_chunk_timeout_s: float = Field(120.0, gt=0)
     chunk_timeout_s: float = Field(60.0, gt=0)
     provider_retries: int = Field(2, ge=0)
+    strict_finish: bool = False
 
     answer_limit_bytes: int = Field(16 << 20, ge=0)
     run_limit_s: float = Field(3600.0, ge=0)

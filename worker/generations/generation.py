@@ -47,6 +47,7 @@ class GenerationOptions:
     chunk_timeout_s: float
     broker_patience_s: float
     default_model: str
+    needs_finish_reason: bool
 
 
 class Stop(StrEnum):
@@ -75,7 +76,12 @@ class Generation:
         self._clock = asyncio.get_running_loop().time
         self._stop: Stop | None = None
         self._stopped = asyncio.Event()
-        self._call = ProviderCall(job.stream_id, publisher, options.answer_limit_bytes)
+        self._call = ProviderCall(
+            job.stream_id,
+            publisher,
+            options.answer_limit_bytes,
+            needs_finish_reason=options.needs_finish_reason,
+        )
         self._outbox: Outbox | None = None
         self._claim = Claim(Verdict.GONE)
         self._claimed_at = 0.0

@@ -12,42 +12,55 @@ from worker.generations.outcome import Outcome, answer_too_large, worker_failed
 from worker.generations.pace import Pace
 from worker.generations.publisher import Publisher
 from worker.providers.errors import own_error
-from worker.providers.source import Source
+from worker.providers.repair import ChunkRepair
+from worker.providers.source import END, Source
 
 logger = logging.getLogger(__name__)
 
 
 class ProviderCall:
-    """Runs once. Times are seconds of the event loop's clock; an `answer_limit_bytes` of 0 is no limit."""
+    """Runs once. Times are seconds of the event loop's clock; an `answer_limit_bytes` of 0 is no limit.
 
-    def __init__(self, stream_id: str, publisher: Publisher, answer_limit_bytes: int) -> None:
+    `needs_finish_reason`: an answer without a finish reason is cut short, also if its provider calls it complete.
+    """
+
+    def __init__(
+        self, stream_id: str, publisher: Publisher, answer_limit_bytes: int, *, needs_finish_reason: bool
+    ) -> None:
         self.outcome = Outcome(1)
         self.pace = Pace()
         self.first_chunk_at: float | None = None
         self._stream_id = stream_id
         self._publisher = publisher
         self._answer_limit_bytes = answer_limit_bytes
+        self._needs_finish_reason = needs_finish_reason
         self._answer_bytes = 0
         self._clock = asyncio.get_running_loop().time
         self._heard_at = 0.0
         self._is_held_back = False
+        self._shared: Chunk | None = None
 
     async def run(self, source: Source, request: dict[str, Any], epoch: int, outbox: Outbox) -> RunError | None:
         """Runs until the source ends. Returns its error, if it failed. Cancelling it ends the provider call at once."""
         self.outcome = Outcome(request.get("n"))
+        repair = ChunkRepair(wants_function_call="functions" in request and "tools" not in request)
         try:
             async with aclosing(source.generate(request)) as chunks:
-                shared: Chunk | None = None
-                async for chunk in chunks:
+                async for given in chunks:
                     self._heard_at = self._clock()
-                    if shared is None:
-                        shared = self._begin(chunk, epoch, outbox)
-                    self._put(outbox, entry_line(Kind.CHUNK, _encode(chunk_difference(shared, chunk))))
-                    self._publisher.send(outbox)
-                    self.outcome.record(chunk)
-                    self.pace.record(self._heard_at)
-                    if self._publisher.is_full:
-                        await self._wait_for_room()
+                    if given is END:
+                        chunk = self._finish(repair)
+                    else:
+                        if self.first_chunk_at is None:
+                            self.first_chunk_at = self._heard_at
+                        chunk = repair.repair(given)
+                    if chunk is not None:
+                        self._write(chunk, epoch, outbox)
+                        self.pace.record(self._heard_at)
+                        if self._publisher.is_full:
+                            await self._wait_for_room()
+            for chunk in repair.end():
+                self._write(chunk, epoch, outbox)
         except RunFailedError as failure:
             return failure.error
         except Exception:
@@ -61,11 +74,20 @@ class ProviderCall:
             return 0.0
         return now - self._heard_at
 
-    def _begin(self, first: Chunk, epoch: int, outbox: Outbox) -> Chunk:
-        self.first_chunk_at = self._heard_at
-        shared = shared_fields(first)
-        self._put(outbox, entry_line(Kind.START, _encode({"stream": self._stream_id, "epoch": epoch, "chunk": shared})))
-        return shared
+    def _finish(self, repair: ChunkRepair) -> Chunk | None:
+        chunk = None if self._needs_finish_reason else repair.finish()
+        if chunk is not None:
+            logger.warning("run %s: the provider ended the answer without a finish_reason", self._stream_id)
+        return chunk
+
+    def _write(self, chunk: Chunk, epoch: int, outbox: Outbox) -> None:
+        if self._shared is None:
+            self._shared = shared_fields(chunk)
+            start = {"stream": self._stream_id, "epoch": epoch, "chunk": self._shared}
+            self._put(outbox, entry_line(Kind.START, _encode(start)))
+        self._put(outbox, entry_line(Kind.CHUNK, _encode(chunk_difference(self._shared, chunk))))
+        self._publisher.send(outbox)
+        self.outcome.record(chunk)
 
     def _put(self, outbox: Outbox, line: bytes) -> None:
         self._answer_bytes += len(line)

@@ -21,7 +21,7 @@ from contract.event import Chunk
 from contract.sse import Frame, FrameReader, FrameTooLongError
 from contract.worker_registry import Model
 from worker.providers.errors import answered_error, own_error, retry_after_s, streamed_error
-from worker.providers.source import SourceNotFoundError
+from worker.providers.source import END, SourceNotFoundError
 from worker.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -93,8 +93,8 @@ class OpenAISource:
                 async with AsyncExitStack() as one_try:
                     async with asyncio.timeout(self._first_chunk_timeout_s):
                         chunks = await one_try.enter_async_context(aclosing(self._open(body)))
-                        first = await anext(chunks, None)
-                    if first is None:
+                        first = await anext(chunks, END)
+                    if first is END:
                         _fail(Code.UPSTREAM_TRUNCATED, "The provider ended without sending anything.")
                     call.push_async_exit(one_try.pop_all())
                     return first, chunks
@@ -161,20 +161,25 @@ _NEVER_RETRIED = frozenset({Code.UPSTREAM_TRUNCATED, Code.UPSTREAM_INVALID})
 
 
 async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
+    """The chunks of a response, and END if the provider said that they are complete."""
     reader = FrameReader(FRAME_LIMIT_BYTES)
     received = response.aiter_bytes()
     try:
         async for piece in received:
             for frame in reader.feed(piece):
-                if frame.data == b"[DONE]":
+                chunk = _parse(frame)
+                if chunk is END:
                     await _read_tail(received)
+                    yield END
                     return
-                yield _parse(frame)
+                if chunk is not None:
+                    yield chunk
     except FrameTooLongError as error:
         _fail(Code.UPSTREAM_INVALID, f"The provider sent too much at once: {error}.")
     for frame in reader.end():
-        if frame.data != b"[DONE]":
-            yield _parse(frame)
+        chunk = _parse(frame)
+        if chunk is not None:
+            yield chunk
 
 
 async def _read_tail(received: AsyncIterator[bytes]) -> None:
@@ -187,9 +192,17 @@ async def _read_tail(received: AsyncIterator[bytes]) -> None:
         pass
 
 
-def _parse(frame: Frame) -> Chunk:
+def _parse(frame: Frame) -> Chunk | None:
+    """The chunk of a frame; END for `[DONE]`, None for a frame without data. Raises: RunFailedError for all else."""
+    data = frame.data
+    if data[:1] != b"{" and (data := data.strip())[:1] != b"{":
+        if data == b"[DONE]":
+            return END
+        if not data:
+            # Some providers send an empty frame as a sign of life.
+            return None
     try:
-        value = _decode(frame.data.decode())
+        value = _decode(data.decode())
     except (ValueError, RecursionError):
         _fail(Code.UPSTREAM_INVALID, "The provider sent something that is not JSON.")
     if frame.event == b"error" or (isinstance(value, dict) and value.get("error")):
@@ -199,12 +212,8 @@ def _parse(frame: Frame) -> Chunk:
     return value
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-# Python accepts NaN and Infinity, which are not JSON (RFC 8259). Browsers could not parse them.
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+# Python parses NaN and Infinity, which JSON does not have (RFC 8259). Browsers could not parse them.
+_decode = json.JSONDecoder(parse_constant=lambda _: None).decode
 
 
 def _fail(code: Code, message: str) -> NoReturn:

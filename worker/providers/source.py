@@ -9,6 +9,9 @@ from contract.event import Chunk
 from contract.worker_registry import Model
 from worker.settings import Settings
 
+END: Chunk = {}
+"""The last item of a source whose provider has said that the answer is complete, as `[DONE]` does. It is no chunk."""
+
 Generate = Callable[[dict[str, Any]], AsyncGenerator[Chunk, None]]
 
 
@@ -18,7 +21,8 @@ class Source(Protocol):
     def generate(self, request: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
         """The answer to an OpenAI chat-completions body, chunk by chunk. Closing it stops the provider at once.
 
-        It may take any time for its first chunk. After that the worker's chunk timeout applies.
+        It may take any time for its first chunk. After that the worker's chunk timeout applies. An answer is complete
+        if each choice has a finish reason, or if END comes last.
 
         Raises: contract.errors.RunFailedError to end the run with a reason; anything else ends it as `worker_error`.
         """

@@ -13,7 +13,7 @@ from tests.stack import Simulator
 from tests.worker.raw_provider import Answer, RawProvider, drops, hangs, raw_provider, refuses, sends
 from tests.worker.stage import counts, until
 from worker.providers.openai_source import OpenAISource, open_source
-from worker.providers.source import SourceNotFoundError
+from worker.providers.source import END, SourceNotFoundError
 from worker.settings import Settings
 
 REQUEST = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -40,8 +40,9 @@ async def asked(
 
 
 async def all_chunks(source: OpenAISource, request: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Without the sign that they are complete."""
     async with aclosing(source.generate(request or REQUEST)) as chunks:
-        return [chunk async for chunk in chunks]
+        return [chunk async for chunk in chunks if chunk is not END]
 
 
 async def failure(source: OpenAISource) -> RunError:
@@ -95,8 +96,6 @@ async def test_line_separators_within_a_text_do_not_end_a_line() -> None:
     "rubbish",
     [
         b"data: {\n\n",
-        b'data: {"a":NaN}\n\n',
-        b'data: {"a":-Infinity}\n\n',
         b"data: [1]\n\n",
         b"data: null\n\n",
         b'data: "text"\n\n',
@@ -213,3 +212,16 @@ def test_a_source_needs_a_key_or_an_address(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("OPENAI_BASE_URL", "")
     with pytest.raises(SourceNotFoundError, match="OPENAI_API_KEY"):
         open_source(Settings())
+
+
+async def test_numbers_that_json_does_not_have_are_null() -> None:
+    async with asked(sends(b'data: {"a":[NaN,-Infinity,1],"choices":[]}\n\n', DONE)) as (source, _):
+        assert await all_chunks(source) == [{"a": [None, None, 1], "choices": []}]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "is_complete"), [([FRAME, DONE], True), ([FRAME, b"data:[DONE]"], True), ([FRAME], False)]
+)
+async def test_done_says_that_the_answer_is_complete(pieces: list[bytes], is_complete: bool) -> None:
+    async with asked(sends(*pieces)) as (source, _), aclosing(source.generate(REQUEST)) as chunks:
+        assert [chunk is END async for chunk in chunks][1:] == [True] * is_complete
