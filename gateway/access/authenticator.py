@@ -161,7 +161,7 @@ class Authenticator:
         if taken.granted:
             return headers
         headers["Retry-After"] = str(math.ceil(taken.next_ms / 1000))
-        text = f"No more than {allowance.per_minute} requests a minute. Nothing was started."
+        text = f"No more than {allowance.per_minute} requests a minute are allowed. This one was refused."
         raise ApiError(429, "rate_limit_exceeded", text, type_="requests", headers=headers)
 
 

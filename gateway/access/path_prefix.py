@@ -11,7 +11,7 @@ from gateway.access.request_source import Proxies
 HEADER = "x-forwarded-prefix"
 LIMIT_CHARS = 200
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)+")
-"""No `//`: it would begin the name of another host."""
+"""No `//`: a URL that begins with it names another host."""
 _OWN_FOLDERS = ("/v1", "/api")
 
 
@@ -20,7 +20,7 @@ class MalformedPrefixError(ValueError):
 
 
 def parse_prefix(text: str) -> str:
-    """Without a slash at its end; empty for none. Raises: MalformedPrefixError."""
+    """Returns the prefix without a slash at its end; empty if there is none. Raises: MalformedPrefixError."""
     prefix = text.rstrip("/")
     if prefix and (len(prefix) > LIMIT_CHARS or _PREFIX.fullmatch(prefix) is None):
         raise MalformedPrefixError(f"{text[:LIMIT_CHARS]!r} is not a path such as /llm")
@@ -49,7 +49,7 @@ class PathPrefix:
         prefix = self._forwarded(scope) or self._configured
         path = scope["path"]
         if prefix and path == prefix:
-            # The addresses in our page are relative to its folder.
+            # The URLs in our page are relative to its folder, so the page's own URL must end with a slash.
             await Response(status_code=307, headers={"Location": f"{prefix}/"})(scope, receive, send)
             return
         if prefix:

@@ -206,9 +206,9 @@ class Feed:
         return BROKER_UNAVAILABLE if self.broker_down else self.status
 
     def set_run_state(self, state: str) -> None:
-        """A worker's notice about the run: `queued`, `waiting` or `streaming`. Notifies viewers of a change.
+        """Takes over the state in a worker's notice: `queued`, `waiting` or `streaming`. Notifies viewers of a change.
 
-        A state that this version does not know is ignored.
+        Ignores a state that this version does not know.
         """
         known = next((status for status in _OPEN if status == state), None)
         if known is not None and self._change_status(known):

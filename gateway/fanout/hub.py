@@ -157,6 +157,8 @@ class Hub:
             self._confirmed.discard(channel)
             self._subscription.unwant(channel)
 
+    # Called by the subscription
+
     def on_payload(self, channel: str, payload: bytes) -> None:
         live = parse_live(payload)
         for feed in self._feeds_of(channel):

@@ -14,7 +14,7 @@ from gateway.fanout.replay_buffer import Slice
 from gateway.fanout.shared_cursor import SharedCursor, Write
 
 STOPPING_CODE = "gateway_stopping"
-STOPPING = "This gateway is being stopped. The run goes on and can be watched from another one."
+STOPPING = "This gateway is being stopped. The run continues and can be watched from another one."
 REVOKED_RETRY_MS = 1_000
 UNREADABLE = "The rest of the answer cannot be read right now. The run is not affected."
 

@@ -8,14 +8,15 @@ from contract.position import START, MalformedPositionError, Position
 from gateway.http.errors import ApiError
 
 
-async def _parse(
+async def _read_position(
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
     in_url: Annotated[str | None, Query(alias="lastEventId")] = None,
     after: str | None = None,
 ) -> Position:
-    """The newest counts: a client renews the header at each connection, but the URL only with a new `EventSource`.
+    """The position that the client reached last. Raises: ApiError 400.
 
-    The greater position may be the wrong one: after a `gap` positions begin again. Raises: ApiError 400.
+    The header wins over the URL: a client renews it at each connection, but the URL only with a new `EventSource`. The
+    greater position may not be the last one, because positions begin again after a `gap`.
     """
     text = last_event_id or in_url or after
     if not text:
@@ -26,5 +27,5 @@ async def _parse(
         raise ApiError(400, "invalid_position", str(error), param="Last-Event-ID") from error
 
 
-ResumePosition = Annotated[Position, Depends(_parse)]
+ResumePosition = Annotated[Position, Depends(_read_position)]
 """A parameter of every route whose stream can be resumed. `START` if the request has no position."""

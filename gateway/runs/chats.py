@@ -1,5 +1,5 @@
-"""The last turn of each chat of the AI SDK: what the page sent, and the stream of the answer. In Redis, so that every
-gateway can find it."""
+"""Remember the last turn of each chat of the AI SDK: what the page sent, and the stream of the answer. Redis holds it,
+so that every gateway can find it."""
 
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from gateway.runs.chat_request import Turn
 
 
 class LastAnswer(NamedTuple):
-    """The stream, and the dialect in which it was first sent. `continued`: the JSON of the message that it continues,
-    if it does."""
+    """The stream of the answer, and the dialect in which the caller first got it. `continued`: the JSON of the message
+    that the answer continues; None if it begins a message."""
 
     stream_id: str
     dialect: str
