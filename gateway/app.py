@@ -20,6 +20,7 @@ from gateway.access.setup import build_access
 from gateway.fanout.hub import Hub, HubLimits
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
 from gateway.fanout.responses import choose_response
+from gateway.http.body import BodyBudget
 from gateway.http.errors import answer_errors
 from gateway.http.json_response import JsonResponse
 from gateway.http.middleware import add_middleware, parse_origins
@@ -43,6 +44,7 @@ from gateway.server.send_timeouts import SendTimeouts
 from gateway.settings import Settings
 
 DAY_S = 86_400
+BODY_SETTINGS = ("MANYCAST_BODY_LIMIT_BYTES", "MANYCAST_BODY_BUDGET_BYTES")
 FINAL_SEND_S = 1.0
 """A drain ends the last responses this long before uvicorn cuts their connections, so that they get a last message."""
 
@@ -93,12 +95,13 @@ class Gateway:
         authenticator, permissions = self._access
         # A run may take a day, and its log is kept for the retention time. Its control ticket must last that long.
         control_s = settings.retention_s + DAY_S
-        limits = SubmitLimits(settings.body_limit_bytes, settings.prompt_limit_chars, settings.queue_limit, control_s)
+        limits = SubmitLimits(settings.prompt_limit_chars, settings.queue_limit, control_s)
         submitter = RunSubmitter(
             client, self._queue, permissions, runs=self._runs, on_started=self._metrics.runs_started.inc, limits=limits
         )
         disconnects = DisconnectPolicy(self._queue, settings.on_disconnect)
-        starter = RunStarter(authenticator, submitter, disconnects, local_viewers)
+        bodies = BodyBudget(settings.body_limit_bytes, settings.body_budget_bytes, BODY_SETTINGS)
+        starter = RunStarter(authenticator, bodies, submitter, disconnects, local_viewers)
         respond = choose_response(local_viewers, self.send_timeouts, settings.send_timeout_s)
 
         yield StartRoutes(client, starter, permissions, settings.ticket_s)

@@ -23,7 +23,8 @@ class Settings(ServiceSettings):
     processes: int = Field(1, ge=1)
     web_dir: Path | None = None
     list_runs: bool = False
-    body_limit_bytes: int = Field(1 << 20, gt=0)
+    body_limit_bytes: int = Field(20 << 20, gt=0)
+    body_budget_bytes: int = Field(64 << 20, gt=0)
     prompt_limit_chars: int = Field(500_000, gt=0)
     cors_origins: str = ""
     published_on: str = ""

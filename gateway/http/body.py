@@ -1,12 +1,54 @@
 """Read a request's body within a limit, and parse it as a JSON object."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from gateway.http.errors import GONE_STATUS, ApiError
+
+BUSY_RETRY_AFTER_S = 2
+
+
+class BodyBudget:
+    """The bodies that this process holds at one time, in bytes. A body counts from its first byte.
+
+    `limit_bytes` bounds each body, `budget_bytes` their sum. `settings` names the settings of both, for the errors.
+    """
+
+    def __init__(self, limit_bytes: int, budget_bytes: int, settings: tuple[str, str]) -> None:
+        self._limit_bytes = limit_bytes
+        self._budget_bytes = budget_bytes
+        self._settings = settings
+        self._held_bytes = 0
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """The whole body, for as long as the caller needs it.
+
+        Raises: as `read_body`; also ApiError 503 if the budget is used up.
+        """
+        body = bytearray()
+        try:
+            async for part in _parts(request, self._limit_bytes, self._settings[0]):
+                body += part
+                self._held_bytes += len(part)
+                if self._held_bytes > self._budget_bytes:
+                    raise self._busy()
+            yield bytes(body)
+        finally:
+            self._held_bytes -= len(body)
+
+    def _busy(self) -> ApiError:
+        message = (
+            "This gateway is reading too many large requests at once. Nothing was started. "
+            f"{self._settings[1]} sets how many bytes ({self._budget_bytes})."
+        )
+        headers = {"Retry-After": str(BUSY_RETRY_AFTER_S)}
+        return ApiError(503, "gateway_busy", message, type_="server_error", headers=headers)
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
@@ -15,16 +57,22 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     Raises: ApiError 413 if the body is larger than `limit_bytes`, before reading it if `Content-Length` says so.
     ApiError 499 if the client disconnects.
     """
+    return b"".join([part async for part in _parts(request, limit_bytes)])
+
+
+async def _parts(request: Request, limit_bytes: int, setting: str = "") -> AsyncIterator[bytes]:
+    """Raises: ApiError 413, which names the setting of the limit, if there is one; 499."""
     length = request.headers.get("content-length", "")
-    _check_size(int(length) if length.isdecimal() else 0, limit_bytes)
-    body = bytearray()
+    total = int(length) if length.isdecimal() else 0
     try:
+        _check_size(total, limit_bytes, setting)
+        total = 0
         async for part in request.stream():
-            body += part
-            _check_size(len(body), limit_bytes)
+            total += len(part)
+            _check_size(total, limit_bytes, setting)
+            yield part
     except ClientDisconnect:
         raise ApiError(GONE_STATUS, "client_gone", "The client disconnected before its request was complete.") from None
-    return bytes(body)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -40,6 +88,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _check_size(size: int, limit_bytes: int) -> None:
+def _check_size(size: int, limit_bytes: int, setting: str) -> None:
     if size > limit_bytes:
-        raise ApiError(413, "body_too_large", f"The body is larger than {limit_bytes} bytes.")
+        source = f", the limit of this server ({setting})" if setting else ""
+        raise ApiError(413, "body_too_large", f"The body is larger than {limit_bytes} bytes{source}.")

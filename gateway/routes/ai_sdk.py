@@ -94,8 +94,8 @@ class AiSdkRoutes:
     ) -> Response:
         """The next answer of a chat, in the UI message stream protocol."""
         run = await self._starter.start_watched(request, parse_ui_request, idempotency_key, on_disconnect)
-        stream_id, dialect = run.stream_id, run.chat.dialect
-        if (turn := run.chat.turn) is not None:
+        stream_id, dialect = run.stream_id, run.dialect
+        if (turn := run.turn) is not None:
             name, lifetime_ms = run.caller.name, self._lifetime_ms
             await remember_answer(
                 self._client, name, turn, stream_id=stream_id, dialect=dialect, lifetime_ms=lifetime_ms

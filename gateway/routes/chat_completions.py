@@ -87,7 +87,7 @@ class ChatCompletionRoutes:
         cancel = self._starter.cancel_on_disconnect(run)
         try:
             async with RunWaiter(request, run.stream_id, self._hub, self._local_viewers) as waiter:
-                if not run.chat.stream:
+                if not run.stream:
                     return await self._answer_whole(waiter, headers)
                 feed = await self._wait_for_first_chunk(waiter, run)
             _check_failure(feed)
@@ -108,7 +108,7 @@ class ChatCompletionRoutes:
             raise broker_unavailable(headers) from None
 
     async def _wait_for_first_chunk(self, waiter: RunWaiter, run: BegunRun) -> Feed:
-        feed = await self._open(waiter, run.chat.dialect)
+        feed = await self._open(waiter, run.dialect)
         await waiter.wait(feed, lambda: feed.over or _dialect_of(feed).has_sent_chunk, self._head_wait_s)
         return feed
 

@@ -46,14 +46,14 @@ class StartRoutes:
         run = await self._starter.start(request, parse_chat_request, idempotency_key)
         stream_id, tickets = run.stream_id, ControlTickets(control=run.submitted.control.text)
         record, prefix = await read_run(self._client, stream_id), prefix_of(request)
-        if run.chat.private:
+        if run.private:
             revoked = record.revoked if record else 0
             view = await self._permissions.give(stream_id, Scope.VIEW, lifetime_s=self._view_s, revoked=revoked)
             tickets.view = view.text
         body = StartedRun(
             id=stream_id,
             status=record.status if record else Status.QUEUED,
-            visibility="private" if run.chat.private else "unlisted",
+            visibility="private" if run.private else "unlisted",
             tickets=tickets,
             urls=urls_of(stream_id, prefix, view=tickets.view, control=tickets.control),
         )

@@ -8,8 +8,9 @@ from fastapi import Request
 from gateway.access.authenticator import Authenticator
 from gateway.access.caller import Caller
 from gateway.fanout.local_viewers import LocalViewers
+from gateway.http.body import BodyBudget
 from gateway.http.errors import gateway_stopping, too_many_viewers
-from gateway.runs.chat_request import ChatRequest
+from gateway.runs.chat_request import ChatRequest, Turn
 from gateway.runs.on_disconnect import DisconnectPolicy
 from gateway.runs.submit import RunSubmitter, SubmittedRun
 
@@ -19,10 +20,16 @@ ParseBody = Callable[[bytes], ChatRequest]
 
 @dataclass(frozen=True, slots=True)
 class BegunRun:
-    """A submitted run. `cancels`: whether the run is cancelled when the caller disconnects."""
+    """A submitted run, without the body of its request. The fields of a ChatRequest say how to answer its caller.
+
+    `cancels`: whether the run is cancelled when the caller disconnects.
+    """
 
     caller: Caller
-    chat: ChatRequest
+    private: bool
+    stream: bool
+    dialect: str
+    turn: Turn | None
     submitted: SubmittedRun
     cancels: bool
 
@@ -37,11 +44,13 @@ class RunStarter:
     def __init__(
         self,
         authenticator: Authenticator,
+        bodies: BodyBudget,
         submitter: RunSubmitter,
         disconnects: DisconnectPolicy,
         local_viewers: LocalViewers,
     ) -> None:
         self._authenticator = authenticator
+        self._bodies = bodies
         self._submitter = submitter
         self._disconnects = disconnects
         self._local_viewers = local_viewers
@@ -51,8 +60,10 @@ class RunStarter:
 
         Raises: ApiError, BrokerUnavailableError, BrokerRefusedError.
         """
-        caller, chat = await self._authenticate_and_parse(request, parse)
-        return BegunRun(caller, chat, await self._submitter.submit(caller, chat, key), cancels=False)
+        caller = await self._authenticator.authenticate_start(request)
+        async with self._bodies.read(request) as body:
+            chat = parse(body)
+            return await self._submit(caller, chat, key, cancels=False)
 
     async def start_watched(
         self, request: Request, parse: ParseBody, key: str | None, on_disconnect: str | None
@@ -61,18 +72,20 @@ class RunStarter:
 
         Raises: as `start`; also ApiError 503 while this gateway stops or has no room for another viewer.
         """
-        caller, chat = await self._authenticate_and_parse(request, parse)
-        cancels = self._disconnects.cancels(on_disconnect)
-        if self._local_viewers.draining:
-            raise gateway_stopping("This gateway is being stopped. Nothing was started.")
-        if not self._local_viewers.has_room():
-            raise too_many_viewers()
-        return BegunRun(caller, chat, await self._submitter.submit(caller, chat, key), cancels)
+        caller = await self._authenticator.authenticate_start(request)
+        async with self._bodies.read(request) as body:
+            chat = parse(body)
+            cancels = self._disconnects.cancels(on_disconnect)
+            if self._local_viewers.draining:
+                raise gateway_stopping("This gateway is being stopped. Nothing was started.")
+            if not self._local_viewers.has_room():
+                raise too_many_viewers()
+            return await self._submit(caller, chat, key, cancels=cancels)
 
     def cancel_on_disconnect(self, run: BegunRun) -> Callable[[], None] | None:
         """A function that cancels the run, to call when the caller disconnects. None if the run then continues."""
         return (lambda: self._disconnects.cancel(run.stream_id)) if run.cancels else None
 
-    async def _authenticate_and_parse(self, request: Request, parse: ParseBody) -> tuple[Caller, ChatRequest]:
-        caller = await self._authenticator.authenticate_start(request)
-        return caller, parse(await self._submitter.read(request))
+    async def _submit(self, caller: Caller, chat: ChatRequest, key: str | None, *, cancels: bool) -> BegunRun:
+        submitted = await self._submitter.submit(caller, chat, key)
+        return BegunRun(caller, chat.private, chat.stream, chat.dialect, chat.turn, submitted, cancels)

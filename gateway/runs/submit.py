@@ -1,11 +1,9 @@
-"""Submit a run: read the request body within its limit, and queue the job once per idempotency key."""
+"""Submit a run: check it against the limits, and queue the job once per idempotency key."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
-
-from fastapi import Request
 
 from contract.connection import Client
 from contract.errors import BrokerUnavailableError
@@ -15,7 +13,6 @@ from contract.stream_id import new_stream_id
 from gateway.access.caller import Caller
 from gateway.access.permissions import Permissions
 from gateway.access.tickets import Scope, Ticket
-from gateway.http.body import read_body
 from gateway.http.errors import ApiError
 from gateway.runs.chat_request import ChatRequest, digest_idempotency_key
 from gateway.runs.run_list import RunList
@@ -30,7 +27,6 @@ class SubmitLimits:
     """`prompt_chars`: how much text the messages of a request may contain. `waiting_runs`: how many runs may be queued.
     `ticket_s`: how long the control ticket of a run is valid."""
 
-    body_bytes: int
     prompt_chars: int
     waiting_runs: int
     ticket_s: int
@@ -68,10 +64,6 @@ class RunSubmitter:
         self._runs = runs
         self._on_started = on_started
         self._limits = limits
-
-    async def read(self, request: Request) -> bytes:
-        """The body of a request that starts a run. Raises: ApiError 413, 499."""
-        return await read_body(request, self._limits.body_bytes)
 
     async def submit(self, caller: Caller, chat: ChatRequest, key: str | None) -> SubmittedRun:
         """`key` is the caller's Idempotency-Key. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""

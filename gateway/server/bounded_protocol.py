@@ -55,7 +55,16 @@ class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol within `RequestLimits`."""
 
     # Slots save memory: Python shares the keys of instance dictionaries only up to thirty attributes.
-    __slots__ = ("_answering", "_deadline", "_limits", "_phase", "_refusal", "_send_timeouts", "_unparsed_bytes")
+    __slots__ = (
+        "_answering",
+        "_body_bytes",
+        "_deadline",
+        "_limits",
+        "_phase",
+        "_refusal",
+        "_send_timeouts",
+        "_unparsed_bytes",
+    )
 
     def __init__(self, limits: RequestLimits, send_timeouts: SendTimeouts, **uvicorn_arguments: Any) -> None:
         """`send_timeouts` drops clients that do not read their responses."""
@@ -69,6 +78,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None
         # Bytes received that belong neither to a complete head nor to the content of a body.
         self._unparsed_bytes = 0
+        # Bytes of the body received since the deadline was set.
+        self._body_bytes = 0
 
     # Receiving
 
@@ -129,6 +140,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._unparsed_bytes = 0
+        self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -150,13 +162,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None if seconds is None else self.loop.call_later(seconds, self._on_timeout)
+        self._body_bytes = 0
 
     def _on_timeout(self) -> None:
         self._deadline = None
         if self._phase is Phase.CLOSING:
             self.transport.abort()
-        elif self.flow.read_paused:
-            # We have paused reading, so the client is not too slow.
+        elif self.flow.read_paused or (self._phase is Phase.BODY and self._body_bytes >= self._limits.body_step_bytes):
+            # We have paused reading, so the client is not too slow; or it is sending a large body fast enough.
             self._set_deadline(self._limits.body_timeout_s)
         elif self._phase is Phase.HEAD and not self._unparsed_bytes:
             self.transport.close()

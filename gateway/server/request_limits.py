@@ -9,6 +9,8 @@ from gateway.http.errors import ApiError
 URL_LIMIT_BYTES = 8 << 10
 HEAD_LIMIT_BYTES = 32 << 10
 HEADERS_LIMIT = 100
+BODY_BYTES_PER_S = 16 << 10
+"""A body that arrives at this rate is not too slow, however large it is."""
 TOO_SLOW = ApiError(408, "request_timeout", "The request did not arrive in time.")
 URL_TOO_LONG = ApiError(414, "url_too_long", f"The URL is longer than {URL_LIMIT_BYTES} bytes.")
 HEAD_TOO_LARGE = ApiError(
@@ -29,11 +31,17 @@ TOO_MANY_CONNECTIONS = ApiError(
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
     """`head_timeout_s`: from the connection, or the first byte after a response, to a complete head.
-    `body_timeout_s`: from there to the complete body. `connections`: the largest number of open connections."""
+    `body_timeout_s`: from there to the complete body, and again as long as the body arrives at BODY_BYTES_PER_S.
+    `connections`: the largest number of open connections."""
 
     head_timeout_s: float
     body_timeout_s: float
     connections: int
+
+    @property
+    def body_step_bytes(self) -> float:
+        """How much of a body must arrive within `body_timeout_s`."""
+        return self.body_timeout_s * BODY_BYTES_PER_S
 
 
 def write_refusal(refusal: ApiError) -> bytes:

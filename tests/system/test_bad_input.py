@@ -45,7 +45,7 @@ BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
         "context_length_exceeded",
         "messages",
     ),
-    "too large": (b'{"messages":[{"role":"user","content":"%b"}]}' % (b"x" * (1 << 20)), 413, "body_too_large", None),
+    "too large": (b'{"messages":[{"role":"user","content":"%b"}]}' % (b"x" * (20 << 20)), 413, "body_too_large", None),
 }
 
 

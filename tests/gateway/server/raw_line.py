@@ -48,6 +48,10 @@ class RawLine:
         if not self._read():
             raise ConnectionError(f"closed after {self.received!r}")
 
+    def is_silent_for(self, seconds: float) -> bool:
+        """Whether the other side sends nothing and does not close for so long."""
+        return not select.select([self._socket], [], [], seconds)[0]
+
     def wait_for_answer(self) -> None:
         """Until there is something to read, and reads nothing of it."""
         assert select.select([self._socket], [], [], DEADLINE_S)[0]

@@ -22,7 +22,7 @@ from tests.viewers import until
 pytestmark = pytest.mark.usefixtures("emptied")
 
 CONNECTIONS = 20
-BODY_LIMIT_BYTES = 1 << 20
+BODY_LIMIT_BYTES = 20 << 20
 OK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 READY = OK.replace(b"healthz", b"readyz")
 LAST = OK + b"Connection: close\r\n\r\n"
@@ -92,6 +92,27 @@ def test_a_connection_that_has_had_its_answer_is_closed_when_idle(line: RawLine,
 )
 def test_a_body_that_never_ends_is_given_up(line: RawLine, beginning: bytes) -> None:
     line.send(beginning)
+    line.read_to_end()
+    assert (line.status, line.error["code"]) == (408, "request_timeout")
+
+
+def test_a_large_body_that_arrives_steadily_is_taken(line: RawLine) -> None:
+    """It takes three times MANYCAST_BODY_TIMEOUT_S, at twice the rate that is fast enough."""
+    pieces, size = 12, 4 << 10
+    body = json.dumps({**BODY, "padding": "x" * (pieces * size)}).encode()
+    line.send(ASK + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
+    for offset in range(0, pieces * size, size):
+        line.send(body[offset : offset + size])
+        assert line.is_silent_for(0.1)
+    line.send(body[pieces * size :])
+    line.read_to_end()
+    assert line.status == 201
+
+
+def test_a_body_that_arrives_too_slowly_is_given_up(line: RawLine) -> None:
+    line.send(ASK + b"Content-Length: 1000000\r\n\r\n")
+    while line.is_silent_for(0.05):
+        line.send(b"x" * 100)
     line.read_to_end()
     assert (line.status, line.error["code"]) == (408, "request_timeout")
 
