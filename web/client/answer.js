@@ -1,9 +1,9 @@
 /**
- * What the chunks of an answer add up to. Pure: no I/O, no DOM. Goes with manycast.js, which works without it.
+ * Joins the chunks of an answer. No I/O, no DOM. Use it with manycast.js, which also works without it.
  */
 
 /**
- * What the chunks of one epoch add up to, choice by choice. `clear()` it on `restart` and `gap`.
+ * The answer of one epoch, by choice. Call `clear()` on `restart` and `gap`.
  *
  * `choices[i]` is `{index, content, reasoning, refusal, tool_calls, finish_reason}`.
  */
@@ -18,14 +18,14 @@ export class Answer {
     this.model = null;
   }
 
-  /** @param {object} chunk  a whole chunk, as `watch` hands it to `callbacks.chunk` */
+  /** @param {object} chunk  a complete chunk, as `watch` passes it to `callbacks.chunk` */
   add(chunk) {
     this.model ??= chunk.model ?? null;
     this.usage = chunk.usage ?? this.usage;
     for (const { index = 0, delta = {}, finish_reason } of chunk.choices ?? []) {
       const choice = (this.choices[index] ??= emptyChoice(index));
       choice.content += delta?.content ?? "";
-      // Not part of OpenAI's API: DeepSeek and vLLM say reasoning_content, OpenRouter and Ollama say reasoning.
+      // Not part of OpenAI's API: DeepSeek and vLLM send `reasoning_content`, OpenRouter and Ollama send `reasoning`.
       choice.reasoning += delta?.reasoning_content ?? (typeof delta?.reasoning === "string" ? delta.reasoning : "");
       choice.refusal += delta?.refusal ?? "";
       choice.finish_reason = finish_reason ?? choice.finish_reason;

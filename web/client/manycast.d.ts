@@ -1,13 +1,13 @@
-// Types of manycast.js. The shapes are docs/protocol.md's, section 2.
+// Types of manycast.js. docs/protocol.md, section 2, specifies the shapes.
 
 /** `epoch-seq`, for example `"1-42"`. */
 export type Position = string;
 
 /**
- * Where a viewer stands. `queued`, `waiting`, `streaming`, `broker_unavailable`, `full` (too many watch there; it comes
- * back by itself): the gateway's own words (a `ping`).
- * `connecting`, `reconnecting`, `offline`: the line. `ended`: there is nothing more. `gone`: no such stream, or expired.
- * `refused`: the gateway will not show it. `closed`: you called `close()`. The last four are final.
+ * The state of a viewer. From the gateway's `ping`: `queued`, `waiting`, `streaming`, `broker_unavailable`, and `full`
+ * (the gateway has too many viewers; the viewer retries). Of the connection: `connecting`, `reconnecting`, `offline`.
+ * Final: `ended` (no more events), `gone` (the stream does not exist or has expired), `refused` (the gateway does not
+ * allow it), `closed` (you called `close()`).
  */
 export type State =
   | "connecting" | "queued" | "waiting" | "streaming" | "broker_unavailable" | "full"
@@ -33,24 +33,24 @@ export interface Done {
 export interface Callbacks {
   /** A new epoch begins, with its first chunk. */
   start?(start: { stream: string; epoch: number; chunk: Record<string, unknown> }, position: Position): void;
-  /** A whole chunk, as the provider sent it. */
+  /** A complete chunk, as the provider sent it. */
   chunk?(chunk: Record<string, any>, position: Position): void;
-  /** The worker was lost: clear what is shown, the answer begins again. */
+  /** The worker was lost: clear the text, the answer starts again. */
   restart?(restart: { epoch: number; reason: string }, position: Position): void;
-  /** The broker lost data: clear what is shown, the stream follows from its start. */
+  /** Redis lost data: clear the text, the stream follows from its start. */
   gap?(gap: { asked: Position; last: Position }): void;
-  /** The one end. It is missing where `after` stood at the end already: see the states `ended` and `gone`. */
+  /** The end of the stream. Not called if `after` was already the end: see the states `ended` and `gone`. */
   done?(done: Done, position: Position | null): void;
-  /** How many watch, over all gateways. */
+  /** The number of viewers, over all gateways. */
   viewers?(count: number): void;
-  /** Called when the state changes, and only then; the first one, `connecting`, is not announced. */
+  /** Called when the state changes. Not called for the first state, `connecting`. */
   state?(state: State): void;
   /**
-   * The gateway refused the stream for good. `code` of a private one: `ticket_missing`, `ticket_invalid`,
-   * `ticket_expired` or `ticket_revoked` (also for who was let in before).
+   * The gateway refused the stream for good. `code` for a private stream: `ticket_missing`, `ticket_invalid`,
+   * `ticket_expired` or `ticket_revoked` (also for viewers that were admitted before).
    */
   refused?(answer: { status: number; error: { message: string; code: string | null } }): void;
-  /** Every event as it came, before the callback of its name. */
+  /** Every event as it arrived, before the callback of its name. */
   event?(event: { name: string; data: any; position: Position | null }): void;
 }
 
@@ -66,17 +66,17 @@ export interface Viewer {
   /** Never rejects. */
   readonly finished: Promise<Done | null>;
   close(): void;
-  /** Tell it that the device may have slept; on a page it notices by itself. */
+  /** Call this if the device may have slept. On a page, the viewer notices it without this. */
   wake(): void;
 }
 
-/** `url` may carry a ticket (`?ticket=`): it goes along each time the line is made anew. */
+/** `url` may contain a ticket (`?ticket=`): every reconnection sends it. */
 export function watch(url: string | URL, callbacks?: Callbacks, options?: Options): Viewer;
-/** Whether `position` stands after `other`; null stands before every event. */
+/** Whether `position` comes after `other`; null comes before every event. */
 export function isAfter(position: Position | null, other: Position | null): boolean;
-/** Tells callbacks what raw events say, the chunks whole. */
-export class Teller {
+/** Calls the callback for each raw event, with complete chunks. */
+export class EventDispatcher {
   constructor(callbacks: Callbacks);
-  tell(event: { name: string; data: any; position: Position | null }): void;
+  dispatch(event: { name: string; data: any; position: Position | null }): void;
 }
 export function merge(shared: Record<string, any>, difference: Record<string, any>): Record<string, any>;

@@ -1,8 +1,7 @@
 /**
- * Manycast in a browser: watch one stream, from any page, through reloads, sleep and dead servers.
+ * The Manycast client for browsers: watches one stream through lost connections, sleep and dead servers.
  *
- * An ES module without dependencies on native EventSource. It speaks docs/protocol.md and knows nothing of how an
- * answer is shown; it never touches the DOM.
+ * An ES module without dependencies, on native EventSource. It implements docs/protocol.md and does not touch the DOM.
  */
 
 const EVENTS = ["start", "chunk", "restart", "done", "ping", "viewers", "gap"];
@@ -28,29 +27,29 @@ export function merge(shared, difference) {
 }
 
 /**
- * Watch a stream until its end. Every event reaches `callbacks` once and in order, whatever happens to the line.
+ * Watch a stream until its end. Every event reaches `callbacks` once and in order, even if the connection breaks.
  *
  * @param {string} url  the stream's events, for example `/v1/streams/ID/events` (`urls.events` of POST /v1/streams);
- *   what stands behind its `?`, a ticket for example, goes along each time
+ *   each request keeps the query, for example a ticket
  * @param {object} [callbacks]  see manycast.d.ts; each is optional
- * @param {object} [options]  `after`: the position to go on from; `stallAfterMs`: silence after which the line counts
- *   as dead (default 40000: gateways ping more often); `withCredentials`: send cookies to another origin
- * @returns {Viewer} `close()` ends it; `position`, `state` and `finished` tell where it stands
+ * @param {object} [options]  `after`: the position to resume from; `stallAfterMs`: a connection without events for this
+ *   long counts as dead (default 40000: gateways ping more often); `withCredentials`: send cookies to another origin
+ * @returns {Viewer} `close()` stops watching; `position`, `state` and `finished` show the progress
  */
 export function watch(url, callbacks = {}, options = {}) {
   return new Viewer(url, callbacks, options);
 }
 
-/** Tells callbacks what events say; the chunks whole. Where a viewer stands is not its business. */
-export class Teller {
+/** Calls the callback for each event, with complete chunks. It does not track positions. */
+export class EventDispatcher {
   #callbacks;
-  #shared = {}; // the fields all chunks of this epoch share
+  #shared = {}; // the fields that all chunks of this epoch share
 
   constructor(callbacks) {
     this.#callbacks = callbacks;
   }
 
-  tell({ name, data, position }) {
+  dispatch({ name, data, position }) {
     const { event, start, chunk, restart, gap, done, viewers } = this.#callbacks;
     event?.({ name, data, position });
     switch (name) {
@@ -73,34 +72,34 @@ export class Teller {
 
 class Viewer {
   #callbacks;
-  #teller;
+  #dispatcher;
   #options;
   #url;
   #source = null;
-  #heardAt = 0;
+  #lastEventAt = 0;
   #attempt = 0;
-  #timer = 0;
-  #pulse = 0;
-  #unhook;
+  #reopenTimer = 0;
+  #silenceTimer = 0;
+  #removeListeners;
   #finish;
 
   constructor(url, callbacks, options) {
     this.#url = new URL(url, globalThis.location?.href);
     this.#callbacks = callbacks;
-    this.#teller = new Teller(callbacks);
+    this.#dispatcher = new EventDispatcher(callbacks);
     this.#options = { after: null, stallAfterMs: 40_000, withCredentials: false, ...options };
     /** Position of the last event, `epoch-seq`, or null. */
     this.position = this.#options.after;
     /** See `State` in manycast.d.ts. */
     this.state = "connecting";
-    /** Resolves with the data of `done`, or with null where there was none (`ended`, `gone`, `refused`, `closed`). */
+    /** Resolves with the data of `done`, or with null if there was none (`ended`, `gone`, `refused`, `closed`). */
     this.finished = new Promise((resolve) => (this.#finish = resolve));
-    this.#unhook = this.#listenToTheDevice();
-    this.#pulse = setInterval(() => this.#checkSilence(), Math.max(50, this.#options.stallAfterMs / 8));
+    this.#removeListeners = this.#listenToDevice();
+    this.#silenceTimer = setInterval(() => this.#checkSilence(), Math.max(50, this.#options.stallAfterMs / 8));
     this.#open();
   }
 
-  /** Stop watching. The run goes on: it belongs to nobody's page. */
+  /** Stop watching. The run continues. */
   close() {
     this.#end("closed", null);
   }
@@ -110,37 +109,37 @@ class Viewer {
   }
 
   #open() {
-    clearTimeout(this.#timer);
+    clearTimeout(this.#reopenTimer);
     this.#source?.close();
     const url = new URL(this.#url);
     if (this.position) url.searchParams.set("after", this.position);
     const source = new EventSource(url, { withCredentials: this.#options.withCredentials });
     this.#source = source;
-    this.#heardAt = Date.now();
-    for (const name of EVENTS) source.addEventListener(name, (event) => this.#hear(name, event));
-    source.addEventListener("error", () => this.#lose(source));
+    this.#lastEventAt = Date.now();
+    for (const name of EVENTS) source.addEventListener(name, (event) => this.#receive(name, event));
+    source.addEventListener("error", () => this.#onError(source));
   }
 
-  #hear(name, event) {
+  #receive(name, event) {
     if (this.#over || event.target !== this.#source) return;
-    this.#heardAt = Date.now();
+    this.#lastEventAt = Date.now();
     this.#attempt = 0;
-    // An event that stands in no log repeats the id of the one before it; a `done` without an id is the gateway's own.
+    // EventSource repeats the last id for events that are not in the log. A `done` without an id comes from the gateway.
     const position = LOGGED.has(name) ? event.lastEventId || null : null;
     if (position !== null && name !== "done" && !isAfter(position, this.position)) return;
     if (position !== null) this.position = position;
     const data = JSON.parse(event.data);
-    if (name === "gap") this.position = null; // the log is another one now, and comes from its start
+    if (name === "gap") this.position = null; // a different log follows, from its start
     if (name === "ping") this.#enter(data.state);
     if (name === "chunk") this.#enter("streaming");
-    this.#teller.tell({ name, data, position });
+    this.#dispatcher.dispatch({ name, data, position });
     if (name === "done") this.#end("ended", data);
   }
 
-  /** EventSource reconnects by itself after a broken line; any status but 200 it takes for the end. Ask which it is. */
-  #lose(source) {
+  /** EventSource reconnects after a lost connection, but gives up after any status except 200: then ask for the reason. */
+  #onError(source) {
     if (this.#over || source !== this.#source) return;
-    const stays = this.state === "connecting" || this.state === "full"; // it was not the line that broke
+    const stays = this.state === "connecting" || this.state === "full"; // no working connection was lost
     this.#enter(globalThis.navigator?.onLine === false ? "offline" : stays ? this.state : "reconnecting");
     if (source.readyState === EventSource.CLOSED) this.#inspect(source);
   }
@@ -149,7 +148,7 @@ class Viewer {
     const url = new URL(this.#url);
     url.pathname = url.pathname.replace(/\/events$/, "");
     const credentials = this.#options.withCredentials ? "include" : "same-origin";
-    const verdict = await fetch(url, { cache: "no-store", credentials }).then(readVerdict, () => null);
+    const verdict = await fetch(url, { cache: "no-store", credentials }).then(readStatus, () => null);
     if (this.#over || source !== this.#source) return;
     if (verdict?.status === 404) return this.#end("gone", null);
     if (verdict?.error && verdict.status < 500 && verdict.status !== 429) {
@@ -162,27 +161,28 @@ class Viewer {
 
   #reopenLater() {
     const backoff = BACKOFF_MS[Math.min(this.#attempt++, BACKOFF_MS.length - 1)];
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#open(), backoff * (0.5 + Math.random() / 2)); // all viewers lose a gateway at once
+    clearTimeout(this.#reopenTimer);
+    // Jitter: all viewers of a gateway lose it at the same moment.
+    this.#reopenTimer = setTimeout(() => this.#open(), backoff * (0.5 + Math.random() / 2));
   }
 
   #checkSilence() {
-    if (Date.now() - this.#heardAt < this.#options.stallAfterMs) return;
+    if (Date.now() - this.#lastEventAt < this.#options.stallAfterMs) return;
     this.#enter("reconnecting");
     this.#open();
   }
 
-  /** The device may have slept: do not wait for a timer that slept as well. `watch` calls this where it can tell. */
+  /** Check the connection now: the device may have slept, and timers with it. `watch` calls this when the page notices. */
   wake() {
     if (this.#over) return;
-    const quiet = Date.now() - this.#heardAt > this.#options.stallAfterMs / 4;
+    const quiet = Date.now() - this.#lastEventAt > this.#options.stallAfterMs / 4;
     if (quiet || this.#source.readyState !== EventSource.OPEN) this.#open();
   }
 
-  #listenToTheDevice() {
+  #listenToDevice() {
     /** @type {[EventTarget, string, (event: any) => void][]} */
     const all = [
-      [globalThis, "online", () => this.#open()], // on another network, perhaps: the line of before is dead
+      [globalThis, "online", () => this.#open()], // perhaps on another network: the old connection is dead
       [globalThis, "offline", () => this.#enter("offline")],
       [globalThis, "pageshow", (event) => event.persisted && this.wake()],
       [globalThis.document, "visibilitychange", () => document.visibilityState === "visible" && this.wake()],
@@ -201,24 +201,24 @@ class Viewer {
   #end(state, outcome) {
     if (this.#over) return;
     this.#source.close();
-    clearTimeout(this.#timer);
-    clearInterval(this.#pulse);
-    this.#unhook();
+    clearTimeout(this.#reopenTimer);
+    clearInterval(this.#silenceTimer);
+    this.#removeListeners();
     this.#enter(state);
     this.#finish(outcome);
     this.#finish = null;
   }
 }
 
-/** Whether `position` stands after `other`; null stands before every event. */
+/** Whether `position` comes after `other`; null comes before every event. */
 export function isAfter(position, other) {
   const [epoch, seq] = (position ?? "0-0").split("-").map(Number);
   const [otherEpoch, otherSeq] = (other ?? "0-0").split("-").map(Number);
   return epoch > otherEpoch || (epoch === otherEpoch && seq > otherSeq);
 }
 
-/** `null` where the answer is not ours (a proxy's error page): that says nothing about the stream. */
-async function readVerdict(answer) {
+/** Returns null if the response is not from a gateway, for example a proxy's error page. */
+async function readStatus(answer) {
   const body = await answer.json().catch(() => null);
   if (body === null) return null;
   return answer.ok ? { status: answer.status, run: body } : body.error ? { status: answer.status, error: body.error } : null;

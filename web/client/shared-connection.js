@@ -1,70 +1,70 @@
 /**
- * The worker behind shared.js: one line per stream for all tabs that have none of their own. No DOM; it ends with the
- * last tab.
+ * The shared worker of shared.js: one connection per stream, for all tabs that have no connection of their own. It ends
+ * with the last tab.
  */
 
 import { isAfter, watch } from "./manycast.js";
 
-const lines = new Map(); // by address
+const streams = new Map(); // by URL
 
-class Line {
+class SharedStream {
   constructor(url, options) {
     this.url = url;
     this.ports = new Set();
-    this.heard = []; // since the start, so that a late tab misses nothing
-    this.notes = new Map(); // what holds until it changes: the viewers
+    this.events = []; // all logged events, for tabs that join late
+    this.latest = new Map(); // the latest event of each kind that is not in the log
     this.viewer = watch(
       url,
       {
-        event: (event) => this.#tell(event),
-        state: (state) => this.#say({ state }),
-        refused: (refused) => this.#say({ refused }),
+        event: (event) => this.#record(event),
+        state: (state) => this.#broadcast({ state }),
+        refused: (refused) => this.#broadcast({ refused }),
       },
-      { ...options, after: null }, // another tab may have less than the first
+      { ...options, after: null }, // from the start: another tab may need earlier events
     );
     this.viewer.finished.then((done) => {
-      this.#say({ state: this.viewer.state, done });
-      this.#retire();
+      this.#broadcast({ state: this.viewer.state, done });
+      this.#remove();
     });
   }
 
   join(port, after) {
     this.ports.add(port);
-    for (const event of this.heard) if (isAfter(event.position, after)) port.postMessage({ event });
-    for (const event of this.notes.values()) port.postMessage({ event });
+    for (const event of this.events) if (isAfter(event.position, after)) port.postMessage({ event });
+    for (const event of this.latest.values()) port.postMessage({ event });
     port.postMessage({ state: this.viewer.state });
   }
 
   leave(port) {
     this.ports.delete(port);
     if (this.ports.size > 0) return;
-    this.#retire(); // first: who comes now must not find a line that is being closed
+    this.#remove(); // first, so that a tab that joins now does not get a closing connection
     this.viewer.close();
   }
 
-  #retire() {
-    if (lines.get(this.url) === this) lines.delete(this.url);
+  #remove() {
+    if (streams.get(this.url) === this) streams.delete(this.url);
   }
 
-  #tell(event) {
-    if (event.name === "gap") this.heard = [];
-    if (event.position) this.heard.push(event);
-    if (event.name === "viewers") this.notes.set(event.name, event);
-    this.#say({ event });
+  #record(event) {
+    if (event.name === "gap") this.events = [];
+    if (event.position) this.events.push(event);
+    if (event.name === "viewers") this.latest.set(event.name, event);
+    this.#broadcast({ event });
   }
 
-  #say(what) {
+  #broadcast(what) {
     for (const port of this.ports) port.postMessage(what);
   }
 }
 
 globalThis.onconnect = ({ ports: [port] }) => {
-  let line = null;
+  let stream = null;
   port.onmessage = ({ data: { url, options, tab, wake } }) => {
-    if (wake) return line?.viewer.wake();
-    if (!lines.has(url)) lines.set(url, new Line(url, options));
-    line = lines.get(url);
-    line.join(port, options.after ?? null);
-    navigator.locks.request(tab, () => line.leave(port)); // granted when the tab has left
+    if (wake) return stream?.viewer.wake();
+    if (!streams.has(url)) streams.set(url, new SharedStream(url, options));
+    stream = streams.get(url);
+    stream.join(port, options.after ?? null);
+    navigator.locks.request(tab, () => stream.leave(port)); // granted when the tab has closed
   };
 };

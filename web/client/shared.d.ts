@@ -3,7 +3,7 @@
 import type { Callbacks, Options, Viewer } from "./manycast.js";
 
 export interface SharedOptions extends Options {
-  /** How many lines of their own the tabs of this browser have between them, before they share. Default 3. */
+  /** How many tabs of this browser have their own connection before tabs share one. Default 3. */
   ownLines?: number;
 }
 

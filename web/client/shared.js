@@ -1,19 +1,19 @@
 /**
- * Many tabs of one browser, few lines: browsers allow six connections per host on HTTP/1.1, and a seventh tab would hang.
+ * Limits the connections of one browser. On HTTP/1.1, browsers allow six per host, and a seventh tab would hang.
  *
- * The first tabs have lines of their own; those that come when all are taken watch through one worker, which has one
- * line per stream and tells a late tab everything it has heard. Where a browser has no shared workers or no locks (they
- * need https or localhost), every tab has its own line. Goes with manycast.js.
+ * The first tabs have their own connections. Later tabs watch through a shared worker, which has one connection per
+ * stream and sends a late tab all earlier events. In a browser without shared workers or locks (they need https or localhost),
+ * every tab has its own connection. Needs manycast.js.
  */
 
-import { Teller, watch } from "./manycast.js";
+import { EventDispatcher, watch } from "./manycast.js";
 
-const OWN_LINES = 3;
+const OWN_CONNECTIONS = 3;
 
 /**
- * As `watch` of manycast.js, in arguments and in what it answers.
+ * Like `watch` of manycast.js, with the same arguments and result.
  *
- * @param {object} [options]  those of `watch`, and `ownLines`: how many lines of their own the tabs of this browser have
+ * @param {object} [options]  those of `watch`, and `ownLines`: how many tabs of this browser have their own connection
  */
 export function watchShared(url, callbacks = {}, options = {}) {
   return new SharedViewer(new URL(url, location.href).href, callbacks, options);
@@ -23,7 +23,7 @@ class SharedViewer {
   #inner = null;
   #isClosed = false;
 
-  constructor(url, callbacks, { ownLines = OWN_LINES, ...options }) {
+  constructor(url, callbacks, { ownLines = OWN_CONNECTIONS, ...options }) {
     this.finished = this.#begin(url, callbacks, ownLines, options);
   }
 
@@ -42,32 +42,32 @@ class SharedViewer {
 
   async #begin(url, callbacks, ownLines, options) {
     const canShare = globalThis.SharedWorker && globalThis.navigator.locks;
-    const giveBack = canShare ? await takeLine(ownLines) : () => {};
-    if (this.#isClosed) return giveBack?.() ?? null;
-    this.#inner = giveBack ? watch(url, callbacks, options) : new WorkerViewer(url, callbacks, options);
+    const release = canShare ? await acquireConnection(ownLines) : () => {};
+    if (this.#isClosed) return release?.() ?? null;
+    this.#inner = release ? watch(url, callbacks, options) : new WorkerViewer(url, callbacks, options);
     const done = await this.#inner.finished.catch(() => {
-      this.#inner = watch(url, callbacks, { ...options, after: this.position }); // the worker cannot be had after all
+      this.#inner = watch(url, callbacks, { ...options, after: this.position }); // the worker could not be loaded
       return this.#inner.finished;
     });
-    giveBack?.();
+    release?.();
     return done;
   }
 }
 
-/** One of the lines that the tabs of this browser have between them: how to give it back, or null where all are taken. */
-async function takeLine(ownLines) {
+/** Acquires one of the browser's own connections. Returns a function that releases it, or null if all are in use. */
+async function acquireConnection(ownLines) {
   for (let number = 1; number <= ownLines; number += 1) {
-    const giveBack = await new Promise((resolve) => {
-      // The lock is held until the promise that is answered here resolves.
-      const hold = (lock) => (lock ? new Promise((release) => resolve(release)) : resolve(null));
+    const release = await new Promise((resolve) => {
+      // The browser holds the lock until this promise resolves.
+      const hold = (lock) => (lock ? new Promise((unlock) => resolve(unlock)) : resolve(null));
       navigator.locks.request(`manycast-line-${number}`, { ifAvailable: true }, hold);
     });
-    if (giveBack) return giveBack;
+    if (release) return release;
   }
   return null;
 }
 
-/** Sees what the worker's line hears. */
+/** Receives the events of a stream from the shared worker. */
 class WorkerViewer {
   #port;
   #finish;
@@ -81,12 +81,12 @@ class WorkerViewer {
       this.fail = reject;
     });
     this.callbacks = callbacks;
-    this.teller = new Teller(callbacks);
+    this.dispatcher = new EventDispatcher(callbacks);
     const worker = new SharedWorker(new URL("./shared-connection.js", import.meta.url), { type: "module", name: "manycast" });
     worker.onerror = () => this.fail(new Error("the worker could not be loaded"));
     this.#port = worker.port;
-    this.#port.onmessage = ({ data }) => this.#hear(data);
-    // The worker waits for this lock: it is given up when the tab is closed or dies, and no tab can say so itself.
+    this.#port.onmessage = ({ data }) => this.#receive(data);
+    // The worker waits for this lock. The browser releases it when the tab closes or crashes.
     const tab = `manycast-tab-${crypto.randomUUID()}`;
     navigator.locks.request(tab, () => {
       this.#port.postMessage({ url, options, tab });
@@ -100,11 +100,11 @@ class WorkerViewer {
     this.#end("closed", null);
   }
 
-  #hear({ event, state, refused, done }) {
+  #receive({ event, state, refused, done }) {
     if (this.#finish === null) return;
     if (event) {
       if (event.position) this.position = event.position;
-      this.teller.tell(event);
+      this.dispatcher.dispatch(event);
     }
     if (refused) this.callbacks.refused?.(refused);
     if (done !== undefined) this.#end(state, done);

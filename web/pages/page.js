@@ -11,7 +11,7 @@ import { drawIcons, icon } from "./icons.js";
 import { loadMarkdown } from "./markdown.js";
 import { Question } from "./question.js";
 import { Reply } from "./reply.js";
-import { Follower } from "./scroll.js";
+import { AutoScroll } from "./scroll.js";
 import { Settings } from "./settings.js";
 import { share } from "./share.js";
 import { closeSidebar, showConversations } from "./sidebar.js";
@@ -22,26 +22,26 @@ const TITLE_LENGTH = 60;
 const NOT_LET_IN = new Set(["missing_api_key", "invalid_api_key", "not_this_machine"]);
 
 class Chat {
-  /** @param {Promise} ready  what must be there before an answer can be shown */
+  /** @param {Promise} ready  resolves when answers can be shown */
   constructor(storage, ready) {
     this.ready = ready;
     this.conversations = new Conversations(storage);
     this.settings = new Settings(storage);
     this.turns = find("#turns");
-    this.follower = new Follower(find("main"), this.turns, find("#below"));
+    this.autoScroll = new AutoScroll(find("main"), this.turns, find("#below"));
     this.composer = new Composer({
       ask: (text) => this.ask(text),
       stop: () => this.stop(),
       editLast: () => this.question?.edit(),
     });
     this.signIn = new SignIn({ entered: () => this.#enter() });
-    this.look = () => {}; // at what is offered
+    this.look = () => {}; // checks which models are available
     this.reply = null; // the last answer
     this.question = null; // the last question
-    this.unanswered = null; // the turn that was refused for want of a name
+    this.unanswered = null; // the turn that was refused because nobody was signed in
   }
 
-  /** Show the conversation that the address names, or an empty one. */
+  /** Show the conversation of the URL, or an empty one. */
   open() {
     this.reply?.leave();
     this.reply = this.question = null;
@@ -52,19 +52,19 @@ class Chat {
       else this.#showReply(turn);
     }
     this.refresh();
-    this.follower.follow();
+    this.autoScroll.follow();
     closeSidebar();
     this.#focus();
   }
 
   #focus() {
-    if (!matchMedia("(hover: hover)").matches) return; // on a phone the keyboard would open
+    if (!matchMedia("(hover: hover)").matches) return; // on a phone, focus opens the keyboard
     find(this.signIn.open ? "#question" : "#secret").focus();
   }
 
   async ask(text) {
     this.composer.setBusy(true);
-    await this.ready; // whoever types quickly has asked before all is loaded
+    await this.ready; // a fast typist can ask before everything is loaded
     const { conversation } = this;
     conversation.title ||= text.replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
     conversation.turns.push({ role: "user", content: text });
@@ -72,13 +72,13 @@ class Chat {
     return this.#answer();
   }
 
-  /** Stop what is being written; a run that has not even been taken yet is stopped as soon as it is. */
+  /** Stop the answer. A run that is still being submitted is stopped as soon as it has an id. */
   stop() {
     if (this.reply && !this.reply.over) this.reply.stop();
     else this.stopAsked = true;
   }
 
-  /** Ask for an answer to the conversation as it stands. */
+  /** Request an answer to the current conversation. */
   async #answer() {
     const { conversation } = this;
     this.stopAsked = false;
@@ -96,16 +96,16 @@ class Chat {
     sending.remove();
     conversation.turns.push(turn);
     this.conversations.save(conversation);
-    if (this.conversation !== conversation) return; // the reader went elsewhere; the answer waits there
+    if (this.conversation !== conversation) return; // the reader opened another conversation; the answer is stored
     history.replaceState(null, "", `./#${conversation.id}`);
     this.#showReply(turn);
     if (this.stopAsked) this.stop();
     this.refresh();
-    this.follower.follow();
+    this.autoScroll.follow();
     if (turn.done && NOT_LET_IN.has(turn.done.error.code)) this.#wait(turn);
   }
 
-  /** What was asked in vain is asked again as soon as this browser may. */
+  /** Asks a refused question again as soon as this browser may. */
   async #wait(turn) {
     this.unanswered = turn;
     await this.signIn.look();
@@ -119,11 +119,11 @@ class Chat {
     this.unanswered = null;
   }
 
-  /** Take back everything from the last question, or from its answer, and ask again. */
+  /** Remove the last answer, and with `text` also its question, and ask again. */
   #again(text) {
     const { turns } = this.conversation;
     while (turns.length && turns.at(-1).role !== "user") turns.pop();
-    if (this.reply && !this.reply.over) this.reply.stop(); // nobody will read it
+    if (this.reply && !this.reply.over) this.reply.stop(); // the page no longer shows it
     this.reply?.leave();
     this.reply?.element.remove();
     this.reply = null;
@@ -137,7 +137,7 @@ class Chat {
     this.question = new Question(text, { edited: (words) => this.#again(words) });
     this.turns.append(this.question.element);
     this.refresh();
-    this.follower.follow();
+    this.autoScroll.follow();
   }
 
   #showReply(turn) {
@@ -147,7 +147,7 @@ class Chat {
       viewers: (count) => (viewers.textContent = describeViewers(count)),
       retry: () => this.#again(),
       settled: (state) => {
-        // Who is refused now may be let in later.
+        // The gateway may admit a refused viewer later.
         const end = reply.done ?? (state === "refused" ? null : { status: state });
         Object.assign(turn, { choices: reply.answer.choices, done: end });
         this.conversations.save(conversation);
@@ -180,7 +180,7 @@ class Chat {
     return make("button", { type: "button", class: "quiet share-button", title, onclick: open }, icon("share"), hidden ? "Share, private" : "Share");
   }
 
-  /** Make everything around the turns agree with the conversation. */
+  /** Update everything around the turns. */
   refresh() {
     const { conversation, reply } = this;
     this.composer.setBusy(Boolean(reply && !reply.over));
@@ -219,7 +219,7 @@ async function main() {
   const plain = !(await ready);
   chat.open();
   addEventListener("hashchange", () => chat.open());
-  addEventListener("storage", () => chat.refresh()); // another tab kept something
+  addEventListener("storage", () => chat.refresh()); // another tab stored something
   chat.look = describeEnvironment({ plain, models: (ids) => offerModels(chat.settings, ids) });
   document.documentElement.dataset.ready = "";
 }

@@ -19,7 +19,7 @@ class Runs {
     this.latest = [];
   }
 
-  /** Reads the list, as long as the page is looked at. */
+  /** Reads the list again and again while the page is visible. */
   async keepUp() {
     await this.refresh();
     if (document.visibilityState === "visible") setTimeout(() => this.keepUp(), REFRESH_MS);
@@ -31,14 +31,14 @@ class Runs {
     try {
       this.latest = await readLatestStreams(LATEST);
       trouble.hidden = true;
-    } catch (refusal) {
-      trouble.replaceChildren(refusal.message, ...(refusal.status === 401 ? [" ", make("a", { href: "./" }, "Sign in")] : []));
+    } catch (error) {
+      trouble.replaceChildren(error.message, ...(error.status === 401 ? [" ", make("a", { href: "./" }, "Sign in")] : []));
       trouble.hidden = false;
     }
     this.#draw();
   }
 
-  /** Show the run that the address names. */
+  /** Show the run of the URL. */
   open() {
     const id = location.hash.slice(1);
     const run = this.latest.find((each) => each.id === id);

@@ -1,6 +1,6 @@
 /**
  * The viewer's page: `/watch#STREAM_ID` shows one stream to anyone who has the link, `/watch#STREAM_ID.TICKET` a private
- * one. What follows `#` is sent to no server. The composition root of watch.html.
+ * one. Browsers do not send the part after `#` to servers. The composition root of watch.html.
  */
 
 import { isPrivate } from "./api.js";
@@ -10,18 +10,18 @@ import { drawIcons, icon } from "./icons.js";
 import { loadMarkdown } from "./markdown.js";
 import { Replay } from "./replay.js";
 import { Reply } from "./reply.js";
-import { Follower } from "./scroll.js";
+import { AutoScroll } from "./scroll.js";
 import { applyKeptTheme } from "./settings.js";
 import { share } from "./share.js";
 import { describeEnvironment } from "./environment.js";
 import { describeViewers } from "./words.js";
 
-const AT_ONCE_MS = 2000; // an answer that ends so soon was there already: it is read from its beginning
+const AT_ONCE_MS = 2000; // an answer that ends this soon was already complete: show its start
 
-class Watching {
+class WatchPage {
   constructor() {
     this.turns = find("#turns");
-    this.follower = new Follower(find("main"), this.turns, find("#below"));
+    this.autoScroll = new AutoScroll(find("main"), this.turns, find("#below"));
     this.reply = null;
   }
 
@@ -29,7 +29,7 @@ class Watching {
     const [id, ...rest] = decodeURIComponent(location.hash.slice(1)).split(".");
     const ticket = rest.join(".") || null;
     this.reply?.leave();
-    find("#share").hidden = !id || isPrivate(id); // only who asked can make a link of that
+    find("#share").hidden = !id || isPrivate(id); // only the caller can create links to a private stream
     if (!id) return this.turns.replaceChildren(make("p", { class: "state" }, "This link names no answer: it should end in #ID."));
     const replay = new Replay();
     const reply = new Reply({ id, ticket }, {
@@ -44,7 +44,7 @@ class Watching {
     find("#live").hidden = false;
     this.turns.replaceChildren(reply.element);
     reply.follow();
-    this.follower.follow();
+    this.autoScroll.follow();
   }
 
   #settle(replay, state) {
@@ -55,13 +55,13 @@ class Watching {
       find("#share").hidden = true;
       reply.foot.append(make("a", { href: "./" }, "Ask something yourself"));
     }
-    if (performance.now() - this.openedAt < AT_ONCE_MS) this.follower.rewind();
+    if (performance.now() - this.openedAt < AT_ONCE_MS) this.autoScroll.rewind();
     if (replay.chunks.length === 0) return;
     const button = make("button", { type: "button", class: "text-button replay" }, icon("play"), "Replay");
     button.addEventListener("click", () => {
       if (replay.running) return replay.finish();
       button.lastChild.data = "Show all";
-      this.follower.follow();
+      this.autoScroll.follow();
       replay.run(reply, reply.done?.timing).then(() => (button.lastChild.data = "Replay"));
     });
     reply.foot.prepend(copyButton("Copy answer", () => reply.answer.text), button);
@@ -72,10 +72,10 @@ async function main() {
   drawIcons();
   applyKeptTheme(openStorage());
   const plain = !(await loadMarkdown());
-  const watching = new Watching();
-  watching.open();
-  addEventListener("hashchange", () => watching.open());
-  find("#share").addEventListener("click", () => share({ id: watching.reply.id }));
+  const page = new WatchPage();
+  page.open();
+  addEventListener("hashchange", () => page.open());
+  find("#share").addEventListener("click", () => share({ id: page.reply.id }));
   describeEnvironment({ plain });
   document.documentElement.dataset.ready = "";
 }

@@ -1,5 +1,5 @@
 /**
- * A small bar chart: one number a second. Pure but for the element it makes.
+ * A small bar chart of one number per second.
  */
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -8,7 +8,7 @@ const HEIGHT = 72;
 const WIDEST_BAR = 18;
 const MOST_BARS = 240;
 
-/** Every number its bar; more than fit are summed up, neighbours together, to their mean. */
+/** Draws one bar per number. If there are too many, each bar is the mean of several neighbours. */
 export function drawChart(numbers, label) {
   const bars = thin(numbers);
   const highest = Math.max(1, ...bars);

@@ -1,15 +1,15 @@
 /**
- * One choice of an answer, drawn as it grows: reasoning (folded), text, refusal, tool calls. Only adds what is new.
+ * Draws one choice of an answer while it grows: reasoning (folded), text, refusal, tool calls. It only adds new text.
  */
 
 import { make } from "./element.js";
 import { icon } from "./icons.js";
 import { growingText } from "./markdown.js";
 
-// A whole answer that comes at once must not hold up the page: it is written in pieces, some milliseconds a frame.
+// A complete answer must not block the page: each frame spends only a few milliseconds on adding text.
 const PIECE = 2000; // characters
 const FRAME_MS = 8;
-// Beyond any usual answer the layout of each frame costs more than the writing: fewer, longer frames are sooner done.
+// In a very long answer, the layout of a frame costs more than adding text, so fewer and longer frames finish earlier.
 const HUGE = 100_000; // characters
 const HUGE_FRAME_MS = 80;
 
@@ -25,7 +25,7 @@ export class ChoiceView {
     this.element = make("section", { class: "choice", "aria-label": `Choice ${index + 1}` }, this.body);
   }
 
-  /** Show what `choice` has now. Answers whether all of it is shown; if not, draw again in the next frame. */
+  /** Show the current text of `choice`. Returns whether all of it is shown; if not, call this again in the next frame. */
   draw(choice, over) {
     if (choice.reasoning) this.#drawReasoning(choice, over);
     if (choice.refusal) this.#drawRefusal(choice.refusal);
@@ -93,7 +93,7 @@ export class ChoiceView {
   }
 }
 
-/** The next piece of `text` from `start`. Never half a character: a provider may cut a surrogate pair in two. */
+/** The next piece of `text` from `start`. It never splits a surrogate pair. */
 function nextPiece(text, start, over) {
   let end = Math.min(text.length, start + PIECE);
   const last = text.charCodeAt(end - 1);

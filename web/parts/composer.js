@@ -1,5 +1,5 @@
 /**
- * Where a question is written: Enter sends, Shift+Enter breaks the line, Esc stops, / comes here from anywhere.
+ * The field for questions: Enter sends, Shift+Enter starts a new line, Esc stops the answer, / focuses the field.
  */
 
 import { find, fitToText } from "./element.js";
@@ -23,7 +23,7 @@ export class Composer {
     this.#show();
   }
 
-  /** While an answer is being written there is Stop in the place of Send. */
+  /** While an answer streams, Stop replaces Send. */
   setBusy(busy) {
     this.busy = busy;
     this.#show();
@@ -44,7 +44,7 @@ export class Composer {
   }
 
   #type(event, on) {
-    if (event.isComposing) return; // Enter chooses a character there
+    if (event.isComposing) return; // Enter confirms a character of an input method
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.form.requestSubmit();

@@ -1,9 +1,9 @@
 /**
- * Conversations, kept in this browser and nowhere else. No DOM.
+ * Stores conversations in this browser only. No DOM.
  *
  * A conversation is `{id, title, updated, turns}`; a turn is `{role: "user", content}` or
  * `{role: "assistant", stream, cancel, choices, done}`, where `done` is null while its stream may still be running, and
- * `cancel` is the address that stops it: whoever has that may, so no other page gets to see it.
+ * `cancel` is the URL that stops the run. Anyone who has it can stop the run, so it is not shown on any page.
  */
 
 const PREFIX = "manycast:conversation:";
@@ -11,18 +11,18 @@ const INDEX = "manycast:conversations";
 const MOST_KEPT = 100;
 
 export class Conversations {
-  /** @param {Storage|null} storage  null: nothing outlives the page (a browser may forbid keeping) */
+  /** @param {Storage|null} storage  null: the browser forbids storage; everything is lost when the page closes */
   constructor(storage) {
     this.storage = storage;
     this.unkept = new Map();
   }
 
-  /** `[{id, title, updated}]`, the latest first. */
+  /** `[{id, title, updated}]`, latest first. */
   list() {
     return this.#read(INDEX) ?? [];
   }
 
-  /** The conversation, or null where it is not kept (any more). */
+  /** The conversation, or null if it is not stored. */
   load(id) {
     return this.#read(PREFIX + id);
   }
@@ -32,7 +32,7 @@ export class Conversations {
     const { id, title, updated } = conversation;
     const kept = [{ id, title, updated }, ...this.list().filter((other) => other.id !== id)];
     for (const { id: oldest } of kept.splice(MOST_KEPT)) this.#forget(PREFIX + oldest);
-    // The browser's space is limited: the oldest make room.
+    // If the storage is full, delete the oldest conversations.
     while (!(this.#write(PREFIX + id, conversation) && this.#write(INDEX, kept)) && kept.length > 1) {
       this.#forget(PREFIX + kept.pop().id);
     }
@@ -48,7 +48,7 @@ export class Conversations {
     try {
       return text ? JSON.parse(text) : null;
     } catch {
-      return null; // not ours, or from a version to come
+      return null; // not our data, or from a later version
     }
   }
 
@@ -73,7 +73,7 @@ export function newConversation() {
   return { id: randomId(), title: "", updated: 0, turns: [] };
 }
 
-/** The browser's storage, or null where it may not be used. */
+/** The browser's storage, or null if the browser forbids it. */
 export function openStorage() {
   try {
     return globalThis.localStorage;
@@ -82,7 +82,7 @@ export function openStorage() {
   }
 }
 
-/** What the model is told: the system prompt, and every turn that has words. */
+/** The messages for the model: the system prompt and all turns with text. */
 export function toMessages(conversation, system) {
   const turns = conversation.turns
     .map(({ role, content, choices }) => ({ role, content: content ?? choices?.[0]?.content ?? "" }))
@@ -90,7 +90,7 @@ export function toMessages(conversation, system) {
   return system ? [{ role: "system", content: system }, ...turns] : turns;
 }
 
-/** 128 random bits; crypto.randomUUID is missing where the page is not on https or localhost. */
+/** 128 random bits. crypto.randomUUID exists only on https and localhost. */
 export function randomId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,5 +1,5 @@
 /**
- * Making elements. Text is always set as text: nothing in the page goes through an HTML parser.
+ * Creates elements. Text is always set as text: the page never uses an HTML parser.
  */
 
 import { icon } from "./icons.js";
@@ -18,12 +18,12 @@ export function make(tag, properties = {}, ...children) {
 
 export const find = (selector, root = document) => root.querySelector(selector);
 
-/** A button that shows only an icon; `label` is what it says to those who do not see it. */
+/** A button that shows only an icon. `label` is its name for screen readers. */
 export function iconButton(name, label, onclick) {
   return make("button", { type: "button", class: "quiet", "aria-label": label, title: label, onclick }, icon(name));
 }
 
-/** A button that puts `text()` on the clipboard and says that it did. */
+/** A button that copies `text()` to the clipboard and confirms it. */
 export function copyButton(label, text) {
   const button = iconButton("copy", label, async () => {
     const copied = await copy(text());
@@ -34,7 +34,7 @@ export function copyButton(label, text) {
   return button;
 }
 
-/** Whether it worked: outside a secure context (http on another machine) there is no clipboard API. */
+/** Returns whether it succeeded. Without a secure context (http on another machine) there is no clipboard API. */
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
   const area = make("textarea", { class: "unseen", readonly: true });
@@ -46,14 +46,14 @@ async function copy(text) {
   return copied;
 }
 
-/** Keep a text field as tall as its text, up to its max-height, where CSS cannot do it (`field-sizing`). */
+/** Makes a text field as tall as its text, up to its max-height, in browsers without `field-sizing`. */
 export function fitToText(field) {
   if (CSS.supports("field-sizing", "content")) return;
   field.style.height = "auto";
   field.style.height = `${field.scrollHeight}px`;
 }
 
-/** Say something to screen readers, once, when they are done with what they read. */
+/** Announces a text to screen readers once, after their current text. */
 export function announce(text) {
   const region = find("#announcer");
   if (region && text) region.textContent = text;

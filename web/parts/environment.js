@@ -1,6 +1,6 @@
 /**
- * What the page runs on: which models are offered, whether a simulator answers, whether anyone works. Watched for as
- * long as the page is open: often while something is wrong, rarely while all is well.
+ * Shows the available models, whether a simulator answers, and whether workers run. Checks while the page is open: often
+ * while there is a problem, otherwise rarely.
  */
 
 import { readModels, readReadiness } from "./api.js";
@@ -10,9 +10,9 @@ const SIMULATOR = "manycast-simulator";
 const CHECK_MS = { well: 30_000, trouble: 3000 };
 
 /**
- * Fills `#hint` and `#trouble`, and keeps them true. Answers how to look again at once.
+ * Fills `#hint` and `#trouble`, and updates them. Returns a function that checks again now.
  *
- * @param {object} options  `plain`: markdown is not installed; `models(ids)`: called when what is offered changes
+ * @param {object} options  `plain`: markdown is not installed; `models(ids)`: called when the models change
  */
 export function describeEnvironment({ plain = false, models: onModels = () => {} } = {}) {
   let offered = "";
@@ -43,7 +43,7 @@ const simulated = (models) => models.some((model) => model.owned_by === SIMULATO
 
 function show(selector, text) {
   const element = find(selector);
-  if (element.textContent === text) return; // said again, a screen reader would read it again
+  if (element.textContent === text) return; // a screen reader would read the same text again
   element.textContent = text;
   element.hidden = text === "";
 }

@@ -1,11 +1,10 @@
 /**
- * Colours in code, without touching its text: ranges in the browser's highlight registry, which a reader's selection
- * survives. The one door to @speed-highlight/core. A browser without the registry, or a page without the package,
- * shows code in one colour.
+ * Colours code without changing its DOM: it registers ranges in the browser's highlight registry, so that a selection stays
+ * intact. The only module that imports @speed-highlight/core. Without the registry or the package, code has one colour.
  */
 
-const REPAINT_MS = 200;
-const LARGEST_REPAINTED = 20_000; // characters; beyond it a block is painted once, at its end
+const HIGHLIGHT_MS = 200;
+const LARGEST_HIGHLIGHTED_LIVE = 20_000; // characters; a larger block is coloured once, at its end
 const ALIASES = {
   python: "py", py: "py", javascript: "js", js: "js", jsx: "js", mjs: "js", typescript: "ts", ts: "ts", tsx: "ts",
   bash: "bash", sh: "bash", shell: "bash", zsh: "bash", console: "bash", json: "json", jsonc: "json", yaml: "yaml",
@@ -14,7 +13,7 @@ const ALIASES = {
   cs: "c", lua: "lua", perl: "pl", make: "make", makefile: "make", dockerfile: "docker", docker: "docker", diff: "diff",
   patch: "diff", markdown: "md", md: "md", http: "http", csv: "csv", asm: "asm", regex: "regex",
 };
-// The package's kinds of token, in the few colours the page has for them.
+// Maps the package's token types to the colours of the page.
 const COLOURS = {
   cmnt: "comment", kwd: "keyword", oper: "plain", str: "string", num: "value", bool: "value", func: "name",
   class: "name", section: "name", type: "keyword", var: "value", esc: "value", insert: "string", deleted: "keyword",
@@ -35,8 +34,8 @@ function highlightOf(colour) {
   return CSS.highlights.get(name);
 }
 
-/** Keeps one growing code block in colour. */
-export class CodePaint {
+/** Colours one growing code block. */
+export class CodeHighlighter {
   constructor(code, label) {
     this.code = code;
     this.label = label;
@@ -45,22 +44,22 @@ export class CodePaint {
     this.timer = null;
   }
 
-  /** The language as the author of the text wrote it. */
-  speak(word) {
+  /** `word`: the language as written in the answer. */
+  setLanguage(word) {
     this.label.textContent = word;
     this.language = globalThis.CSS?.highlights ? (ALIASES[word.toLowerCase()] ?? null) : null;
   }
 
-  /** Call after the text grew. */
+  /** Call this after the text has grown. */
   refresh() {
-    if (!this.language || this.code.textContent.length > LARGEST_REPAINTED) return;
-    this.timer ??= setTimeout(() => this.#paint(), REPAINT_MS);
+    if (!this.language || this.code.textContent.length > LARGEST_HIGHLIGHTED_LIVE) return;
+    this.timer ??= setTimeout(() => this.#highlight(), HIGHLIGHT_MS);
   }
 
-  /** Call when the block is complete. */
+  /** Call this when the block is complete. */
   finish() {
     clearTimeout(this.timer);
-    if (this.language) this.#paint();
+    if (this.language) this.#highlight();
   }
 
   clear() {
@@ -70,7 +69,7 @@ export class CodePaint {
     this.ranges = [];
   }
 
-  async #paint() {
+  async #highlight() {
     const tokenize = await loadTokenizer();
     const text = this.code.firstChild;
     const tokens = [];

@@ -1,5 +1,5 @@
 /**
- * The page's icons: strokes on a 24 by 24 grid, in the colour of the text around them. Our own drawings.
+ * The icons of the page: our own drawings, strokes on a 24 by 24 grid, in the colour of the surrounding text.
  */
 
 const PATHS = {
@@ -32,7 +32,7 @@ export function icon(name) {
   return svg;
 }
 
-/** Put the icon named by `data-icon` at the beginning of each element that has one. */
+/** Inserts the icon named by `data-icon` at the start of each element that has this attribute. */
 export function drawIcons(root = document) {
   for (const element of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-icon]"))) element.prepend(icon(element.dataset.icon));
 }

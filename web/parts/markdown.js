@@ -1,26 +1,27 @@
 /**
- * Streamed text on the page: markdown where the renderer is installed, else plain. The one door to streaming-markdown.
+ * Shows streamed text as markdown, or as plain text if the renderer is not installed. The only module that imports
+ * streaming-markdown.
  *
- * It only ever adds to what is shown, so that a reader can select and copy while the answer grows. The renderer takes
- * no HTML, and every element and attribute is made here: what is not in these tables does not exist.
+ * It only adds to existing text, so that a reader can select and copy while the answer grows. The renderer accepts no
+ * HTML, and only this module creates elements and attributes, from the tables below.
  */
 
 import { copyButton, make } from "./element.js";
-import { CodePaint } from "./highlight.js";
+import { CodeHighlighter } from "./highlight.js";
 
 const SAFE_PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
 
 let renderer = null;
 let tags = null;
 
-/** Load the renderer. Answers whether it is there. */
+/** Load the renderer. Returns whether it is installed. */
 export async function loadMarkdown() {
   renderer ??= await import("./vendor/streaming-markdown.js").catch(() => null);
   if (renderer) tags = nameTags(renderer);
   return renderer !== null;
 }
 
-/** A text that grows inside `element`: `write(text)` as it comes, `end()` once, `clear()` to begin again. */
+/** A text that grows inside `element`: call `write(text)` for new text, `end()` once, `clear()` to start again. */
 export function growingText(element) {
   return renderer ? new MarkdownText(element) : new PlainText(element);
 }
@@ -47,18 +48,18 @@ class MarkdownText {
 
   write(text) {
     renderer.parser_write(this.parser, text);
-    for (const paint of this.paints) paint.refresh();
+    for (const highlighter of this.highlighters) highlighter.refresh();
   }
 
   end() {
     renderer.parser_end(this.parser);
-    for (const paint of this.paints) paint.finish();
-    this.paints.clear();
+    for (const highlighter of this.highlighters) highlighter.finish();
+    this.highlighters.clear();
   }
 
   clear() {
-    for (const paint of this.paints ?? []) paint.clear();
-    this.paints = new Set();
+    for (const highlighter of this.highlighters ?? []) highlighter.clear();
+    this.highlighters = new Set();
     this.element.replaceChildren();
     this.nodes = [this.element];
     this.parser = renderer.parser({
@@ -77,10 +78,10 @@ class MarkdownText {
 
   #finish() {
     if (this.nodes.length === 1) return; // the document itself
-    const paint = this.nodes.pop().paint;
-    if (paint) {
-      paint.finish();
-      this.paints.delete(paint);
+    const highlighter = this.nodes.pop().highlighter;
+    if (highlighter) {
+      highlighter.finish();
+      this.highlighters.delete(highlighter);
     }
   }
 
@@ -91,7 +92,7 @@ class MarkdownText {
       case renderer.SRC:
         return linkSafely(node, value);
       case renderer.LANG:
-        return node.paint?.speak(value);
+        return node.highlighter?.setLanguage(value);
       case renderer.START:
         return node.setAttribute("start", Number.parseInt(value, 10) || 1);
       case renderer.CHECKED:
@@ -103,7 +104,7 @@ class MarkdownText {
 function nameTags(names) {
   return new Map([
     [names.PARAGRAPH, ["p"]],
-    // The page has its own h1: an answer's headings stand one step below.
+    // The page has its own h1, so the headings of an answer start at h2.
     [names.HEADING_1, ["h2"]],
     [names.HEADING_2, ["h3"]],
     [names.HEADING_3, ["h4"]],
@@ -121,7 +122,7 @@ function nameTags(names) {
     [names.CODE_INLINE, ["code"]],
     [names.LINK, ["a"]],
     [names.RAW_URL, ["a"]],
-    [names.IMAGE, ["a", appendImageLink]], // shown as a link: loading it would tell its host who reads
+    [names.IMAGE, ["a", appendImageLink]], // a link, because loading an image would reveal the reader to its host
     [names.LIST_UNORDERED, ["ul"]],
     [names.LIST_ORDERED, ["ol"]],
     [names.LIST_ITEM, ["li"]],
@@ -149,8 +150,8 @@ function appendCodeBlock(parent, _tag, text) {
   const head = make("div", { class: "code-head" }, language, copyButton("Copy code", () => code.textContent));
   const scroller = make("pre", { tabindex: "0" }, code);
   parent.append(make("div", { class: "code" }, head, scroller));
-  code.paint = new CodePaint(code, language);
-  text.paints.add(code.paint);
+  code.highlighter = new CodeHighlighter(code, language);
+  text.highlighters.add(code.highlighter);
   return code;
 }
 
@@ -167,7 +168,7 @@ function appendRow(table, tag) {
 
 const appendCell = (row, tag) => row.appendChild(make(row.parentElement.tagName === "THEAD" ? "th" : tag));
 
-/** Only absolute addresses of known kinds; anything else stays as words without a link. */
+/** Links only absolute URLs of known schemes. Anything else stays text without a link. */
 function linkSafely(anchor, address) {
   const url = URL.canParse(address) ? new URL(address) : null;
   if (!url || !SAFE_PROTOCOLS.has(url.protocol)) return;
@@ -176,7 +177,7 @@ function linkSafely(anchor, address) {
   anchor.rel = "noopener noreferrer nofollow";
 }
 
-/** One text node per run of text, however many chunks it came in. */
+/** Keeps one text node per run of text, even if it arrived in many chunks. */
 function appendText(node, words) {
   if (node.lastChild?.nodeType === Node.TEXT_NODE) node.lastChild.appendData(words);
   else node.append(words);

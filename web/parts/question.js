@@ -1,11 +1,11 @@
 /**
- * One question on the page, and the form it becomes while it is edited.
+ * One question on the page, and the form for editing it.
  */
 
 import { fitToText, iconButton, make } from "./element.js";
 
 export class Question {
-  /** @param {object} on  `edited(text)`: asked again in other words */
+  /** @param {object} on  `edited(text)`: the question was changed and sent again */
   constructor(text, on) {
     this.text = text;
     this.on = on;

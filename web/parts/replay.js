@@ -1,8 +1,8 @@
 /**
- * A finished answer, shown again at the pace it was written in.
+ * Shows a finished answer again, at its original pace.
  *
- * Chunks have no times of their own. The worker has counted how many came in each second (`timing.pace`), and within a
- * second they are spread evenly; where it has not, over the time the whole run took.
+ * Chunks have no timestamps. If the worker counted the chunks of each second (`timing.pace`), they are spread evenly within
+ * each second; otherwise over the duration of the run.
  */
 
 const USUAL_TOTAL_MS = 5000;
@@ -22,7 +22,7 @@ export class Replay {
   }
 
   /**
-   * Show it again in `reply`. Resolves at its end, or after `finish()`.
+   * Show the answer again in `reply`. Resolves at its end, or after `finish()`.
    *
    * @param {object|null} timing  of `done`, milliseconds
    */

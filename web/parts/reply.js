@@ -1,5 +1,5 @@
 /**
- * One answer on the page: watches its stream and shows text, state and end. Knows no conversation and no composer.
+ * One answer on the page: watches its stream and shows text, state and end. Independent of conversations and composer.
  */
 
 import { Answer } from "./answer.js";
@@ -13,14 +13,14 @@ import { describeCost, describeEnd, describeGap, describeNoEntry, describeObject
 const FINAL = new Set(["ended", "gone", "refused"]);
 const UNDER_WAY = new Set(["connecting", "queued", "waiting", "streaming"]);
 const NO_WORKER_CHECK_MS = 2000;
-const KNOCK_AGAIN_MS = 2000;
+const RETRY_MS = 2000;
 
 export class Reply {
   /**
-   * @param {object} stream  `id`: null where none could be started; `cancel`: the address that stops it, where we may;
-   *   `ticket`: what lets us in where it is private, if not that of `cancel`
-   * @param {object} hooks  all optional: `viewers(count)`, `drawn()`, `chunk(chunk)`, `settled(state)` once, when nothing
-   *   more will come, `retry()` which a failed answer then offers, `entered()` when a ticket has let us in
+   * @param {object} stream  `id`: null if no run could be started; `cancel`: the URL that stops it, if we may; `ticket`:
+   *   the ticket for a private stream (default: the one in `cancel`)
+   * @param {object} hooks  all optional: `viewers(count)`, `drawn()`, `chunk(chunk)`, `settled(state)` once at the end,
+   *   `retry()` for the button of a failed answer, `entered()` when a ticket was accepted
    */
   constructor({ id, cancel = null, ticket = ticketOf(cancel) }, hooks = {}) {
     this.id = id;
@@ -32,7 +32,7 @@ export class Reply {
     this.done = null;
     this.over = false;
     this.left = false;
-    this.stopping = false; // Stop was pressed, and the end has not come yet
+    this.stopping = false; // Stop was pressed, and the run has not ended yet
     this.objection = ""; // why it could not be stopped
     this.note = make("p", { class: "note", hidden: true });
     this.choices = make("div", { class: "choices" });
@@ -42,16 +42,16 @@ export class Reply {
     if (id) this.element.dataset.stream = id;
   }
 
-  /** Show a stream from its start, or wherever it stands, until its end. */
+  /** Show the stream from its start to its end. */
   follow() {
     this.element.ariaBusy = "true";
     this.#enter("connecting");
-    this.#comeIn(null);
+    this.#startWatching(null);
     return this;
   }
 
-  /** Watch from `after` on; with a ticket, once it is exchanged for a cookie: then it stands in no address. */
-  async #comeIn(after) {
+  /** Exchange the ticket, if any, for a cookie, so that no URL contains it. Then watch from `after` on. */
+  async #startWatching(after) {
     while (this.ticket && isPrivate(this.id)) {
       const refusal = await keepTicket(this.id, this.ticket).then(() => null, (error) => error);
       if (this.left) return;
@@ -63,7 +63,7 @@ export class Reply {
       if (refusal.status === 404) return this.#enter("gone");
       if (refusal.status >= 400 && refusal.status < 500 && refusal.status !== 429) return this.#enter("refused");
       if (this.element.dataset.state !== "reconnecting") this.#enter("reconnecting");
-      await new Promise((resolve) => setTimeout(resolve, KNOCK_AGAIN_MS));
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
     if (!this.left) this.#watch(after);
   }
@@ -82,8 +82,8 @@ export class Reply {
   }
 
   /**
-   * Let `change` make our own ticket void, and go on with the one it answers, from where we are. Without a line
-   * meanwhile: it would be sent away.
+   * Call `change`, which revokes our ticket and returns a new one, and continue from the same position. The connection is
+   * closed meanwhile: the gateway would end it.
    */
   async renewTicket(change) {
     const { viewer } = this;
@@ -92,11 +92,11 @@ export class Reply {
       this.ticket = await change(this.ticket);
       this.cancel = cancelUrl(this.id, this.ticket);
     } finally {
-      if (viewer && !this.over) this.#comeIn(viewer.position);
+      if (viewer && !this.over) this.#startWatching(viewer.position);
     }
   }
 
-  /** Show an answer that was kept: `{choices, done}`. */
+  /** Show a stored answer: `{choices, done}`. */
   recall({ choices, done }) {
     this.answer.choices = choices;
     this.done = done;
@@ -104,7 +104,7 @@ export class Reply {
     return this;
   }
 
-  /** Ask the server to end the run; the end itself comes by the stream, as everyone sees it. */
+  /** Ask the server to end the run. The end arrives through the stream, as for every viewer. */
   async stop() {
     this.stopping = true;
     this.objection = "";
@@ -124,7 +124,7 @@ export class Reply {
     clearTimeout(this.check);
   }
 
-  /** Show the answer from nothing again; the caller then adds chunks. For replays. */
+  /** Clear the answer. The caller then adds chunks again. For replays. */
   rewind() {
     this.answer.clear();
     this.views.forEach((view) => view.clear());
@@ -140,7 +140,7 @@ export class Reply {
     this.hooks.chunk?.(chunk);
   }
 
-  /** Draw in the next frame, however many chunks come until then. */
+  /** Draw once in the next frame, even if several chunks arrive before it. */
   drawSoon() {
     this.frame ??= requestAnimationFrame(() => this.#draw());
   }
@@ -175,7 +175,7 @@ export class Reply {
   #enter(entered) {
     clearTimeout(this.check);
     if (entered === "closed") return;
-    const state = this.stopping && UNDER_WAY.has(entered) ? "stopping" : entered; // words may still come until the end
+    const state = this.stopping && UNDER_WAY.has(entered) ? "stopping" : entered; // more text may arrive before the end
     this.element.dataset.state = state;
     if (FINAL.has(state)) return this.#settle(state);
     const words = (UNDER_WAY.has(state) && this.objection) || describeState(state);
@@ -189,7 +189,7 @@ export class Reply {
     this.state.replaceChildren(make("span", { class: "dots", "aria-hidden": "true" }), text);
   }
 
-  /** A queue without a worker looks like a slow one: ask, and say so. */
+  /** While the run is queued, check whether any worker runs, and show it. */
   #checkWorkers() {
     this.check = setTimeout(async () => {
       const readiness = await readReadiness();

@@ -1,5 +1,5 @@
 /**
- * One run, for those who build on it: its facts, its pace, its epochs and its raw events, live.
+ * One run in detail, for developers: its facts, pace, epochs and raw events, live.
  */
 
 import { eventsUrl, watchUrl } from "./api.js";
@@ -8,9 +8,9 @@ import { make } from "./element.js";
 import { watch } from "./manycast.js";
 import { describeAmount, describeClock, describeMilliseconds, describeNoEntry } from "./words.js";
 
-const MOST_EVENTS = 1000; // rows; a page with more of them is slow, and nobody reads them
+const MOST_EVENTS = 1000; // rows; more rows make the page slow
 const LONGEST_ROW = 4000; // characters
-const CAME_AT_ONCE_MS = 250; // what a late viewer gets first says nothing about the pace
+const CAME_AT_ONCE_MS = 250; // a late viewer first gets old events at once: they do not show the pace
 
 export class RunView {
   constructor(run) {
@@ -45,7 +45,7 @@ export class RunView {
     cancelAnimationFrame(this.frame);
   }
 
-  /** The run as the list has it now. */
+  /** Update from the list of runs. */
   show(run) {
     this.run = run;
     this.#drawSoon();
@@ -102,7 +102,7 @@ export class RunView {
     ];
   }
 
-  /** Chunks in each second: as the worker counted them, else as they came while this page was watching. */
+  /** Chunks per second: as the worker counted them, otherwise as this page received them. */
   #pace() {
     const counted = this.done?.timing?.pace ?? this.run.timing?.pace;
     if (counted) return counted;
@@ -110,7 +110,7 @@ export class RunView {
     if (!live.length) return [];
     const seconds = new Array(Math.floor((live.at(-1) - live[0]) / 1000) + 1).fill(0);
     for (const at of live) seconds[Math.floor((at - live[0]) / 1000)] += 1;
-    return this.done ? seconds : seconds.slice(0, -1); // the second that still runs is not over
+    return this.done ? seconds : seconds.slice(0, -1); // the current second is not over
   }
 }
 
@@ -123,5 +123,5 @@ function eventRow([name, data, position]) {
   return make("li", { class: `event-${name}` }, make("span", { class: "position" }, position ?? ""), make("b", {}, name), make("code", {}, shorten(JSON.stringify(data))));
 }
 
-/** A chunk may be a megabyte; the whole of it is what the completion link is for. */
+/** A chunk can be a megabyte. The completion link shows all of it. */
 const shorten = (text) => (text.length > LONGEST_ROW ? `${text.slice(0, LONGEST_ROW)}… (${text.length} characters)` : text);

@@ -1,14 +1,14 @@
 /**
- * Following a growing text: stays at its end until the reader scrolls up, and comes back when asked.
+ * Keeps a growing text scrolled to its end, until the reader scrolls up. The button scrolls to the end again.
  */
 
-const NEAR = 48; // pixels from the end that still count as being there
+const NEAR = 48; // this many pixels from the end count as the end
 
-export class Follower {
+export class AutoScroll {
   /**
-   * @param {Element} scroller  what scrolls
-   * @param {Element} content  what grows in it
-   * @param {HTMLButtonElement} button  shown while new text comes below what is read
+   * @param {Element} scroller  the scrolling element
+   * @param {Element} content  the growing element in it
+   * @param {HTMLButtonElement} button  shown when new text arrives below the visible part
    */
   constructor(scroller, content, button) {
     this.scroller = scroller;
@@ -28,14 +28,14 @@ export class Follower {
     this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 
-  /** Go to the beginning of a text that is complete: what is still being drawn of it is no news. */
+  /** Scroll to the start of a complete text. While it is still being drawn, growth does not show the button. */
   rewind() {
     this.following = this.growthIsNews = false;
     this.scroller.scrollTop = this.top = 0;
     this.button.hidden = true;
   }
 
-  /** Only a scroll upwards lets go: growth and resizing scroll too, but never up by themselves. */
+  /** Only scrolling up stops the following: growth and resizing also cause scroll events, but never upwards. */
   #notice() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
     const atEnd = scrollHeight - scrollTop - clientHeight < NEAR;

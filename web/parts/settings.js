@@ -1,5 +1,5 @@
 /**
- * The drawer: system prompt, temperature, who may watch, and theme. Kept in this browser; they hold for the next question.
+ * The settings dialog: system prompt, temperature, visibility and theme. Stored in this browser, for the next question.
  */
 
 import { find } from "./element.js";
@@ -31,11 +31,11 @@ export class Settings {
     try {
       this.storage?.setItem(KEY, JSON.stringify(this.values));
     } catch {
-      // Full: then they hold until the page is closed.
+      // The storage is full: the settings last until the page closes.
     }
   }
 
-  /** The fields of a request; what is not set is left to the provider. */
+  /** The fields of a request. A field that is not set is left to the provider. */
   get request() {
     const { model, temperature, visibility } = this.values;
     const manycast = visibility === "private" && { manycast: { visibility } };
@@ -50,13 +50,13 @@ export class Settings {
     find("#temperature-value").textContent = temperature === null ? "the model's default" : temperature.toFixed(1);
     find("#temperature-default").hidden = temperature === null;
     find("#visibility").value = visibility;
-    if (visibility === "private") find("#privacy").hidden = false; // else shown where the gateway is known to know it
+    if (visibility === "private") find("#privacy").hidden = false; // otherwise shown when the gateway is known to support it
     find("#theme").value = theme;
     applyTheme(theme);
   }
 }
 
-/** Where there is no drawer: the theme that was chosen on the chat page. */
+/** Applies the theme that was chosen on the chat page, on pages without the dialog. */
 export const applyKeptTheme = (storage) => applyTheme(readKept(storage).theme ?? "");
 
 function applyTheme(theme) {

@@ -1,5 +1,5 @@
 /**
- * The link to a stream, and its picture for phones. The one door to lean-qr.
+ * The dialog with the link to a stream and its QR code. The only module that imports lean-qr.
  */
 
 import { isPrivate, mintTicket, watchUrl } from "./api.js";
@@ -8,14 +8,14 @@ import { icon } from "./icons.js";
 import { describeUntil } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const MARGIN = 3; // modules of white that a reader needs around the code
-const DENSE = 50; // modules; a link with a ticket needs more, and more room
+const MARGIN = 3; // modules; scanners need this white margin around the code
+const DENSE = 50; // modules; a link with a ticket needs more, so the code is drawn larger
 
 /**
  * Open the dialog for a stream.
  *
- * @param {object} stream  `id`; of a private one also `ticket()`, which controls it, and `revoke()`, which makes all
- *   tickets void
+ * @param {object} stream  `id`; for a private stream also `ticket()`, which returns the ticket that controls it, and
+ *   `revoke()`, which revokes all tickets
  */
 export function share(stream) {
   const dialog = make("dialog", { class: "share", "aria-labelledby": "share-title" });
@@ -41,8 +41,8 @@ async function offerTicket(stream, words, body) {
     const button = make("button", { type: "button", onclick: () => takeBack(stream, words, body) }, "Revoke links");
     const note = make("p", { class: "small" }, "Ends every link made so far, and sends away who watches by one.");
     await offerLink(new URL(urls.page, location.href).href, body, make("div", { class: "revoke" }, button, note));
-  } catch (refusal) {
-    words.textContent = `No link could be made: ${refusal.message}`;
+  } catch (error) {
+    words.textContent = `No link could be made: ${error.message}`;
   }
 }
 
@@ -50,8 +50,8 @@ async function takeBack(stream, words, body) {
   try {
     await stream.revoke();
     words.textContent = "Revoked. No link made so far lets anybody in.";
-  } catch (refusal) {
-    words.textContent = `Not revoked: ${refusal.message}`;
+  } catch (error) {
+    words.textContent = `Not revoked: ${error.message}`;
     return;
   }
   const again = make("button", { type: "button", onclick: () => offerTicket(stream, words, body) }, "Make a new link");
@@ -72,14 +72,14 @@ async function offerLink(url, body, below = null) {
   if (picture) find(".qr", body)?.append(picture);
 }
 
-/** Phones have a way of their own to send a link; null where there is none. */
+/** A button for the device's share menu, or null if there is none. */
 function sendButton(url) {
   if (!navigator.share) return null;
-  const send = () => navigator.share({ url }).catch(() => {}); // the reader thought better of it
+  const send = () => navigator.share({ url }).catch(() => {}); // the reader closed the menu
   return make("button", { type: "button", onclick: send }, "Send the link…");
 }
 
-/** An svg of the QR code, or null where the package is not installed. */
+/** An SVG of the QR code, or null if the package is not installed. */
 async function drawCode(text) {
   const module = await import("./vendor/lean-qr.js").catch(() => null);
   if (!module) return null;

@@ -1,5 +1,5 @@
 /**
- * The list of conversations. A drawer on small screens, a column on large ones.
+ * The list of conversations: a drawer on small screens, a column on large ones.
  */
 
 import { find, iconButton, make } from "./element.js";
@@ -15,7 +15,7 @@ export function showConversations(conversations, currentId, on) {
   find("#no-conversations").hidden = items.length > 0;
 }
 
-/** Close the drawer; nothing happens where it is a column. */
+/** Close the drawer. No effect if it is a column. */
 export function closeSidebar() {
   const sidebar = find("#sidebar");
   if (sidebar.matches(":popover-open")) sidebar.hidePopover();

@@ -1,7 +1,7 @@
 /**
- * Who may ask here. Where this browser may not, words and, if that would help, a form take the composer's place.
+ * Sign-in. If this browser may not ask, an explanation replaces the composer, with a form if signing in would help.
  *
- * A password or key goes to the gateway and nowhere else: what remains is a cookie that no script can read.
+ * A password or key is sent only to the gateway, which sets a cookie that scripts cannot read.
  */
 
 import { readAdmission, signIn, signOut } from "./api.js";
@@ -9,18 +9,18 @@ import { find } from "./element.js";
 import { describeCaller, describeRetry } from "./words.js";
 
 export class SignIn {
-  /** @param {object} on  `entered()`: may ask now, and could not before */
+  /** @param {object} on  `entered()`: this browser may ask now, and could not before */
   constructor(on) {
     this.on = on;
-    this.open = true; // until the gateway says otherwise: an older one says nothing
+    this.open = true; // until the gateway says otherwise; an old gateway says nothing
     this.form = find("#sign-in-form");
     this.secret = find("#secret");
     this.error = find("#secret-error");
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#knock();
+      this.#submit();
     });
-    find("#sign-out").addEventListener("click", () => this.#leave());
+    find("#sign-out").addEventListener("click", () => this.#signOut());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && !this.open && this.look());
   }
 
@@ -30,22 +30,22 @@ export class SignIn {
     if (admission) this.#show(admission);
   }
 
-  async #knock() {
-    if (this.knocking || !this.secret.value) return this.secret.focus();
-    this.knocking = true;
-    this.#complain("");
+  async #submit() {
+    if (this.submitting || !this.secret.value) return this.secret.focus();
+    this.submitting = true;
+    this.#showError("");
     try {
       this.#show(await signIn(this.secret.value));
-    } catch (refusal) {
-      this.#complain([refusal.message, describeRetry(refusal.retryAfter)].filter(Boolean).join(" "));
+    } catch (error) {
+      this.#showError([error.message, describeRetry(error.retryAfter)].filter(Boolean).join(" "));
       this.secret.select();
     }
-    this.knocking = false;
+    this.submitting = false;
   }
 
-  async #leave() {
-    const refusal = await signOut().then(() => null, (error) => error);
-    if (refusal) return void (find("#caller").textContent = refusal.message);
+  async #signOut() {
+    const error = await signOut().then(() => null, (error) => error);
+    if (error) return void (find("#caller").textContent = error.message);
     find("#settings").close();
     await this.look();
   }
@@ -55,19 +55,19 @@ export class SignIn {
     this.open = may_start;
     document.body.classList.toggle("shut", !may_start);
     this.form.hidden = may_start;
-    find("#privacy").hidden = false; // a gateway that knows callers knows private streams
+    find("#privacy").hidden = false; // a gateway that reports callers supports private streams
     find("#sign-in-words").textContent = may_start ? "" : message;
     find("#sign-in").hidden = !sign_in;
     find("#admission").textContent = may_start && caller === null ? (message ?? "") : "";
     find("#caller").textContent = describeCaller(caller);
     find("#account").hidden = caller === null;
-    find("#sign-out").hidden = caller?.startsWith("user:") ?? true; // a proxy says who that is, and will again
+    find("#sign-out").hidden = caller?.startsWith("user:") ?? true; // a proxy names the user, and would name them again
     if (may_start) this.secret.value = "";
     else if (sign_in && wasOpen && matchMedia("(hover: hover)").matches) this.secret.focus();
     if (may_start && !wasOpen) this.on.entered();
   }
 
-  #complain(words) {
+  #showError(words) {
     this.error.textContent = words;
     this.error.hidden = words === "";
     this.secret.ariaInvalid = String(words !== "");

@@ -1,5 +1,5 @@
 /**
- * What the page says about a run. Pure: one place for every sentence about a state or an end.
+ * All sentences of the page about the state or end of a run. No I/O, no DOM.
  */
 
 const STATES = {
@@ -34,7 +34,7 @@ const OWN_CODES = {
   run_too_long: "The answer took too long, and was ended.",
 };
 
-/** Why the gateway took no question. */
+/** Why the gateway refused a question. */
 const REFUSALS = {
   missing_api_key: "Sign in to have this answered.",
   invalid_api_key: "Sign in to have this answered.",
@@ -46,7 +46,7 @@ const REFUSALS = {
   unreachable: "The question did not get through.",
 };
 
-/** Why a viewer is not let in. */
+/** Why the gateway refused a viewer. */
 const NO_ENTRY = {
   ticket_missing: "This answer is private. Ask whoever shared it for a link that lets you in.",
   ticket_expired: "This link has run out. Ask whoever shared it for a new one.",
@@ -54,19 +54,19 @@ const NO_ENTRY = {
   ticket_invalid: "This link is not right: it may have been cut when it was copied.",
 };
 
-/** A state of the viewer (manycast.d.ts), or one of the page's own: `no_worker`, `stopping`. */
+/** `state`: of the viewer (manycast.d.ts), or one that only the page has: `no_worker`, `stopping`. */
 export const describeState = (state) => STATES[state] ?? "";
 
-/** What to say of a `done`; "" where the answer speaks for itself. */
+/** Describes a `done`; "" if the answer is complete. */
 export function describeEnd({ status, finish_reason, error }) {
-  if (STATES[status]) return STATES[status]; // kept from a stream that was gone or refused
+  if (STATES[status]) return STATES[status]; // stored from a stream that was gone or refused
   if (status === "cancelled") return "Stopped.";
   if (error?.refused) return REFUSALS[error.code] ?? "The question was not taken.";
   if (status === "failed") return OWN_CODES[error?.code] ?? (error?.http_status ? "The provider refused." : "The answer failed.");
   return CUT[finish_reason] ?? "";
 }
 
-/** The provider's own words about a failure, or the gateway's about a refusal; or "". */
+/** The message of the provider about a failure, or of the gateway about a refusal; or "". */
 export function quoteError(error) {
   if (!error) return "";
   if (error.refused) return [error.message, describeRetry(error.retry_after_s)].filter(Boolean).join(" ");
@@ -74,10 +74,10 @@ export function quoteError(error) {
   return [error.message, source && `(${source})`].filter(Boolean).join(" ");
 }
 
-/** Why a stream is not shown. */
+/** Explains why a stream is not shown. */
 export const describeNoEntry = ({ code, message }) => NO_ENTRY[code] ?? `${STATES.refused} ${message}`;
 
-/** "until 21:40", with the day where it is another one; from Unix seconds. */
+/** "until 21:40", with the date if it is not today; from Unix seconds. */
 export function describeUntil(seconds, now = new Date()) {
   const then = new Date(seconds * 1000);
   /** @type {Intl.DateTimeFormatOptions} */
@@ -85,18 +85,18 @@ export function describeUntil(seconds, now = new Date()) {
   return `until ${then.toLocaleString([], { ...day, hour: "numeric", minute: "2-digit" })}`;
 }
 
-/** Why Stop stopped nothing. */
+/** Explains why Stop failed. */
 export function describeObjection({ status, message }) {
   return status === 403 ? "You may not stop this answer; it goes on." : `It could not be stopped: ${message}`;
 }
 
-/** "Try again in 20 s."; "" where nobody said when. */
+/** "Try again in 20 s."; "" if the time is unknown. */
 export function describeRetry(seconds) {
   if (!seconds) return "";
   return `Try again in ${seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`}.`;
 }
 
-/** Under which name one is known here; "" where one has none. */
+/** The name of the signed-in caller; "" if there is none. */
 export function describeCaller(caller) {
   if (!caller) return "";
   if (caller === "person") return "Signed in with the password";
@@ -110,10 +110,10 @@ export const describeRestart = (reason) =>
 
 export const describeGap = () => "The broker lost part of the answer, so it is shown again from its start.";
 
-/** "3 watching"; "" for one viewer, who knows. */
+/** "3 watching"; "" for a single viewer. */
 export const describeViewers = (count) => (count > 1 ? `${count} watching` : "");
 
-/** "0.8 s", "12 ms", or a dash where there is none. */
+/** "0.8 s", "12 ms", or a dash if there is none. */
 export function describeMilliseconds(ms) {
   if (ms === null || ms === undefined) return "–";
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
