@@ -1,4 +1,4 @@
-"""`python -m worker`: runs a worker until SIGTERM. `python -m worker --healthy`: 0 if one of this host runs."""
+"""`python -m worker` runs a worker until SIGTERM. With `--healthy` it exits with 0 if a worker of this host runs."""
 
 import argparse
 import logging
@@ -16,14 +16,14 @@ from worker.settings import Settings
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="worker", description="Runs completions and publishes their chunks.")
-    parser.add_argument("--healthy", action="store_true", help="exit 0 if a worker of this host is announced")
+    parser.add_argument("--healthy", action="store_true", help="exit 0 if a worker of this host is registered in Redis")
     options = parser.parse_args()
     try:
         settings = read_settings(Settings)
         if options.healthy:
             sys.exit(0 if uvloop.run(is_announced(settings.redis_url, host_prefix())) else 1)
         configure_logging(settings.log_level)
-        # It logs every request; the log line of each run says enough.
+        # httpx2 logs every request. The log line of each run is enough.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         uvloop.run(run_worker(settings, load_source(settings)))
     except (MalformedSettingError, SourceNotFoundError) as error:

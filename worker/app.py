@@ -29,13 +29,14 @@ from worker.settings import Settings
 logger = logging.getLogger(__name__)
 
 WATCHDOG_S = 2.0
-# Up to a third of a lease passes between renewals. Together with this share it stays below JobReader's OVERDUE_SHARE.
+# Up to a third of a lease passes between renewals. That third and this share must stay below JobReader's
+# OVERDUE_SHARE in total.
 CONTACT_GAP_SHARE = 0.55
 FAREWELL_TIMEOUT_S = 2.0
 
 
 def worker_name() -> str:
-    """A unique name: with a dead worker's name, this worker would be taken for it."""
+    """A unique name. Under the name of a dead worker, this worker would be mistaken for the dead one."""
     return f"{host_prefix()}{os.getpid()}:{secrets.token_hex(3)}"
 
 
@@ -86,7 +87,7 @@ class Worker:
 
         Raises: the error of a background task that failed. The process must then be restarted.
         """
-        logger.info("worker %s begins", self.name)
+        logger.info("worker %s started", self.name)
         lasting = [_start(part.run) for part in (self._publisher, self._heartbeat, self._subscription)]
         taking = [_start(part.run) for part in (self._reader, self._registration)]
         stopping = _start(stop.wait)
@@ -117,7 +118,7 @@ class Worker:
         logger.info("worker %s has ended", self.name)
 
     async def _forget_me(self) -> None:
-        """Released jobs stay under our name until another worker claims them; the name then stays for a while, too."""
+        """Removes our name from the consumer group, unless released jobs are still pending under it."""
         try:
             async with asyncio.timeout(FAREWELL_TIMEOUT_S):
                 await self._queue.forget_worker(self.name)

@@ -4,7 +4,7 @@ import logging
 
 
 class Outage:
-    """One for each task that uses Redis. `what` says what does not work meanwhile."""
+    """Each task that uses Redis has its own. `what` says what does not work during the outage."""
 
     def __init__(self, logger: logging.Logger, what: str) -> None:
         self._logger = logger
@@ -21,4 +21,4 @@ class Outage:
         """Call it after each success."""
         if self._is_on:
             self._is_on = False
-            self._logger.info("%s: over", self._what)
+            self._logger.info("%s: resolved", self._what)

@@ -123,7 +123,7 @@ async def test_a_worker_that_is_cut_off_from_redis_is_replaced_and_writes_nothin
         assert json.loads(restart) == {"epoch": 2, "reason": "worker_lost"}
         # The one that was cut off is back, and learns that the run is not its own any more.
         async with asyncio.timeout(60):
-            while f"{its_run} epoch 1: left" not in logs_of(worker):
+            while f"{its_run} epoch 1: given up" not in logs_of(worker):
                 await asyncio.sleep(0.2)
         late = Viewer()
         await late.watch(web, path)

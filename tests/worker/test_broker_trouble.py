@@ -181,7 +181,7 @@ async def test_a_generator_is_held_back_while_too_much_waits_for_redis(
         await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "1")
         await until(lambda: "events wait in memory" in worker.output)
         # Its next word to Redis comes after longer than a provider's silence is suffered.
-        await until(lambda: "not announced" in worker.output)
+        await until(lambda: "not registered" in worker.output)
         assert counts(provider.url, "fault-huge")["open"] == 1
         await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "0")
         events = await desk.finished(stream_id)

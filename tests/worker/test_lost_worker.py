@@ -103,7 +103,7 @@ async def test_a_frozen_worker_writes_nothing_more_and_stops_its_provider(
     await until(lambda: abbreviate(stream_id) in other.output)
     owner.signal(signal.SIGCONT)
     await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
-    await until(lambda: "epoch 1: left" in owner.output, lambda: owner.output)
+    await until(lambda: "epoch 1: given up" in owner.output, lambda: owner.output)
     events = await desk.finished(stream_id)
     assert done(events)["status"] == "completed"
     assert len(restarts(events)) == 1
@@ -183,8 +183,8 @@ async def test_a_second_signal_gives_everything_back_at_once(desk: Desk, worker:
 
 async def deliver_behind_its_back(desk: Desk, worker: Worker) -> str:
     """A job that Redis delivered to `worker` in a reply that it never got."""
-    await until(lambda: "begins" in worker.output)
-    (name,) = re.findall(r"worker (\S+) begins", worker.output)
+    await until(lambda: "started" in worker.output)
+    (name,) = re.findall(r"worker (\S+) started", worker.output)
     pipeline = desk.client.pipeline(transaction=True)
     stream_id = secrets.token_urlsafe(16)
     body = json.dumps({"model": "demo-fast", "messages": [{"role": "user", "content": "Hi"}]}).encode()

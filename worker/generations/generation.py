@@ -58,7 +58,7 @@ class Stop(StrEnum):
     UNSTORED = "unstored"
     OVERDUE = "overdue"
     LEFT = "left"
-    """The run no longer belongs to this worker: it writes nothing more."""
+    """The run no longer belongs to this worker, which must not write any more of it."""
 
 
 class Generation:
@@ -100,14 +100,14 @@ class Generation:
         claim, stream_id = self._claim, self.job.stream_id
         outbox = Outbox(stream_id, claim.epoch, claim.next_seq, self.job.entry, self.on_write_status)
         self._outbox = outbox
-        logger.info("run %s epoch %d: %s", stream_id, claim.epoch, claim.verdict)
+        logger.info("run %s epoch %d: claimed (%s)", stream_id, claim.epoch, claim.verdict)
         try:
             status, error = await self._live(claim, outbox)
             if not self._has_left:
                 outbox.end(status, done_line(status, self._call.outcome, error, self._timing()))
                 self._publisher.send(outbox)
             await self._publisher.settled(outbox)
-            words = f"{status} {error.code if error else ''}" if outbox.has_ended and not self._has_left else "left"
+            words = f"{status} {error.code if error else ''}" if outbox.has_ended and not self._has_left else "given up"
             logger.info("run %s epoch %d: %s", stream_id, claim.epoch, words)
         finally:
             outbox.close()
@@ -122,7 +122,7 @@ class Generation:
         if answer is WriteStatus.CANCELLED:
             self.stop(Stop.CANCELLED)
         elif answer is WriteStatus.HOLE:
-            # The outbox has replaced the lines that cannot follow the log by a `done` of its own.
+            # The log has a hole. The outbox has already put its own `done` in place of the remaining lines.
             self._stop = Stop.LEFT
             self._stopped.set()
         elif answer is not WriteStatus.OK:

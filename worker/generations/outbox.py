@@ -130,13 +130,15 @@ class Outbox:
             self._on_status(written.status)
 
     def _hold(self) -> None:
-        # Write nothing until the `done` is there; these lines are written together with it.
+        # Redis accepts a cancelled run's lines only in one batch with the `done`, so wait for the `done`.
         self._is_held = True
         self._on_status(WriteStatus.CANCELLED)
 
     def _end_cancelled(self, last_seq: int) -> None:
-        """The unwritten lines do not fit into one batch with the `done`, and Redis accepts no batch without it. Drops
-        those that the log does not have. A lost reply may mean that it has more than was confirmed."""
+        """Drops the unwritten lines, which do not fit into one batch with the `done`. Redis accepts only that batch.
+
+        Keeps the lines that the log already has. If a reply was lost, the log has more lines than were confirmed.
+        """
         assert self._ending is not None
         there = max(0, last_seq + 1 - self._first_seq - self._confirmed)
         self._confirm(self._lines[self._confirmed : self._confirmed + there])
@@ -175,7 +177,7 @@ class Outbox:
             self._tail_bytes -= size
             self.unsent_bytes += size
             return
-        # The lines that the log lacks were dropped here. End the log with an error.
+        # The log lacks lines that this outbox has already dropped. End the log with an error.
         line = done_line(Status.FAILED, Outcome(1), stream_lost(), None)
         self._lines = [line]
         self._first_seq = last_seq + 1

@@ -15,7 +15,7 @@ GIVING_BACK_TIMEOUT_S = 3.0
 
 
 MAX_CLAIMS = 32
-"""At once. More claims would delay Redis's replies to the current runs."""
+"""The limit on claims in flight. More would delay Redis's replies to the current runs."""
 
 
 class GenerationPool:
@@ -44,7 +44,7 @@ class GenerationPool:
             await self._changed.wait()
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """Starts the jobs that do not run here yet. Redis delivers a job again if a reply was lost."""
+        """Starts the jobs that this process does not run yet. Redis delivers a job again if a reply was lost."""
         for job in jobs:
             if job.entry in self._by_entry:
                 continue
@@ -66,7 +66,7 @@ class GenerationPool:
             await generation.run()
 
     def cancel(self, stream_id: str) -> None:
-        """Cancels a run. Does nothing if it does not run here."""
+        """Cancels the run if this process runs it."""
         generation = self._by_stream.get(stream_id)
         if generation is not None:
             generation.stop(Stop.CANCELLED)

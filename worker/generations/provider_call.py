@@ -69,7 +69,7 @@ class ProviderCall:
         return None
 
     def quiet_s(self, now: float) -> float:
-        """Seconds since the last chunk; 0 before the first one, and while the outbox is too full to take more."""
+        """Seconds since the last chunk; 0 before the first one, and while this call waits for the publisher."""
         if self.first_chunk_at is None or self._is_held_back:
             return 0.0
         return now - self._heard_at

@@ -1,6 +1,7 @@
 """Reacts to messages to all workers: a run was cancelled, or a job was released.
 
-They only save time. A worker that misses one learns the same at its next write, renewal or poll."""
+These messages only save time. A worker that misses one learns the same from its next write, renewal or poll.
+"""
 
 from worker.generations.pool import GenerationPool
 from worker.jobs.heartbeat import Heartbeat

@@ -37,7 +37,7 @@ class Heartbeat:
         self._outage = Outage(logger, "leases are not renewed")
 
     def renew_now(self) -> None:
-        """Renews at once. Its replies also report cancellations that were missed."""
+        """Renews at once. The replies also report cancellations that this worker missed."""
         self._asked.set()
 
     async def run(self) -> None:

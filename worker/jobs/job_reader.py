@@ -1,4 +1,4 @@
-"""Takes jobs while the pool has room: first those of lost workers, then new ones. The claim decides their fate."""
+"""Takes jobs while the pool has room: first jobs of lost workers, then new ones. The claim decides whether they run."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from worker.outage import Outage
 logger = logging.getLogger(__name__)
 
 REPLY_TIMEOUT_S = 3.0
-"""Added to the time that a read may block. After both the connection counts as dead."""
+"""How much longer than it may block a read may take. After that the connection counts as dead."""
 MAX_BLOCK_S = 2.0
 FIRST_DELAY_S = 0.05
 MAX_DELAY_S = 1.0
@@ -53,7 +53,7 @@ class JobReader:
         self._look_asked.set()
 
     async def run(self) -> None:
-        """Runs until cancelled. A delivered job may then not have been started: see `collect`."""
+        """Runs until cancelled. Call `collect` afterwards: a delivered job may not have been started."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         is_sure = False
         while True:
@@ -98,7 +98,7 @@ class JobReader:
             self._pool.start(await self._take())
 
     async def _take(self) -> list[Job]:
-        """New jobs; none after a while, or as soon as `look_now` is called."""
+        """Waits for new jobs. Returns none after `_block_s`, or as soon as `look_now` is called."""
         read = asyncio.create_task(
             self._queue.take(self._blocking, self._worker, self._pool.room, round(self._block_s * 1000))
         )

@@ -16,7 +16,7 @@ LIFETIME_S = 7.0
 """Three announcements may fail before a worker counts as dead."""
 LIST_EVERY_S = 300.0
 LIST_AGAIN_S = 10.0
-"""After a listing without models."""
+"""The delay after a listing without models."""
 LEAVE_TIMEOUT_S = 2.0
 
 
@@ -29,7 +29,7 @@ class Registration:
         self._worker = worker
         self._default_model = default_model
         self._models: tuple[Model, ...] = ()
-        self._outage = Outage(logger, "this worker is not announced")
+        self._outage = Outage(logger, "this worker is not registered")
 
     async def run(self) -> None:
         """Runs until cancelled."""

@@ -1,7 +1,7 @@
 """A source for any OpenAI-compatible provider. The only module that imports `openai`.
 
 It parses the raw bytes of the response: the SDK's chunk objects take six times as long and drop vendors' own fields. A
-call is retried only before its first chunk, because viewers have seen a part of the answer after it.
+call is retried only before its first chunk, because afterwards viewers have seen a part of the answer.
 """
 
 import asyncio

@@ -21,8 +21,8 @@ class Source(Protocol):
     def generate(self, request: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
         """The answer to an OpenAI chat-completions body, chunk by chunk. Closing it stops the provider at once.
 
-        It may take any time for its first chunk. After that the worker's chunk timeout applies. An answer is complete
-        if each choice has a finish reason, or if END comes last.
+        The first chunk may take any time. After it the worker's chunk timeout applies. An answer is complete if each
+        choice has a finish reason, or if END comes last.
 
         Raises: contract.errors.RunFailedError to end the run with a reason; anything else ends it as `worker_error`.
         """

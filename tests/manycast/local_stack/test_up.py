@@ -90,7 +90,7 @@ def test_an_open_answer_is_finished_before_the_end_and_a_second_ctrl_c_hurries(d
         url = terminal.screen.rpartition("Manycast is ready: ")[2].split()[0]
         with console("ask", "Hello", "--model", "demo-long", "--server", url) as asking:
             asking.wait_for("watch it at")
-            terminal.wait_for("epoch 1: run")
+            terminal.wait_for("epoch 1: claimed")
             terminal.type(CTRL_C)
             terminal.wait_for("takes no more jobs; 1 runs go on")
             terminal.type(CTRL_C)
