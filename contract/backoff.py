@@ -9,7 +9,7 @@ _MAX_DOUBLINGS = 32
 class Backoff:
     """Delays in seconds that double from `first_s` up to `max_s`.
 
-    Chance shortens each of them by up to half, so that many clients that failed together do not come back together.
+    Each delay is shortened at random by up to half, so that clients that failed together do not retry together.
     """
 
     def __init__(self, first_s: float, max_s: float, draw: Callable[[], float] = random.random) -> None:
@@ -20,7 +20,7 @@ class Backoff:
         self._draw = draw
 
     def reset(self) -> None:
-        """Call it after a success: the next delay is the first again."""
+        """Call it after a success. The next delay is then `first_s` again."""
         self.failures = 0
 
     def next_delay_s(self) -> float:

@@ -1,6 +1,6 @@
 """Connections to Redis: every call has a deadline, and every failure is one of two errors of contract/errors.py.
 
-It uses redis-py's pool and adds no retries: only the caller knows what may be repeated.
+It uses redis-py's pool and adds no retries: only the caller knows whether a call may be repeated.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class Client(Redis):
     async def exchange(self, packed: bytes, replies: int) -> list[Any]:
         """Sends packed commands and returns their replies in order. The reply to a refused command is its error.
 
-        redis-py's own pipeline takes half as long again. Replaces a stale connection once. Raises: redis-py's.
+        redis-py's own pipeline takes 1.5 times as long. Replaces a stale connection once. Raises: redis-py's errors.
         """
         pool = self.connection_pool
         for is_last in (False, True):
@@ -176,7 +176,7 @@ async def call_redis(client: Client, *command: str | int, block_ms: int = 0) -> 
 
 @asynccontextmanager
 async def connection_slot(client: Client, within_s: float) -> AsyncIterator[None]:
-    """Waits for a free slot. Wait and use together may take `within_s` seconds. Raises: as `translating_errors`.
+    """Waits for a free slot. Waiting and using may together take `within_s` seconds. Raises: as `translating_errors`.
 
     A call that is too slow or cancelled loses its connection, so that no other call reads its late reply.
     """

@@ -8,7 +8,7 @@ _PIECE = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"|[^\s,:\[\]{}"]+')
 
 
 class _Written(str):
-    """A piece of the output, as opposed to a value that is still to be written."""
+    """A piece of finished output. Anything else on the stack still has to be encoded."""
 
     __slots__ = ()
 
@@ -40,7 +40,7 @@ def write_deep_json(value: object, *, ensure_ascii: bool) -> str:
     """As `json.dumps` without spaces, at any depth. Raises: ValueError for NaN and infinities."""
     encode = json.JSONEncoder(ensure_ascii=ensure_ascii, allow_nan=False).encode
     written: list[str] = []
-    # A stack: what comes first in the output is last.
+    # A stack: its last item is written next.
     rest: list[Any] = [value]
     while rest:
         each = rest.pop()

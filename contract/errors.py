@@ -1,4 +1,4 @@
-"""Why a run failed, as its `done` event reports it, and how Redis fails. Pure: no I/O.
+"""Errors: why a run failed, as its `done` event reports it, and the two ways in which Redis fails. Pure: no I/O.
 
 docs/protocol.md, section 7, lists the codes.
 """

@@ -72,7 +72,7 @@ def encode_json(value: object) -> bytes:
 
 
 def parse_json(data: bytes) -> Any:
-    """A value that `encode_json` wrote, at any depth. For what a stranger sent use json.loads, which has a limit."""
+    """A value that `encode_json` wrote, at any depth. For untrusted input use json.loads, which limits it."""
     try:
         return json.loads(data)
     except RecursionError:
@@ -92,7 +92,7 @@ def entry_line(kind: Kind, data: bytes) -> bytes:
 
 
 def parse_entry(position: Position, line: bytes) -> Event:
-    """The inverse of `entry_line`. Raises: MalformedEventError for an entry that no version of Manycast writes."""
+    """The inverse of `entry_line`. Raises: MalformedEventError if the data is missing or the kind unknown."""
     kind, space, data = line.partition(b" ")
     if not space:
         raise MalformedEventError(f"entry {position} has no data")
@@ -108,7 +108,7 @@ def shared_fields(first: Chunk) -> Chunk:
 
 
 def chunk_difference(shared: Mapping[str, Any], chunk: Mapping[str, Any]) -> Chunk:
-    """What `merge_chunk` needs to turn `shared` into `chunk`."""
+    """The fields that `merge_chunk` needs to turn `shared` into `chunk`."""
     difference: Chunk = {
         ("$" + name if name.startswith("$") else name): value
         for name, value in chunk.items()

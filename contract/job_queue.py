@@ -87,14 +87,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right of one worker to write the events of one epoch. It is renewed and released."""
+    """The right of one worker to write the events of one epoch."""
 
     job: Job
     epoch: int
 
 
 class JobQueue:
-    """The queue, for gateways and workers. The keys of a stream expire `lifetime_ms` after its last sign of life."""
+    """The queue, for gateways and workers. To submit, claim or renew a run keeps its keys for another `lifetime_ms`."""
 
     def __init__(self, client: Client, lifetime_ms: int) -> None:
         self._client = client
@@ -110,10 +110,19 @@ class JobQueue:
             keys.append(once_key(submission.once))
         # A caller's text may hold a lone surrogate, which UTF-8 cannot encode.
         model = submission.model.encode(errors="replace")
-        what = (submission.stream_id, submission.request, model, submission.policy.on_worker_lost)
-        how = (self._lifetime_ms, max_waiting, submission.body, submission.policy.unwatched_ms)
-        whose = (submission.caller, submission.max_at_once)
-        answer, stream_id = await run_call(self._client, Call("submit", keys, (*what, *how, *whose)))
+        arguments = (
+            submission.stream_id,
+            submission.request,
+            model,
+            submission.policy.on_worker_lost,
+            self._lifetime_ms,
+            max_waiting,
+            submission.body,
+            submission.policy.unwatched_ms,
+            submission.caller,
+            submission.max_at_once,
+        )
+        answer, stream_id = await run_call(self._client, Call("submit", keys, arguments))
         return Submitted(answer.decode()), stream_id.decode()
 
     async def open(self) -> None:
@@ -127,14 +136,14 @@ class JobQueue:
     async def take(self, blocking: Client, worker: str, limit: int, block_ms: int) -> list[Job]:
         """Waits up to `block_ms` for new jobs, delivers them to `worker` and returns them.
 
-        Raises: BrokerUnavailableError; jobs may have been delivered even so: see `delivered`. BrokerRefusedError, also
-        if the group is missing: see `open`.
+        Raises: BrokerUnavailableError, after which call `delivered`: Redis may have delivered jobs. BrokerRefusedError,
+        also if the group is missing: call `open`.
         """
-        what = ("COUNT", limit, "BLOCK", block_ms, "STREAMS", JOBS, ">")
-        return _jobs(await call_redis(blocking, *_READ, worker, *what, block_ms=block_ms))
+        options = ("COUNT", limit, "BLOCK", block_ms, "STREAMS", JOBS, ">")
+        return _jobs(await call_redis(blocking, *_READ, worker, *options, block_ms=block_ms))
 
     async def delivered(self, worker: str) -> list[Job]:
-        """All jobs delivered to `worker`, also those whose delivery it missed. Raises: as `take`.
+        """All jobs that Redis has delivered to `worker`, even if a reply was lost. Raises: as `take`.
 
         The read renews these leases, and takes back jobs that were released and are not yet claimed.
         """
@@ -181,7 +190,7 @@ class JobQueue:
         return _answers(await run_calls(self._client, calls))
 
     async def cancel(self, stream_id: str) -> str | None:
-        """The final status, `cancelling`, or None where there is no such stream. May be repeated.
+        """Returns the final status, `cancelling`, or None if the stream does not exist. May be repeated.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
@@ -199,7 +208,7 @@ class JobQueue:
         return None if answer == WriteStatus.GONE else answer
 
     async def forget_worker(self, worker: str) -> None:
-        """Removes a leaving worker from the group, unless a job is delivered to it: the job would be lost too.
+        """Removes a leaving worker from the group, unless it still has jobs: they would be lost too.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """

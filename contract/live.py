@@ -17,7 +17,7 @@ class LiveEvents(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """News for viewers that is not in the log: a count of viewers, a change of state."""
+    """A message for viewers that is not in the log: a count of viewers, a change of state."""
 
     kind: bytes
     data: bytes
@@ -26,7 +26,7 @@ class Notice(NamedTuple):
 def parse_live(payload: bytes) -> LiveEvents | Notice | None:
     """Returns None for a payload that this version does not understand; the reader then reads the log instead.
 
-    Any client of Redis can publish here, so positions are checked: those that are returned can be parsed.
+    Any client of Redis can publish on this channel, so all returned positions are checked: they can be parsed.
     """
     head, newline, rest = payload.partition(b"\n")
     if not newline:

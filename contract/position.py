@@ -1,7 +1,7 @@
 """The position of an event in its stream. Pure: no I/O, no clock.
 
 A position is `epoch-seq`. It is the Redis entry id of an event and the `id:` of its SSE event, so that a viewer's
-`Last-Event-ID` is all a gateway needs to go on (WHATWG HTML, section 9.2.4).
+`Last-Event-ID` is all a gateway needs to resume (WHATWG HTML, section 9.2.4).
 """
 
 import re

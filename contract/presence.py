@@ -17,7 +17,7 @@ class Count(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """The viewers on all gateways. `untold`: viewers have not heard of the change yet, so count again later."""
+    """The viewers on all gateways. `untold`: a change is not published yet, so call again later."""
 
     viewers: int
     untold: bool

@@ -1,4 +1,4 @@
-"""Runs the Lua scripts of contract/lua by name, many in one round trip. The callers know what each script means."""
+"""Runs the Lua scripts of contract/lua by name, many in one round trip. The callers interpret the replies."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Call:
 
 @cache
 def load_script(name: str) -> Script:
-    """The script `contract/lua/{name}.lua`, with the functions that it shares with others in front of it."""
+    """The script `contract/lua/{name}.lua`, after the shared functions that it uses."""
     parts = ("now_ms", *_SHARED.get(name, ()), name)
     text = "".join((files("contract") / "lua" / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
@@ -84,7 +84,7 @@ async def _load(client: Client, names: set[str]) -> None:
     pipeline = client.pipeline(transaction=False)
     for name in names:
         pipeline.script_load(load_script(name).text)
-    # A script that Redis does not accept here is still missing at its call, which fails then.
+    # If Redis refuses a script here, the call of that script fails afterwards.
     await pipeline.execute(raise_on_error=False)
 
 

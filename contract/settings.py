@@ -1,4 +1,4 @@
-"""The base of every service's settings: read from the environment, checked, refused in one line. It logs nothing."""
+"""The base of every service's settings. Reads and checks the environment, and reports a bad variable in one line."""
 
 from contextlib import suppress
 from typing import Annotated, Literal, TypeVar
@@ -24,11 +24,11 @@ class ServiceSettings(BaseSettings):
 
 
 def check_redis_url(url: str) -> str:
-    """Raises: ValueError for a URL that no connection can be made from. Its text holds no part of the URL."""
+    """Raises: ValueError for a URL that redis-py cannot use. The error's text holds no part of the URL."""
     if not url.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("it must begin with redis://, rediss:// or unix://")
     is_usable = False
-    # The errors of the libraries quote the URL, password included; so does a chain of causes.
+    # The libraries' errors quote the URL, password included, so do not chain them to ours.
     with suppress(Exception):
         check_url(url)
         is_usable = True

@@ -3,22 +3,22 @@
 The worker reads providers with it, the client reads gateways. It splits bytes, not text: only LF, CR LF and CR end a
 line, while `str.splitlines` would also cut at U+2028 and U+0085, which JSON strings may hold.
 
-What the end of the response means is the caller's decision. By the standard, an unfinished event is dropped: its `id:`
-must not move the position. Such a caller calls nothing. A caller whose sender may omit the last line end or the last
-blank line takes what `end` yields.
+The caller decides what happens to an unfinished event at the end of the response. The standard drops it, so that its
+`id:` does not move the position: then do not call `end`. If the sender may omit the last line end or the last blank
+line, call `end`, which yields the event.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 FRAME_LIMIT_BYTES = 64 << 20
-"""The largest event: far above a provider's chunk, far below an endless line."""
+"""The largest event. No real chunk is nearly as large; the limit stops a sender that never ends a line."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Frame(NamedTuple):
-    """One event that has data, which may be empty. `event` is empty without a type, `id` is None without an id."""
+    """One event with its data, which may be empty. `event` is empty if it has no type, `id` is None if it has no id."""
 
     event: bytes
     data: bytes
@@ -32,7 +32,7 @@ class FrameTooLongError(ValueError):
 class FrameReader:
     """Turns the bytes of one response into frames. `retry_ms`: the server's last `retry:`, or None.
 
-    The limit holds for all lines of an event together, comments included and line ends not.
+    The limit applies to all lines of an event together, with comments and without line ends.
     """
 
     def __init__(self, limit_bytes: int = FRAME_LIMIT_BYTES) -> None:
@@ -49,7 +49,7 @@ class FrameReader:
         self._event_bytes = 0
 
     def feed(self, received: bytes) -> Iterator[Frame]:
-        """Yields the frames that `received` completes, wherever it was cut. Consume all of them.
+        """Yields the frames that `received` completes. The bytes may be cut anywhere. Consume all frames.
 
         Raises: FrameTooLongError, after the frames before that event. The reader cannot be used afterwards.
         """
@@ -88,7 +88,7 @@ class FrameReader:
             raise self._too_long()
 
     def end(self) -> Iterator[Frame]:
-        """Yields the event that the end of the response has left without its line end or its blank line."""
+        """Yields the last event if the response ended without its line end or its blank line."""
         return self.feed(b"\n\n")
 
     def _skip_mark(self, received: bytes) -> bytes:

@@ -25,7 +25,7 @@ class WriteStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Marks the last batch of a run: its final status, and its job's entry, which leaves the queue with it."""
+    """Marks the last batch of a run: the final status, and the queue entry of the job, which the same step removes."""
 
     status: Status
     entry: str
@@ -47,14 +47,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What became of a batch. For OK, HOLE and CANCELLED, `seq` is the last one of the batch's epoch in the log."""
+    """The result of a write. For OK, HOLE and CANCELLED, `seq` is the last one of the batch's epoch in the log."""
 
     status: WriteStatus
     seq: int
 
 
 class StreamLog:
-    """Writes and reads logs. A log expires `retention_ms` after its last sign of life."""
+    """Writes and reads logs. A log expires `retention_ms` after its creation, last renewal or end."""
 
     def __init__(self, client: Client, retention_ms: int) -> None:
         self._client = client

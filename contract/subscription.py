@@ -1,7 +1,7 @@
 """A pub/sub connection that one task keeps open. Other tasks only say which channels they want.
 
-The listener hears of every confirmed subscription, because payloads may have been missed before it. It is up to the
-listener to read from the log what it missed.
+The subscription tells its listener of every confirmation from Redis. Payloads before it may have been missed; the
+listener must read them from the log.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ MAX_DELAY_S = 1.0
 
 
 class Listener(Protocol):
-    """Hears of everything in order, from the subscription's task. Its methods must not block."""
+    """The subscription's task calls these methods, in order. They must not block."""
 
     def on_payload(self, channel: str, payload: bytes) -> None:
         """A payload was published on `channel`."""
 
     def on_confirmed(self, channel: str) -> None:
-        """No payload is missed from now on. Earlier ones may have been."""
+        """From now on no payload is missed. Earlier ones may have been missed."""
 
     def on_down(self, reason: str) -> None:
         """The connection is lost or could not be made. Every channel will be confirmed again."""
@@ -52,7 +52,7 @@ class Subscription:
         self._troubled = False
 
     def want(self, channel: str) -> None:
-        """Subscribes to `channel`. Every call leads to a confirmation, even if the channel was unwanted just before."""
+        """Subscribes to `channel`. Every call leads to a confirmation, even just after `unwant`."""
         self._wanted.add(channel)
         self._new.add(channel)
         self._changed.set()
@@ -63,7 +63,7 @@ class Subscription:
         self._changed.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         clock = asyncio.get_running_loop().time
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
@@ -136,7 +136,7 @@ class Subscription:
             await asyncio.sleep(self._watchdog_s)
             quiet_s = clock() - self._heard_at
             if quiet_s >= 2 * self._watchdog_s:
-                raise BrokerUnavailableError(f"no sign of life for {quiet_s:.1f} s")
+                raise BrokerUnavailableError(f"Redis has sent nothing for {quiet_s:.1f} s")
             if quiet_s >= self._watchdog_s / 2:
-                # Without subscriptions the reply is +PONG, otherwise a push. `_read` counts both as signs of life.
+                # Without subscriptions the reply is +PONG, otherwise a push. `_read` counts both as a reply.
                 await line.send("PING")

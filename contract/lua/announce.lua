@@ -1,4 +1,4 @@
--- announce: registers a live worker and its offer for some time, and removes the workers whose time is over.
+-- announce: registers a live worker and its offer for some time, and removes the workers whose registration has expired.
 -- KEYS: 1 workers, 2 offers
 -- ARGV: 1 worker, 2 lifetime in ms (0: remove it), 3 offer JSON
 -- Returns: the number of live workers

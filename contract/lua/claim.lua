@@ -1,9 +1,9 @@
--- claim: starts a new epoch for a job that was delivered to this worker. Older epochs can write no more.
+-- claim: starts a new epoch for a job that was delivered to this worker. Earlier epochs can no longer write.
 -- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs
--- ARGV: 1 worker, 2 entry of the job, 3 max lost workers, 4 max epochs, 5 lifetime in ms, 6 random name of this call: a
---   call that is repeated under its name, because its reply was lost, gets the same lease again
+-- ARGV: 1 worker, 2 entry of the job, 3 max lost workers, 4 max epochs, 5 lifetime in ms, 6 random name of this call: if
+--   the reply was lost, the repeated call has the same name and gets the same lease again
 -- Returns: {verdict, epoch, next seq, request, queued ms}. run: generate the answer. cancelled: finish it as cancelled.
---   lost: no attempt is left, finish it as failed. {gone}: the job has ended or belongs to another worker
+--   lost: no attempt is left; finish it as failed. {gone}: the job has ended or belongs to another worker
 -- Errors: those of Redis itself
 -- Cost: O(1)
 
@@ -14,7 +14,7 @@ if not state[1] or is_final(state[1]) or state[11] ~= ARGV[2] then
   retire_job(KEYS[4], ARGV[2])
   return { 'gone' }
 end
--- A worker that was frozen between delivery and claim must not take the job from the worker that has it now.
+-- A worker that was frozen between delivery and claim must not take the job back from its new worker.
 local pending = redis.call('XPENDING', KEYS[4], 'workers', ARGV[2], ARGV[2], 1)
 if not pending[1] or pending[1][2] ~= ARGV[1] then return { 'gone' } end
 

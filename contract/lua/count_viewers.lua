@@ -27,7 +27,7 @@ for i = 1, #fields, 2 do
     end
   end
 end
--- Without counts the key expires by itself.
+-- Let the key expire some time after its last count. It still holds `=told` when all counts are gone.
 local ends_at = string.format('%d', longest + ARGV[3])
 redis.call('PEXPIREAT', KEYS[1], ends_at)
 if sum == told then return { sum, 0 } end

@@ -16,7 +16,7 @@ local had = last_seq_of(ARGV[1], state[2])
 if is_final(state[3]) then return { 'ok', had } end
 if state[3] ~= 'running' then return { 'lost', 0 } end
 local first, from = tonumber(ARGV[2]), 6
--- The run has not ended, so the log has no `done`. Move it behind the last seq, so that it is not skipped as known.
+-- The run has not ended, so the log has no `done`. Give `done` the next free seq: write_events skips seqs in the log.
 if first + #ARGV - from <= had then first, from = had + 1, #ARGV end
 local seq = write_events(KEYS[1], KEYS[2], KEYS[3], state[2], ARGV[1], first, ARGV, from, ARGV[3])
 if not seq then return { 'hole', had } end

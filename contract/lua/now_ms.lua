@@ -1,4 +1,4 @@
--- now_ms: Redis's clock, the only clock that counts. Every script starts with this file.
+-- now_ms: Redis's clock. Leases and expiries depend on no other clock. Every script starts with this file.
 -- KEYS: none of its own. ARGV: none of its own.
 -- Returns: nothing; defines a function that returns Unix time in ms.
 -- Errors: none

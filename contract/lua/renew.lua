@@ -1,7 +1,7 @@
 -- renew: extends a lease and the lifetime of its stream's keys.
 -- KEYS: 1 log, 2 meta, 3 jobs, 4 viewers
 -- ARGV: 1 epoch, 2 worker, 3 entry of the job, 4 lifetime in ms
--- Returns: ok; lost; gone; cancelled (it was asked for, or the run had no viewers for too long; the lease is extended)
+-- Returns: ok; lost; gone; cancelled (a caller asked for it, or the run had no viewers for too long; extends the lease)
 -- Errors: those of Redis itself
 -- Cost: O(1), and O(gateways) if the run may not go on without viewers
 

@@ -1,10 +1,10 @@
--- take_over: delivers jobs to this worker whose leases were not renewed for a while.
+-- take_over: delivers to this worker the jobs whose leases were not renewed for the given time.
 -- KEYS: 1 jobs
 -- ARGV: 1 worker, 2 idle time in ms after which a lease is over, 3 max jobs to take
 -- Returns: {entry, stream id (empty if the job has ended), entry, stream id, ...}
 -- Errors: NOGROUP where the group is gone; those of Redis itself
--- Cost: O(pending jobs). XAUTOCLAIM is no use here: it checks only ten entries per job that it may take, so with room
---   for one job it would miss lost runs behind the ten oldest.
+-- Cost: O(pending jobs). XAUTOCLAIM is not enough: it checks only ten entries per job that it may take. With room for
+--   one job it would miss lost runs behind the ten oldest entries.
 
 local taken = {}
 for _, pending in ipairs(redis.call('XPENDING', KEYS[1], 'workers', 'IDLE', ARGV[2], '-', '+', ARGV[3])) do
