@@ -94,7 +94,7 @@ class Lease:
 
 
 class JobQueue:
-    """The queue, for gateways and workers. To submit, claim or renew a run keeps its keys for another `lifetime_ms`."""
+    """The queue, for gateways and workers. Submitting, claiming or renewing keeps a run's keys for `lifetime_ms`."""
 
     def __init__(self, client: Client, lifetime_ms: int) -> None:
         self._client = client

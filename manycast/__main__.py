@@ -1,6 +1,6 @@
 """The command: `python -m manycast`, and `manycast` where it is installed. The only module that imports typer.
 
-Reads the settings once and hands each verb what it needs. What can go wrong for a person becomes one line here.
+Reads the settings once and passes them to the verbs. Turns each expected error into one line.
 """
 
 import asyncio
@@ -58,8 +58,8 @@ def up(
     port: Annotated[
         int | None, typer.Option(help="The port; 0 takes a free one. [default: 8000]", min=0, max=65535)
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Where answers are kept. [default: .manycast]")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that the parts log.")] = False,
+    data: Annotated[Path | None, typer.Option(help="The directory for the answers. [default: .manycast]")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the complete logs of all parts.")] = False,
 ) -> None:
     """Run everything on this machine: broker, simulator (without OPENAI_API_KEY), worker and gateway."""
     settings = _read_settings(Settings)
@@ -73,7 +73,7 @@ def up(
     _run(run_stack(plan, Screen(sys.stdout, sys.stderr, verbose)))
 
 
-Server = Annotated[str | None, typer.Option(help="Where Manycast answers. [default: http://127.0.0.1:8000]")]
+Server = Annotated[str | None, typer.Option(help="The address of the gateway. [default: http://127.0.0.1:8000]")]
 
 KeyFile = Annotated[Path | None, typer.Option(help="A file with your API key. [default: MANYCAST_API_KEY]")]
 
@@ -82,11 +82,11 @@ KeyFile = Annotated[Path | None, typer.Option(help="A file with your API key. [d
 def ask_verb(
     prompt: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
     model: Annotated[str | None, typer.Option("--model", "-m", help="The model. [default: the worker's]")] = None,
-    private: Annotated[bool, typer.Option("--private", help="Only who has a ticket can watch.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Only people with a ticket can watch.")] = False,
     server: Server = None,
     key_file: KeyFile = None,
 ) -> None:
-    """Ask, and print the answer as it comes. Its watch address goes to standard error."""
+    """Ask, and print the answer as it arrives. The link to watch it goes to standard error."""
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if prompt == "-" else _decodable(prompt)
     if not text.strip():
         _fail("the question is empty")
@@ -109,7 +109,7 @@ def watch_verb(
     server: Server = None,
     key_file: KeyFile = None,
 ) -> None:
-    """Follow an answer that somebody else has asked for, from its first word."""
+    """Follow an answer from its start, whoever asked for it."""
     url, key = _find_server(server, key_file)
 
     async def verb() -> Exit:
@@ -124,7 +124,7 @@ def watch_verb(
 
 @app.command()
 def doctor(server: Server = None, key_file: KeyFile = None) -> None:
-    """Look whether everything is here that Manycast needs, and say what to do where it is not."""
+    """Check everything that Manycast needs, and say how to fix each problem."""
     settings = _read_settings(Settings)
     url, key = _find_server(server, key_file)
 
@@ -145,34 +145,34 @@ def doctor(server: Server = None, key_file: KeyFile = None) -> None:
 
 @app.command("chaos")
 def chaos_verb(
-    seed: Annotated[int, typer.Option(help="The same seed does the same faults at the same times.")] = 1,
-    minutes: Annotated[float, typer.Option(help="How long faults are done.", min=0.1, max=1440)] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed causes the same faults at the same times.")] = 1,
+    minutes: Annotated[float, typer.Option(help="How long to cause faults.", min=0.1, max=1440)] = 1.0,
     schedule: Annotated[bool, typer.Option("--schedule", help="Only print the faults.")] = False,
 ) -> None:
-    """Prove that nothing is lost: kill, freeze and cut everything on this machine, and compare what viewers saw."""
+    """Kill, freeze and disconnect the parts of a new stack, and check that viewers lose nothing."""
     options = ChaosOptions(seed, minutes)
     _run(print_schedule(options) if schedule else run_and_report(options, dict(os.environ)))
 
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Argument(help="Whose key it is: letters, digits and . _ @ -")],
+    name: Annotated[str, typer.Argument(help="The key's name: letters, digits and . _ @ -")],
     file: Annotated[
-        Path | None, typer.Option(help="The file to add it to, which MANYCAST_KEYS_FILE names to the gateway.")
+        Path | None, typer.Option(help="The key file to add it to. The gateway reads it from MANYCAST_KEYS_FILE.")
     ] = None,
-    requests_per_minute: Annotated[int, typer.Option(help="0: any number.", min=0)] = 0,
-    runs_at_once: Annotated[int, typer.Option(help="0: any number.", min=0)] = 0,
+    requests_per_minute: Annotated[int, typer.Option(help="0: no limit.", min=0)] = 0,
+    runs_at_once: Annotated[int, typer.Option(help="0: no limit.", min=0)] = 0,
     models: Annotated[str, typer.Option(help="Names or patterns, separated by commas. [default: all]")] = "",
 ) -> None:
-    """Make an API key. It is printed once; what is kept of it, in the file or below it, is a hash."""
+    """Create an API key. The key is printed once; the file gets only its hash."""
     wanted = [model for model in models.replace(" ", "").split(",") if model]
     try:
         secret, key = make_key(name, requests_per_minute=requests_per_minute, runs_at_once=runs_at_once, models=wanted)
     except ValueError:
-        _fail(f"'{name}' is no name for a key: up to 64 letters, digits and . _ @ -")
+        _fail(f"'{name}' is not a valid key name: use up to 64 letters, digits and . _ @ -")
     if file is None:
         typer.echo(
-            "For the gateway, in MANYCAST_KEYS or as a line of the file that MANYCAST_KEYS_FILE names:", err=True
+            "Give the gateway this line, in MANYCAST_KEYS or in the file that MANYCAST_KEYS_FILE names:", err=True
         )
         typer.echo(key.model_dump_json(), err=True)
     else:
@@ -180,8 +180,8 @@ def create_key(
             add_key(file, key)
         except KeyFileError as error:
             _fail(str(error))
-        typer.echo(f"'{name}' is in {file}. For the gateway: MANYCAST_KEYS_FILE={file.absolute()}", err=True)
-    typer.echo("The key, which cannot be shown again:", err=True)
+        typer.echo(f"Added '{name}' to {file}. Start the gateway with MANYCAST_KEYS_FILE={file.absolute()}", err=True)
+    typer.echo("The key. It will not be shown again:", err=True)
     typer.echo(secret)
 
 
@@ -203,7 +203,7 @@ def _find_server(server: str | None, key_file: Path | None) -> tuple[str, str | 
 
 
 def _decodable(argument: str) -> str:
-    """An argument from the shell. Python turns bytes that are not UTF-8 into lone surrogates; they are replaced."""
+    """An argument from the shell. Replaces bytes that are not UTF-8, which Python turns into lone surrogates."""
     return os.fsencode(argument).decode("utf-8", "replace")
 
 

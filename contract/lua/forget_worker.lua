@@ -1,4 +1,5 @@
--- forget_worker: removes a leaving worker from the group, and workers that were killed: they were idle for long.
+-- forget_worker: removes a leaving worker from the group, and other workers that were idle for long, because they
+--   were killed.
 --   A worker with pending jobs stays: removing it would lose the jobs.
 -- KEYS: 1 jobs
 -- ARGV: 1 worker, 2 idle time in ms after which other workers are removed

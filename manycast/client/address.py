@@ -1,4 +1,4 @@
-"""Parses the address of a stream in every form in which people pass it on. No I/O."""
+"""Parses the address of a stream in every form that people share. No I/O."""
 
 import re
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class MalformedAddressError(ValueError):
 
 
 class Address(NamedTuple):
-    """A server and one of its streams. `base_url` has no slash at its end; `ticket` admits to a private stream."""
+    """A server and one of its streams. `base_url` does not end with a slash; `ticket` is for a private stream."""
 
     base_url: str
     stream_id: str
@@ -29,7 +29,7 @@ class Address(NamedTuple):
 def parse_address(text: str, base_url: str = DEFAULT_BASE_URL) -> Address:
     """Accepts an id (of a stream at `base_url`), a URL of the API, or the link of a watch page.
 
-    A ticket stands behind the id and a dot, or in the query. Raises: MalformedAddressError.
+    A ticket follows the id after a dot, or is in the query. Raises: MalformedAddressError.
     """
     text = text.strip()
     if _ID.fullmatch(text):

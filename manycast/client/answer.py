@@ -1,6 +1,6 @@
 """The text of an answer from its chunks, as far as a terminal can show it. No I/O.
 
-Only choice 0: a terminal has one column. The others are counted, so that their being there is not hidden.
+It takes only the text of choice 0, because a terminal has one column, and counts the choices.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class TextJoiner:
         return _paired(text)
 
     def end(self) -> str:
-        """The half that still waited for its partner."""
+        """U+FFFD if a half is left, else nothing."""
         half, self._half = self._half, ""
         return _paired(half)
 

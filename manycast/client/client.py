@@ -5,7 +5,7 @@
         async for event in client.watch(stream.id):
             ...
 
-Not the command: it prints nothing, and it knows no terminal.
+It prints nothing; `manycast.command` does.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ SUBMIT_ATTEMPTS = 3
 class Stream:
     """An accepted run. `page_url` is its watch page; `urls` are those of the server's response.
 
-    `tickets`: `control`, which stops it and hands out others; of a private one also `view`, which is in `page_url`.
+    `tickets` holds `control`, which can stop the run and make tickets, and for a private run `view`, as in `page_url`.
     """
 
     id: str
@@ -65,8 +65,8 @@ class Model:
 class Client:
     """One server. Open it with `async with`; every method may be called from any task of that event loop.
 
-    `api_key` is the server's, not the provider's; it and `headers` go with every request. `patience_s` bounds how long
-    `watch` waits for a server that went away.
+    `api_key` is the server's, not the provider's. Every request carries it and `headers`. `patience_s` limits how long
+    `watch` waits for a server that has gone away.
     """
 
     def __init__(
@@ -97,9 +97,9 @@ class Client:
     async def submit(
         self, body: Mapping[str, Any], idempotency_key: str | None = None, *, private: bool = False
     ) -> Stream:
-        """Starts a run. `body` is a chat-completions request of OpenAI's API. Watching a private run takes a ticket.
+        """Starts a run. `body` is a chat-completions request of OpenAI's API. Viewers of a private run need a ticket.
 
-        An answer that was lost on its way is asked for again, with the same key: there is never a second run.
+        If the response is lost, it repeats the request with the same key, so that there is never a second run.
 
         Raises: UnreachableError, ConnectionLostError (more than once), RefusedError (no key, too many requests, queue
             full, malformed body), NotManycastError.
@@ -201,7 +201,7 @@ class Client:
         self, lost: UnreachableError | ConnectionLostError | None, frames: FrameReader, patience: ReconnectDelay
     ) -> Reconnecting:
         if lost is None:
-            # A clean end before `done`: this gateway stops, and has said when to reconnect.
+            # The response ended cleanly before `done`: this gateway is draining, and `retry:` says when to reconnect.
             retry_ms = DEFAULT_RETRY_MS if frames.retry_ms is None else frames.retry_ms
             return Reconnecting("the server ended the response", retry_ms / 1000, 0)
         wished_s = lost.retry_after_s if isinstance(lost, ConnectionLostError) else None
@@ -216,7 +216,7 @@ class Client:
             page_url = urljoin(self.base_url, urls["page"])
             return Stream(answer["id"], answer["status"], page_url, urls, answer.get("tickets") or {})
         except (KeyError, TypeError) as error:
-            raise NotManycastError(self.base_url, f"its answer has no {error}") from error
+            raise NotManycastError(self.base_url, f"its response lacks {error}") from error
 
 
 async def watch(

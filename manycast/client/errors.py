@@ -3,14 +3,14 @@
 A run that fails raises nothing: its `done` event says so.
 """
 
-_KEY = "name a key: MANYCAST_API_KEY, or --key-file"
+_KEY = "set MANYCAST_API_KEY, or use --key-file"
 _LINK = "ask the person who shared the link for a new one"
 _ADVICE = {
     "missing_api_key": _KEY,
     "invalid_api_key": _KEY,
-    "not_this_machine": "on that machine, make keys with: manycast key create",
-    "ticket_missing": "take the whole link, with what stands behind the dot",
-    "ticket_invalid": "take the whole link, as it was shared",
+    "not_this_machine": "on the server, create a key with: manycast key create",
+    "ticket_missing": "use the whole link, including the part after the dot",
+    "ticket_invalid": "use the whole link, exactly as it was shared",
     "ticket_expired": _LINK,
     "ticket_revoked": _LINK,
 }
@@ -24,7 +24,7 @@ class UnreachableError(ManycastError):
     """The server does not answer, or went away and did not come back in time."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"nothing answers at {url} ({reason})")
+        super().__init__(f"cannot reach {url} ({reason})")
         self.url = url
         self.reason = reason
 
@@ -32,7 +32,7 @@ class UnreachableError(ManycastError):
 class ConnectionLostError(ManycastError):
     """A connection broke, stalled or was refused for now. Trying again may help.
 
-    `retry_after_s` is the server's own wish, in seconds, None where it had none.
+    `retry_after_s` is the delay that the server asked for; None if it did not say.
     """
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
@@ -45,7 +45,7 @@ class StreamNotFoundError(ManycastError):
     """The stream never existed, or has expired."""
 
     def __init__(self, stream_id: str) -> None:
-        super().__init__(f"no stream {stream_id}: it never was, or it has expired")
+        super().__init__(f"no stream {stream_id}: it never existed, or it has expired")
         self.stream_id = stream_id
 
 

@@ -56,7 +56,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The connection is alive. `state`: queued, waiting, streaming, broker_unavailable, full (the client returns)."""
+    """The connection works. `state`: queued, waiting, streaming, broker_unavailable, full (the client reconnects)."""
 
     state: str
 
@@ -80,7 +80,7 @@ class Gap:
 class Reconnecting:
     """From the client, not the server: the connection ended before `Done`, and the client reconnects.
 
-    `attempt` is 0 where the server ended the response in order, and counts failures in a row otherwise.
+    `attempt` counts consecutive failures; it is 0 if the server ended the response cleanly.
     """
 
     reason: str
@@ -120,7 +120,7 @@ class EventReader:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MalformedFrameError(f"event {text.event!r} at {text.id} cannot be read: {error!r}") from error
         if isinstance(event, Gap):
-            # Positions begin again; a connection lost now must not resume beyond the log.
+            # Positions start again. A reconnect before the next event must not ask for the old position.
             self.position = None
             return event
         if position is None:

@@ -1,6 +1,6 @@
 """How long to wait before reconnecting, and when to give up. No I/O, no clock.
 
-The delays are a Backoff; the server may ask for a longer one.
+A Backoff gives the delays; the server may ask for a longer one.
 """
 
 import random
@@ -26,7 +26,7 @@ class ReconnectDelay:
         return self._backoff.failures
 
     def restore(self) -> None:
-        """Data arrived: the next failure counts as the first."""
+        """Call it when data arrives. The next failure then counts as the first."""
         self._backoff.reset()
         self._waited_s = 0.0
 

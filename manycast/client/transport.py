@@ -1,6 +1,6 @@
 """HTTP requests, responses and errors. The only module that imports the HTTP library.
 
-Not the client: it makes one attempt, and leaves coming back to its caller.
+It makes one attempt; its caller reconnects.
 """
 
 import os
@@ -22,7 +22,7 @@ from manycast.client.errors import (
 CONNECT_LIMIT_S = 5.0
 ANSWER_LIMIT_S = 30.0
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses of a load balancer whose gateways change: reconnect, do not give up."""
+"""A load balancer sends these while its gateways change: reconnect."""
 PASSING_CODES = frozenset({"gateway_stopping", "broker_unavailable"})
 """Codes that concern this gateway, not the request: another gateway, or this one later, accepts it."""
 REFUSAL_LIMIT_CHARS = 300
@@ -38,7 +38,7 @@ class Transport:
         """Raises: UnreachableError if `base_url` is no HTTP URL."""
         self.base_url = base_url.rstrip("/")
         self._events_timeout = httpx2.Timeout(ANSWER_LIMIT_S, connect=CONNECT_LIMIT_S, read=stall_limit_s)
-        with _own_words(self.base_url):
+        with _translating_errors(self.base_url):
             url = httpx2.URL(self.base_url)
             if url.scheme not in ("http", "https") or not url.host:
                 raise UnreachableError(self.base_url, "not an http address")
@@ -64,7 +64,7 @@ class Transport:
         headers = {"Accept": "application/json", **(headers or {})}
         if content is not None:
             headers["Content-Type"] = "application/json"
-        with _own_words(self.base_url):
+        with _translating_errors(self.base_url):
             response = await self._http.request(method, self.base_url + path, content=content, headers=headers)
         if not response.is_success:
             raise _refusal(response)
@@ -72,7 +72,7 @@ class Transport:
 
     async def probe(self, path: str) -> dict[str, Any]:
         """The JSON object at `path`, whatever the status. Raises: as `call`, except RefusedError."""
-        with _own_words(self.base_url):
+        with _translating_errors(self.base_url):
             response = await self._http.get(self.base_url + path)
         return _read_object(response)
 
@@ -88,7 +88,7 @@ class Transport:
         headers = {**accepted, **(headers or {})}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
-        with _own_words(self.base_url):
+        with _translating_errors(self.base_url):
             async with self._http.stream(
                 "GET", self.base_url + path, headers=headers, timeout=self._events_timeout
             ) as response:
@@ -120,7 +120,7 @@ def _read_object(response: httpx2.Response) -> dict[str, Any]:
 
 
 def _refusal(response: httpx2.Response) -> RefusedError | ConnectionLostError:
-    """The error of the response, in OpenAI's shape. Without one, a temporary status is no refusal."""
+    """The error of the response, in OpenAI's shape. Without one, a temporary status counts as a lost connection."""
     try:
         error = response.json()["error"]
         detail, code = str(error["message"]), error.get("code")
@@ -139,13 +139,13 @@ def _retry_after_s(response: httpx2.Response) -> float | None:
 
 
 @contextmanager
-def _own_words(url: str) -> Iterator[None]:
+def _translating_errors(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
         raise UnreachableError(url, _root_cause(error) or "no connection in time") from error
     except httpx2.ReadTimeout as error:
-        raise ConnectionLostError("silent for too long") from error
+        raise ConnectionLostError("the server sent nothing for too long") from error
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
         raise UnreachableError(url, str(error)) from error
     except (httpx2.RequestError, httpx2.StreamError) as error:
@@ -153,7 +153,7 @@ def _own_words(url: str) -> Iterator[None]:
 
 
 def _root_cause(error: BaseException) -> str:
-    """The operating system's message, which the libraries in between replace by their own."""
+    """The operating system's message, which the HTTP libraries replace with their own."""
     words, cause = str(error), error.__cause__ or error.__context__
     while cause is not None:
         if isinstance(cause, OSError):

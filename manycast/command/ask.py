@@ -20,7 +20,7 @@ STOP_WORDS = frozenset({"s", "stop", "y", "yes"})
 async def ask(
     client: Client, body: Mapping[str, Any], terminal: Terminal, keyboard: TextIO, *, private: bool = False
 ) -> Exit:
-    """Submits the run and follows it. The run does not end with this command, unless that is chosen.
+    """Submits the run and follows it. The run continues after this command, unless the person stops it.
 
     Raises: what `Client.submit` and `Client.watch` raise; BrokenPipeError.
     """
@@ -29,7 +29,7 @@ async def ask(
     terminal.print_status(f"watch it at {stream.page_url}")
     with suppress(ManycastError):
         if not (await client.readiness()).get("workers", 1):
-            terminal.print_status("no worker is alive: the question is kept, and answered as soon as one starts")
+            terminal.print_status("no worker is running; the answer begins when one starts")
     async with _interrupts() as interrupted:
         ticket = stream.tickets.get("control") if private else None
         following = _follow(client, stream.id, ticket, Follower(terminal, simulated))
@@ -40,7 +40,7 @@ async def ask(
         if await _wants_to_stop(terminal, keyboard, interrupted):
             terminal.print_status(f"the run is {await client.cancel(stream)}")
         else:
-            terminal.print_status(f"left running; go on with: manycast watch {stream.page_url}")
+            terminal.print_status(f"the run continues; watch it with: manycast watch {stream.page_url}")
         return Exit.INTERRUPTED
 
 
@@ -71,14 +71,14 @@ async def _follow(client: Client, stream_id: str, ticket: str | None, follower: 
 
 
 async def _simulated_models(client: Client) -> frozenset[str]:
-    """Empty if the server does not tell: naming the simulator is optional."""
+    """Empty if the server cannot list its models: naming the simulator is optional."""
     with suppress(ManycastError):
         return frozenset(model.id for model in await client.models() if model.owned_by == SIMULATOR_OWNER)
     return frozenset()
 
 
 async def _unless_interrupted(following: Coroutine[Any, Any, Exit], interrupted: asyncio.Event) -> Exit | None:
-    """What `following` returns; None if an interrupt comes first, which cancels it."""
+    """Returns what `following` returns; None if an interrupt comes first and cancels it."""
     tasks = asyncio.create_task(following), asyncio.create_task(interrupted.wait())
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -44,7 +44,7 @@ async def look_at_broker(redis_url: str | None) -> list[Finding]:
             find_binary()
         except BrokerError as error:
             return [Finding("fail", "broker", "REDIS_URL is not set, and there is no Valkey to start", str(error))]
-        return [Finding("ok", "broker", "REDIS_URL is not set: `manycast up` brings its own Valkey")]
+        return [Finding("ok", "broker", "REDIS_URL is not set: `manycast up` starts its own Valkey")]
     shown = hide_password(redis_url)
     try:
         client = command_client(redis_url, connections=1)
@@ -68,12 +68,16 @@ def judge_broker(url: str, info: dict[str, Any]) -> list[Finding]:
         needed = ".".join(map(str, oldest))
         findings = [Finding("fail", "broker", f"{name} {version} at {url}", f"{name} {needed} or newer is needed")]
     if not int(info.get("aof_enabled", 0)):
-        advice = "CONFIG SET appendonly yes (and in its configuration)"
-        findings.append(Finding("warn", "broker", "no append-only file: its restart loses every answer", advice))
+        advice = "CONFIG SET appendonly yes, and set it in the configuration file"
+        findings.append(
+            Finding("warn", "broker", f"no append-only file: a restart of {name} loses all answers", advice)
+        )
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if int(info.get("maxmemory", 0)) and policy != "noeviction":
         advice = "CONFIG SET maxmemory-policy noeviction"
-        findings.append(Finding("warn", "broker", f"maxmemory-policy {policy}: full, it drops answers", advice))
+        findings.append(
+            Finding("warn", "broker", f"maxmemory-policy {policy}: when {name} is full, it deletes answers", advice)
+        )
     return findings
 
 
@@ -92,7 +96,7 @@ async def look_at_provider(api_key: str | None, url: str | None) -> list[Finding
         advice = "correct OPENAI_API_KEY" if error.status in (401, 403) else "correct OPENAI_BASE_URL"
         return [Finding("fail", "provider", f"{url} refuses: {error}", advice)]
     except ManycastError as error:
-        return [Finding("fail", "provider", str(error), "correct OPENAI_BASE_URL, or the way to it")]
+        return [Finding("fail", "provider", str(error), "check OPENAI_BASE_URL and the network")]
     return [Finding("ok", "provider", f"{url} offers {len(models)} models")]
 
 
@@ -110,14 +114,14 @@ def judge_gateway(url: str, readiness: dict[str, Any]) -> Finding:
     if readiness.get("ready"):
         return Finding("ok", "gateway", f"{url} is ready, with {readiness.get('workers')} workers")
     if not readiness.get("redis"):
-        return Finding("fail", "gateway", f"{url} does not reach its broker", "look at its REDIS_URL")
+        return Finding("fail", "gateway", f"{url} cannot reach Redis", "check its REDIS_URL")
     if readiness.get("draining"):
-        return Finding("warn", "gateway", f"{url} is going down", "ask another, or wait for its successor")
-    return Finding("fail", "gateway", f"{url} knows no live worker", "start one: python -m worker")
+        return Finding("warn", "gateway", f"{url} is shutting down", "use another gateway, or start this one again")
+    return Finding("fail", "gateway", f"{url} has no live worker", "start one: python -m worker")
 
 
 async def _look_at_admission(client: Client, api_key: str | None) -> list[Finding]:
-    """Whether this caller may start runs. Nothing if the gateway is too old to tell."""
+    """Whether this caller may start runs. Empty if the gateway does not say."""
     try:
         admission = await client.admission()
     except ManycastError:
@@ -126,7 +130,7 @@ async def _look_at_admission(client: Client, api_key: str | None) -> list[Findin
     if admission.get("may_start"):
         return [Finding("ok", "access", f"you may start runs, as {name}" if name else f"you may start runs. {words}")]
     level: Literal["fail", "warn"] = "fail" if api_key else "warn"
-    return [Finding(level, "access", words, "name a key: MANYCAST_API_KEY, or --key-file")]
+    return [Finding(level, "access", words, "set MANYCAST_API_KEY, or use --key-file")]
 
 
 async def examine(looks: list[Callable[[], Awaitable[list[Finding]]]], show: Callable[[str], None]) -> bool:

@@ -1,6 +1,6 @@
 """Prints a stream for a person: its text, messages about it, and its end.
 
-Not the client, which connects; not the terminal, which writes.
+`manycast.client` connects, and `terminal.py` writes.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -16,7 +16,7 @@ from manycast.exit_status import Exit
 SIMULATOR_OWNER = "manycast-simulator"
 RESTARTS = {"worker_lost": "the worker was lost", "worker_stopped": "the worker was stopped"}
 CUTS = {
-    "length": "cut short: the answer reached its limit of tokens",
+    "length": "cut short: the answer reached its token limit",
     "content_filter": "cut short by the provider's content filter",
 }
 
@@ -24,8 +24,8 @@ CUTS = {
 class Follower:
     """Writes one stream to one terminal. `simulated` are the models of the built-in simulator.
 
-    What stands before `history_end` is there at once, so its text is held back until then: an answer that was begun in
-    vain, before anybody watched here, is not written at all.
+    Events up to `history_end` already exist. Their text is held back until then, so that an attempt that was followed
+    by a restart is not printed.
     """
 
     def __init__(self, terminal: Terminal, simulated: Collection[str], history_end: Position = START) -> None:
@@ -53,14 +53,14 @@ class Follower:
         return Exit.COMPLETED
 
     def _tell_trouble(self, event: Event) -> None:
-        """Reports once that the connection or Redis is lost, and once that it is back."""
+        """Says once that the connection or Redis is lost, and once that it is back."""
         match event:
             case Reconnecting(attempt=attempt) if attempt > 0:
-                trouble = f"the connection was lost ({event.reason}); trying again, nothing is lost"
+                trouble = f"connection lost ({event.reason}); reconnecting, no text is lost"
             case Ping(state="broker_unavailable"):
-                trouble = "the server has lost its broker; the answer goes on when it is back"
+                trouble = "the server cannot reach Redis; the answer continues when it can"
             case Ping(state="full"):
-                trouble = "too many watch just now; trying again"
+                trouble = "too many viewers at the moment; trying again"
             case Reconnecting():
                 return
             case _:
@@ -68,7 +68,7 @@ class Follower:
         if trouble and not self._trouble:
             self._terminal.print_status(trouble)
         elif self._trouble and not trouble:
-            self._terminal.print_status("connected again")
+            self._terminal.print_status("reconnected")
         self._trouble = trouble
 
     def _tell_simulator(self, start: Start) -> None:
@@ -86,8 +86,8 @@ class Follower:
         self._held.clear()
 
     def _begin_again(self, event: Restart | Gap) -> bool:
-        """Whether the text so far could be removed. If not, it must not be written a second time."""
-        why = "the broker lost what was shown"
+        """Removes the text so far. Returns False if that is impossible: stop, or the answer would be printed twice."""
+        why = "Redis lost the text shown so far"
         if isinstance(event, Restart):
             why = RESTARTS.get(event.reason, event.reason)
         if isinstance(event, Gap):
@@ -101,7 +101,7 @@ class Follower:
             return True
         self._terminal.end_line()
         self._terminal.print_status(
-            f"{why}: the answer begins again, and what was written to a pipe cannot be taken back"
+            f"{why}: the answer begins again, but text that was written to a pipe cannot be removed"
         )
         return False
 
@@ -110,9 +110,9 @@ class Follower:
         self._release()
         self._terminal.end_line()
         if self._answer.choices > 1:
-            self._terminal.print_status(f"the first of {self._answer.choices} choices was shown")
+            self._terminal.print_status(f"this is only the first of {self._answer.choices} choices")
         for call in self._answer.tool_calls:
-            self._terminal.print_status(f"the model asks for the tool {call}")
+            self._terminal.print_status(f"the model calls the tool {call}")
         if done.status is Status.COMPLETED:
             if cut := CUTS.get(done.finish_reason or ""):
                 self._terminal.print_status(cut)
@@ -127,6 +127,6 @@ class Follower:
 def _describe(error: RunError | None) -> str:
     """The provider's error message, and its source."""
     if error is None:
-        return "no reason was given"
+        return "the server gave no reason"
     source = error.code if error.http_status is None else f"{error.code}, HTTP {error.http_status}"
     return f"{error.message} ({source})"

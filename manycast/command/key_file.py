@@ -25,9 +25,9 @@ def add_key(file: Path, key: ApiKey) -> None:
             text = (keys.read() or b"").decode()
             known = parse_keys(text)
         except (UnicodeDecodeError, MalformedKeysError) as error:
-            raise KeyFileError(f"{file} is no file of keys: {error}") from error
+            raise KeyFileError(f"{file} is not a key file: {error}") from error
         if any(each.name == key.name for each in known):
-            raise KeyFileError(f"{file} has a key named '{key.name}' already: take its line out to replace it")
+            raise KeyFileError(f"{file} already has a key named '{key.name}': remove its line to replace it")
         line = ("" if not text or text.endswith("\n") else "\n") + key.model_dump_json() + "\n"
         try:
             keys.write(line.encode())

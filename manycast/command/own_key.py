@@ -1,4 +1,4 @@
-"""The API key that a command sends: from a file, else from the environment. `ps` shows arguments to all."""
+"""The API key that a command sends: from a file, else from the environment. `ps` would show an option to everyone."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def find_key(from_environment: str | None, file: Path | None) -> str | None:
         place, text = str(file), _read(file)
     key = text.strip()
     if not (key.isascii() and key.isprintable()) or " " in key or (file is not None and not key):
-        raise OwnKeyError(f"{place} holds no key: one line, without spaces")
+        raise OwnKeyError(f"{place} holds no valid key: expected one line without spaces")
     return key or None
 
 

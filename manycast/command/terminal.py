@@ -1,6 +1,6 @@
 """Writes an answer: its text to standard output, everything else to standard error.
 
-Not what is said: that is `follow.py`.
+`follow.py` decides what to write.
 """
 
 import os
@@ -36,7 +36,7 @@ class Terminal:
             self.write("\n")
 
     def take_back(self) -> bool:
-        """Removes the text so far from a file, or ends its line on a terminal. False if that is impossible."""
+        """Removes the text so far from a file, or ends its line on a terminal. Returns False for a pipe."""
         if self._is_blank:
             return True
         if self._out_is_tty:

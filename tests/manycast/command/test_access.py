@@ -56,7 +56,7 @@ def test_without_a_key_the_question_is_refused_in_words_and_nothing_is_started(s
     done = run("ask", "Hi", "--server", server.url)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("manycast: ") and done.stderr.count("\n") == 1
-    assert "(missing_api_key); name a key: MANYCAST_API_KEY, or --key-file" in done.stderr
+    assert "(missing_api_key); set MANYCAST_API_KEY, or use --key-file" in done.stderr
 
 
 def test_a_wrong_key_is_refused_and_not_shown(server: Up) -> None:
@@ -97,7 +97,7 @@ def test_whoever_asked_in_private_watches_with_the_key_alone(server: Up, private
 def test_nobody_else_watches_a_private_answer(server: Up, private: tuple[str, str], key: dict[str, str]) -> None:
     done = run("watch", id_of(private[0]), "--server", server.url, **key)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "(ticket_missing); take the whole link" in done.stderr
+    assert "(ticket_missing); use the whole link" in done.stderr
     assert "(ticket_invalid)" in run("watch", f"{private[0][:-4]}AAAA").stderr
 
 

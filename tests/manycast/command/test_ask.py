@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         yield stack
 
 
-NOTES = ("watch it at ", "demo is the built-in simulator", "the connection was lost", "connected again")
+NOTES = ("watch it at ", "demo is the built-in simulator", "connection lost", "reconnected")
 
 
 def plain(screen: str) -> str:
@@ -125,7 +125,7 @@ def test_ctrl_c_and_anything_else_leave_it_running(server: Up, keys: bytes) -> N
         terminal.type(keys)
         assert terminal.wait() == 130
         stream_id = stream_of(terminal.screen)
-        assert f"left running; go on with: manycast watch {server.url}/watch#{stream_id}" in terminal.screen
+        assert f"the run continues; watch it with: manycast watch {server.url}/watch#{stream_id}" in terminal.screen
         assert status_of(server, stream_id) == "running"
         assert "Traceback" not in terminal.screen
     cancel(server, stream_id)
@@ -138,7 +138,7 @@ def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(ser
         asking.send_signal(signal.SIGINT)
         notes = asking.stderr.read()
         assert asking.wait(40) == 130
-    assert notes.splitlines()[-1].startswith("left running; go on with: manycast watch ")
+    assert notes.splitlines()[-1].startswith("the run continues; watch it with: manycast watch ")
     assert status_of(server, stream_of(notes)) == "running"
     cancel(server, stream_of(notes))
 
@@ -192,7 +192,7 @@ def test_a_gateway_that_dies_is_waited_out_and_nothing_is_lost_or_twice(server: 
         terminal.wait_for("Hello")
         os.kill(server.parts["gateway"], signal.SIGKILL)
         assert terminal.wait() == 0, terminal.screen
-        assert "the connection was lost" in terminal.screen and "connected again" in terminal.screen
+        assert "connection lost" in terminal.screen and "reconnected" in terminal.screen
         stream_id = stream_of(terminal.screen)
     whole = run("watch", stream_id, "--server", server.url).stdout
     shown = [line for line in plain(terminal.screen).splitlines() if not line.startswith(NOTES)]
@@ -215,7 +215,7 @@ def test_where_no_server_is_the_way_to_start_one_is_told() -> None:
     done = run("ask", "Hello", "--server", "http://127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr == (
-        "manycast: nothing answers at http://127.0.0.1:1 (Connection refused); start it with: manycast up\n"
+        "manycast: cannot reach http://127.0.0.1:1 (Connection refused); start it with: manycast up\n"
     )
 
 
@@ -224,7 +224,7 @@ def test_a_stream_that_never_was_is_told_in_one_line(server: Up) -> None:
     done = run("watch", stream_id, "--server", server.url)
     assert (done.returncode, done.stderr) == (
         1,
-        f"manycast: no stream {stream_id}: it never was, or it has expired\n",
+        f"manycast: no stream {stream_id}: it never existed, or it has expired\n",
     )
 
 

@@ -151,7 +151,7 @@ async def test_a_pipe_is_not_given_the_answer_twice(places: Places, notes: Place
     told = (start(), chunk("old"), RESTART, start(2), chunk("new"), done())
     assert await follow(out, notes, *told) is Exit.NOT_COMPLETED
     assert out.text == "old\n"
-    assert "cannot be taken back" in notes.text
+    assert "cannot be removed" in notes.text
 
 
 async def test_an_answer_that_was_begun_in_vain_before_is_not_written_and_a_pipe_gets_the_other_whole(
@@ -182,7 +182,7 @@ async def test_a_restart_before_the_first_word_is_no_news(places: Places, notes:
 async def test_a_gap_begins_the_answer_again_and_says_why(places: Places, notes: Place) -> None:
     out = places.file()
     await follow(out, notes, start(), chunk("old"), Gap("1-9", "1-1"), start(), chunk("new"), done())
-    assert (out.text, notes.text) == ("new\n", "the broker lost what was shown: the answer begins again\n")
+    assert (out.text, notes.text) == ("new\n", "Redis lost the text shown so far: the answer begins again\n")
 
 
 async def test_a_failure_is_told_in_the_providers_words_and_what_came_before_stays(
@@ -210,7 +210,7 @@ async def test_a_cut_is_told(places: Places, notes: Place, reason: str) -> None:
 async def test_a_crowd_that_is_too_large_is_told_once_until_there_is_room(places: Places, notes: Place) -> None:
     away = Reconnecting("the server ended the response", 0.1, 0)
     await follow(places.file(), notes, Ping("full"), away, Ping("full"), away, chunk("a"), done())
-    assert notes.text.splitlines() == ["too many watch just now; trying again", "connected again"]
+    assert notes.text.splitlines() == ["too many viewers at the moment; trying again", "reconnected"]
 
 
 async def test_trouble_is_told_once_and_so_is_its_end(places: Places, notes: Place) -> None:
@@ -218,8 +218,8 @@ async def test_trouble_is_told_once_and_so_is_its_end(places: Places, notes: Pla
     told: list[Event] = [chunk("a"), *trouble, Ping("streaming"), chunk("b"), Reconnecting("in order", 0.1, 0)]
     await follow(places.file(), notes, *told, chunk("c"), done())
     assert notes.text.splitlines() == [
-        "the connection was lost (connection refused); trying again, nothing is lost",
-        "connected again",
+        "connection lost (connection refused); reconnecting, no text is lost",
+        "reconnected",
     ]
 
 
@@ -229,7 +229,7 @@ async def test_on_one_screen_a_note_begins_on_a_line_of_its_own(places: Places) 
     await follow(screen, screen, start(), chunk("Hel"), Ping("broker_unavailable"), done(Status.FAILED, None, error))
     lines = screen.text.splitlines()
     assert lines[0] == "Hel"
-    assert "broker" in lines[1]
+    assert "Redis" in lines[1]
     assert "words␛[2J (x)" in lines[-1]
 
 

@@ -50,7 +50,7 @@ def test_keys_are_added_to_those_that_are_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [("nonsense", "no file of keys"), (make_key("team")[1].model_dump_json(), "'team' already")],
+    [("nonsense", "is not a key file"), (make_key("team")[1].model_dump_json(), "already has a key named 'team'")],
 )
 def test_a_file_that_does_not_take_it_stays_as_it_is(tmp_path: Path, content: str, why: str) -> None:
     file = tmp_path / "keys"

@@ -19,7 +19,7 @@ def test_a_file_wins_over_the_environment_and_its_line_end_is_no_part_of_the_key
 def test_what_is_no_key_is_refused_without_being_shown(tmp_path: Path, text: str) -> None:
     file = tmp_path / "key"
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(OwnKeyError, match="holds no key") as caught:
+    with pytest.raises(OwnKeyError, match="holds no valid key") as caught:
         find_key(None, file)
     assert "mc" not in str(caught.value).replace(str(file), "")
 
