@@ -1,5 +1,5 @@
-# `make` alone lists the verbs. Nothing is needed beforehand but Python 3.11 or newer and make; everything is
-# installed into .venv, once, and again only where a requirements file has changed.
+# `make` alone lists the targets. You need only Python 3.11 or newer and make. The targets install everything else into
+# .venv, once, and again only if a requirements file has changed.
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 REQUIREMENTS := pyproject.toml requirements.txt
 UV := 0.13.9
 
-# Only what stands on make's own command line counts: some shells export a HOST of their own.
+# Use only variables from make's own command line: some shells export a HOST of their own.
 given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 
 # Most suites wait for timers and other processes, so more tests than cores run at once (tests/parallel.py).
@@ -16,50 +16,50 @@ PARALLEL := -n 4
 .DEFAULT_GOAL := help
 .PHONY: help run test coverage check audit fmt pins setup pictures bench chaos stack clean
 
-help: ## list the verbs
+help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
-run: $(VENV)/.run $(VENV)/.page ## everything on this machine, no Docker, no key needed (PORT=8000 HOST=127.0.0.1)
+run: $(VENV)/.run $(VENV)/.page ## run everything on this machine, without Docker or a key (PORT=8000 HOST=127.0.0.1)
 	@exec $(PY) -m manycast up $(call given,PORT,--port) $(call given,HOST,--host)
 
-test: check ## lint, types and every suite this machine can run (T="tests/contract -k position" for a part)
+test: check ## check, then run every suite that this machine can run (T="tests/contract -k position" for a part)
 	@$(PY) -m pytest $(or $(T),$(PARALLEL))
 
-coverage: $(VENV)/.test ## the tests, then how much of each module they run (T="tests/contract" for a part)
+coverage: $(VENV)/.test ## run the tests and report how much of each module they run (T="tests/contract" for a part)
 	@mkdir -p test-results/coverage && $(PY) -m coverage erase
 	@$(PY) -m coverage run -m pytest $(or $(T),$(PARALLEL))
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-check: $(VENV)/.test ## lint, format and types, without changing a file
+check: $(VENV)/.test ## check lint, format, types and import rules
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
 
-audit: $(VENV)/.test ## whether a pinned package has a known vulnerability (asks a service outside)
+audit: $(VENV)/.test ## check the pinned packages for known vulnerabilities (needs the internet)
 	@$(PY) -m tests.house.audit
 
-fmt: $(VENV)/.test ## put the code into the house's format
+fmt: $(VENV)/.test ## format the code
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-pins: $(VENV)/.made ## write every requirements.txt anew from the requirements.in files (T="redis fastapi" to renew these)
+pins: $(VENV)/.made ## write every requirements.txt from the requirements.in files (T="redis fastapi" renews these)
 	@$(PIP) uv==$(UV)
 	@$(PY) -m tests.house.pins $(T)
 
-setup: $(VENV)/.test ## make .venv with everything that running and testing need
+setup: $(VENV)/.test ## install everything for running and testing into .venv
 
-pictures: $(VENV)/.test ## every state of the page, as pictures in test-results/
+pictures: $(VENV)/.test ## take a picture of every state of the page, in test-results/
 	@$(PY) -m tests.web.screenshots
 
-bench: $(VENV)/.test ## what it costs, beside others, in under five minutes (T="crowd late" for a part)
+bench: $(VENV)/.test ## measure the cost of an event, and compare with other servers, in under five minutes (T="crowd late" for a part)
 	@$(PY) -m bench $(T)
 
-chaos: $(VENV)/.run ## kill, freeze and cut everything, and prove that nothing is lost (SEED=1 MINUTES=1)
+chaos: $(VENV)/.run ## kill, freeze and disconnect every part, and check that viewers lose nothing (SEED=1 MINUTES=1)
 	@exec $(PY) -m manycast chaos $(call given,SEED,--seed) $(call given,MINUTES,--minutes)
 
-stack: ## the same in containers: three gateways and two workers behind Caddy
+stack: ## run it in containers: three gateways and two workers behind Caddy
 	@docker compose up --build --wait --scale gateway=3 --scale worker=2
 
 clean: ## remove .venv and the caches (answers kept in .manycast stay)
@@ -72,7 +72,7 @@ $(VENV)/.run: $(VENV)/.made $(REQUIREMENTS)
 	@$(PIP) --no-deps -e .
 	@touch $@
 
-# The page's packages come by npm, its own or the one on PyPI; without them the page shows plain text.
+# npm installs the page's packages: the npm of this machine, else the one from PyPI. Without them the page shows plain text.
 $(VENV)/.page: $(VENV)/.made web/package-lock.json web/install.py web/requirements.txt
 	@command -v npm >/dev/null || $(PIP) --require-hashes -r web/requirements.txt
 	@$(PY) web/install.py
