@@ -43,7 +43,7 @@ app = typer.Typer(
 )
 
 
-keys = typer.Typer(no_args_is_help=True, help="API keys: who may start runs.")
+keys = typer.Typer(no_args_is_help=True, help="Create API keys.")
 app.add_typer(keys, name="key")
 
 
@@ -61,7 +61,7 @@ def up(
     data: Annotated[Path | None, typer.Option(help="The directory for the answers. [default: .manycast]")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the complete logs of all parts.")] = False,
 ) -> None:
-    """Run everything on this machine: broker, simulator (without OPENAI_API_KEY), worker and gateway."""
+    """Run Manycast on this machine. Without a provider in OPENAI_API_KEY or OPENAI_BASE_URL, a simulator answers."""
     settings = _read_settings(Settings)
     plan = Plan(
         host=settings.host if host is None else host,
@@ -124,7 +124,7 @@ def watch_verb(
 
 @app.command()
 def doctor(server: Server = None, key_file: KeyFile = None) -> None:
-    """Check everything that Manycast needs, and say how to fix each problem."""
+    """Check that everything Manycast needs is here. Says how to fix each problem."""
     settings = _read_settings(Settings)
     url, key = _find_server(server, key_file)
 
@@ -149,7 +149,7 @@ def chaos_verb(
     minutes: Annotated[float, typer.Option(help="How long to cause faults.", min=0.1, max=1440)] = 1.0,
     schedule: Annotated[bool, typer.Option("--schedule", help="Only print the faults.")] = False,
 ) -> None:
-    """Kill, freeze and disconnect the parts of a new stack, and check that viewers lose nothing."""
+    """Test that viewers lose nothing. Kills, freezes and disconnects every part of a new stack."""
     options = ChaosOptions(seed, minutes)
     _run(print_schedule(options) if schedule else run_and_report(options, dict(os.environ)))
 
