@@ -80,13 +80,13 @@ class Author:
         assert answer is Submitted.OK
         return await self.take(stream_id)
 
-    async def take(self, stream_id: str | None = None) -> Run:
+    async def take(self, stream_id: str | None = None, within_s: float = DEADLINE_S) -> Run:
         """The next job, or that of the stream: other tests may have left jobs in the queue.
 
         Raises: AssertionError after the deadline.
         """
         await self._queue.open()
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + within_s
         while True:
             for job in await self._queue.take(self._blocking, self.name, 1, BLOCK_MS):
                 if stream_id in (None, job.stream_id):

@@ -5,14 +5,25 @@ of `ai` before 5.0.217 refuse a part with a field that 5.0.0 does not have, so p
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from contract.event import Kind, Status, encode_json
 from gateway.dialects.base import SSE_HEADERS
+from gateway.dialects.vendor_fields import (
+    REASONING_FIELDS,
+    Source,
+    add_reasoning_details,
+    read_annotations,
+    read_images,
+    read_sources,
+    read_usage,
+)
 from gateway.http.run_errors import STREAM_LOST
 
+PROVIDER = "manycast"
+"""The name under which our fields stand in a part's provider metadata."""
 DONE = b"data: [DONE]\n\n"
 FINISH_REASONS = {
     "stop": "stop",
@@ -31,7 +42,21 @@ class ToolCall:
     id: str
     name: str = ""
     arguments: str = ""
+    extra_content: dict[str, Any] = field(default_factory=dict)
     is_sent: bool = False
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has been written of the present attempt at the answer."""
+
+    started: bool = False
+    open_part: str = ""
+    parts: int = 0
+    calls: dict[int, ToolCall] = field(default_factory=dict)
+    source_urls: list[str] = field(default_factory=list)
+    reasoning_details: list[dict[str, Any]] = field(default_factory=list)
+    reason: str = "other"
 
 
 class UIDialect:
@@ -47,14 +72,10 @@ class UIDialect:
     def __init__(self, *, continues: bool) -> None:
         self.closed = False
         self._continues = continues
-        self._started = False
-        self._open = ""
-        self._parts = 0
-        self._calls: dict[int, ToolCall] = {}
-        self._reason = "other"
+        self._progress = Progress()
 
     def forget(self) -> None:
-        self._started, self._open, self._parts, self._calls, self._reason = False, "", 0, {}, "other"
+        self._progress = Progress()
 
     def write_event(self, position: bytes, kind: bytes, data: bytes) -> bytes:  # noqa: ARG002 - this format has no positions
         if self.closed:
@@ -62,11 +83,12 @@ class UIDialect:
         value = json.loads(data)
         match kind.decode():
             case Kind.START:
-                self._started = True
-                return self._begin(value["stream"])
+                self._progress.started = True
+                return self._begin(value["stream"]) + self._write_sources(read_sources(value["chunk"]))
             case Kind.CHUNK:
-                return b"".join(self._write_choice(choice) for choice in _choices(value))
-            case Kind.RESTART if self._started:
+                told = self._write_sources(read_sources(value))
+                return told + b"".join(self._write_choice(choice) for choice in _choices(value))
+            case Kind.RESTART if self._progress.started:
                 return self._fail(LOST)
             case Kind.DONE:
                 return self._finish(value)
@@ -80,33 +102,46 @@ class UIDialect:
         delta = choice.get("delta")
         written = b""
         if isinstance(delta, dict):
-            # Two vendors' names for the same field; some send both.
-            written += self._write_text("reasoning", delta.get("reasoning_content") or delta.get("reasoning"))
+            name = next((name for name in REASONING_FIELDS if delta.get(name)), "")
+            written += self._write_text("reasoning", delta.get(name), **_metadata(field=name))
+            add_reasoning_details(self._progress.reasoning_details, delta.get("reasoning_details"))
             written += self._write_text("text", delta.get("content"))
             written += self._write_text("text", delta.get("refusal"))
+            written += self._write_sources(read_annotations(delta)) + _write_images(delta)
             calls = delta.get("tool_calls")
             for fragment in calls if isinstance(calls, list) else ():
                 if isinstance(fragment, dict):
                     written += self._write_tool_fragment(fragment)
         if isinstance(reason := choice.get("finish_reason"), str):
-            self._reason = FINISH_REASONS.get(reason, "other")
+            self._progress.reason = FINISH_REASONS.get(reason, "other")
             written += self._close_part() + self._write_calls()
         return written
 
-    def _write_text(self, kind: str, text: object) -> bytes:
+    def _write_text(self, kind: str, text: object, **metadata: Any) -> bytes:
+        """`metadata` belongs to the part."""
         if not isinstance(text, str) or not text:
             return b""
         written = b""
-        if self._open != kind:
+        if self._progress.open_part != kind:
             written = self._close_part()
-            self._open = kind
-            self._parts += 1
-            written += encode_part({"type": f"{kind}-start", "id": str(self._parts)})
-        return written + encode_part({"type": f"{kind}-delta", "id": str(self._parts), "delta": text})
+            self._progress.open_part = kind
+            self._progress.parts += 1
+            written += encode_part({"type": f"{kind}-start", "id": str(self._progress.parts), **metadata})
+        return written + encode_part({"type": f"{kind}-delta", "id": str(self._progress.parts), "delta": text})
 
     def _close_part(self) -> bytes:
-        kind, self._open = self._open, ""
-        return encode_part({"type": f"{kind}-end", "id": str(self._parts)}) if kind else b""
+        kind, self._progress.open_part = self._progress.open_part, ""
+        return encode_part({"type": f"{kind}-end", "id": str(self._progress.parts)}) if kind else b""
+
+    def _write_sources(self, sources: Iterable[Source]) -> bytes:
+        """Each source once: some providers repeat the whole list in each chunk."""
+        written, known = b"", self._progress.source_urls
+        for url, title in sources:
+            if url not in known:
+                known.append(url)
+                named = {"title": title} if title else {}
+                written += encode_part({"type": "source-url", "sourceId": url, "url": url, **named})
+        return written
 
     def _write_tool_fragment(self, fragment: Mapping[str, Any]) -> bytes:
         index = fragment.get("index")
@@ -114,10 +149,12 @@ class UIDialect:
         function = fragment.get("function")
         function = function if isinstance(function, dict) else {}
         written = self._close_part()
-        call = self._calls.setdefault(index, ToolCall(str(fragment.get("id") or f"call-{index}")))
+        call = self._progress.calls.setdefault(index, ToolCall(str(fragment.get("id") or f"call-{index}")))
         if not call.name and isinstance(function.get("name"), str):
             call.name = function["name"]
             written += encode_part({"type": "tool-input-start", "toolCallId": call.id, "toolName": call.name})
+        if isinstance(extra := fragment.get("extra_content"), dict):
+            call.extra_content.update(extra)
         text = function.get("arguments")
         if isinstance(text, str) and text:
             call.arguments += text
@@ -126,10 +163,13 @@ class UIDialect:
 
     def _write_calls(self) -> bytes:
         written = b""
-        for call in self._calls.values():
+        for call in self._progress.calls.values():
             if call.name and not call.is_sent:
                 call.is_sent = True
-                written += encode_part(_whole_call(call))
+                # The details belong to the provider's message, which has no part. They come back with the first call.
+                details, self._progress.reasoning_details = self._progress.reasoning_details, []
+                metadata = _metadata(extra_content=call.extra_content, reasoning_details=details)
+                written += encode_part(_whole_call(call, metadata))
         return written
 
     def _finish(self, done: Mapping[str, Any]) -> bytes:
@@ -139,7 +179,9 @@ class UIDialect:
         if done["status"] == Status.CANCELLED:
             return self._close_part() + encode_part({"type": "abort"}) + DONE
         told = self._close_part() + self._write_calls()
-        finish = {"type": "finish", "messageMetadata": {"finishReason": self._reason}}
+        usage = read_usage(done.get("usage"))
+        metadata = {"finishReason": self._progress.reason, **({"usage": usage} if usage else {})}
+        finish = {"type": "finish", "messageMetadata": metadata}
         return told + encode_part({"type": "finish-step"}) + encode_part(finish) + DONE
 
     def _fail(self, text: str) -> bytes:
@@ -165,7 +207,18 @@ def _choices(chunk: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [choice for choice in found if isinstance(choice, dict) and choice.get("index", 0) == 0]
 
 
-def _whole_call(call: ToolCall) -> dict[str, Any]:
+def _write_images(delta: Mapping[str, Any]) -> bytes:
+    files = read_images(delta)
+    return b"".join(encode_part({"type": "file", "mediaType": each.media_type, "url": each.url}) for each in files)
+
+
+def _metadata(**fields: Any) -> dict[str, Any]:
+    """What the page sends back with the results of tools: `gateway.dialects.ai_sdk_messages` reads it."""
+    kept = {name: value for name, value in fields.items() if value}
+    return {"providerMetadata": {PROVIDER: kept}} if kept else {}
+
+
+def _whole_call(call: ToolCall, metadata: Mapping[str, Any]) -> dict[str, Any]:
     named = {"toolCallId": call.id, "toolName": call.name}
     try:
         given = json.loads(call.arguments or "{}")
@@ -173,7 +226,7 @@ def _whole_call(call: ToolCall) -> dict[str, Any]:
         encode_json(given)
     except (ValueError, RecursionError):
         return {"type": "tool-output-error", "toolCallId": call.id, "errorText": "The model's arguments are not JSON."}
-    return {"type": "tool-input-available", **named, "input": given}
+    return {"type": "tool-input-available", **named, "input": given, **metadata}
 
 
 def encode_part(part: Mapping[str, Any]) -> bytes:

@@ -1,12 +1,15 @@
 """Translates a conversation that `useChat` sends into a provider's messages. No I/O.
 
-Source: npm `ai`, `UIMessage` and its parts. Parts that a model cannot use (sources, data, reasoning) are left out.
+Source: npm `ai`, `UIMessage` and its parts. Parts that a model cannot use (sources, data) are left out, and so are its
+thoughts, except those before a tool call whose provider wants them back.
 """
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.dialects.ai_sdk import PROVIDER
+from gateway.dialects.vendor_fields import REASONING_FIELDS
 from gateway.http.errors import ApiError
 
 Part = dict[str, Any]
@@ -82,21 +85,42 @@ def _steps(parts: list[Part]) -> list[list[Part]]:
 def _translate_step(parts: list[Part]) -> Iterator[dict[str, Any]]:
     # Leave out calls without a result: the provider would refuse the conversation.
     results = [(part, result) for part in parts if (result := _result(part)) is not None]
-    calls = [
-        {
-            "id": part.get("toolCallId"),
-            "type": "function",
-            "function": {"name": _tool_name(part), "arguments": json.dumps(part.get("input", {}))},
-        }
-        for part, _ in results
-    ]
     text = _text(parts)
-    if calls:
-        yield {"role": "assistant", "content": text or None, "tool_calls": calls}
+    if results:
+        calls = [_call(part) for part, _ in results]
+        yield {"role": "assistant", "content": text or None, "tool_calls": calls, **_thoughts(parts)}
     elif text:
         yield {"role": "assistant", "content": text}
     for part, result in results:
         yield {"role": "tool", "tool_call_id": part.get("toolCallId"), "content": result}
+
+
+def _call(part: Part) -> dict[str, Any]:
+    given = part.get("input")
+    function = {"name": _tool_name(part), "arguments": json.dumps({} if given is None else given)}
+    call = {"id": part.get("toolCallId"), "type": "function", "function": function}
+    extra = _our_metadata(part).get("extra_content")
+    return {**call, "extra_content": extra} if isinstance(extra, dict) else call
+
+
+def _thoughts(parts: list[Part]) -> dict[str, Any]:
+    """What the model thought before its calls, under the provider's own names. DeepSeek and others refuse results of
+    tools without it; providers that did not send it do not get it."""
+    thoughts: dict[str, Any] = {}
+    for part in parts:
+        ours = _our_metadata(part)
+        name, details = ours.get("field"), ours.get("reasoning_details")
+        if part.get("type") == "reasoning" and name in REASONING_FIELDS:
+            thoughts[name] = thoughts.get(name, "") + str(part.get("text", ""))
+        if isinstance(details, list):
+            thoughts["reasoning_details"] = thoughts.get("reasoning_details", []) + details
+    return thoughts
+
+
+def _our_metadata(part: Part) -> dict[str, Any]:
+    metadata = part.get("callProviderMetadata") or part.get("providerMetadata")
+    ours = metadata.get(PROVIDER) if isinstance(metadata, dict) else None
+    return ours if isinstance(ours, dict) else {}
 
 
 def _tool_name(part: Part) -> str:

@@ -2,11 +2,10 @@
 // `useChat`, in scenarios that run at the same time. Prints the scenarios that failed.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { sdk } from "./sdk.mjs";
 
 const [version, gateway] = process.argv.slice(2);
-const name = (module) => (version === "7" ? module : `${module}-${version}`);
-const { Chat } = await import(name("@ai-sdk/react"));
-const { DefaultChatTransport, lastAssistantMessageIsCompleteWithToolCalls } = await import(name("ai"));
+const { Chat, DefaultChatTransport, lastAssistantMessageIsCompleteWithToolCalls } = await sdk(version);
 
 const user = (text) => ({ id: "u", role: "user", parts: [{ type: "text", text }] });
 const textOf = (message) =>

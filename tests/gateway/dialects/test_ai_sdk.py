@@ -7,7 +7,7 @@ from contract.errors import RunError
 from gateway.dialects.ai_sdk import UIDialect
 from tests.author import Entry
 from tests.gateway.dialects.test_openai import read_frames
-from tests.gateway.fanout.recording import attempt, chunk_of, done, restart, write_all
+from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done, restart, write_all
 
 BEGIN = [{"type": "start", "messageId": "s"}, {"type": "start-step"}]
 
@@ -31,7 +31,7 @@ def test_reasoning_and_text_are_parts_of_their_own() -> None:
     ]
     assert parts_of(*attempt(chunks), done()) == [
         *BEGIN,
-        {"type": "reasoning-start", "id": "1"},
+        {"type": "reasoning-start", "id": "1", "providerMetadata": {"manycast": {"field": "reasoning_content"}}},
         {"type": "reasoning-delta", "id": "1", "delta": "hm"},
         {"type": "reasoning-end", "id": "1"},
         {"type": "text-start", "id": "2"},
@@ -120,3 +120,45 @@ def test_arguments_that_python_reads_and_json_does_not_have_are_told_as_such() -
     kinds = [part["type"] for part in parts if isinstance(part, dict)]
     assert "tool-output-error" in kinds
     assert "tool-input-available" not in kinds
+
+
+def test_usage_is_metadata_of_the_message() -> None:
+    at, kind, last = done()
+    (finish,) = parts_of(*attempt([chunk_of({}, "stop")]), (at, kind, {**last, "usage": USAGE}))[-2:-1]
+    tokens = {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}
+    assert finish == {"type": "finish", "messageMetadata": {"finishReason": "stop", "usage": tokens}}
+
+
+def test_each_source_is_told_once_and_each_image_as_a_file() -> None:
+    cited: dict[str, Any] = {"citations": ["https://a.test"]}
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+    note = {"type": "url_citation", "url_citation": {"url": "https://b.test", "title": "B"}}
+    chunks = [
+        {**chunk_of({"content": "See"}), **cited},
+        chunk_of({"content": ".", "annotations": [note]}, citations=["https://a.test", "https://c.test"]),
+        {**chunk_of({"images": [image]}, "stop"), **cited},
+    ]
+    assert [part for part in parts_of(*attempt(chunks), done()) if isinstance(part, dict) and "url" in part] == [
+        {"type": "source-url", "sourceId": "https://a.test", "url": "https://a.test"},
+        {"type": "source-url", "sourceId": "https://c.test", "url": "https://c.test"},
+        {"type": "source-url", "sourceId": "https://b.test", "url": "https://b.test", "title": "B"},
+        {"type": "file", "mediaType": "image/png", "url": "data:image/png;base64,AA"},
+    ]
+
+
+def test_what_a_provider_wants_back_with_the_results_of_tools_goes_out_as_metadata() -> None:
+    signed = {"google": {"thought_signature": "x"}}
+    calls = [
+        {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}, "extra_content": signed},
+        {"index": 1, "id": "b", "function": {"name": "g", "arguments": "{}"}, "extra_content": None},
+    ]
+    detail = {"type": "reasoning.encrypted", "data": "y"}
+    chunks = [
+        chunk_of({"reasoning": "hm", "reasoning_details": [detail]}),
+        chunk_of({"tool_calls": calls}, "tool_calls"),
+    ]
+    told = [part for part in parts_of(*attempt(chunks), done()) if isinstance(part, dict)]
+    assert [part["providerMetadata"] for part in told if "providerMetadata" in part] == [
+        {"manycast": {"field": "reasoning"}},
+        {"manycast": {"extra_content": signed, "reasoning_details": [detail]}},
+    ]

@@ -94,3 +94,32 @@ def test_what_is_no_conversation_is_refused_with_the_place(entries: Any, param: 
     with pytest.raises(ApiError) as caught:
         to_messages(entries)
     assert caught.value.body["error"]["param"] == param
+
+
+def test_what_a_provider_sent_as_metadata_goes_back_with_the_results_of_tools() -> None:
+    signed, detail = {"google": {"thought_signature": "x"}}, {"type": "reasoning.encrypted", "data": "y"}
+    ours = {"manycast": {"extra_content": signed, "reasoning_details": [detail]}}
+    thoughts = [
+        {"type": "reasoning", "text": part, "providerMetadata": {"manycast": {"field": "reasoning_content"}}}
+        for part in ("Let me", " see")
+    ]
+    done = call("output-available", output="sunny", callProviderMetadata=ours)
+    asked, _ = told(entry("assistant", {"type": "step-start"}, *thoughts, done))
+    assert asked["reasoning_content"] == "Let me see"
+    assert asked["reasoning_details"] == [detail]
+    assert asked["tool_calls"][0]["extra_content"] == signed
+    # Without the results of tools no provider needs them, and some refuse them.
+    assert told(entry("assistant", *thoughts, text("Hello"))) == [{"role": "assistant", "content": "Hello"}]
+
+
+@pytest.mark.parametrize("metadata", [None, 7, {}, {"openai": {}}, {"manycast": 7}, {"manycast": {"field": "content"}}])
+def test_metadata_of_others_does_not_go_to_the_provider(metadata: Any) -> None:
+    thought = {"type": "reasoning", "text": "hm", "providerMetadata": metadata}
+    asked, _ = told(entry("assistant", thought, call("output-available", output=1, callProviderMetadata=metadata)))
+    assert set(asked) == {"role", "content", "tool_calls"}
+    assert set(asked["tool_calls"][0]) == {"id", "type", "function"}
+
+
+def test_a_call_whose_input_the_page_could_not_read_has_empty_arguments() -> None:
+    asked, _ = told(entry("assistant", {**call("output-error", errorText="not JSON"), "input": None}))
+    assert asked["tool_calls"][0]["function"]["arguments"] == "{}"

@@ -1,0 +1,95 @@
+"""Reads what providers add to OpenAI's chunks: sources, images, usage in detail, thoughts. No I/O.
+
+A provider wrote the chunks, so no shape is certain. What has another shape is ignored.
+"""
+
+import mimetypes
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+Fields = Mapping[str, Any]
+
+REASONING_FIELDS = ("reasoning_content", "reasoning")
+"""The names of a model's thoughts. Some providers send both."""
+
+
+class Source(NamedTuple):
+    """A page that an answer cites."""
+
+    url: str
+    title: str | None
+
+
+class File(NamedTuple):
+    """A file that an answer contains. `url` may be a data URL."""
+
+    url: str
+    media_type: str
+
+
+def read_sources(chunk: Fields) -> Iterator[Source]:
+    """The sources in the fields of a chunk: of OpenAI and OpenRouter in the delta, of Perplexity and xAI beside it."""
+    for name in ("search_results", "citations"):
+        yield from _to_sources(chunk.get(name))
+
+
+def read_annotations(delta: Fields) -> Iterator[Source]:
+    """The sources in a delta."""
+    yield from _to_sources(delta.get("annotations"))
+
+
+def _to_sources(entries: object) -> Iterator[Source]:
+    for entry in entries if isinstance(entries, list) else ():
+        named = entry.get("url_citation", entry) if isinstance(entry, dict) else {"url": entry}
+        url, title = (named.get("url"), named.get("title")) if isinstance(named, dict) else (None, None)
+        # The page makes a link of it.
+        if isinstance(url, str) and url.startswith(("https://", "http://")):
+            yield Source(url, title if isinstance(title, str) and title else None)
+
+
+def read_images(delta: Fields) -> Iterator[File]:
+    """The images in a delta, as OpenRouter and others send them."""
+    entries = delta.get("images")
+    for entry in entries if isinstance(entries, list) else ():
+        image = entry.get("image_url") if isinstance(entry, dict) else None
+        url = image.get("url") if isinstance(image, dict) else image
+        if not isinstance(url, str):
+            continue
+        if url.startswith("data:image/"):
+            yield File(url, url[len("data:") :].partition(",")[0].partition(";")[0])
+        elif url.startswith(("https://", "http://")):
+            name = url.partition("?")[0].rpartition("/")[2]
+            guessed = mimetypes.guess_type(name)[0] or ""
+            yield File(url, guessed if guessed.startswith("image/") else "image/png")
+
+
+def read_usage(usage: object) -> dict[str, int]:
+    """OpenAI's usage in the AI SDK's terms."""
+    if not isinstance(usage, dict):
+        return {}
+    given, made = (usage.get(f"{name}_tokens_details") for name in ("prompt", "completion"))
+    tokens = {
+        "inputTokens": usage.get("prompt_tokens"),
+        "outputTokens": usage.get("completion_tokens"),
+        "totalTokens": usage.get("total_tokens"),
+        "reasoningTokens": made.get("reasoning_tokens") if isinstance(made, dict) else None,
+        "cachedInputTokens": given.get("cached_tokens") if isinstance(given, dict) else None,
+    }
+    return {name: count for name, count in tokens.items() if isinstance(count, int)}
+
+
+def add_reasoning_details(whole: list[dict[str, Any]], pieces: object) -> None:
+    """Joins the pieces of OpenRouter's `reasoning_details`: consecutive texts of one kind are one text."""
+    for piece in pieces if isinstance(pieces, list) else ():
+        if not isinstance(piece, dict):
+            continue
+        last = whole[-1] if whole else {}
+        name = {"reasoning.text": "text", "reasoning.summary": "summary"}.get(str(piece.get("type")))
+        if name is None or last.get("type") != piece.get("type") or last.get("index") != piece.get("index"):
+            whole.append(dict(piece))
+            continue
+        for field, value in piece.items():
+            if field == name and isinstance(value, str):
+                last[field] = str(last.get(field) or "") + value
+            elif value is not None and last.get(field) is None:
+                last[field] = value
