@@ -16,6 +16,9 @@ from tests.stack import Gateway, Simulator, Worker, closing_all
 
 NODE_HOME = Path(__file__).parent / "node"
 """Where what runs in Node is at home, with its packages."""
+
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 NODE_DEADLINE_S = 60
 
 

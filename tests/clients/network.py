@@ -47,11 +47,12 @@ class Network:
 
     def cut_all(self) -> None:
         for writer in self._writers:
-            writer.transport.abort()
+            _reset(writer)
 
     def count(self, client: str) -> int:
-        """How many requests the client has made."""
-        return sum(_client_of(target) == client for target in self.requests)
+        """How many requests for a stream's events the client has made."""
+        asked = [target for target in self.requests if target.partition("?")[0].endswith("/events")]
+        return sum(_client_of(target) == client for target in asked)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

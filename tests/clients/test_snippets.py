@@ -12,22 +12,18 @@ import httpx2
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from tests.clients.conftest import NODE_HOME, Stack
+from tests.clients.conftest import CHROMIUM, CHROMIUM_ARGUMENTS, NODE_HOME, Stack, install_packages
 from tests.clients.network import network_to
+from tests.clients.snippets import PAPER, snippet_with, snippets
+from tests.clients.sse.table import HOME as SSE_HOME
 from tests.stack import ROOT, Gateway
 from tests.viewers import until
 
-PAPER = (ROOT / "docs" / "use-it-with.md").read_text()
 HERE = "http://127.0.0.1:8000"
 DEADLINE_S = 60
-CHROMIUM = Path("/usr/bin/chromium")
 
 # What every answer of the model `demo` to these questions has in it.
 SAID = "sky"
-
-
-def snippets(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAPER, re.DOTALL | re.MULTILINE)
 
 
 def at(gateway: str, snippet: str) -> str:
@@ -102,16 +98,20 @@ def site(stack: Stack, tmp_path: Path) -> Iterator[str]:
 async def page() -> AsyncIterator[Page]:
     if not await asyncio.to_thread(CHROMIUM.exists):
         pytest.skip(f"no Chromium at {CHROMIUM}")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         yield await browser.new_page()
         await browser.close()
 
 
 @pytest.mark.parametrize("snippet", snippets("browser"), ids=range(len(snippets("browser"))))
 async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> None:
-    (tmp_path / "app.js").write_text(snippet)
+    if re.search(r'from "[^/.]', snippet):
+        (tmp_path / "app.mjs").write_text(snippet)
+        node = await asyncio.to_thread(install_packages, SSE_HOME)
+        await run(node, str(SSE_HOME / "bundle.mjs"), str(tmp_path), str(tmp_path / "app.mjs"))
+    else:
+        (tmp_path / "app.js").write_text(snippet)
     await page.goto(site)
     await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=20_000)
     await expect(page.locator("#answer")).to_contain_text(SAID)
@@ -120,7 +120,7 @@ async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> N
 @pytest.fixture
 def event_source(tmp_path: Path, site: str) -> str:
     """The address of a page with the snippet for `EventSource`, slow enough for what happens in the middle."""
-    (snippet,) = [snippet for snippet in snippets("browser") if "new EventSource" in snippet]
+    snippet = snippet_with("browser", "new EventSource")
     assert 'model: "demo"' in snippet
     (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 60 }'))
     return site

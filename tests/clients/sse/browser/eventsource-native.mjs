@@ -1,0 +1,3 @@
+import { show, url } from "./show.mjs";
+
+show(new EventSource(url));
