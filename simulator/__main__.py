@@ -1,4 +1,4 @@
-"""`python -m simulator`: reads the settings, listens, serves. Exit code 1 and one line where it cannot."""
+"""`python -m simulator`: reads the settings and serves. If it cannot, it prints one line and exits with 1."""
 
 import sys
 

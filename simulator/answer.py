@@ -1,4 +1,4 @@
-"""The text of an answer, in as many pieces as wanted. Pure: no I/O; same prompt, same seed, same text."""
+"""Generates the text of an answer, in any number of pieces. The same prompt and seed give the same text. No I/O."""
 
 import random
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ SENTENCES_A_NOTE = 5
 
 
 def answer(prompt: str, seed: int | None, flavour: int = 0) -> str:
-    """One markdown answer. Other numbers for `flavour` give other answers to the same prompt."""
+    """Returns one markdown answer. Each number of `flavour` gives a different answer to the same prompt."""
     topic = read_topic(prompt)
     return FLAVOURS[(topic.fingerprint + (seed or 0) + flavour) % len(FLAVOURS)](topic)
 
 
 def answer_pieces(prompt: str, seed: int | None, chunks: int | None) -> Iterator[str]:
-    """Yields an answer in its own number of pieces, or in exactly `chunks`: cut, or continued with notes."""
+    """Yields the answer. With `chunks`, exactly that many pieces: the answer is cut, or continued with notes."""
     pieces = split(answer(prompt, seed))
     if chunks is None:
         return pieces
@@ -42,7 +42,7 @@ def answer_pieces(prompt: str, seed: int | None, chunks: int | None) -> Iterator
 
 
 def notes(topic: Topic, seed: int | None) -> Iterator[str]:
-    """Yields pieces of prose without end."""
+    """Yields pieces of prose, without end."""
     chance = random.Random(f"{topic.fingerprint} {seed}")  # noqa: S311 - prose, not a secret
     number = 1
     while True:

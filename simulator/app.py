@@ -1,4 +1,4 @@
-"""The composition root: what is at which address. The only module that imports fastapi."""
+"""The composition root: defines the routes. The only module that imports fastapi."""
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -13,7 +13,7 @@ MOST_BODY_BYTES = 16 * 1024 * 1024
 
 
 def create_app(pace: Pace) -> FastAPI:
-    """`pace` is for models that have none of their own."""
+    """`pace` applies to models without their own."""
     provider = Provider(pace)
     app = FastAPI(title="Manycast simulator", openapi_url=None)
 
@@ -44,7 +44,7 @@ def create_app(pace: Pace) -> FastAPI:
 
 
 async def read_body(request: Request) -> bytes:
-    """Raises: Refused 413 as soon as the limit is passed; ClientLeft."""
+    """Raises: Refused 413 as soon as the body exceeds the limit; ClientLeft."""
     body = bytearray()
     async for part in request.stream():
         body += part
@@ -60,7 +60,7 @@ async def answer_refused(_: Request, refused: Exception) -> Response:
 
 
 async def answer_http_error(request: Request, refused: Exception) -> Response:
-    """What the framework refuses by itself, in OpenAI's shape and words."""
+    """Converts the framework's own errors to OpenAI's shape and wording."""
     assert isinstance(refused, FrameworkError)
     place = f"{request.method} {request.url.path}"
     known = {
@@ -72,5 +72,5 @@ async def answer_http_error(request: Request, refused: Exception) -> Response:
 
 
 async def answer_nobody(_: Request, __: Exception) -> Response:
-    """The client left while it was still sending: this answer reaches no one."""
+    """The client disconnected during its request, so nobody receives this response."""
     return Response(status_code=400)

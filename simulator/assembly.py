@@ -1,4 +1,4 @@
-"""Deltas put together again, for a completion that is not streamed. Pure: no I/O."""
+"""Joins deltas into a completion that is not streamed. No I/O."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from simulator.script import Delta
 
 @dataclass(slots=True)
 class Choice:
-    """One choice as it grows. Texts are gathered in lists and joined once."""
+    """One choice. Collects texts in lists and joins them once."""
 
     texts: dict[str, list[str]] = field(default_factory=dict)
     calls: dict[int, dict[str, Any]] = field(default_factory=dict)

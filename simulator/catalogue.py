@@ -1,4 +1,4 @@
-"""Which models there are. Pure: no I/O."""
+"""The list of models. No I/O."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from simulator.pace import WITHOUT_PAUSES, Pace
 from simulator.quirks import QUIRKS
 from simulator.script import Script
 
-# The page and the command tell the simulator by it.
+# The page and the command recognise the simulator by this name.
 OWNER = "manycast-simulator"
 CREATED_S = 1_767_225_600
 

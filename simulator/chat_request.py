@@ -1,6 +1,6 @@
-"""A chat-completions body, checked as OpenAI checks it. Pure: no I/O.
+"""Parses a chat-completions body with OpenAI's checks. No I/O.
 
-Fields it does not know are let through unread: a provider's clients send more than a simulator needs.
+It ignores unknown fields: clients send more fields than a simulator needs.
 """
 
 import json
@@ -14,7 +14,7 @@ from simulator.pieces import split
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What a model may look at. `prompt` is the text of the last user turn, "" where there is none."""
+    """The parts of a request that models use. `prompt` is the text of the last user message, or ""."""
 
     model: str
     prompt: str
@@ -29,7 +29,7 @@ class ChatRequest:
 
 
 def read_chat_request(body: bytes) -> ChatRequest:
-    """Raises: Refused 400, with the parameter at fault."""
+    """Raises: Refused 400, naming the faulty parameter."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):

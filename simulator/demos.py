@@ -1,4 +1,4 @@
-"""The models that work: text, reasoning and choices. Pure: no I/O."""
+"""The models without faults: text, reasoning and choices. No I/O."""
 
 import random
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ def play_long_text(request: ChatRequest) -> Script:
 
 
 def play_echo(request: ChatRequest) -> Script:
-    """The prompt itself, for those who want to see what becomes of a text of their own."""
+    """Answers with the prompt itself, to test how any given text is displayed."""
     return play_pieces(request, split(request.prompt))
 
 
 def play_pieces(request: ChatRequest, pieces: Iterator[str]) -> Script:
-    """Text up to the request's `max_tokens`, which is what `finish_reason` then tells."""
+    """Sends at most `max_tokens` pieces. `finish_reason` is `length` if more would follow."""
     yield role()
     for piece in islice(pieces, request.max_tokens):
         yield Delta({"content": piece})
@@ -39,7 +39,7 @@ def play_pieces(request: ChatRequest, pieces: Iterator[str]) -> Script:
 
 
 def play_reasoning(request: ChatRequest) -> Script:
-    """Thinks in `reasoning_content`, as DeepSeek, vLLM and others name it, and then answers."""
+    """Sends thoughts in `reasoning_content`, the name that DeepSeek, vLLM and others use, and then an answer."""
     one, two, three, _ = read_topic(request.prompt).words
     thoughts = (
         f"The question is about {one}. What would help most is not a long list but the first step. "
@@ -49,12 +49,12 @@ def play_reasoning(request: ChatRequest) -> Script:
     yield Delta({"role": "assistant", "content": None, "reasoning_content": "", "refusal": None})
     for piece in split(thoughts):
         yield Delta({"content": None, "reasoning_content": piece})
-    # The rest of an ordinary answer: the role has been said.
+    # The first delta already had the role: skip it here.
     yield from islice(play_text(request), 1, None)
 
 
 def play_choices(request: ChatRequest) -> Script:
-    """Two choices (or the request's `n`) at once, piece by piece in turn, each piece with its logprobs."""
+    """Sends two choices (or the request's `n`) piece by piece in turn. Each piece has logprobs."""
     seed = request.knobs.seed
     count = request.choices or 2
     chance = random.Random(f"{request.prompt.encode('utf-8', 'replace')!r} {seed}")  # noqa: S311 - not a secret
@@ -78,7 +78,7 @@ def logprobs(piece: str, chance: random.Random) -> dict[str, object]:
 
 
 def play_with_tail(request: ChatRequest, tail: Script) -> Script:
-    """The beginning of an answer, up to the request's `fault_after` pieces, and then the tail."""
+    """Sends the first `fault_after` pieces of an answer, and then the tail."""
     after = request.knobs.fault_after
     pieces = islice(split(answer(request.prompt, request.knobs.seed)), 12 if after is None else after)
     return chain([role()], (Delta({"content": piece}) for piece in pieces), tail)

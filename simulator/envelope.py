@@ -1,4 +1,4 @@
-"""The JSON around what a model does: chunks, usage, the whole completion. Pure: no I/O, no clock."""
+"""Encodes a model's output as JSON: chunks, usage, the whole completion. No I/O, no clock."""
 
 import json
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def encode(value: Any) -> bytes:
-    """JSON in UTF-8; in ASCII where a text has half a surrogate pair, which only an escape can carry."""
+    """Encodes JSON as UTF-8. A text with half a surrogate pair becomes ASCII, since only an escape can represent it."""
     try:
         return ENCODER.encode(value).encode()
     except UnicodeEncodeError:
@@ -24,7 +24,7 @@ def frame(data: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Usage:
-    """Counts tokens as they are played: each delta that says something is one."""
+    """Counts tokens. Each delta with text or a tool call is one token."""
 
     prompt_tokens: int
     completion_tokens: int = 0
@@ -53,7 +53,7 @@ class Usage:
 
 @dataclass(slots=True)
 class Envelope:
-    """What all chunks of one completion share; encoded once, which pays at 12,000 chunks a second."""
+    """The fields that all chunks of one completion share. Encoded only once, to send 12,000 chunks per second."""
 
     id: str
     created_s: int
@@ -65,7 +65,7 @@ class Envelope:
 
     def __post_init__(self) -> None:
         self._start = b"data: " + encode(self._fields("chat.completion.chunk"))[:-1] + b',"choices":['
-        # Asked for usage, OpenAI puts a null into every chunk but the last.
+        # If the client asks for usage, OpenAI adds `"usage":null` to every chunk except the last.
         self._end = b'],"usage":null}\n\n' if self.include_usage else b"]}\n\n"
 
     def chunk_frame(self, step: Delta) -> bytes:
@@ -82,7 +82,7 @@ class Envelope:
         return self._start + b'],"usage":' + encode(self.usage.as_object()) + b"}\n\n"
 
     def completion(self, choices: list[dict[str, Any]]) -> bytes:
-        """The body of an answer that is not streamed."""
+        """The body of a response that is not streamed."""
         fields = self._fields("chat.completion")
         return encode({**fields, "choices": choices, "usage": self.usage.as_object()})
 

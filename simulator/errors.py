@@ -1,4 +1,4 @@
-"""Errors as OpenAI words them: status, type, code and param are the real ones. Pure: no I/O."""
+"""OpenAI's errors, with the real status, type, code, param and wording. No I/O."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ApiError:
-    """One error as a value. `headers` go out with it."""
+    """One error. `headers` are sent with it."""
 
     status: int
     text: str
@@ -16,13 +16,13 @@ class ApiError:
     headers: dict[str, str] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
-        """The JSON body, which is also the data of an error frame in the middle of a stream."""
+        """The JSON body. An error frame in a stream contains the same object."""
         error = {"message": self.text, "type": self.type, "param": self.param, "code": self.code}
         return {"error": error}
 
 
-class Refused(Exception):  # noqa: N818 - the error is what it carries
-    """The request is answered with `error`."""
+class Refused(Exception):  # noqa: N818 - it carries the error
+    """The response to this request is `error`."""
 
     def __init__(self, error: ApiError) -> None:
         super().__init__(error.text)

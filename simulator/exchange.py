@@ -1,7 +1,7 @@
-"""One performance and its audience of one: ends it when the client leaves.
+"""An ASGI response that sends one performance, and stops it when the client disconnects.
 
-The only module that imports starlette itself: an ASGI response of our own, because a stalled one must notice
-that its client left, and a faulty one must be able to cut the connection.
+The only module that imports starlette. Starlette's own responses do not notice a disconnection during a stall, and
+cannot cut the connection.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ __all__ = ["ClientLeft", "Exchange", "FrameworkError"]
 
 
 class Exchange(Response):
-    """Plays as long as someone listens. `ended` is told whether it was played to its end."""
+    """Sends until the end, or until the client disconnects. Calls `ended` with whether it was the end."""
 
     def __init__(self, play: Callable[[Sending], Awaitable[bool]], ended: Callable[[bool], None]) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Exchange(Response):
             leaving.cancel()
             await asyncio.wait((playing, leaving))
         if not playing.cancelled():
-            playing.result()  # raises what went wrong in the play
+            playing.result()  # raises any error of the performance
 
 
 async def wait_for_leaving(receive: Receive) -> None:

@@ -1,4 +1,4 @@
-"""The models that fail half-way, each in its own way. Pure: no I/O."""
+"""The models that fail during the answer. No I/O."""
 
 from itertools import chain
 
@@ -31,13 +31,13 @@ def play_error_frame(request: ChatRequest) -> Script:
 
 
 def play_garbage(request: ChatRequest) -> Script:
-    """Goes on and ends well: who is too lenient to notice shows a text with a hole in it."""
+    """Continues after the garbage and ends normally. A client that ignores the garbage loses a part of the text."""
     rest = (Delta({"content": " and so on."}), finish())
     return play_with_tail(request, chain([Garbage(b'{"choices":[{"index":0,"delta":{"content":" lost')], rest))
 
 
 def play_surrogate(_: ChatRequest) -> Script:
-    """Two emoji, each split over two chunks in the middle of its pair; the second has text around it."""
+    """Sends two emoji. Each surrogate pair is split over two chunks; the second pair has text around it."""
     halves = (
         "A face in two halves: ",
         "\ud83d",
@@ -50,7 +50,7 @@ def play_surrogate(_: ChatRequest) -> Script:
 
 
 def play_huge(request: ChatRequest) -> Script:
-    """One chunk of a megabyte, or as many as `chunks` says."""
+    """Sends one chunk of a megabyte, or `chunks` of them."""
     line = "One chunk of a megabyte, because nobody promised that chunks are small. "
     text = (line * (HUGE_BYTES // len(line) + 1))[:HUGE_BYTES]
     huge = (Delta({"content": text}) for _ in range(request.knobs.chunks or 1))

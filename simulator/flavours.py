@@ -1,7 +1,7 @@
-"""The answers themselves: markdown that takes up the prompt. Pure: no I/O.
+"""The texts of the answers, in markdown. They quote words of the prompt. No I/O.
 
-A simulator cannot know the subject, and does not pretend to: each flavour is useful for any subject, or about
-the stream the reader is looking at.
+The simulator does not understand the prompt, so each text fits any subject or explains the stream that the reader
+watches.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The body's `simulator` object: what one request sets for itself. Pure: no I/O."""
+"""The `simulator` object of a request body: settings for one request. No I/O."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +9,7 @@ from simulator.pace import Pace
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """None leaves it to the model or to the environment. docs/simulator.md says what each does."""
+    """None: the model or the environment decides. docs/simulator.md explains each field."""
 
     first_chunk_ms: float | None = None
     chunks_per_s: float | None = None
@@ -20,7 +20,7 @@ class Knobs:
     fault_after: int | None = None
 
     def turn(self, pace: Pace) -> Pace:
-        """The given pace, with what this request set for itself put over it."""
+        """Returns `pace` with the values that this request sets."""
         mine = {
             "first_chunk_ms": self.first_chunk_ms,
             "chunks_per_s": self.chunks_per_s,
@@ -29,7 +29,7 @@ class Knobs:
         return replace(pace, **{name: value for name, value in mine.items() if value is not None})
 
 
-# The smallest and the largest value; a knob whose smallest is a float takes fractions.
+# The smallest and the largest value. A knob with a float as its smallest value accepts fractions.
 RANGES: dict[str, tuple[float, float]] = {
     "first_chunk_ms": (0.0, 600_000),
     "chunks_per_s": (0.0, 1_000_000),
@@ -42,7 +42,7 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def read_knobs(fields: Any) -> Knobs:
-    """Raises: Refused 400 for a knob that does not exist (no typing error passes) or is out of range."""
+    """Raises: Refused 400 for an unknown knob (for example a misspelt one), or a value out of range."""
     if fields is None:
         return Knobs()
     if not isinstance(fields, dict):

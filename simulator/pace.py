@@ -1,4 +1,4 @@
-"""When each chunk is due. Pure: no clock, no sleeping; the times are seconds after the request began."""
+"""Computes when each chunk is due, in seconds from the start of the request. No clock, no sleeping."""
 
 import random
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ class Pace:
     jitter: float
 
     def due_seconds(self, seed: int | None) -> Iterator[float]:
-        """Yields, without end and never falling, when each chunk is due; the same seed gives the same times.
+        """Yields without end the time at which each chunk is due. The times never decrease.
 
-        The schedule is absolute: jitter moves a chunk around its own time, and one that went out late does
-        not delay those after it. The first two are due together: providers send the role with the first text.
+        The same seed gives the same times. The schedule is absolute: jitter moves only one chunk, and a late chunk does
+        not delay later ones. The first two chunks are due together, since providers send the role with the first text.
         """
         chance = random.Random(seed)  # noqa: S311 - a pace, not a secret
         first = self.first_chunk_ms / 1000 * (1 + self.jitter * (chance.random() - 0.5))
@@ -28,7 +28,7 @@ class Pace:
         pause = 1 / self.chunks_per_s
         yield first
         for number in count(1):
-            # At most half a pause to either side, so that no chunk can overtake its neighbour.
+            # Jitter moves a chunk by at most half a pause, so that no chunk can overtake its neighbour.
             yield first + (number + self.jitter * (chance.random() - 0.5)) * pause
 
 

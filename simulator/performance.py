@@ -1,6 +1,6 @@
-"""A script, played into one HTTP response at its pace. I/O through ASGI's `send` only; knows no framework.
+"""Sends a script as one HTTP response, at its pace. Uses only ASGI's `send`, and no framework.
 
-A coroutine here returns True when the response is complete, and False when the connection is to be cut.
+A coroutine here returns True if the response is complete, and False if the server must cut the connection.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from simulator.script import Breakdown, Delta, Fate, Garbage, Raw, Script
 
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# Frames that are due together go out together, until they are this long; then others get their turn.
+# Frames that are due together are sent in one write, up to this size. Then other responses get their turn.
 LONGEST_WRITE_BYTES = 16_384
 
 
@@ -29,7 +29,7 @@ class Performance:
     headers: dict[str, str]
 
     async def stream(self, send: Send) -> bool:
-        """Plays each delta as a chunk when it is due."""
+        """Sends each delta as a chunk when it is due."""
         await self._open(send, 200, {"content-type": "text/event-stream; charset=utf-8"})
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -55,7 +55,7 @@ class Performance:
         return await finish(send, frames)
 
     async def answer_whole(self, send: Send) -> bool:
-        """Takes the time of the streamed answer, and then answers all at once."""
+        """Waits as long as the streamed answer would take, and then sends the whole completion."""
         due = self.pace.due_seconds(self.seed)
         last_due_s = 0.0
         assembly = Assembly()
@@ -93,7 +93,7 @@ class Performance:
 
 
 async def write(send: Send, frames: bytearray) -> None:
-    """Sends the frames as one write and forgets them."""
+    """Sends the frames in one write, and clears them."""
     if frames:
         body = bytes(frames)
         frames.clear()
@@ -101,7 +101,7 @@ async def write(send: Send, frames: bytearray) -> None:
 
 
 async def finish(send: Send, body: bytes | bytearray) -> bool:
-    # In one write with the end of the body, so that a client that leaves at [DONE] has not left early.
+    # One write with the end of the body, so that a client that disconnects at [DONE] does not count as aborted.
     await send({"type": "http.response.body", "body": bytes(body), "more_body": False})
     return True
 
@@ -111,6 +111,6 @@ async def meet(fate: Fate, send: Send, frames: bytearray) -> bool:
         return await finish(send, frames)
     await write(send, frames)
     if fate is Fate.STALL:
-        # Until the client leaves, which cancels this.
+        # Waits until the client disconnects, which cancels this task.
         await asyncio.get_running_loop().create_future()
     return False

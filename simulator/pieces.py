@@ -1,10 +1,10 @@
-"""Text cut into word pieces of the size a model's tokens have, about four characters. Pure: no I/O."""
+"""Splits text into pieces of about four characters, like the tokens of a model. No I/O."""
 
 import re
 from collections.abc import Iterator
 
-# A word with the space before it, up to three digits, punctuation, underscores, or what space is left over.
-# Every character is in one of them, so that the pieces joined are the text.
+# A word with the space before it, up to three digits, punctuation, underscores, or other whitespace.
+# Each character belongs to exactly one piece, so the joined pieces are the text.
 PIECE = re.compile(r"\s?[^\W\d_]+|\s?\d{1,3}|\s?[^\w\s]{1,4}|\s?_+|\s+")
 
 LONGEST_WHOLE = 8
@@ -12,7 +12,7 @@ PART = 4
 
 
 def split(text: str) -> Iterator[str]:
-    """Yields pieces, none of them empty; joined they are exactly the text."""
+    """Yields non-empty pieces. Joined, they are exactly the text."""
     for match in PIECE.finditer(text):
         piece = match.group()
         if len(piece) <= LONGEST_WHOLE:

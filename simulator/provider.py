@@ -1,4 +1,4 @@
-"""From a body to an answer: finds the model, refuses what is to be refused, and counts. No sockets here."""
+"""Turns a request body into a response: finds the model, applies its refusals, and counts. No sockets."""
 
 import secrets
 import time
@@ -16,7 +16,7 @@ from simulator.tally import Ending, Tally
 
 
 class Provider:
-    """One provider per process: its counts and its memory of refusals live as long as it does."""
+    """One per process. Keeps the counts, and remembers refused requests."""
 
     def __init__(self, pace: Pace) -> None:
         self.tally = Tally()
@@ -24,7 +24,7 @@ class Provider:
         self._refusals = Refusals()
 
     def answer(self, body: bytes) -> Exchange:
-        """Raises: Refused where the request is refused; it is counted already."""
+        """Raises: Refused; it is then already counted."""
         known: str | None = None
         try:
             request = read_chat_request(body)

@@ -1,4 +1,4 @@
-"""How often the same request was refused already. Pure: no I/O, no clock."""
+"""Counts how often the same request was refused. No I/O, no clock."""
 
 import hashlib
 from collections import OrderedDict
@@ -7,17 +7,17 @@ MOST_REMEMBERED = 10_000
 
 
 class Refusals:
-    """Requests with the same bytes are the same request: a retry is one, and so is asking again.
+    """Requests with the same bytes count as the same request.
 
-    After the last refusal a request is let in and forgotten, so that the next one begins anew. Tests that run
-    at once keep apart by any difference in the body, for which OpenAI's `user` field is the natural place.
+    After its last refusal, a request is accepted and forgotten: the next one is refused again. Tests that run at the
+    same time must send different bodies, for example with OpenAI's `user` field.
     """
 
     def __init__(self) -> None:
         self._left: OrderedDict[bytes, int] = OrderedDict()
 
     def refuse(self, body: bytes, failures: int) -> bool:
-        """True while this request is to be refused, which it is `failures` times in a row."""
+        """Returns True `failures` times in a row for the same request, and then False."""
         key = hashlib.sha256(body).digest()
         left = self._left.pop(key, failures)
         if left == 0:

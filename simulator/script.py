@@ -1,7 +1,7 @@
-"""What a model does, step by step, before anyone decides how it is sent. Pure: no I/O, no clock.
+"""A script: the steps of a model's output, independent of how they are sent. No I/O, no clock.
 
-A model gives a script. Streamed, each delta is a chunk; whole, the deltas are put together. A script that
-simply ends is a completion that ended well.
+In a streamed response each delta is one chunk; otherwise the deltas are joined. A script that just ends is a completion
+without a fault.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from simulator.errors import ApiError
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """One chunk of one choice; `delta` is OpenAI's object of that name, vendor fields included."""
+    """One chunk of one choice. `delta` is OpenAI's object of that name, and may have fields of other vendors."""
 
     delta: dict[str, Any]
     choice: int = 0
@@ -24,14 +24,14 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """The provider fails half-way and says so: in an error frame, or where not streamed by its status."""
+    """The provider reports an error during the answer: by an error frame, or by the status if not streamed."""
 
     error: ApiError
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """A data line that is no JSON. The script may go on after it."""
+    """A data line that is not JSON. The script may continue after it."""
 
     text: bytes
 
@@ -44,7 +44,7 @@ class Raw:
 
 
 class Fate(Enum):
-    """Ends a script badly; nothing is played after it."""
+    """Ends the response with a fault. No step follows."""
 
     STALL = "the connection stays open and nothing more comes"
     CUT = "the TCP connection is closed in the middle of the body"

@@ -1,4 +1,4 @@
-"""The listening socket and the server on it. The only module that imports uvicorn."""
+"""Opens the listening socket and runs the server. The only module that imports uvicorn."""
 
 import asyncio
 import errno
@@ -11,16 +11,16 @@ from typing import Any
 
 import uvicorn
 
-# What uvicorn says when a fault cuts the connection on purpose.
+# uvicorn logs this when a fault cuts the connection on purpose.
 EXPECTED = "ASGI callable returned without completing response."
 GRACE_S = 0.2
 KEEP_ALIVE_S = 75
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Port 0 takes a free one.
+    """Opens the listening socket. Port 0 selects a free port.
 
-    Raises: OSError with a sentence for people, where the address cannot be had.
+    Raises: OSError with a readable message if the address cannot be used.
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -37,7 +37,7 @@ def address_of(listener: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """Stops at once: a provider that is told to stop does not finish its answers first."""
+    """Stops immediately: it does not finish open responses."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -46,12 +46,13 @@ class Server(uvicorn.Server):
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Uvicorn waits for each answer to end, but a stalled one never does, nor one that its client does not read.
+        # uvicorn waits for open responses, but a stalled response never ends, nor one that its client does not read.
         asyncio.get_running_loop().call_later(GRACE_S, self._abort_connections)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, _: FrameType | None) -> None:
-        # Uvicorn's own raises the signal again at the end; a stop that was asked for and done is no failure.
+        # uvicorn's own handler raises the signal again at the end, which would make a requested stop look like a
+        # failure.
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 

