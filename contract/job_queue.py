@@ -39,12 +39,34 @@ class Policy:
     unwatched_ms: int = 0
 
 
+class OnceUse(StrEnum):
+    """How a submission uses its `once`.
+
+    KEY: an idempotency key; equal submissions get the run of the first one. FIRST and RETRY: `once` identifies a
+    caller's request body. FIRST always starts a run; RETRY gets the run of the last such submission, unless it was
+    cancelled.
+    """
+
+    KEY = "key"
+    FIRST = "first"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """`digest` is a hex digest. Redis forgets it after `lifetime_ms`."""
+
+    digest: str
+    use: OnceUse
+    lifetime_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A run to create.
 
-    `request` is the JSON for the provider. `once` and `body` are hex digests of the idempotency key, if any, and
-    of the request body. `caller` starts the run ("" if unknown) and may have `max_at_once` runs (0: any number).
+    `request` is the JSON for the provider, `body` a hex digest of the request body. `caller` starts the run ("" if
+    unknown) and may have `max_at_once` runs (0: any number).
     """
 
     stream_id: str
@@ -52,7 +74,7 @@ class Submission:
     model: str
     policy: Policy
     body: str
-    once: str | None = None
+    once: Once | None = None
     caller: str = ""
     max_at_once: int = 0
 
@@ -101,13 +123,15 @@ class JobQueue:
         self._lifetime_ms = lifetime_ms
 
     async def submit(self, submission: Submission, max_waiting: int) -> tuple[Submitted, str]:
-        """Returns the result and the id of the stream to watch: the first run's, if the idempotency key is known.
+        """Returns the result and the id of the stream to watch: that of an earlier run, if `once` finds it.
 
         May be repeated with the same submission. Raises: BrokerUnavailableError, BrokerRefusedError.
         """
         keys = [StreamKeys.of(submission.stream_id).meta, JOBS, caller_key(digest_name(submission.caller))]
+        once: tuple[str | int, ...] = ()
         if submission.once is not None:
-            keys.append(once_key(submission.once))
+            keys.append(once_key(submission.once.digest))
+            once = (submission.once.use, submission.once.lifetime_ms)
         # A caller's text may hold a lone surrogate, which UTF-8 cannot encode.
         model = submission.model.encode(errors="replace")
         arguments = (
@@ -121,6 +145,7 @@ class JobQueue:
             submission.policy.unwatched_ms,
             submission.caller,
             submission.max_at_once,
+            *once,
         )
         answer, stream_id = await run_call(self._client, Call("submit", keys, arguments))
         return Submitted(answer.decode()), stream_id.decode()

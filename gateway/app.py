@@ -95,7 +95,13 @@ class Gateway:
         authenticator, permissions = self._access
         # A run may take a day, and its log is kept for the retention time. Its control ticket must last that long.
         control_s = settings.retention_s + DAY_S
-        limits = SubmitLimits(settings.prompt_limit_chars, settings.queue_limit, control_s)
+        limits = SubmitLimits(
+            prompt_chars=settings.prompt_limit_chars,
+            waiting_runs=settings.queue_limit,
+            ticket_s=control_s,
+            key_ms=settings.retention_s * 1000,
+            retry_ms=settings.retry_window_s * 1000,
+        )
         submitter = RunSubmitter(
             client, self._queue, permissions, runs=self._runs, on_started=self._metrics.runs_started.inc, limits=limits
         )
@@ -109,7 +115,15 @@ class Gateway:
         yield StreamRoutes(client, permissions, self._queue, self._log)
         yield EventRoutes(permissions, hub, local_viewers, respond)
         yield TicketRoutes(client, authenticator, permissions, default_s=settings.ticket_s, control_s=control_s)
-        yield ChatCompletionRoutes(starter, hub, self._log, local_viewers, respond, head_wait_s=settings.head_wait_s)
+        yield ChatCompletionRoutes(
+            starter,
+            hub,
+            self._log,
+            local_viewers,
+            respond,
+            head_wait_s=settings.head_wait_s,
+            ping_interval_s=settings.ping_interval_s,
+        )
         yield AiSdkRoutes(
             client,
             authenticator,

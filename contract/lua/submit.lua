@@ -2,7 +2,8 @@
 -- KEYS: 1 meta, 2 jobs, 3 the caller's current runs, 4 idempotency key (optional)
 -- ARGV: 1 stream id, 2 request JSON, 3 model, 4 policy on a lost worker, 5 lifetime in ms, 6 max waiting jobs,
 --   7 digest of the body, 8 max ms without viewers (0: no limit), 9 caller ("" if unknown), 10 max current runs of
---   this caller (0: no limit)
+--   this caller (0: no limit), 11 how KEYS[4] is used: key (an idempotency key), first or retry (it identifies a body of
+--   this caller; a first request replaces it, a retry finds the run of the request before), 12 its lifetime in ms
 -- Returns: {result, stream id}. ok. known: this idempotency key created that stream before. mismatch: it did, with
 --   another body. full: too many jobs wait. busy: this caller has too many current runs
 -- Errors: those of Redis itself
@@ -18,11 +19,17 @@ local function count_runs(runs)
   return count
 end
 
-if KEYS[4] then
+-- A retry gets the answer of a run that goes on, has completed or has failed. It repeats a cancelled or expired one.
+local function is_worth_joining(id)
+  local state = redis.call('HMGET', 'mc:{' .. id .. '}:meta', 'status', 'cancel')
+  return state[1] and state[1] ~= 'cancelled' and not state[2]
+end
+
+if KEYS[4] and ARGV[11] ~= 'first' then
   local known = redis.call('HMGET', KEYS[4], 'id', 'body')
   if known[1] and known[1] ~= ARGV[1] then
     if known[2] ~= ARGV[7] then return { 'mismatch', known[1] } end
-    return { 'known', known[1] }
+    if ARGV[11] == 'key' or is_worth_joining(known[1]) then return { 'known', known[1] } end
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then return { 'ok', ARGV[1] } end
@@ -49,6 +56,6 @@ if max_runs > 0 then
 end
 if KEYS[4] then
   redis.call('HSET', KEYS[4], 'id', ARGV[1], 'body', ARGV[7])
-  redis.call('PEXPIRE', KEYS[4], ARGV[5])
+  redis.call('PEXPIRE', KEYS[4], ARGV[12])
 end
 return { 'ok', ARGV[1] }

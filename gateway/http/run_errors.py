@@ -24,8 +24,8 @@ _STATUS_BY_CODE = {
     Code.STREAM_LOST: 500,
 }
 
-# A retry would fail the same way and cost as much again. SDKs retry a 5xx unless X-Should-Retry forbids it.
-_NOT_WORTH_RETRYING = frozenset({Code.ANSWER_TOO_LARGE, Code.RUN_TOO_LONG})
+NO_RETRY = {"X-Should-Retry": "false"}
+"""SDKs retry a 429 or 5xx unless this header forbids it."""
 
 
 def error_body(error: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,13 +34,15 @@ def error_body(error: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_api_error(error: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ApiError:
-    """The error response for the `error` object of a `done` event. It has the provider's status if there is one."""
+    """The error response for the `error` object of a `done` event. It has the provider's status if there is one.
+
+    It forbids a retry: the worker has retried what is worth it, and another run might be billed again.
+    """
     status = error.get("http_status")
     if not isinstance(status, int) or not 400 <= status < 600:
         # Any other failure is between us and the provider, so it is a 502 (RFC 9110, section 15.6.3).
         status = 400 if error.get("type") == INVALID_REQUEST else _STATUS_BY_CODE.get(str(error.get("code")), 502)
-    if error.get("code") in _NOT_WORTH_RETRYING:
-        headers = {**(headers or {}), "X-Should-Retry": "false"}
+    headers = {**(headers or {}), **NO_RETRY}
     fields = error_body(error)["error"]
     return ApiError(
         status, fields["code"], fields["message"], param=fields["param"], type_=fields["type"], headers=headers

@@ -21,6 +21,9 @@ MAX_TICKET_S = 30 * 86_400
 # `check_stream_id` checks the stream id of a path, because its error has a code of its own.
 StreamIdPath = Annotated[str, Path(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{20,64}$"})]
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
+RetryCount = Annotated[
+    int, Header(alias="X-Stainless-Retry-Count", ge=0, description="How often the SDK sent this request before.")
+]
 OnDisconnect = Annotated[str | None, Header(alias="X-On-Disconnect")]
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
 

@@ -66,9 +66,16 @@ class RunStarter:
             return await self._submit(caller, chat, key, cancels=False)
 
     async def start_watched(
-        self, request: Request, parse: ParseBody, key: str | None, on_disconnect: str | None
+        self,
+        request: Request,
+        parse: ParseBody,
+        key: str | None,
+        on_disconnect: str | None,
+        *,
+        retries: int | None = None,
     ) -> BegunRun:
-        """Starts a run for a caller who is also its first viewer. `on_disconnect` is the header X-On-Disconnect.
+        """Starts a run for a caller who is also its first viewer. `on_disconnect` is the header X-On-Disconnect; for
+        `retries` see `RunSubmitter.submit`.
 
         Raises: as `start`; also ApiError 503 while this gateway stops or has no room for another viewer.
         """
@@ -80,12 +87,14 @@ class RunStarter:
                 raise gateway_stopping("This gateway is being stopped. Nothing was started.")
             if not self._local_viewers.has_room():
                 raise too_many_viewers()
-            return await self._submit(caller, chat, key, cancels=cancels)
+            return await self._submit(caller, chat, key, cancels=cancels, retries=retries)
 
     def cancel_on_disconnect(self, run: BegunRun) -> Callable[[], None] | None:
         """A function that cancels the run, to call when the caller disconnects. None if the run then continues."""
         return (lambda: self._disconnects.cancel(run.stream_id)) if run.cancels else None
 
-    async def _submit(self, caller: Caller, chat: ChatRequest, key: str | None, *, cancels: bool) -> BegunRun:
-        submitted = await self._submitter.submit(caller, chat, key)
+    async def _submit(
+        self, caller: Caller, chat: ChatRequest, key: str | None, *, cancels: bool, retries: int | None = None
+    ) -> BegunRun:
+        submitted = await self._submitter.submit(caller, chat, key, retries)
         return BegunRun(caller, chat.private, chat.stream, chat.dialect, chat.turn, submitted, cancels)

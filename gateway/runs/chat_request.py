@@ -144,14 +144,15 @@ def count_chars(value: Any) -> int:
     return chars
 
 
-def digest_idempotency_key(key: str | None, caller: str) -> str | None:
-    """A hex digest of the key and its caller, because two callers may use the same key. None if there is no key.
-
-    Raises: ApiError 400.
-    """
-    if key is None:
-        return None
+def digest_idempotency_key(key: str, caller: str) -> str:
+    """A hex digest of the key and its caller, because two callers may use the same key. Raises: ApiError 400."""
     if _IDEMPOTENCY_KEY.fullmatch(key) is None:
-        text = f"Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_LIMIT_CHARS} visible ASCII characters."
-        raise ApiError(400, "invalid_value", text, param="Idempotency-Key")
+        what = f"Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_LIMIT_CHARS} visible ASCII characters."
+        raise ApiError(400, "invalid_value", what, param="Idempotency-Key")
     return sha256(f"{caller} {key}".encode(errors="surrogatepass")).hexdigest()
+
+
+def digest_body(digest: str, caller: str) -> str:
+    """A hex digest that identifies a body among all bodies and idempotency keys of all callers."""
+    # An idempotency key contains no line feed.
+    return sha256(f"{caller}\n{digest}".encode(errors="surrogatepass")).hexdigest()

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from contract.connection import Client
 from contract.errors import BrokerUnavailableError
-from contract.job_queue import JobQueue, Submission, Submitted
+from contract.job_queue import JobQueue, Once, OnceUse, Submission, Submitted
 from contract.run_record import read_run
 from contract.stream_id import new_stream_id
 from gateway.access.caller import Caller
 from gateway.access.permissions import Permissions
 from gateway.access.tickets import Scope, Ticket
 from gateway.http.errors import ApiError
-from gateway.runs.chat_request import ChatRequest, digest_idempotency_key
+from gateway.runs.chat_request import ChatRequest, digest_body, digest_idempotency_key
 from gateway.runs.run_list import RunList
 
 QUEUE_RETRY_AFTER_S = 5
@@ -25,22 +25,24 @@ SUBMIT_RETRY_S = 0.2
 @dataclass(frozen=True, slots=True)
 class SubmitLimits:
     """`prompt_chars`: how much text the messages of a request may contain. `waiting_runs`: how many runs may be queued.
-    `ticket_s`: how long the control ticket of a run is valid."""
+    `ticket_s`: how long the control ticket of a run is valid. `key_ms`: how long an Idempotency-Key finds its run.
+    `retry_ms`: how long the retry of a request without a key finds the run of that request."""
 
     prompt_chars: int
     waiting_runs: int
     ticket_s: int
+    key_ms: int
+    retry_ms: int
 
 
 class SubmittedRun(NamedTuple):
-    """The stream to watch and its control ticket. `is_new`: False if an earlier request with the same key started it.
+    """The stream to watch and its control ticket. `is_new`: False if an earlier request started it.
 
-    `has_key`: whether the request had an Idempotency-Key. Every response to the request must carry `headers`.
+    Every response to the request must carry `headers`.
     """
 
     stream_id: str
     is_new: bool
-    has_key: bool
     control: Ticket
     headers: Mapping[str, str]
 
@@ -65,8 +67,14 @@ class RunSubmitter:
         self._on_started = on_started
         self._limits = limits
 
-    async def submit(self, caller: Caller, chat: ChatRequest, key: str | None) -> SubmittedRun:
-        """`key` is the caller's Idempotency-Key. Raises: ApiError, BrokerUnavailableError, BrokerRefusedError."""
+    async def submit(
+        self, caller: Caller, chat: ChatRequest, key: str | None, retries: int | None = None
+    ) -> SubmittedRun:
+        """`key` is the caller's Idempotency-Key. `retries` counts how often the caller sent this request before; None
+        if a request without a key always starts a run.
+
+        Raises: ApiError, BrokerUnavailableError, BrokerRefusedError.
+        """
         if not caller.may_use(chat.model):
             text = f"This key may not use the model '{chat.model[:128]}'."
             if not chat.model:
@@ -77,7 +85,7 @@ class RunSubmitter:
             limit = self._limits.prompt_chars
             text = f"The texts in 'messages' have {chat.prompt_chars} characters; at most {limit} are allowed."
             raise ApiError(400, "context_length_exceeded", text, param="messages")
-        once = digest_idempotency_key(key, caller.name)
+        once = self._identify(caller, chat, key, retries)
         stream_id = new_stream_id(private=chat.private)
         whose = (caller.name, caller.runs_at_once)
         submission = Submission(stream_id, chat.request, chat.model, chat.policy, chat.digest, once, *whose)
@@ -94,7 +102,16 @@ class RunSubmitter:
         ticket = await self._permissions.give(
             stream_id, Scope.CONTROL, lifetime_s=self._limits.ticket_s, revoked=revoked
         )
-        return SubmittedRun(stream_id, is_new, once is not None, ticket, caller.headers)
+        return SubmittedRun(stream_id, is_new, ticket, caller.headers)
+
+    def _identify(self, caller: Caller, chat: ChatRequest, key: str | None, retries: int | None) -> Once | None:
+        """Raises: ApiError 400 for a malformed key."""
+        if key is not None:
+            return Once(digest_idempotency_key(key, caller.name), OnceUse.KEY, self._limits.key_ms)
+        if retries is None or not self._limits.retry_ms:
+            return None
+        digest = digest_body(chat.digest, caller.name)
+        return Once(digest, OnceUse.RETRY if retries else OnceUse.FIRST, self._limits.retry_ms)
 
     async def _queue_run(self, submission: Submission) -> tuple[Submitted, str]:
         """Tries again if Redis fails, because the run may be queued nevertheless. To submit the same id twice is safe,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from contract.connection import Client, PubSubConnection, call_redis
 from contract.event import Event
-from contract.job_queue import Claim, Job, JobQueue, Policy, Submission, Submitted, Verdict
+from contract.job_queue import Claim, Job, JobQueue, Once, OnceUse, Policy, Submission, Submitted, Verdict
 from contract.keys import JOBS, StreamKeys
 from contract.position import START
 from contract.stream_log import Batch, StreamLog
@@ -82,8 +82,11 @@ class Place:
         await place.queue.open()
         return place
 
-    def submission(self, *, on_lost: str = "restart", once: str | None = None, body: str = "b") -> Submission:
-        return Submission(f"{next(self._numbers):022d}", b'{"messages":[]}', "demo", Policy(on_lost), body, once)
+    def submission(
+        self, *, on_lost: str = "restart", once: str | None = None, use: OnceUse = OnceUse.KEY, body: str = "b"
+    ) -> Submission:
+        identity = None if once is None else Once(once, use, LIFETIME_MS)
+        return Submission(f"{next(self._numbers):022d}", b'{"messages":[]}', "demo", Policy(on_lost), body, identity)
 
     async def submit(self, *, on_lost: str = "restart") -> str:
         answer, stream_id = await self.queue.submit(self.submission(on_lost=on_lost), MAX_WAITING)

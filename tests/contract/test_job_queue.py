@@ -9,7 +9,7 @@ import pytest
 from contract.connection import call_redis
 from contract.errors import BrokerRefusedError
 from contract.event import Status
-from contract.job_queue import Job, Lease, Submission, Submitted, Verdict
+from contract.job_queue import Job, Lease, OnceUse, Submission, Submitted, Verdict
 from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
 from contract.run_record import read_run
 from contract.scripts import Call, run_call
@@ -89,6 +89,38 @@ async def test_an_idempotency_key_answers_the_first_stream_or_a_mismatch(place: 
     assert await place.queue.submit(other, MAX_WAITING) == (Submitted.MISMATCH, first.stream_id)
     assert len(await place.queued_entries()) == 1
     assert await place.keys_without_expiry() == []
+
+
+async def test_a_retry_gets_the_run_of_the_last_equal_request(place: Place) -> None:
+    """Equal requests that are no retries each start a run: several answers to one question may be wanted."""
+    first, second = (place.submission(once="body", use=OnceUse.FIRST) for _ in range(2))
+    for one in (first, second):
+        assert await place.queue.submit(one, MAX_WAITING) == (Submitted.OK, one.stream_id)
+    for _ in range(2):
+        retry = place.submission(once="body", use=OnceUse.RETRY)
+        assert await place.queue.submit(retry, MAX_WAITING) == (Submitted.KNOWN, second.stream_id)
+    assert await place.keys_without_expiry() == []
+
+
+async def test_a_retry_of_a_cancelled_unknown_or_expired_run_starts_one(place: Place) -> None:
+    unknown = place.submission(once="body", use=OnceUse.RETRY)
+    assert await place.queue.submit(unknown, MAX_WAITING) == (Submitted.OK, unknown.stream_id)
+    await place.queue.cancel(unknown.stream_id)
+    after_cancel = place.submission(once="body", use=OnceUse.RETRY)
+    assert await place.queue.submit(after_cancel, MAX_WAITING) == (Submitted.OK, after_cancel.stream_id)
+    await call_redis(place.client, "DEL", StreamKeys.of(after_cancel.stream_id).meta)
+    after_expiry = place.submission(once="body", use=OnceUse.RETRY)
+    assert await place.queue.submit(after_expiry, MAX_WAITING) == (Submitted.OK, after_expiry.stream_id)
+
+
+async def test_a_retry_of_a_run_that_is_being_cancelled_starts_one(place: Place) -> None:
+    first = place.submission(once="body", use=OnceUse.FIRST)
+    await place.queue.submit(first, MAX_WAITING)
+    (job,) = await place.take("w1")
+    await place.claim(job, "w1")
+    await place.queue.cancel(first.stream_id)
+    retry = place.submission(once="body", use=OnceUse.RETRY)
+    assert await place.queue.submit(retry, MAX_WAITING) == (Submitted.OK, retry.stream_id)
 
 
 async def test_many_submissions_of_one_key_at_once_make_one_stream(place: Place) -> None:

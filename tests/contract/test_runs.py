@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 from contract import job_queue
 from contract.connection import Client, PubSubConnection, call_redis, command_client
 from contract.event import Status
-from contract.job_queue import Job, JobQueue, Policy, Submission, Submitted
+from contract.job_queue import Job, JobQueue, Once, OnceUse, Policy, Submission, Submitted
 from contract.keys import JOBS, StreamKeys
 from contract.live import LiveEvents, parse_live
 from contract.position import START
@@ -128,7 +128,9 @@ class Runs(RuleBasedStateMachine):
     @precondition(lambda self: len(self.runs) < MOST_RUNS)
     def submit(self, on_lost: str) -> None:
         stream_id = f"{len(self.runs):022d}"
-        submission = Submission(stream_id, b"{}", "demo", Policy(on_lost), "b", f"key-{stream_id}")
+        submission = Submission(
+            stream_id, b"{}", "demo", Policy(on_lost), "b", Once(f"key-{stream_id}", OnceUse.KEY, 600_000)
+        )
         assert self.wait(self.queue.submit(submission, 10)) == (Submitted.OK, stream_id)
         run = Run(stream_id, on_lost, MAX_LOST, MAX_EPOCHS)
         entry = self.wait(call_redis(self.client, "HGET", StreamKeys.of(stream_id).meta, "job"))

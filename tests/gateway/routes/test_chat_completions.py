@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -24,6 +24,13 @@ BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
 STREAMED = {**BODY, "stream": True}
 HELLO = [chunk_of({"role": "assistant", "content": "Hel"}), chunk_of({"content": "lo"}, "stop")]
 REFUSAL = RunError("rate_limit_exceeded", "Slow down.", "requests", param="model", retryable=True, http_status=429)
+
+
+@pytest.fixture(scope="module")
+def impatient(broker: Broker) -> Iterator[Gateway]:
+    """A gateway that lets no caller wait for the status of a response."""
+    with closing_all(gateway := Gateway(broker.url, MANYCAST_HEAD_WAIT_S="0.05", MANYCAST_PING_INTERVAL_S="0.05")):
+        yield gateway
 
 
 def post(http: httpx2.AsyncClient, body: dict[str, Any], **headers: str) -> "asyncio.Task[httpx2.Response]":
@@ -125,7 +132,7 @@ async def test_a_refusal_before_the_first_chunk_has_the_providers_status_and_bod
     told = {"message": "Slow down.", "type": "requests", "param": "model", "code": "rate_limit_exceeded"}
     assert response.json() == {"error": told}
     assert response.headers["x-stream-id"]
-    assert "x-should-retry" not in response.headers
+    assert response.headers["x-should-retry"] == "false"
 
 
 @pytest.mark.parametrize(
@@ -147,8 +154,11 @@ async def test_a_failure_without_a_providers_answer_is_a_server_error(
     assert (await answer).status_code == status
 
 
-@pytest.mark.parametrize("code", ["answer_too_large", "run_too_long"])
-async def test_a_run_that_exceeds_a_limit_is_not_retried(http: httpx2.AsyncClient, author: Author, code: str) -> None:
+@pytest.mark.parametrize(
+    "code", ["upstream_truncated", "upstream_timeout", "worker_lost", "stream_lost", "run_too_long"]
+)
+async def test_no_failed_run_is_retried(http: httpx2.AsyncClient, author: Author, code: str) -> None:
+    """The worker has retried what is worth it. SDKs would retry a 5xx, and each run may be billed."""
     for body in (STREAMED, BODY):
         answer = post(http, body)
         await (await author.take()).write([done("failed", RunError(code, "x"), "1-1")], Status.FAILED)
@@ -244,6 +254,77 @@ async def test_a_failed_run_answers_its_key_with_the_same_refusal(http: httpx2.A
     assert again.status_code == (await first).status_code == 429
     assert again.json() == (await first).json()
     assert again.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("body", [BODY, STREAMED], ids=["whole", "streamed"])
+async def test_an_sdks_retry_without_a_key_joins_the_run_under_way(
+    http: httpx2.AsyncClient, author: Author, body: dict[str, Any]
+) -> None:
+    first = post(http, body, X_Stainless_Retry_Count="0")
+    run = await author.take()
+    first.cancel()
+    retry = post(http, body, X_Stainless_Retry_Count="1")
+    await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+    assert (await retry).headers["x-stream-id"] == run.stream_id
+    late = await post(http, body, X_Stainless_Retry_Count="2")
+    assert late.headers["x-stream-id"] == run.stream_id
+
+
+async def test_equal_requests_that_are_no_retries_start_a_run_each(http: httpx2.AsyncClient, author: Author) -> None:
+    answers = [post(http, BODY), post(http, BODY), post(http, {**BODY, "n": 1}, X_Stainless_Retry_Count="1")]
+    for _ in answers:
+        await (await author.take()).write([*attempt(HELLO), done()], Status.COMPLETED)
+    assert len({(await answer).headers["x-stream-id"] for answer in answers}) == 3
+
+
+async def test_a_window_of_zero_lets_every_retry_start_a_run(broker: Broker, author: Author) -> None:
+    with closing_all(gateway := Gateway(broker.url, MANYCAST_RETRY_WINDOW_S="0")):
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            answers = [post(http, BODY), post(http, BODY, X_Stainless_Retry_Count="1")]
+            for _ in answers:
+                await (await author.take()).write([*attempt(HELLO), done()], Status.COMPLETED)
+            assert len({(await answer).headers["x-stream-id"] for answer in answers}) == 2
+
+
+async def test_a_whole_answer_that_takes_long_begins_with_white_space(impatient: Gateway, author: Author) -> None:
+    async with httpx2.AsyncClient(base_url=impatient.url, timeout=20) as http:
+        waiting = asyncio.create_task(author.take())
+        async with http.stream("POST", "/v1/chat/completions", json=BODY) as response:
+            pieces = response.aiter_bytes()
+            received = await anext(pieces) + await anext(pieces)
+            assert received.strip() == b""
+            run = await waiting
+            assert response.headers["x-stream-id"] == run.stream_id
+            await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+            received += b"".join([piece async for piece in pieces])
+    assert parse_json(received)["choices"][0]["message"]["content"] == "Hello"
+
+
+async def test_a_failure_after_white_space_cuts_the_answer_and_the_retry_gets_the_error(
+    impatient: Gateway, author: Author
+) -> None:
+    async with httpx2.AsyncClient(base_url=impatient.url, timeout=20) as http:
+        waiting = asyncio.create_task(author.take())
+        with pytest.raises(httpx2.RemoteProtocolError):
+            async with http.stream("POST", "/v1/chat/completions", json=BODY) as response:
+                pieces = response.aiter_bytes()
+                await anext(pieces)
+                await (await waiting).write([done("failed", REFUSAL, "1-1")], Status.FAILED)
+                assert b"".join([piece async for piece in pieces]).strip() == b""
+        retry = await post(http, BODY, X_Stainless_Retry_Count="1")
+        assert (retry.status_code, retry.headers["x-should-retry"]) == (429, "false")
+    assert "ERROR" not in impatient.output
+
+
+async def test_a_client_that_leaves_a_long_whole_answer_cancels_the_run_only_if_it_asked_to(
+    impatient: Gateway, author: Author, client: Client
+) -> None:
+    async with httpx2.AsyncClient(base_url=impatient.url, timeout=20) as http:
+        waiting = asyncio.create_task(author.take())
+        headers = {"X-On-Disconnect": "cancel"}
+        async with http.stream("POST", "/v1/chat/completions", json=BODY, headers=headers) as response:
+            await anext(response.aiter_bytes())
+        await until_cancel_is_asked(client, (await waiting).stream_id)
 
 
 @pytest.mark.parametrize("body", [BODY, STREAMED], ids=["whole", "streamed"])
