@@ -23,7 +23,7 @@ const COLOURS = {
 let tokenizer = null;
 
 function loadTokenizer() {
-  tokenizer ??= import("./vendor/speed-highlight/index.js").then((module) => module.tokenize, () => null);
+  tokenizer ??= import(new URL("./vendor/speed-highlight/index.js", import.meta.url).href).then((module) => module.tokenize, () => null);
   return tokenizer;
 }
 

@@ -16,7 +16,7 @@ let tags = null;
 
 /** Load the renderer. Returns whether it is installed. */
 export async function loadMarkdown() {
-  renderer ??= await import("./vendor/streaming-markdown.js").catch(() => null);
+  renderer ??= await import(new URL("./vendor/streaming-markdown.js", import.meta.url).href).catch(() => null);
   if (renderer) tags = nameTags(renderer);
   return renderer !== null;
 }

@@ -81,7 +81,7 @@ function sendButton(url) {
 
 /** An SVG of the QR code, or null if the package is not installed. */
 async function drawCode(text) {
-  const module = await import("./vendor/lean-qr.js").catch(() => null);
+  const module = await import(new URL("./vendor/lean-qr.js", import.meta.url).href).catch(() => null);
   if (!module) return null;
   const code = module.generate(text);
   let squares = "";
