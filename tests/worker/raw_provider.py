@@ -72,6 +72,16 @@ def drops(*pieces: bytes) -> Answer:
     return answer
 
 
+def hangs_up(sent: bytes) -> Answer:
+    """Exactly these bytes, head included, then the connection is closed."""
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        await writer.drain()
+
+    return answer
+
+
 @asynccontextmanager
 async def raw_provider(*answers: Answer) -> AsyncIterator[RawProvider]:
     provider = RawProvider(list(answers))

@@ -6,42 +6,61 @@ docs/protocol.md, section 7, lists our own codes; a provider's code is passed on
 import email.utils
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from contract.errors import PROVIDER_ERROR, Code, RunError
+from worker.providers.error_words import Said, is_page, read_error
 
-MESSAGE_LIMIT_CHARS = 2000
 _PASSING_STATUSES = frozenset({408, 409, 429})
 # The status is 429, but waiting does not help: the account has no money left.
 _LASTING_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_STATUS_BY_NAME = {
+    "invalid_request_error": 400,
+    "invalid_argument": 400,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "resource_exhausted": 429,
+    "too_many_requests": 429,
+    "insufficient_quota": 429,
+}
+"""Names that say which status a provider would have answered with, in lower case."""
 
 
 def answered_error(status: int, body: object) -> RunError:
     """The error of a response whose status is not 2xx. `body` is parsed JSON, the error object in it, or text."""
-    fields = _error_fields(body)
-    code = _text(fields.get("code")) or _text(fields.get("type")) or Code.UPSTREAM_ERROR.value
-    passing = status in _PASSING_STATUSES or status >= 500
-    lasting = _LASTING_CODES & {_text(fields.get("code")), _text(fields.get("type"))}
-    return RunError(
-        code=code,
-        message=_message(fields, body) or f"The provider answered with status {status}.",
-        type=_text(fields.get("type")) or PROVIDER_ERROR,
-        param=_text(fields.get("param")),
-        retryable=passing and not lasting,
-        http_status=status,
-    )
+    said = read_error(body)
+    return _error(said, status, said.message or f"The provider answered with status {status}.")
 
 
 def streamed_error(value: object) -> RunError:
-    """The error of an error frame inside a stream, which has no HTTP status."""
-    fields = _error_fields(value)
-    code = _text(fields.get("code")) or _text(fields.get("type")) or Code.UPSTREAM_ERROR.value
+    """The error of a frame, or of a body with status 200. Its status is the one that it names, if any."""
+    said = read_error(value)
+    names = (_STATUS_BY_NAME.get(name.lower()) for name in (said.code, said.type) if name)
+    status = said.status or next((one for one in names if one), None)
+    return _error(said, status, said.message or "The provider ended the answer with an error.")
+
+
+def text_error(text: str) -> RunError:
+    """The error of a text that stands where an answer should be: plain words, or a page of HTML."""
+    said = read_error(text)
+    if said.status is not None:
+        return _error(said, said.status, said.message)
+    message = f"The provider sent a web page instead of an answer: {said.message}" if is_page(text) else said.message
+    return own_error(Code.UPSTREAM_INVALID, message)
+
+
+def _error(said: Said, status: int | None, message: str) -> RunError:
+    passing = status is None or status in _PASSING_STATUSES or status >= 500
     return RunError(
-        code=code,
-        message=_message(fields, value) or "The provider ended the answer with an error.",
-        type=_text(fields.get("type")) or PROVIDER_ERROR,
-        param=_text(fields.get("param")),
-        retryable=code not in _LASTING_CODES and fields.get("type") != "invalid_request_error",
+        code=said.code or said.type or Code.UPSTREAM_ERROR.value,
+        message=message,
+        type=said.type or PROVIDER_ERROR,
+        param=said.param,
+        retryable=passing and not _LASTING_CODES & {said.code, said.type},
+        http_status=status,
     )
 
 
@@ -71,23 +90,3 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def _error_fields(value: object) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
-        inner = value.get("error", value)
-        if isinstance(inner, Mapping):
-            return inner
-        return {"message": inner} if isinstance(inner, str) else value
-    return {}
-
-
-def _message(fields: Mapping[str, Any], body: object) -> str:
-    text = _text(fields.get("message"))
-    if text is None and isinstance(body, str):
-        text = body.strip()
-    return (text or "")[:MESSAGE_LIMIT_CHARS]
-
-
-def _text(value: object) -> str | None:
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None

@@ -5,22 +5,25 @@ call is retried only before its first chunk, because afterwards viewers have see
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, NoReturn
 
+import aiohttp
 import httpx2
 import openai
 
 from contract.backoff import Backoff
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk
-from contract.sse import Frame, FrameReader, FrameTooLongError
+from contract.sse import BYTE_ORDER_MARK, Frame, FrameReader, FrameTooLongError
 from contract.worker_registry import Model
-from worker.providers.errors import answered_error, own_error, retry_after_s, streamed_error
+from worker.providers.error_words import is_error
+from worker.providers.errors import answered_error, own_error, retry_after_s, streamed_error, text_error
 from worker.providers.source import END, SourceNotFoundError
 from worker.settings import Settings
 
@@ -126,20 +129,21 @@ class OpenAISource:
                     yield chunk
         except openai.APIStatusError as error:
             asked_s = retry_after_s(error.response.headers, time.time())
-            raise _RefusedError(
-                answered_error(error.status_code, error.body or error.response.text), asked_s
-            ) from error
-        except (openai.APIConnectionError, httpx2.RequestError, httpx2.StreamError, OSError) as error:
+            # No body: the response was closed before it could be read.
+            words = "" if error.body is None else error.response.text
+            raise _RefusedError(answered_error(error.status_code, words), asked_s) from error
+        except _CONNECTION_ERRORS as error:
             cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
-            text = f"The connection to the provider failed: {str(cause or error) or type(cause).__name__}"
-            raise RunFailedError(own_error(Code.UPSTREAM_DISCONNECTED, text)) from error
+            # The library's text is for operators, and says nothing to the person who asked.
+            logger.warning("the connection to the provider failed: %r", cause or error)
+            raise RunFailedError(own_error(Code.UPSTREAM_DISCONNECTED, _describe(error))) from error
 
     async def list_models(self) -> tuple[Model, ...]:
         """The provider's models; empty if the request fails."""
         try:
             page = await self._client.models.list(timeout=LISTING_TIMEOUT_S)
             return tuple(Model(one.id, one.owned_by or "", one.created or 0) for one in page.data)
-        except (openai.OpenAIError, httpx2.HTTPError, OSError, AttributeError, TypeError, ValueError) as error:
+        except (openai.OpenAIError, *_CONNECTION_ERRORS, AttributeError, TypeError, ValueError) as error:
             logger.warning("the provider's models cannot be listed: %s", error)
             return ()
 
@@ -160,13 +164,36 @@ class _RefusedError(Exception):
 _NEVER_RETRIED = frozenset({Code.UPSTREAM_TRUNCATED, Code.UPSTREAM_INVALID})
 
 
+# The transport lets some errors of aiohttp through, such as that of a malformed response.
+_CONNECTION_ERRORS = (
+    openai.APIConnectionError,
+    httpx2.RequestError,
+    httpx2.StreamError,
+    aiohttp.ClientError,
+    OSError,
+)
+
+
+def _describe(failure: BaseException) -> str:
+    """What happened to a connection, in a sentence for the person who asked."""
+    cause: BaseException | None = failure
+    while cause is not None:
+        if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            return "The provider cannot be reached."
+        cause = cause.__cause__ or cause.__context__
+    return "The connection to the provider was lost."
+
+
 async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
     """The chunks of a response, and END if the provider said that they are complete."""
     reader = FrameReader(FRAME_LIMIT_BYTES)
     received = response.aiter_bytes()
+    body = _UnframedBody()
     try:
         async for piece in received:
+            body.record(piece)
             for frame in reader.feed(piece):
+                body.is_framed = True
                 chunk = _parse(frame)
                 if chunk is END:
                     await _read_tail(received)
@@ -177,9 +204,59 @@ async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
     except FrameTooLongError as error:
         _fail(Code.UPSTREAM_INVALID, f"The provider sent too much at once: {error}.")
     for frame in reader.end():
+        body.is_framed = True
         chunk = _parse(frame)
         if chunk is not None:
             yield chunk
+            if chunk is END:
+                return
+    for chunk in body.read():
+        yield chunk
+
+
+class _UnframedBody:
+    """What a response contains outside of frames: all of a body that is no event stream, or an error at the end."""
+
+    def __init__(self) -> None:
+        self.is_framed = False
+        self._start = bytearray()
+        self._last_but_one, self._last = b"", b"\n"
+
+    def record(self, piece: bytes) -> None:
+        """Takes the next piece. Raises: RunFailedError if there is too much before the first frame."""
+        self._last_but_one, self._last = self._last, piece
+        if not self.is_framed:
+            self._start += piece
+            if len(self._start) > FRAME_LIMIT_BYTES:
+                _fail(Code.UPSTREAM_INVALID, "The provider sent too much that is not an answer.")
+
+    def read(self) -> Iterator[Chunk]:
+        """The answer in a whole completion, at the end of the response. Raises: RunFailedError for an error."""
+        if self.is_framed:
+            self._check_last_line()
+            return
+        lines = bytes(self._start).removeprefix(BYTE_ORDER_MARK).splitlines()
+        text = b"\n".join(line for line in lines if line.strip() and not line.startswith(b":"))
+        if not text:
+            return
+        chunk = _parse(Frame(b"", text, None))
+        if chunk is None or not chunk.get("choices"):
+            _fail(Code.UPSTREAM_INVALID, "The provider sent JSON that is not an answer.")
+        yield {**chunk, "object": "chat.completion.chunk"}
+        yield END
+
+    def _check_last_line(self) -> None:
+        lines = self._last.rstrip().splitlines()
+        if not lines or (len(lines) == 1 and not self._last_but_one.endswith((b"\n", b"\r"))):
+            # It may be the middle of a line.
+            return
+        if lines[-1][:1] == b"<":
+            raise RunFailedError(text_error(lines[-1].decode(errors="replace")))
+        if lines[-1][:1] == b"{":
+            with contextlib.suppress(ValueError, RecursionError):
+                value = _decode(lines[-1].decode())
+                if is_error(value):
+                    raise RunFailedError(streamed_error(value))
 
 
 async def _read_tail(received: AsyncIterator[bytes]) -> None:
@@ -204,12 +281,21 @@ def _parse(frame: Frame) -> Chunk | None:
     try:
         value = _decode(data.decode())
     except (ValueError, RecursionError):
-        _fail(Code.UPSTREAM_INVALID, "The provider sent something that is not JSON.")
-    if frame.event == b"error" or (isinstance(value, dict) and value.get("error")):
+        text = data.decode(errors="replace")
+        if frame.event == b"error":
+            raise RunFailedError(streamed_error(text)) from None
+        if data[:1] in (b"{", b"["):
+            _fail(Code.UPSTREAM_INVALID, "The provider sent something that is not JSON.")
+        raise RunFailedError(text_error(text)) from None
+    if isinstance(value, dict):
+        if frame.event == b"error" or (("error" in value or "choices" not in value) and is_error(value)):
+            raise RunFailedError(streamed_error(value))
+        return value
+    if isinstance(value, list) and any(isinstance(one, dict) and is_error(one) for one in value):
         raise RunFailedError(streamed_error(value))
-    if not isinstance(value, dict):
-        _fail(Code.UPSTREAM_INVALID, "The provider sent JSON that is not a chunk.")
-    return value
+    if isinstance(value, str) and value.strip():
+        raise RunFailedError(text_error(value))
+    raise RunFailedError(own_error(Code.UPSTREAM_INVALID, "The provider sent JSON that is not a chunk."))
 
 
 # Python parses NaN and Infinity, which JSON does not have (RFC 8259). Browsers could not parse them.

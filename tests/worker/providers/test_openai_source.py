@@ -9,8 +9,9 @@ import pytest
 
 from contract.errors import RunError, RunFailedError
 from tests.broker import free_port
+from tests.quirks import chunks_of
 from tests.stack import Simulator
-from tests.worker.raw_provider import Answer, RawProvider, drops, hangs, raw_provider, refuses, sends
+from tests.worker.raw_provider import Answer, RawProvider, drops, hangs, hangs_up, raw_provider, refuses, sends
 from tests.worker.stage import counts, until
 from worker.providers.openai_source import OpenAISource, open_source
 from worker.providers.source import END, SourceNotFoundError
@@ -207,6 +208,13 @@ async def test_a_provider_that_lists_nothing_is_no_failure() -> None:
     await source.close()
 
 
+async def test_a_server_that_speaks_no_http_lists_nothing() -> None:
+    async with raw_provider(hangs_up(b"no HTTP at all\r\n\r\n")) as provider:
+        source = source_at(provider.base_url)
+        assert await source.list_models() == ()
+        await source.close()
+
+
 def test_a_source_needs_a_key_or_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "")
     monkeypatch.setenv("OPENAI_BASE_URL", "")
@@ -225,3 +233,135 @@ async def test_numbers_that_json_does_not_have_are_null() -> None:
 async def test_done_says_that_the_answer_is_complete(pieces: list[bytes], is_complete: bool) -> None:
     async with asked(sends(*pieces)) as (source, _), aclosing(source.generate(REQUEST)) as chunks:
         assert [chunk is END async for chunk in chunks][1:] == [True] * is_complete
+
+
+WEB_PAGE = "The provider sent a web page instead of an answer"
+ERROR_BODIES: list[tuple[bytes, str, str]] = [
+    (b'{"error":{"message":"no money","code":"insufficient_quota"}}', "insufficient_quota", "no money"),
+    (b'{\n  "detail": "Not\\nnow"\n}\n', "upstream_error", "Not now"),
+    (b'[{"error":{"status":"UNAVAILABLE","code":503,"message":"later"}}]', "UNAVAILABLE", "later"),
+    (b'\xef\xbb\xbf{"msg":"later"}', "upstream_error", "later"),
+    (b': waiting\n\n{"message":"later"}', "upstream_error", "later"),
+    (
+        b"<!doctype html>\n<html><head>\n<title>Sign in</title></head>\n\n</html>",
+        "upstream_invalid",
+        f"{WEB_PAGE}: Sign in",
+    ),
+    (b"no healthy upstream", "upstream_invalid", "no healthy upstream"),
+    (b'{"choices":[]}', "upstream_invalid", "The provider sent JSON that is not an answer."),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "message"), ERROR_BODIES)
+async def test_a_body_with_status_200_that_is_no_stream_is_told_in_its_words(
+    body: bytes, code: str, message: str
+) -> None:
+    async with asked(refuses("200 OK", body, b"content-type: application/json")) as (source, _):
+        error = await failure(source)
+    assert (error.code, error.message) == (code, message)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "429 Too Many Requests"])
+async def test_fields_beside_the_error_are_read(status: str) -> None:
+    body = b'{"statusCode":429,"message":"Slow down","error":"Too Many Requests"}'
+    async with asked(refuses(status, body)) as (source, _):
+        error = await failure(source)
+    assert (error.message, error.http_status) == ("Slow down", 429)
+
+
+async def test_a_whole_completion_as_json_is_a_chunk_and_an_end() -> None:
+    message = {"role": "assistant", "content": "Hi"}
+    whole = {"id": "1", "object": "chat.completion", "choices": [{"index": 0, "message": message}]}
+    async with asked(refuses("200 OK", json.dumps(whole, indent=1).encode())) as (source, _):
+        assert await all_chunks(source) == [{**whole, "object": "chat.completion.chunk"}]
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (b'data: {"detail":"It broke"}\n\n', "It broke"),
+        (b'data: {"message":"It broke","type":"server_error"}\n\n', "It broke"),
+        (b'data: {"object":"error","message":"It broke","code":500}\n\n', "It broke"),
+        (b'data: [{"error":{"message":"It broke"}}]\n\n', "It broke"),
+        (b'data: {"choices":[],"error":{"message":"It broke"}}\n\n', "It broke"),
+        (b"data: It broke\n\n", "It broke"),
+        (b'data: "It broke"\n\n', "It broke"),
+        (b"event: error\ndata: It broke\n\n", "It broke"),
+        (
+            b"data: <html><title>It broke</title></html>\n\n",
+            "The provider sent a web page instead of an answer: It broke",
+        ),
+        (b'{"error":{"message":"It broke"}}', "It broke"),
+        (b'{"error":{"message":"It broke"}}\n', "It broke"),
+        (b'\n{"detail":"It broke"}\n\n', "It broke"),
+    ],
+)
+async def test_an_error_in_the_middle_is_told_in_its_words(frame: bytes, message: str) -> None:
+    async with asked(sends(FRAME, frame)) as (source, _):
+        assert (await failure(source)).message == message
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b'data: {"type":"ping"}\n\n', b'data: {"code":0,"msg":"success"}\n\n', b'data: {"usage":{},"detail":"x"}\n\n'],
+)
+async def test_a_frame_that_is_no_chunk_and_no_error_does_no_harm(frame: bytes) -> None:
+    async with asked(sends(FRAME, frame, DONE)) as (source, _):
+        assert (await all_chunks(source))[0] == CHUNK
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'data: {"error":{"code":429,"message":"Slow down"}}\n\n',
+        b"data: 429 Too Many Requests\n\n",
+        b'{"error":{"code":"rate_limit_exceeded","message":"Slow down"}}',
+    ],
+)
+async def test_a_first_frame_that_says_429_is_a_429_and_asked_again(body: bytes) -> None:
+    async with asked(sends(body), sends(FRAME, DONE), retries=1) as (source, provider):
+        assert await all_chunks(source) == [CHUNK]
+    assert len(provider.bodies) == 2
+    async with asked(sends(body)) as (source, _):
+        error = await failure(source)
+    assert (error.http_status, error.retryable) == (429, True)
+
+
+async def test_a_first_frame_that_says_400_is_not_asked_again() -> None:
+    frame = b'data: {"error":{"code":400,"message":"No such tool"}}\n\n'
+    async with asked(sends(frame), sends(FRAME, DONE), retries=2) as (source, provider):
+        assert (await failure(source)).http_status == 400
+    assert len(provider.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        drops(FRAME),
+        drops(),
+        hangs_up(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab"),
+        hangs_up(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnot a length\r\n"),
+        hangs_up(b"no HTTP at all\r\n\r\n"),
+        hangs_up(b""),
+        hangs_up(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello"),
+    ],
+)
+async def test_a_broken_connection_is_told_in_our_words_and_not_the_librarys(answer: Answer) -> None:
+    async with asked(answer) as (source, _):
+        error = await failure(source)
+    assert (error.code, error.message) == ("upstream_disconnected", "The connection to the provider was lost.")
+
+
+async def test_a_provider_that_is_not_there_is_named_as_such() -> None:
+    source = source_at(f"http://127.0.0.1:{free_port()}/v1")
+    assert (await failure(source)).message == "The provider cannot be reached."
+    await source.close()
+
+
+async def test_a_choice_that_says_error_fails_the_answer() -> None:
+    chunk = {
+        "choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": {"code": 502, "message": "Upstream"}}]
+    }
+    with pytest.raises(RunFailedError) as failed:
+        await chunks_of((FRAME, b"data: " + json.dumps(chunk).encode() + b"\n\n"))
+    assert (failed.value.error.message, failed.value.error.http_status) == ("Upstream", 502)
