@@ -81,9 +81,11 @@ async def chunks_of(pieces: tuple[bytes, ...], request: dict[str, Any] | None = 
         source = OpenAISource(
             api_key="", base_url=provider.base_url, connect_timeout_s=2, first_chunk_timeout_s=10, retries=0
         )
-        async with aclosing(source.generate(request)) as chunks:
-            written += [repair.finish() if chunk is END else repair.repair(chunk) async for chunk in chunks]
-        await source.close()
+        try:
+            async with aclosing(source.generate(request)) as chunks:
+                written += [repair.finish() if chunk is END else repair.repair(chunk) async for chunk in chunks]
+        finally:
+            await source.close()
     return [chunk for chunk in (*written, *repair.end()) if chunk is not None]
 
 

@@ -36,8 +36,10 @@ async def asked(
 ) -> AsyncIterator[tuple[OpenAISource, RawProvider]]:
     async with raw_provider(*answers) as provider:
         source = source_at(provider.base_url, retries=retries, patience_s=patience_s)
-        yield source, provider
-        await source.close()
+        try:
+            yield source, provider
+        finally:
+            await source.close()
 
 
 async def all_chunks(source: OpenAISource, request: dict[str, Any] | None = None) -> list[dict[str, Any]]:
