@@ -83,7 +83,8 @@ async def chunks_of(pieces: tuple[bytes, ...], request: dict[str, Any] | None = 
         )
         try:
             async with aclosing(source.generate(request)) as chunks:
-                written += [repair.finish() if chunk is END else repair.repair(chunk) async for chunk in chunks]
+                said = [chunk async for chunk in chunks if chunk is not None]
+                written += [repair.finish() if chunk is END else repair.repair(chunk) for chunk in said]
         finally:
             await source.close()
     return [chunk for chunk in (*written, *repair.end()) if chunk is not None]

@@ -22,9 +22,10 @@ class Settings(ServiceSettings):
     retention_s: int = Field(86400, ge=1)
 
     connect_timeout_s: float = Field(5.0, gt=0)
-    first_chunk_timeout_s: float = Field(120.0, gt=0)
-    chunk_timeout_s: float = Field(60.0, gt=0)
+    first_chunk_timeout_s: float = Field(120.0, ge=0)
+    chunk_timeout_s: float = Field(60.0, ge=0)
     provider_retries: int = Field(2, ge=0)
+    retry_timeouts: bool = False
     strict_finish: bool = False
 
     answer_limit_bytes: int = Field(16 << 20, ge=0)

@@ -195,16 +195,15 @@ class Generation:
     async def _watch(self, outbox: Outbox) -> None:
         """Stops a run that takes too long, whose provider is silent, or whose lines Redis refuses for too long."""
         run_limit_s = self._options.run_limit_s or math.inf
-        look_s = min(
-            1.0, self._options.chunk_timeout_s / 4, self._options.broker_patience_s / 4 + 0.01, run_limit_s / 4
-        )
+        chunk_timeout_s = self._options.chunk_timeout_s or math.inf
+        look_s = min(1.0, chunk_timeout_s / 4, self._options.broker_patience_s / 4 + 0.01, run_limit_s / 4)
         while True:
             await asyncio.sleep(look_s)
             now = self._clock()
             refused_since = outbox.refused_since
             if refused_since is not None and now - refused_since > self._options.broker_patience_s:
                 self.stop(Stop.UNSTORED)
-            patience_s = self._options.chunk_timeout_s
+            patience_s = chunk_timeout_s
             if self._call.outcome.is_whole:
                 patience_s = min(patience_s, LINGER_S)
             if self._call.quiet_s(now) > patience_s:

@@ -47,6 +47,9 @@ class ProviderCall:
         try:
             async with aclosing(source.generate(request)) as chunks:
                 async for given in chunks:
+                    if given is None:
+                        self._note_sign_of_life()
+                        continue
                     self._heard_at = self._clock()
                     if given is END:
                         chunk = self._finish(repair)
@@ -69,10 +72,16 @@ class ProviderCall:
         return None
 
     def quiet_s(self, now: float) -> float:
-        """Seconds since the last chunk; 0 before the first one, and while this call waits for the publisher."""
+        """Seconds since the last chunk or sign of life; 0 before the first chunk, and while this call waits for the
+        publisher."""
         if self.first_chunk_at is None or self._is_held_back:
             return 0.0
         return now - self._heard_at
+
+    def _note_sign_of_life(self) -> None:
+        # A complete answer waits only for its usage. Signs of life must not keep viewers from its end.
+        if not self.outcome.is_whole:
+            self._heard_at = self._clock()
 
     def _finish(self, repair: ChunkRepair) -> Chunk | None:
         chunk = None if self._needs_finish_reason else repair.finish()

@@ -50,14 +50,26 @@ def open_source(settings: Settings) -> "OpenAISource":
         connect_timeout_s=settings.connect_timeout_s,
         first_chunk_timeout_s=settings.first_chunk_timeout_s,
         retries=settings.provider_retries,
+        retries_timeouts=settings.retry_timeouts,
     )
 
 
 class OpenAISource:
-    """One client for all runs. `first_chunk_timeout_s` is the timeout of each try, connecting included."""
+    """One client for all runs.
+
+    `first_chunk_timeout_s`: the longest silence before the first chunk of each try, connecting included (0: no limit).
+    `retries_timeouts`: whether a provider that was silent for so long is asked again. It may bill both tries.
+    """
 
     def __init__(
-        self, *, api_key: str, base_url: str, connect_timeout_s: float, first_chunk_timeout_s: float, retries: int
+        self,
+        *,
+        api_key: str,
+        base_url: str,
+        connect_timeout_s: float,
+        first_chunk_timeout_s: float,
+        retries: int,
+        retries_timeouts: bool = False,
     ) -> None:
         # The SDK requires a key. Providers that need none ignore it.
         self._client = openai.AsyncOpenAI(
@@ -72,8 +84,9 @@ class OpenAISource:
         )
         self._first_chunk_timeout_s = first_chunk_timeout_s
         self._retries = retries
+        self._never_retried = _NEVER_RETRIED if retries_timeouts else _NEVER_RETRIED | {Code.UPSTREAM_TIMEOUT}
 
-    async def generate(self, request: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+    async def generate(self, request: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
         """See worker.providers.source.Source. Raises: RunFailedError."""
         options = request.get("stream_options")
         body = {
@@ -87,18 +100,16 @@ class OpenAISource:
             async for chunk in chunks:
                 yield chunk
 
-    async def _begin(self, body: dict[str, Any], call: AsyncExitStack) -> tuple[Chunk, AsyncIterator[Chunk]]:
+    async def _begin(self, body: dict[str, Any], call: AsyncExitStack) -> tuple[Chunk, AsyncIterator[Chunk | None]]:
         """Retries until the first chunk has come. Leaves the response open; `call` closes it."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         for tries_left in range(self._retries, -1, -1):
             delay_s = backoff.next_delay_s()
             try:
                 async with AsyncExitStack() as one_try:
-                    async with asyncio.timeout(self._first_chunk_timeout_s):
+                    async with asyncio.timeout(self._first_chunk_timeout_s or None) as deadline:
                         chunks = await one_try.enter_async_context(aclosing(self._open(body)))
-                        first = await anext(chunks, END)
-                    if first is END:
-                        _fail(Code.UPSTREAM_TRUNCATED, "The provider ended without sending anything.")
+                        first = await self._first_chunk(chunks, deadline)
                     call.push_async_exit(one_try.pop_all())
                     return first, chunks
             except TimeoutError:
@@ -110,13 +121,23 @@ class OpenAISource:
                     delay_s = refusal.retry_after_s
             except RunFailedError as failure:
                 error = failure.error
-            if not tries_left or not error.retryable or delay_s > MAX_DELAY_S or error.code in _NEVER_RETRIED:
+            if not tries_left or not error.retryable or delay_s > MAX_DELAY_S or error.code in self._never_retried:
                 raise RunFailedError(error)
             logger.info("retrying the provider in %.1f s: %s", delay_s, error.message)
             await asyncio.sleep(delay_s)
         raise AssertionError("the last try returns or raises")
 
-    async def _open(self, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+    async def _first_chunk(self, chunks: AsyncIterator[Chunk | None], deadline: asyncio.Timeout) -> Chunk:
+        """Each sign of life moves the deadline. Raises: RunFailedError if there is no chunk."""
+        clock = asyncio.get_running_loop().time
+        while (chunk := await anext(chunks, END)) is None:
+            if self._first_chunk_timeout_s:
+                deadline.reschedule(clock() + self._first_chunk_timeout_s)
+        if chunk is END:
+            _fail(Code.UPSTREAM_TRUNCATED, "The provider ended without sending anything.")
+        return chunk
+
+    async def _open(self, body: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
         """One provider call. Raises: _RefusedError before the first chunk, RunFailedError."""
         try:
             async with (
@@ -184,23 +205,28 @@ def _describe(failure: BaseException) -> str:
     return "The connection to the provider was lost."
 
 
-async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
-    """The chunks of a response, and END if the provider said that they are complete."""
+async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk | None, None]:
+    """The chunks of a response, and END if the provider said that they are complete.
+
+    None for a piece without a chunk, which shows that the provider is alive: a comment, a part of a long event.
+    """
     reader = FrameReader(FRAME_LIMIT_BYTES)
     received = response.aiter_bytes()
     body = _UnframedBody()
     try:
         async for piece in received:
             body.record(piece)
+            has_frame = False
             for frame in reader.feed(piece):
-                body.is_framed = True
+                body.is_framed = has_frame = True
                 chunk = _parse(frame)
                 if chunk is END:
                     await _read_tail(received)
                     yield END
                     return
-                if chunk is not None:
-                    yield chunk
+                yield chunk
+            if not has_frame:
+                yield None
     except FrameTooLongError as error:
         _fail(Code.UPSTREAM_INVALID, f"The provider sent too much at once: {error}.")
     for frame in reader.end():
@@ -275,7 +301,7 @@ def _parse(frame: Frame) -> Chunk | None:
     if data[:1] != b"{" and (data := data.strip())[:1] != b"{":
         if data == b"[DONE]":
             return END
-        if not data:
+        if not data and frame.event != b"error":
             # Some providers send an empty frame as a sign of life.
             return None
     try:

@@ -12,17 +12,18 @@ from worker.settings import Settings
 END: Chunk = {}
 """The last item of a source whose provider has said that the answer is complete, as `[DONE]` does. It is no chunk."""
 
-Generate = Callable[[dict[str, Any]], AsyncGenerator[Chunk, None]]
+Generate = Callable[[dict[str, Any]], AsyncGenerator[Chunk | None, None]]
 
 
 class Source(Protocol):
     """A source of chunks. One object serves all runs of the process."""
 
-    def generate(self, request: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+    def generate(self, request: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
         """The answer to an OpenAI chat-completions body, chunk by chunk. Closing it stops the provider at once.
 
-        The first chunk may take any time. After it the worker's chunk timeout applies. An answer is complete if each
-        choice has a finish reason, or if END comes last.
+        The first chunk may take any time. After it the worker's chunk timeout applies to the time between two yields.
+        None is a sign of life without a chunk. An answer is complete if each choice has a finish reason, or if END
+        comes last.
 
         Raises: contract.errors.RunFailedError to end the run with a reason; anything else ends it as `worker_error`.
         """

@@ -1,5 +1,6 @@
 """The OpenAI source against real connections: what it asks, what it makes of every answer, and when it asks again."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -11,8 +12,8 @@ from contract.errors import RunError, RunFailedError
 from tests.broker import free_port
 from tests.quirks import chunks_of
 from tests.stack import Simulator
-from tests.worker.raw_provider import Answer, RawProvider, drops, hangs, hangs_up, raw_provider, refuses, sends
-from tests.worker.stage import counts, until
+from tests.worker.raw_provider import HEAD, Answer, RawProvider, drops, hangs, hangs_up, raw_provider, refuses, sends
+from tests.worker.stage import DEADLINE_S, counts, until
 from worker.providers.openai_source import OpenAISource, open_source
 from worker.providers.source import END, SourceNotFoundError
 from worker.settings import Settings
@@ -24,9 +25,16 @@ DONE = b"data: [DONE]\n\n"
 QUOTA = b'{"error":{"code":"insufficient_quota","message":"no money"}}'
 
 
-def source_at(base_url: str, *, retries: int = 0, patience_s: float = 10.0) -> OpenAISource:
+def source_at(
+    base_url: str, *, retries: int = 0, patience_s: float = 10.0, retries_timeouts: bool = False
+) -> OpenAISource:
     return OpenAISource(
-        api_key="", base_url=base_url, connect_timeout_s=2, first_chunk_timeout_s=patience_s, retries=retries
+        api_key="",
+        base_url=base_url,
+        connect_timeout_s=2,
+        first_chunk_timeout_s=patience_s,
+        retries=retries,
+        retries_timeouts=retries_timeouts,
     )
 
 
@@ -45,7 +53,7 @@ async def asked(
 async def all_chunks(source: OpenAISource, request: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """Without the sign that they are complete."""
     async with aclosing(source.generate(request or REQUEST)) as chunks:
-        return [chunk async for chunk in chunks if chunk is not END]
+        return [chunk async for chunk in chunks if chunk is not END and chunk is not None]
 
 
 async def failure(source: OpenAISource) -> RunError:
@@ -76,6 +84,10 @@ async def test_the_whole_request_reaches_the_provider_and_usage_is_asked_for() -
         [b"\xef\xbb\xbf" + FRAME, DONE],
         [b"id: 7\nevent: message\nretry: 5\n" + FRAME, DONE],
         [FRAME, b"data: [DONE]"],
+        [FRAME, b"data: [DONE] \n\n"],
+        [b"data:\n\n", FRAME, b"data: \n\n", DONE],
+        [b"data\n\n", FRAME, b"event: ping\r\ndata:  \r\n\r\n", b"data:\ndata:\n\n", DONE],
+        [FRAME, b"data:"],
         [b": hello\n\n", FRAME, b": bye\n\n"],
         [FRAME],
         [FRAME.rstrip(b"\n")],
@@ -118,7 +130,7 @@ async def test_an_event_without_end_is_not_gathered_for_ever_and_what_came_befor
     async with asked(sends(FRAME, *pieces)) as (source, _), aclosing(source.generate(REQUEST)) as chunks:
         assert await anext(chunks) == CHUNK
         with pytest.raises(RunFailedError, match="16777216 bytes") as failed:
-            await anext(chunks)
+            assert [chunk async for chunk in chunks if chunk is not None] == []
     assert failed.value.error.code == "upstream_invalid"
 
 
@@ -148,15 +160,74 @@ async def test_what_breaks_before_the_first_chunk_is_tried_again(first: Answer) 
     assert len(provider.bodies) == 2
 
 
-async def test_silence_before_the_first_chunk_is_tried_again() -> None:
+async def test_an_error_event_without_words_is_an_error_and_no_sign_of_life() -> None:
+    async with asked(sends(b"event: error\ndata:\n\n")) as (source, _):
+        assert (await failure(source)).code == "upstream_error"
+
+
+async def test_a_silent_provider_is_asked_once() -> None:
+    """It may be working, and bill each try."""
     async with asked(hangs(), sends(FRAME, DONE), retries=1, patience_s=0.3) as (source, provider):
+        assert (await failure(source)).code == "upstream_timeout"
+    assert len(provider.bodies) == 1
+
+
+async def test_a_silent_provider_is_asked_again_if_the_operator_wants_that() -> None:
+    async with raw_provider(hangs(), sends(FRAME, DONE)) as provider:
+        source = source_at(provider.base_url, retries=1, patience_s=0.3, retries_timeouts=True)
         assert await all_chunks(source) == [CHUNK]
+        await source.close()
     assert len(provider.bodies) == 2
 
 
-async def test_comments_are_silence_too() -> None:
-    async with asked(hangs(b"HTTP/1.1 200 OK\r\n\r\n", b": still here\n\n" * 3), patience_s=0.3) as (source, _):
+async def test_a_patience_of_zero_waits_for_ever() -> None:
+    async with asked(sends(FRAME, DONE), patience_s=0) as (source, _):
+        assert await all_chunks(source) == [CHUNK]
+
+
+@pytest.mark.parametrize("sign", [b": still here\n\n", b"data:\n\n", b":\n", b"\n"])
+async def test_an_answer_may_begin_late_if_its_provider_shows_that_it_is_alive(sign: bytes) -> None:
+    """The provider sends signs of life for longer than the source would wait in silence."""
+    patience_s = 1.0
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clock = asyncio.get_running_loop().time
+        begin = clock()
+        writer.write(HEAD)
+        while clock() < begin + 1.3 * patience_s:
+            writer.write(sign)
+            await writer.drain()
+            await asyncio.sleep(patience_s / 50)
+        writer.write(FRAME + DONE)
+
+    async with asked(answer, patience_s=patience_s) as (source, provider):
+        assert await all_chunks(source) == [CHUNK]
+    assert len(provider.bodies) == 1
+
+
+async def test_silence_after_signs_of_life_is_silence() -> None:
+    async with asked(hangs(HEAD, b": still here\n\n" * 3), patience_s=0.3) as (source, _):
         assert (await failure(source)).code == "upstream_timeout"
+
+
+@pytest.mark.parametrize("sign", [b": still here\n\n", b"data:\n\n", b"da"])
+async def test_what_is_no_chunk_is_passed_on_as_a_sign_of_life(sign: bytes) -> None:
+    has_chunk = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + FRAME)
+        await has_chunk.wait()
+        writer.write(sign)
+        await reader.read()
+
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        asked(answer) as (source, _),
+        aclosing(source.generate(REQUEST)) as chunks,
+    ):
+        assert await anext(chunks) == CHUNK
+        has_chunk.set()
+        assert await anext(chunks) is None
 
 
 async def test_what_breaks_after_the_first_chunk_is_not_tried_again() -> None:

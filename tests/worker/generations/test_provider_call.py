@@ -1,0 +1,78 @@
+"""How long a source is silent, as the run's timeout sees it. The publisher is real; it has nothing to write to."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import pytest
+
+from contract.connection import command_client
+from contract.event import Chunk
+from contract.stream_log import StreamLog
+from worker.generations.outbox import Outbox
+from worker.generations.provider_call import ProviderCall
+from worker.generations.publisher import Publisher
+from worker.providers.source import FunctionSource
+
+DEADLINE_S = 10.0
+CHUNK: Chunk = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]}
+END: Chunk = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+
+class Running:
+    """A call whose source yields what the test gives it."""
+
+    def __init__(self, call: ProviderCall) -> None:
+        self.call = call
+        self._items = asyncio.Queue[Chunk | None]()
+
+    async def generate(self, _: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
+        while True:
+            yield await self._items.get()
+            self._items.task_done()
+
+    async def take(self, item: Chunk | None) -> None:
+        """Returns once the call has dealt with `item`."""
+        self._items.put_nowait(item)
+        async with asyncio.timeout(DEADLINE_S):
+            await self._items.join()
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    client = command_client("redis://127.0.0.1:1/0")
+    running = Running(ProviderCall("s", Publisher(StreamLog(client, 1000), 1 << 20), 0, needs_finish_reason=False))
+    outbox = Outbox("s", epoch=1, next_seq=1, entry="5-0", on_write_status=lambda _: None)
+    task = asyncio.create_task(running.call.run(FunctionSource(running.generate), {}, 1, outbox))
+    yield running
+    task.cancel()
+    await asyncio.wait([task])
+    await client.aclose()
+
+
+def later() -> float:
+    """A time far away. A call that is less silent at it than before has heard something since."""
+    return asyncio.get_running_loop().time() + 1000
+
+
+async def test_a_sign_of_life_ends_the_silence(running: Running) -> None:
+    then = later()
+    await running.take(CHUNK)
+    silence_s = running.call.quiet_s(then)
+    await running.take(None)
+    assert 0 < running.call.quiet_s(then) < silence_s
+
+
+async def test_a_sign_of_life_is_no_first_chunk(running: Running) -> None:
+    await running.take(None)
+    assert running.call.first_chunk_at is None
+    assert running.call.quiet_s(later()) == 0
+
+
+async def test_a_complete_answer_does_not_wait_for_signs_of_life(running: Running) -> None:
+    then = later()
+    await running.take(CHUNK)
+    await running.take(END)
+    silence_s = running.call.quiet_s(then)
+    await running.take(None)
+    assert running.call.quiet_s(then) == silence_s
