@@ -9,6 +9,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n5\r
     len(BODY),
     BODY,
 )
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </watch.js>; rel=preload\r\n\r\n"
 MEASURED = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -25,8 +26,11 @@ def read(*pieces: bytes) -> tuple[int, bytes, bool]:
         (MEASURED, (404, b"{}", True)),
         (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"", True)),
         (b"HTTP/1.1 200 OK\r\n\r\nto the end", (200, b"to the end", False)),
+        (EARLY_HINTS + CHUNKED, (200, BODY + b"hello", True)),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + EARLY_HINTS + MEASURED, (404, b"{}", True)),
+        (EARLY_HINTS, (0, b"", False)),
     ],
-    ids=["chunked", "measured", "empty", "endless"],
+    ids=["chunked", "measured", "empty", "endless", "interim first", "two interim first", "only interim"],
 )
 def test_a_response_cut_in_two_anywhere_or_into_bytes_is_the_same(
     response: bytes, expected: tuple[int, bytes, bool]
