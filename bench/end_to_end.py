@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import quantiles
 
-from bench.program import OTHER_CORE, SERVER_CORE, BenchError, Program, free_port
+from bench.program import OTHER_CORE, SERVER_CORE, BenchError, Program
 from bench.servers import RETENTION_MS, start_broker, start_gateway
 from contract.connection import Client, call_redis, command_client
 from contract.job_queue import JobQueue, Policy, Submission
 from contract.keys import JOBS, WORKERS, StreamKeys
 from contract.run_record import read_run
+from manycast.local_stack.port import free_port
 
 STREAM = "manycast-bench-end-to-end-%i"
 DEADLINE_S = 30.0

@@ -92,14 +92,6 @@ def _pin_to_core(core: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
-def free_port() -> int:
-    """A free TCP port on the loopback address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def compiled_programs() -> Iterator[Path]:
     """Compiles `load` and `limit`. Yields their directory. Raises: BenchError."""

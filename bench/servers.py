@@ -13,12 +13,13 @@ from getpass import getuser
 from pathlib import Path
 from urllib.request import urlopen
 
-from bench.program import DEADLINE_S, HERE, OTHER_CORE, SERVER_CORE, BenchError, Program, free_port
+from bench.program import DEADLINE_S, HERE, OTHER_CORE, SERVER_CORE, BenchError, Program
 from contract.connection import command_client
 from contract.job_queue import JobQueue, Policy, Submission
 from contract.keys import StreamKeys
 from contract.scripts import load_script
 from manycast.local_stack.broker import find_binary
+from manycast.local_stack.port import free_port
 
 STREAM = "manycast-bench-stream-%i"
 RETENTION_MS = 3_600_000

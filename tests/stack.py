@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.broker import free_port
+from manycast.local_stack.port import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE_S = 15.0

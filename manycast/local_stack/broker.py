@@ -98,7 +98,7 @@ async def _take_lock(descriptor: int, directory: Path) -> None:
 
 def plan_broker(directory: Path, lock: int, environ: Mapping[str, str]) -> Broker:
     """Configures a broker on a free port. Raises: BrokerError if no server is installed."""
-    password, port = secrets.token_hex(24), free_port("127.0.0.1")
+    password, port = secrets.token_hex(24), free_port()
     program = Program(
         name="valkey",
         argv=[str(find_binary()), "-"],

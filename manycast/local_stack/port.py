@@ -8,7 +8,7 @@ class PortError(Exception):
     """The address cannot be used. The message says why, and what to do."""
 
 
-def free_port(host: str) -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     """Returns a free port. Raises: PortError."""
     return _bind_once(host, 0)
 

@@ -59,7 +59,7 @@ async def _start_parts(plan: Plan, port: int, lock: int | None, stack: "Stack", 
     simulator_port = None
     if not plan.has_provider:
         screen.print_status("no OPENAI_API_KEY: answers come from the built-in simulator")
-        simulator_port = free_port("127.0.0.1")
+        simulator_port = free_port()
         stack.launch(simulator_program(plan, simulator_port))
         # Wait: the first thing a worker does is to ask its provider for the list of models.
         await _wait_for_port(simulator_port)

@@ -17,8 +17,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from manycast.local_stack.port import free_port
 from tests.author import Run, open_run
-from tests.broker import Broker, free_port
+from tests.broker import Broker
 from tests.clients.conftest import install_packages
 from tests.stack import ROOT, Gateway, Process, closing_all, wait_for_http
 

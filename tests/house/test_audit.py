@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.broker import free_port
+from manycast.local_stack.port import free_port
 from tests.house.audit import IGNORED, NOTHING_CHECKED, audit, ignored_advisories
 
 

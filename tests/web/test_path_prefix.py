@@ -8,7 +8,8 @@ from playwright.async_api import Page
 
 from manycast.client import Client, watch
 from manycast.client.event import Done
-from tests.broker import Broker, free_port
+from manycast.local_stack.port import free_port
+from tests.broker import Broker
 from tests.stack import Gateway, Process, Simulator, Worker, closing_all, wait_for_http
 from tests.web.conftest import WEB
 from tests.web.on_a_stack import ask, truth, whole

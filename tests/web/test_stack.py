@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.broker import Broker, free_port
+from manycast.local_stack.port import free_port
+from tests.broker import Broker
 from tests.stack import Gateway, Part, Simulator, Worker, closing_all, wait_for_http
 from tests.web.conftest import WEB
 from tests.web.on_a_stack import DRAWN, WRITING, OnAStack, ask, truth, whole

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.broker import Broker, free_port
+from manycast.local_stack.port import free_port
+from tests.broker import Broker
 from tests.stack import ROOT, Worker
 from tests.worker.stage import until
 

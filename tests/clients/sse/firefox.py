@@ -11,7 +11,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.broker import free_port
+from manycast.local_stack.port import free_port
 from tests.stack import DEADLINE_S, Process, closing_all
 
 MESSAGE_LIMIT_BYTES = 1 << 24

@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from manycast.local_stack.child import LAUNCHER, Child, Program, describe_exit
+from tests.manycast.console import is_alive, wait_until_gone
 
 DEADLINE_S = 20.0
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
@@ -63,20 +63,6 @@ async def start(heard: Heard) -> AsyncIterator[StartChild]:
     at_once.set()
     for child in children:
         await child.stop(at_once)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
-async def wait_until_gone(pid: int) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while is_alive(pid):
-            await asyncio.sleep(0.01)
 
 
 async def test_each_line_of_both_outputs_is_heard_with_its_name_also_a_last_one_without_an_end(
@@ -131,7 +117,7 @@ async def test_what_a_child_has_started_is_killed_with_it(start: StartChild, hea
     # The two processes print in any order.
     grandchild = int(await heard.wait_for_first(str.isdigit))
     await child.stop(asyncio.Event())
-    await wait_until_gone(grandchild)
+    wait_until_gone([grandchild])
 
 
 async def test_stopping_what_has_ended_already_is_no_error(start: StartChild) -> None:
@@ -163,7 +149,7 @@ time.sleep(600)
     assert is_alive(child_pid)
     parent.kill()
     await parent.wait()
-    await wait_until_gone(child_pid)
+    wait_until_gone([child_pid])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")

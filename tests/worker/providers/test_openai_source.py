@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contract.errors import RunError, RunFailedError
-from tests.broker import free_port
+from manycast.local_stack.port import free_port
 from tests.quirks import chunks_of
 from tests.stack import Simulator
 from tests.worker.raw_provider import HEAD, Answer, RawProvider, drops, hangs, hangs_up, raw_provider, refuses, sends
