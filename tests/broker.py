@@ -1,4 +1,4 @@
-"""A private broker for a test: a real server on a socket of its own. Not a fake, and not shared."""
+"""A private broker for a test: a real server on its own port."""
 
 import contextlib
 import shutil
@@ -27,7 +27,7 @@ def redis_binary() -> str | None:
 
 
 class Broker:
-    """A server with append-only file in a directory of its own; `restart` keeps the data, `wipe` does not."""
+    """A server with an append-only file in its own directory. `stop` and `start` keep the data; `wipe` removes it."""
 
     def __init__(self, binary: str) -> None:
         self._binary = binary
@@ -60,7 +60,7 @@ class Broker:
         return False
 
     def empty(self) -> None:
-        """Forgets everything, at once."""
+        """Removes all keys."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S) as line:
             line.sendall(b"FLUSHALL\r\n")
             assert line.recv(64) == b"+OK\r\n"
@@ -76,7 +76,7 @@ class Broker:
         self._process.wait(DEADLINE_S)
 
     def wipe(self) -> None:
-        """Removes the data; only while it is stopped."""
+        """Removes the data. Only while the server is stopped."""
         shutil.rmtree(self._directory / "appendonlydir", ignore_errors=True)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from tests.parallel import pytest_collection_modifyitems, pytest_xdist_make_sche
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])
 def any_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    """Each kind of broker in turn: for what must hold on both."""
+    """Each kind of broker in turn, for behaviour that must be the same on both."""
     binary = valkey_binary() if request.param == "valkey" else redis_binary()
     if binary is None:
         pytest.skip("no redis-server on this machine")
@@ -34,7 +34,7 @@ def broker() -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def workerless_broker() -> Iterator[Broker]:
-    """One Valkey where a test writes streams by itself: no worker takes its jobs."""
+    """One Valkey without workers, for tests that write runs themselves."""
     broker = Broker(valkey_binary())
     yield broker
     broker.close()
@@ -57,7 +57,7 @@ async def client(broker: Broker) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def crowd_of() -> Iterator[NewCrowd]:
-    """Crowds that are closed when the test is over, also where it fails."""
+    """Makes crowds that are closed at the test's end, also if it fails."""
     with ExitStack() as crowds:
 
         def make(url: str, size: int, **options: Any) -> Crowd:

@@ -1,4 +1,4 @@
-"""A thousand viewers for a test: plain sockets, no tasks. Not a client of any protocol but chunked HTTP/1.1."""
+"""A thousand viewers for a test, as plain sockets without tasks. They understand chunked HTTP/1.1 and nothing else."""
 
 import re
 import selectors
@@ -11,7 +11,7 @@ DEADLINE_S = 30.0
 
 
 class Member:
-    """One viewer: what it has received, and whether the other side has closed."""
+    """One viewer: the bytes that it has received, and whether the server has closed."""
 
     def __init__(self, host: str, port: int, path: str, after: str | None, receive_buffer_bytes: int | None) -> None:
         self.socket = socket.socket()
@@ -38,7 +38,7 @@ class Member:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the body was ended by the rules, and not cut."""
+        """Whether the body has its end mark, and was not cut."""
         return self.received.endswith(b"\r\n0\r\n\r\n")
 
     @property
@@ -57,7 +57,7 @@ class Member:
 
     @property
     def ids(self) -> list[str]:
-        """Positions of the events that came whole: one that was cut off by the end does not count."""
+        """The positions of the events that arrived whole."""
         whole = self.body.rpartition(b"\n\n")[0].decode()
         return re.findall(r"^id: (\S+)$", whole, re.MULTILINE)
 
@@ -71,7 +71,7 @@ NewCrowd = Callable[..., "Crowd"]
 
 
 class Crowd:
-    """Many viewers of one address. Those that are `stalled` read nothing until told."""
+    """Many viewers of one address. A `stalled` crowd reads nothing until `read_on`."""
 
     def __init__(
         self,
@@ -92,12 +92,12 @@ class Crowd:
             self.read_on()
 
     def read_on(self) -> None:
-        """From now on everyone reads."""
+        """Lets all viewers read from now on."""
         for member in self.members:
             self._selector.register(member.socket, selectors.EVENT_READ, member)
 
     def read(self, seconds: float) -> None:
-        """Reads what comes within so long a time."""
+        """Reads what arrives within that time."""
         for key, _ in self._selector.select(seconds):
             key.data.read()
             if key.data.closed:
@@ -108,7 +108,7 @@ class Crowd:
         assert callable(condition)
         deadline = time.monotonic() + deadline_s
         while not condition():
-            assert time.monotonic() < deadline, "the crowd waited in vain"
+            assert time.monotonic() < deadline, "the condition did not become true in time"
             self.read(0.05)
 
     def everyone_has(self, text: bytes) -> bool:
@@ -116,7 +116,7 @@ class Crowd:
 
     @property
     def everyone_is_through(self) -> bool:
-        """Whether each response has ended or been cut. A connection may stay open after it, for the next request."""
+        """Whether each response has ended or was cut. Its connection may stay open for the next request."""
         return all(member.is_whole or member.closed for member in self.members)
 
     def close(self) -> None:

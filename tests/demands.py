@@ -1,6 +1,6 @@
-"""Where `MANYCAST_REQUIRE=all` is set, a skipped test is a failure: CI must not be green because it lacks a browser.
+"""With `MANYCAST_REQUIRE=all` a skipped test is a failure, so that CI is not green because it lacks a browser.
 
-Without it a suite whose need is not met (Docker, Chromium, Redis) is skipped, and the summary says why.
+Without it, a suite whose program is missing (Docker, Chromium, Redis) is skipped, and the summary says why.
 """
 
 import os

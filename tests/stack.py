@@ -18,7 +18,7 @@ DEADLINE_S = 15.0
 
 
 class Process:
-    """One process, with an environment of its own and nothing of ours inherited."""
+    """A process with its own environment; it inherits none of our settings."""
 
     def __init__(self, name: str, command: list[str], directory: Path, **environment: str) -> None:
         self.name = name
@@ -63,7 +63,7 @@ class Part(Process):
 
 
 def wait_for_http(part: Process, url: str) -> None:
-    """Until `url` answers at all. Raises: AssertionError with the part's output."""
+    """Waits until `url` answers with any status. Raises: AssertionError with the part's output."""
     deadline = time.monotonic() + DEADLINE_S
     while part.process.poll() is None and time.monotonic() < deadline:
         try:
@@ -87,7 +87,7 @@ class Gateway(Part):
 
 
 class Simulator(Part):
-    """The provider."""
+    """The simulated provider."""
 
     def __init__(self, **settings: str) -> None:
         port = free_port()

@@ -1,4 +1,4 @@
-"""Viewers for tests: they read a stream's events as they come, and remember each one exactly."""
+"""Viewers for tests: they read a stream's events as they arrive and keep each one exactly."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ DEADLINE_S = 20.0
 
 @dataclass
 class Response:
-    """One response, read to its end (or to the cut). `logged` are the frames that stand in the log."""
+    """One response, read to its end or to the cut. `logged` are the frames of events in the log."""
 
     status: int = 0
     frames: list[TextFrame] = field(default_factory=list)
@@ -49,9 +49,9 @@ async def read_events(
     cut_after: int | None = None,
     response: Response | None = None,
 ) -> Response:
-    """Reads `url` until the response ends, or until `cut_after` events of the log have come.
+    """Reads `url` until the response ends, or until `cut_after` events of the log have arrived.
 
-    `response`, where given, is filled while it is read, so that a test can wait for what it sees.
+    `response`, if given, is filled meanwhile, so that a test can wait for an event.
     """
     seen = response or Response()
     reader = FrameReader()
@@ -75,7 +75,7 @@ async def until(condition: Any, deadline_s: float = DEADLINE_S) -> None:
 
 
 def text_of(frames: list[TextFrame]) -> str:
-    """What choice 0 says, from the last (re)start on."""
+    """The text of choice 0 since the last start or restart."""
     text, shared = "", {}
     for frame in frames:
         if frame.event in (Kind.RESTART, "gap"):

@@ -1,4 +1,4 @@
-"""A server that treats one viewer badly on purpose: what the load driver is to notice."""
+"""A server that corrupts the response of one viewer on purpose, which the load driver must notice."""
 
 import socket
 import threading

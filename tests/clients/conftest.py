@@ -1,4 +1,4 @@
-"""What a client of others talks to: the real stack, and beside it the provider itself."""
+"""The real stack for clients by others, and the provider itself to compare with."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from tests.broker import Broker, valkey_binary
 from tests.stack import Gateway, Simulator, Worker, closing_all
 
 NODE_HOME = Path(__file__).parent / "node"
-"""Where what runs in Node is at home, with its packages."""
+"""The folder of the Node programs and their packages."""
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]

@@ -1,4 +1,4 @@
-"""What the containers said last stands in the report of a test that failed: who reads it has no other way to them."""
+"""Adds the last log lines of the containers to the report of a failed test."""
 
 from collections.abc import Generator
 

@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 from tests.compose.conftest import GATEWAYS, WORKERS
 from tests.compose.stack import Stack, docker
 from tests.web.conftest import browser, chromium, other, page  # noqa: F401 -- fixtures: found by their names
-from tests.web.on_a_stack import DRAWN, WRITING, OnAStack, ask
+from tests.web.page_on_stack import DRAWN, WRITING, PageOnStack, ask
 from tests.web.visit import reload, visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -19,7 +19,7 @@ def address(stack: Stack) -> str:
     return stack.address()
 
 
-class TestOnContainers(OnAStack):
+class TestOnContainers(PageOnStack):
     """What holds on each kind of stack."""
 
 

@@ -1,4 +1,4 @@
-"""A viewer as EventSource is one: it reads events, and when its response ends it comes back with the last id."""
+"""A viewer that works as EventSource does: when its response ends, it reconnects with the last id."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ UNDER_WAY_EVENTS = 50
 
 @dataclass
 class Viewer:
-    """What one viewer has seen of one stream: (id, event, data) of everything that stands in the log."""
+    """What one viewer has received of one stream: (id, event, data) of each event of the log."""
 
     events: list[tuple[str, str, str]] = field(default_factory=list)
     connections: int = 0

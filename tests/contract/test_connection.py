@@ -17,7 +17,7 @@ from contract.connection import (
 )
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from tests.broker import Broker, valkey_binary
-from tests.contract.place import frozen
+from tests.contract.store import frozen
 
 DEADLINE_S = 10.0
 

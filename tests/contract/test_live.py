@@ -11,7 +11,7 @@ from contract.keys import StreamKeys
 from contract.live import LiveEvents, Notice, parse_live
 from contract.position import MalformedPositionError, Position
 from contract.stream_log import Batch, Ending
-from tests.contract.place import Ear, Place, chunk_lines, done_line
+from tests.contract.store import ChannelReader, Store, chunk_lines, done_line
 
 NUMBERS = st.integers(0, 10**6)
 POSITIONS = st.builds(lambda epoch, seq: b"%d-%d" % (epoch, seq), NUMBERS, NUMBERS)
@@ -57,16 +57,16 @@ def test_a_position_that_cannot_be_is_no_position() -> None:
         Position.parse("garbage")
 
 
-async def test_every_batch_names_the_position_before_it(place: Place) -> None:
-    job, claim = await place.start("w1")
+async def test_every_batch_names_the_position_before_it(store: Store) -> None:
+    job, claim = await store.start("w1")
     stream_id = job.stream_id
-    async with Ear.on(place.url, StreamKeys.of(stream_id).live) as ear:
-        await place.write(Batch(stream_id, claim.epoch, 1, chunk_lines("a", "b")))
-        await place.write(Batch(stream_id, claim.epoch, 2, chunk_lines("b", "c")))
-        again = await place.hand_over(job, "w2")
+    async with ChannelReader.on(store.url, StreamKeys.of(stream_id).live) as reader:
+        await store.write(Batch(stream_id, claim.epoch, 1, chunk_lines("a", "b")))
+        await store.write(Batch(stream_id, claim.epoch, 2, chunk_lines("b", "c")))
+        again = await store.hand_over(job, "w2")
         ending = Ending(Status.COMPLETED, job.entry)
-        await place.write(Batch(stream_id, again.epoch, 2, [*chunk_lines("d"), done_line()], ending))
-        assert [payload.split(b"\n") for payload in await ear.heard()] == [
+        await store.write(Batch(stream_id, again.epoch, 2, [*chunk_lines("d"), done_line()], ending))
+        assert [payload.split(b"\n") for payload in await reader.received()] == [
             [b"0-0", b'1-1 chunk {"text":"a"}', b'1-2 chunk {"text":"b"}'],
             [b"1-2", b'1-3 chunk {"text":"c"}'],
             [b"1-3", b'2-1 restart {"epoch":2,"reason":"worker_lost"}'],
@@ -75,45 +75,45 @@ async def test_every_batch_names_the_position_before_it(place: Place) -> None:
         ]
 
 
-async def test_a_repeated_batch_and_a_refused_one_are_not_published(place: Place) -> None:
-    job, claim = await place.start("w1")
+async def test_a_repeated_batch_and_a_refused_one_are_not_published(store: Store) -> None:
+    job, claim = await store.start("w1")
     batch = Batch(job.stream_id, claim.epoch, 1, chunk_lines("a"))
-    await place.write(batch)
-    async with Ear.on(place.url, StreamKeys.of(job.stream_id).live) as ear:
-        await place.write(batch)
-        await place.write(Batch(job.stream_id, claim.epoch, 5, chunk_lines("hole")))
-        await place.write(Batch(job.stream_id, claim.epoch + 1, 1, chunk_lines("nobody's")))
-        await place.queue.cancel(job.stream_id)
-        await place.write(Batch(job.stream_id, claim.epoch, 2, chunk_lines("cancelled")))
-        assert await ear.heard() == []
+    await store.write(batch)
+    async with ChannelReader.on(store.url, StreamKeys.of(job.stream_id).live) as reader:
+        await store.write(batch)
+        await store.write(Batch(job.stream_id, claim.epoch, 5, chunk_lines("hole")))
+        await store.write(Batch(job.stream_id, claim.epoch + 1, 1, chunk_lines("nobody's")))
+        await store.queue.cancel(job.stream_id)
+        await store.write(Batch(job.stream_id, claim.epoch, 2, chunk_lines("cancelled")))
+        assert await reader.received() == []
 
 
-async def test_viewers_hear_what_a_run_waits_for(place: Place) -> None:
-    stream_id = await place.submit()
-    async with Ear.on(place.url, StreamKeys.of(stream_id).live) as ear:
-        (job,) = await place.take("w1")
-        claim = await place.claim(job, "w1")
-        await place.queue.release("w1", [Lease(job, claim.epoch)])
+async def test_viewers_hear_what_a_run_waits_for(store: Store) -> None:
+    stream_id = await store.submit()
+    async with ChannelReader.on(store.url, StreamKeys.of(stream_id).live) as reader:
+        (job,) = await store.take("w1")
+        claim = await store.claim(job, "w1")
+        await store.queue.release("w1", [Lease(job, claim.epoch)])
         states = [b'!\nping {"state":"waiting"}', b'!\nping {"state":"queued"}']
-        assert await ear.heard() == states
+        assert await reader.received() == states
         assert [type(parse_live(payload)) for payload in states] == [Notice] * 2
 
 
-async def test_doorbells_ring_for_a_cancel_and_for_a_job_given_back(place: Place) -> None:
-    first, first_claim = await place.start("w1")
-    second, _ = await place.start("w1")
-    async with Ear.on(place.url, "mc:control") as ear:
-        await place.queue.release("w1", [Lease(first, first_claim.epoch)])
-        await place.queue.cancel(second.stream_id)
-        assert await ear.heard() == [b"jobs", b"cancel " + second.stream_id.encode()]
+async def test_doorbells_ring_for_a_cancel_and_for_a_job_given_back(store: Store) -> None:
+    first, first_claim = await store.start("w1")
+    second, _ = await store.start("w1")
+    async with ChannelReader.on(store.url, "mc:control") as reader:
+        await store.queue.release("w1", [Lease(first, first_claim.epoch)])
+        await store.queue.cancel(second.stream_id)
+        assert await reader.received() == [b"jobs", b"cancel " + second.stream_id.encode()]
 
 
-async def test_the_end_of_a_run_that_waited_is_published(place: Place) -> None:
-    stream_id = await place.submit()
-    async with Ear.on(place.url, StreamKeys.of(stream_id).live) as ear:
-        await place.queue.cancel(stream_id)
-        (payload,) = await ear.heard()
+async def test_the_end_of_a_run_that_waited_is_published(store: Store) -> None:
+    stream_id = await store.submit()
+    async with ChannelReader.on(store.url, StreamKeys.of(stream_id).live) as reader:
+        await store.queue.cancel(stream_id)
+        (payload,) = await reader.received()
     live = parse_live(payload)
     assert isinstance(live, LiveEvents)
     assert (live.before, live.entries[0][:2]) == (b"0-0", (b"1-1", b"done"))
-    assert await call_redis(place.client, "EXISTS", StreamKeys.of(stream_id).log) == 1
+    assert await call_redis(store.client, "EXISTS", StreamKeys.of(stream_id).log) == 1

@@ -5,42 +5,42 @@ import asyncio
 from contract.connection import call_redis
 from contract.keys import RECENT
 from contract.recent_runs import KEPT_RUNS, PROMPT_LIMIT_CHARS, RecentRun, add_recent_run, read_recent_runs
-from tests.contract.place import Place
+from tests.contract.store import Store
 
 DEADLINE_S = 10.0
 LONG_MS = 60_000
 
 
-async def test_the_newest_run_comes_first(place: Place) -> None:
+async def test_the_newest_run_comes_first(store: Store) -> None:
     runs = [RecentRun(f"{number:022d}", f"ask {number}") for number in range(3)]
     for run in runs:
-        await add_recent_run(place.client, run, LONG_MS)
-    assert await read_recent_runs(place.client, 10) == runs[::-1]
-    assert await read_recent_runs(place.client, 1) == runs[:1:-1]
+        await add_recent_run(store.client, run, LONG_MS)
+    assert await read_recent_runs(store.client, 10) == runs[::-1]
+    assert await read_recent_runs(store.client, 1) == runs[:1:-1]
 
 
-async def test_a_prompt_is_cut_and_may_hold_anything(place: Place) -> None:
-    await add_recent_run(place.client, RecentRun("x" * 22, "\ud83d" + "é" * 1000), LONG_MS)
-    (run,) = await read_recent_runs(place.client, 10)
+async def test_a_prompt_is_cut_and_may_hold_anything(store: Store) -> None:
+    await add_recent_run(store.client, RecentRun("x" * 22, "\ud83d" + "é" * 1000), LONG_MS)
+    (run,) = await read_recent_runs(store.client, 10)
     assert run.prompt == "?" + "é" * (PROMPT_LIMIT_CHARS - 1)
 
 
-async def test_the_list_grows_no_further_than_it_may(place: Place) -> None:
+async def test_the_list_grows_no_further_than_it_may(store: Store) -> None:
     for number in range(3 * KEPT_RUNS):
-        await add_recent_run(place.client, RecentRun(f"{number:022d}", ""), LONG_MS)
+        await add_recent_run(store.client, RecentRun(f"{number:022d}", ""), LONG_MS)
     # Redis trims whole blocks of a hundred entries.
-    assert await call_redis(place.client, "XLEN", RECENT) <= KEPT_RUNS + 100
+    assert await call_redis(store.client, "XLEN", RECENT) <= KEPT_RUNS + 100
 
 
-async def test_what_was_asked_is_kept_no_longer_than_the_answer(place: Place) -> None:
-    await call_redis(place.client, "XADD", RECENT, "1000-0", "id", "o" * 22, "prompt", "long ago")
-    await add_recent_run(place.client, RecentRun("x" * 22, "now"), LONG_MS)
-    assert [run.prompt for run in await read_recent_runs(place.client, 10)] == ["now"]
-    assert await place.keys_without_expiry() == []
+async def test_what_was_asked_is_kept_no_longer_than_the_answer(store: Store) -> None:
+    await call_redis(store.client, "XADD", RECENT, "1000-0", "id", "o" * 22, "prompt", "long ago")
+    await add_recent_run(store.client, RecentRun("x" * 22, "now"), LONG_MS)
+    assert [run.prompt for run in await read_recent_runs(store.client, 10)] == ["now"]
+    assert await store.keys_without_expiry() == []
 
 
-async def test_a_list_that_nobody_adds_to_goes_by_itself(place: Place) -> None:
-    await add_recent_run(place.client, RecentRun("x" * 22, "now"), 1)
+async def test_a_list_that_nobody_adds_to_goes_by_itself(store: Store) -> None:
+    await add_recent_run(store.client, RecentRun("x" * 22, "now"), 1)
     async with asyncio.timeout(DEADLINE_S):
-        while await call_redis(place.client, "EXISTS", RECENT):
+        while await call_redis(store.client, "EXISTS", RECENT):
             pass

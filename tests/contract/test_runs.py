@@ -55,43 +55,43 @@ def pick(among: list[T], back: int) -> T:
     return among[-1 - back % len(among)]
 
 
-class StammeringClient(Client):
-    """Sends everything twice while it stammers, and hears the second reply, as after a connection that broke."""
+class RepeatingClient(Client):
+    """While it repeats, sends each call twice and returns the second reply, as after a broken connection."""
 
-    stammers = False
+    repeats = False
 
     async def exchange(self, packed: bytes, replies: int) -> list[Any]:
-        if self.stammers:
+        if self.repeats:
             await super().exchange(packed, replies)
         return await super().exchange(packed, replies)
 
 
 class Server:
-    """One broker and all that is open to it, for all examples of one test."""
+    """A client of the broker and a subscription to all streams, for all examples of one test."""
 
     def __init__(self, runner: asyncio.Runner, url: str) -> None:
         self.runner = runner
         plain = command_client(url)
-        self.client = StammeringClient(connection_pool=plain.connection_pool)
+        self.client = RepeatingClient(connection_pool=plain.connection_pool)
         self.client.slots = plain.slots
-        self.line = PubSubConnection(url)
+        self.subscription = PubSubConnection(url)
 
     async def open(self) -> None:
-        await self.line.open()
-        await self.line.send("PSUBSCRIBE", "mc:*:live")
-        await self.line.receive()
+        await self.subscription.open()
+        await self.subscription.send("PSUBSCRIBE", "mc:*:live")
+        await self.subscription.receive()
 
     async def close(self) -> None:
-        await self.line.close()
+        await self.subscription.close()
         await self.client.connection_pool.aclose()
 
-    async def heard(self) -> list[tuple[str, bytes]]:
-        """What was published since the last time: channel and payload."""
-        await self.line.send("PING")
-        heard = []
-        while (push := await self.line.receive())[0] != b"pong":
-            heard.append((push[2].decode(), bytes(push[3])))
-        return heard
+    async def published(self) -> list[tuple[str, bytes]]:
+        """What was published since the last call: channel and payload."""
+        await self.subscription.send("PING")
+        received = []
+        while (push := await self.subscription.receive())[0] != b"pong":
+            received.append((push[2].decode(), bytes(push[3])))
+        return received
 
 
 class Runs(RuleBasedStateMachine):
@@ -103,7 +103,7 @@ class Runs(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.client = self.server.client
-        self.client.stammers = False
+        self.client.repeats = False
         self.runs: list[Run] = []
         self.leases: list[Lease] = []
         self.delivered: list[tuple[str, Run]] = []
@@ -112,7 +112,7 @@ class Runs(RuleBasedStateMachine):
         self.names = itertools.count()
         self.wait(call_redis(self.client, "FLUSHALL"))
         self.wait(self.queue.open())
-        self.wait(self.server.heard())
+        self.wait(self.server.published())
 
     def wait(self, step: Coroutine[Any, Any, T]) -> T:
         return self.server.runner.run(step)
@@ -138,9 +138,9 @@ class Runs(RuleBasedStateMachine):
         self.runs.append(run)
         self.replayed[StreamKeys.of(stream_id).live] = []
 
-    @rule(stammers=st.booleans(), forgets=st.booleans())
-    def disturb(self, stammers: bool, forgets: bool) -> None:
-        self.client.stammers = stammers
+    @rule(repeats=st.booleans(), forgets=st.booleans())
+    def disturb(self, repeats: bool, forgets: bool) -> None:
+        self.client.repeats = repeats
         if forgets:
             self.wait(call_redis(self.client, "SCRIPT", "FLUSH"))
 
@@ -241,7 +241,7 @@ class Runs(RuleBasedStateMachine):
         self.wait(self.compare())
 
     async def compare(self) -> None:
-        for channel, payload in await self.server.heard():
+        for channel, payload in await self.server.published():
             self.replay(channel, payload)
         await asyncio.gather(*map(self.compare_run, self.runs), self.compare_queue())
 
@@ -252,7 +252,7 @@ class Runs(RuleBasedStateMachine):
         log = [(*event.position, event.kind.encode() + b" " + event.data) for event in events]
         assert log == run.log
         assert self.replayed[StreamKeys.of(run.stream_id).live] == [b"%d-%d %s" % line for line in log]
-        dones = [place for place, line in enumerate(log, 1) if line[2].startswith(b"done ")]
+        dones = [index for index, line in enumerate(log, 1) if line[2].startswith(b"done ")]
         assert dones == ([len(log)] if run.is_final else [])
         assert record is not None
         assert (record.status, record.epoch) == (run.status, run.epoch)
@@ -281,7 +281,7 @@ class Runs(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever has happened, one worker that stays makes an end of all of it."""
-        self.client.stammers = False
+        self.client.repeats = False
         taken = [*self.wait(self.queue.take(self.client, "w9", 10, 1)), *self.wait(self.queue.take_over("w9", 0, 10))]
         for job in dict.fromkeys(taken):
             run = next(run for run in self.runs if run.job == job)

@@ -14,16 +14,16 @@ from contract.scripts import Call, load_script, run_call, run_calls
 from contract.stream_log import Batch, Ending, WriteResult, WriteStatus
 from contract.worker_registry import WorkerOffer, announce, leave, read_offers
 from tests.broker import Broker
-from tests.contract.place import MAX_WAITING, Place, chunk_lines, done_line, frozen
+from tests.contract.store import MAX_WAITING, Store, chunk_lines, done_line, frozen
 
 NAMES = sorted(path.name.removesuffix(".lua") for path in (files("contract") / "lua").iterdir())
 STEPS = [name for name in NAMES if name not in ("now_ms", "sum_viewers", "write_events")]
 
 
 @pytest.mark.parametrize("name", STEPS)
-async def test_redis_compiles_every_step(place: Place, name: str) -> None:
+async def test_redis_compiles_every_step(store: Store, name: str) -> None:
     script = load_script(name)
-    assert await call_redis(place.client, "SCRIPT", "LOAD", script.text) == script.digest.encode()
+    assert await call_redis(store.client, "SCRIPT", "LOAD", script.text) == script.digest.encode()
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -34,94 +34,94 @@ def test_a_step_uses_no_key_that_it_does_not_name(name: str) -> None:
     assert {int(number) for number in re.findall(r"KEYS\[(\d+)\]", text)} == named
 
 
-async def test_a_pipeline_whose_scripts_redis_forgot_is_carried_out_in_order(place: Place) -> None:
-    job, claim = await place.start()
-    await call_redis(place.client, "SCRIPT", "FLUSH")
+async def test_a_pipeline_whose_scripts_redis_forgot_is_carried_out_in_order(store: Store) -> None:
+    job, claim = await store.start()
+    await call_redis(store.client, "SCRIPT", "FLUSH")
     # Redis knows the second step and not the first: it sees a hole until the first has been repeated.
-    await call_redis(place.client, "SCRIPT", "LOAD", load_script("finish").text)
+    await call_redis(store.client, "SCRIPT", "LOAD", load_script("finish").text)
     lines = [*chunk_lines("c"), done_line()]
-    written = await place.log.write(
+    written = await store.log.write(
         [
             Batch(job.stream_id, claim.epoch, 1, chunk_lines("a", "b")),
             Batch(job.stream_id, claim.epoch, 3, lines, Ending(Status.COMPLETED, job.entry)),
         ]
     )
     assert written == [WriteResult(WriteStatus.OK, 2), WriteResult(WriteStatus.OK, 4)]
-    assert await place.positions(job.stream_id) == ["1-1", "1-2", "1-3", "1-4"]
+    assert await store.positions(job.stream_id) == ["1-1", "1-2", "1-3", "1-4"]
 
 
-async def test_a_step_that_was_carried_out_before_the_missing_one_is_harmless_the_second_time(place: Place) -> None:
+async def test_a_step_that_was_carried_out_before_the_missing_one_is_harmless_the_second_time(store: Store) -> None:
     leases = []
     for worker in ("w1", "w2"):
-        job, claim = await place.start(worker)
+        job, claim = await store.start(worker)
         leases.append(Lease(job, claim.epoch))
-    await place.queue.renew("w1", leases[:1])
-    await call_redis(place.client, "SCRIPT", "FLUSH")
-    await call_redis(place.client, "SCRIPT", "LOAD", load_script("release").text)
+    await store.queue.renew("w1", leases[:1])
+    await call_redis(store.client, "SCRIPT", "FLUSH")
+    await call_redis(store.client, "SCRIPT", "LOAD", load_script("release").text)
     keys = [StreamKeys.of(lease.job.stream_id) for lease in leases]
     calls = [
         Call("release", (keys[0].meta, keys[0].live, JOBS, "mc:control"), (1, "w1", leases[0].job.entry)),
         Call("renew", (keys[1].log, keys[1].meta, JOBS), (1, "w2", leases[1].job.entry, 600_000)),
     ]
-    assert await run_calls(place.client, calls) == [b"ok", b"ok"]
+    assert await run_calls(store.client, calls) == [b"ok", b"ok"]
 
 
 async def test_a_server_that_was_replaced_learns_the_scripts_again(fragile_broker: Broker) -> None:
     client = command_client(fragile_broker.url)
-    place = await Place.on(fragile_broker.url, client, client)
-    await place.submit()
+    store = await Store.on(fragile_broker.url, client, client)
+    await store.submit()
     fragile_broker.stop()
     with pytest.raises(BrokerUnavailableError):
-        await place.submit()
+        await store.submit()
     fragile_broker.start()
-    await place.submit()
-    assert len(await place.queued_entries()) == 2
+    await store.submit()
+    assert len(await store.queued_entries()) == 2
     await client.aclose()
 
 
-async def test_a_server_that_does_not_let_us_load_refuses_each_call_in_its_place(place: Place) -> None:
+async def test_a_server_that_does_not_let_us_load_refuses_each_call_in_its_place(store: Store) -> None:
     await call_redis(
-        place.client, "ACL", "SETUSER", "narrow", "reset", "on", ">pw", "~*", "&*", "+@all", "-script|load"
+        store.client, "ACL", "SETUSER", "narrow", "reset", "on", ">pw", "~*", "&*", "+@all", "-script|load"
     )
-    host, path = place.url.removeprefix("redis://").split("/")
+    host, path = store.url.removeprefix("redis://").split("/")
     narrow = command_client(f"redis://narrow:pw@{host}/{path}")
     refusals = await run_calls(narrow, [Call("read_offers", ("mc:workers", "mc:offers"), ())] * 2)
     assert [type(refusal) for refusal in refusals] == [BrokerRefusedError] * 2
     with pytest.raises(BrokerRefusedError):
         await run_call(narrow, Call("read_offers", ("mc:workers", "mc:offers"), ()))
     await narrow.aclose()
-    await call_redis(place.client, "ACL", "DELUSER", "narrow")
+    await call_redis(store.client, "ACL", "DELUSER", "narrow")
 
 
-async def everything(place: Place) -> dict[bytes, bytes]:
+async def everything(store: Store) -> dict[bytes, bytes]:
     """What Redis holds, key by key. What a key is not alone in, such as its expiry and a group's clock, is left out."""
     held = {}
-    for key in await call_redis(place.client, "KEYS", "*"):
-        kind = await call_redis(place.client, "TYPE", key)
+    for key in await call_redis(store.client, "KEYS", "*"):
+        kind = await call_redis(store.client, "TYPE", key)
         read = {b"hash": ("HGETALL", key), b"stream": ("XRANGE", key, "-", "+"), b"zset": ("ZRANGE", key, 0, -1)}[kind]
-        held[key] = repr(await call_redis(place.client, *read)).encode()
+        held[key] = repr(await call_redis(store.client, *read)).encode()
     return held
 
 
-async def refused_writes(place: Place, running: Lease) -> list[object]:
+async def refused_writes(store: Store, running: Lease) -> list[object]:
     """Every kind of write of ours, against a server that takes none: what each came to."""
     job = running.job
     outcomes: list[object] = []
     calls = [
-        place.queue.submit(place.submission(once="k"), MAX_WAITING),
-        place.queue.cancel(f"{0:022d}"),
-        place.queue.cancel(job.stream_id),
-        place.claim(job, "w1"),
-        announce(place.client, "w1", 60_000, WorkerOffer((), "demo")),
+        store.queue.submit(store.submission(once="k"), MAX_WAITING),
+        store.queue.cancel(f"{0:022d}"),
+        store.queue.cancel(job.stream_id),
+        store.claim(job, "w1"),
+        announce(store.client, "w1", 60_000, WorkerOffer((), "demo")),
     ]
     for call in calls:
         try:
             outcomes.append(await call)
         except BrokerRefusedError as error:
             outcomes.append(error)
-    outcomes += await place.queue.release("w1", [running])
+    outcomes += await store.queue.release("w1", [running])
     ending = Ending(Status.COMPLETED, job.entry)
-    outcomes += await place.log.write(
+    outcomes += await store.log.write(
         [
             Batch(job.stream_id, 1, 2, chunk_lines("b")),
             Batch(job.stream_id, 1, 2, [done_line()], ending),
@@ -132,70 +132,70 @@ async def refused_writes(place: Place, running: Lease) -> list[object]:
     return outcomes
 
 
-async def prepare(place: Place) -> Lease:
+async def prepare(store: Store) -> Lease:
     """One run that waits, one that runs."""
-    waiting = await place.submit()
+    waiting = await store.submit()
     assert waiting == f"{0:022d}"
-    await place.submit()
-    first, second = await place.take("w1")
-    claim = await place.claim(second, "w1")
-    await place.write(Batch(second.stream_id, claim.epoch, 1, chunk_lines("a")))
-    await call_redis(place.client, "XACK", JOBS, "workers", first.entry)
-    await announce(place.client, "w0", 60_000, WorkerOffer((), "demo"))
+    await store.submit()
+    first, second = await store.take("w1")
+    claim = await store.claim(second, "w1")
+    await store.write(Batch(second.stream_id, claim.epoch, 1, chunk_lines("a")))
+    await call_redis(store.client, "XACK", JOBS, "workers", first.entry)
+    await announce(store.client, "w0", 60_000, WorkerOffer((), "demo"))
     return Lease(second, claim.epoch)
 
 
-async def test_out_of_memory_each_write_is_refused_whole_and_done_when_there_is_room_again(place: Place) -> None:
-    lease = await prepare(place)
-    before = await everything(place)
-    await call_redis(place.client, "CONFIG", "SET", "maxmemory", "1")
+async def test_out_of_memory_each_write_is_refused_whole_and_done_when_there_is_room_again(store: Store) -> None:
+    lease = await prepare(store)
+    before = await everything(store)
+    await call_redis(store.client, "CONFIG", "SET", "maxmemory", "1")
     try:
-        assert [type(outcome) for outcome in await refused_writes(place, lease)] == [BrokerRefusedError] * 9
+        assert [type(outcome) for outcome in await refused_writes(store, lease)] == [BrokerRefusedError] * 9
         # A lease is kept nevertheless, and an end of life is told.
-        assert await place.queue.renew("w1", [lease]) == [WriteStatus.OK]
+        assert await store.queue.renew("w1", [lease]) == [WriteStatus.OK]
     finally:
-        await call_redis(place.client, "CONFIG", "SET", "maxmemory", "0")
-    assert await everything(place) == before
-    assert await place.write(Batch(lease.job.stream_id, 1, 2, chunk_lines("b"))) == ("ok", 2)
-    assert await place.keys_without_expiry() == []
+        await call_redis(store.client, "CONFIG", "SET", "maxmemory", "0")
+    assert await everything(store) == before
+    assert await store.write(Batch(lease.job.stream_id, 1, 2, chunk_lines("b"))) == ("ok", 2)
+    assert await store.keys_without_expiry() == []
 
 
-async def test_a_worker_may_leave_while_memory_is_out(place: Place) -> None:
-    await announce(place.client, "w0", 60_000, WorkerOffer((), "demo"))
-    await call_redis(place.client, "CONFIG", "SET", "maxmemory", "1")
+async def test_a_worker_may_leave_while_memory_is_out(store: Store) -> None:
+    await announce(store.client, "w0", 60_000, WorkerOffer((), "demo"))
+    await call_redis(store.client, "CONFIG", "SET", "maxmemory", "1")
     try:
-        await leave(place.client, "w0")
+        await leave(store.client, "w0")
     finally:
-        await call_redis(place.client, "CONFIG", "SET", "maxmemory", "0")
-    assert await read_offers(place.client) == []
+        await call_redis(store.client, "CONFIG", "SET", "maxmemory", "0")
+    assert await read_offers(store.client) == []
 
 
-async def test_a_replica_refuses_each_write_and_takes_it_when_it_leads_again(place: Place) -> None:
-    lease = await prepare(place)
-    before = await everything(place)
-    await call_redis(place.client, "REPLICAOF", "127.0.0.1", "1")
+async def test_a_replica_refuses_each_write_and_takes_it_when_it_leads_again(store: Store) -> None:
+    lease = await prepare(store)
+    before = await everything(store)
+    await call_redis(store.client, "REPLICAOF", "127.0.0.1", "1")
     try:
-        outcomes = [*await refused_writes(place, lease), *await place.queue.renew("w1", [lease])]
+        outcomes = [*await refused_writes(store, lease), *await store.queue.renew("w1", [lease])]
         assert [type(outcome) for outcome in outcomes] == [BrokerRefusedError] * 10
     finally:
-        await call_redis(place.client, "REPLICAOF", "NO", "ONE")
-    assert await everything(place) == before
-    assert (await place.queue.submit(place.submission(), MAX_WAITING))[0] is Submitted.OK
-    assert (await place.claim(lease.job, "w1")).verdict is Verdict.RUN
+        await call_redis(store.client, "REPLICAOF", "NO", "ONE")
+    assert await everything(store) == before
+    assert (await store.queue.submit(store.submission(), MAX_WAITING))[0] is Submitted.OK
+    assert (await store.claim(lease.job, "w1")).verdict is Verdict.RUN
 
 
 async def test_a_server_that_stands_still_is_unavailable_and_each_call_may_be_repeated(
     fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = command_client(fragile_broker.url)
-    place = await Place.on(fragile_broker.url, client, client)
-    job, claim = await place.start()
+    store = await Store.on(fragile_broker.url, client, client)
+    job, claim = await store.start()
     batch = Batch(job.stream_id, claim.epoch, 1, chunk_lines("a", "b"))
     monkeypatch.setattr("contract.scripts.COMMAND_TIMEOUT_S", 0.1)
     with frozen(fragile_broker), pytest.raises(BrokerUnavailableError):
-        await place.log.write([batch])
+        await store.log.write([batch])
     # The server has the first call in its socket and carries it out as well.
     monkeypatch.setattr("contract.scripts.COMMAND_TIMEOUT_S", 5.0)
-    assert await place.log.write([batch]) == [WriteResult(WriteStatus.OK, 2)]
-    assert await place.positions(job.stream_id) == ["1-1", "1-2"]
+    assert await store.log.write([batch]) == [WriteResult(WriteStatus.OK, 2)]
+    assert await store.positions(job.stream_id) == ["1-1", "1-2"]
     await client.aclose()

@@ -10,7 +10,7 @@ from contract import connection, subscription
 from contract.connection import Client, call_redis, command_client
 from contract.subscription import Subscription
 from tests.broker import Broker
-from tests.contract.place import frozen
+from tests.contract.store import frozen
 
 DEADLINE_S = 15.0
 QUIET_S = 60.0
@@ -19,8 +19,8 @@ QUIET_S = 60.0
 Told = tuple[str, str]
 
 
-class Diary:
-    """A listener that writes down what it is told."""
+class RecordingListener:
+    """A listener that records its calls."""
 
     def __init__(self) -> None:
         self.told: list[Told] = []
@@ -52,15 +52,15 @@ class Diary:
 @asynccontextmanager
 async def subscribed(
     url: str, *channels: str, watchdog_s: float = QUIET_S
-) -> AsyncIterator[tuple[Subscription, Diary]]:
-    diary = Diary()
-    kept = Subscription(url, diary, watchdog_s)
+) -> AsyncIterator[tuple[Subscription, RecordingListener]]:
+    listener = RecordingListener()
+    kept = Subscription(url, listener, watchdog_s)
     for channel in channels:
         kept.want(channel)
     running = asyncio.create_task(kept.run())
     try:
-        await diary.until(lambda: diary.count("confirmed") >= len(channels))
-        yield kept, diary
+        await listener.until(lambda: listener.count("confirmed") >= len(channels))
+        yield kept, listener
     finally:
         running.cancel()
         await asyncio.wait([running])
@@ -75,92 +75,92 @@ async def listeners(client: Client, channel: str) -> int:
 
 async def test_what_is_published_after_the_confirmation_is_told_in_order(any_broker: Broker) -> None:
     client = command_client(any_broker.url)
-    async with subscribed(any_broker.url, "a") as (_, diary):
+    async with subscribed(any_broker.url, "a") as (_, listener):
         for number in range(50):
             await call_redis(client, "PUBLISH", "a", str(number))
-        await diary.until(lambda: diary.count("payload") == 50)
-        assert diary.told == [("confirmed", "a"), *(("payload", f"a {number}") for number in range(50))]
+        await listener.until(lambda: listener.count("payload") == 50)
+        assert listener.told == [("confirmed", "a"), *(("payload", f"a {number}") for number in range(50))]
     await client.aclose()
 
 
 async def test_a_channel_that_is_wanted_again_in_the_same_breath_is_confirmed_again(broker: Broker) -> None:
-    async with subscribed(broker.url, "a") as (kept, diary):
+    async with subscribed(broker.url, "a") as (kept, listener):
         kept.unwant("a")
         kept.want("a")
-        await diary.until(lambda: diary.told == [("confirmed", "a")] * 2)
+        await listener.until(lambda: listener.told == [("confirmed", "a")] * 2)
 
 
 async def test_a_channel_is_left_however_often_it_was_wanted(broker: Broker, client: Client) -> None:
-    async with subscribed(broker.url, "a", "b") as (kept, diary):
+    async with subscribed(broker.url, "a", "b") as (kept, listener):
         kept.want("a")
         kept.unwant("a")
         kept.want("c")
-        await diary.until(lambda: ("confirmed", "c") in diary.told)
+        await listener.until(lambda: ("confirmed", "c") in listener.told)
         async with asyncio.timeout(DEADLINE_S):
             while await listeners(client, "a"):
                 pass
         await call_redis(client, "PUBLISH", "a", "unheard")
         await call_redis(client, "PUBLISH", "b", "heard")
-        await diary.until(lambda: diary.count("payload") == 1)
-        assert diary.told[-1] == ("payload", "b heard")
+        await listener.until(lambda: listener.count("payload") == 1)
+        assert listener.told[-1] == ("payload", "b heard")
 
 
 async def test_a_channel_nobody_got_to_want_is_not_subscribed(broker: Broker, client: Client) -> None:
-    async with subscribed(broker.url, "b") as (kept, diary):
+    async with subscribed(broker.url, "b") as (kept, listener):
         kept.want("a")
         kept.unwant("a")
         kept.want("c")
-        await diary.until(lambda: ("confirmed", "c") in diary.told)
-        assert ("confirmed", "a") not in diary.told
+        await listener.until(lambda: ("confirmed", "c") in listener.told)
+        assert ("confirmed", "a") not in listener.told
         assert await listeners(client, "a") == 0
 
 
 async def test_a_connection_that_redis_cuts_is_told_and_every_channel_confirmed_anew(any_broker: Broker) -> None:
     client = command_client(any_broker.url)
-    async with subscribed(any_broker.url, "a", "b") as (_, diary):
+    async with subscribed(any_broker.url, "a", "b") as (_, listener):
         for cut in range(1, 4):
-            diary.told.clear()
+            listener.told.clear()
             assert await call_redis(client, "CLIENT", "KILL", "TYPE", "pubsub") == 1
-            await diary.until(lambda: diary.count("confirmed") == 2)
-            assert diary.told[0][0] == "down", cut
-            assert sorted(diary.told[-2:]) == [("confirmed", "a"), ("confirmed", "b")]
+            await listener.until(lambda: listener.count("confirmed") == 2)
+            assert listener.told[0][0] == "down", cut
+            assert sorted(listener.told[-2:]) == [("confirmed", "a"), ("confirmed", "b")]
     await client.aclose()
 
 
 async def test_thousands_of_channels_come_back_after_a_cut(broker: Broker, client: Client) -> None:
     channels = [f"channel-{number}" for number in range(5000)]
-    async with subscribed(broker.url, *channels) as (_, diary):
+    async with subscribed(broker.url, *channels) as (_, listener):
         await call_redis(client, "CLIENT", "KILL", "TYPE", "pubsub")
-        await diary.until(lambda: diary.count("confirmed") == 2 * len(channels))
+        await listener.until(lambda: listener.count("confirmed") == 2 * len(channels))
 
 
 async def test_a_server_that_stops_and_starts_is_subscribed_again(fragile_broker: Broker) -> None:
-    async with subscribed(fragile_broker.url, "a") as (_, diary):
+    async with subscribed(fragile_broker.url, "a") as (_, listener):
         fragile_broker.kill()
-        await diary.until(lambda: diary.count("down") >= 2)
-        assert diary.count("confirmed") == 1
+        await listener.until(lambda: listener.count("down") >= 2)
+        assert listener.count("confirmed") == 1
         fragile_broker.start()
-        await diary.until(lambda: diary.count("confirmed") == 2)
+        await listener.until(lambda: listener.count("confirmed") == 2)
 
 
 async def test_a_half_open_connection_is_noticed(fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.1)
-    async with subscribed(fragile_broker.url, "a", watchdog_s=0.1) as (_, diary):
+    async with subscribed(fragile_broker.url, "a", watchdog_s=0.1) as (_, listener):
         with frozen(fragile_broker):
             # Twice: the new connection is taken by the system, and greeted by nobody.
-            await diary.until(lambda: diary.count("down") >= 2)
-        await diary.until(lambda: diary.count("confirmed") >= 2)
+            await listener.until(lambda: listener.count("down") >= 2)
+        await listener.until(lambda: listener.count("confirmed") >= 2)
 
 
 async def test_a_quiet_connection_is_kept(broker: Broker, client: Client) -> None:
-    async with subscribed(broker.url, "a", watchdog_s=0.25) as (kept, diary):
+    async with subscribed(broker.url, "a", watchdog_s=0.25) as (kept, listener):
         kept.unwant("a")
         before = await pings(client)
         async with asyncio.timeout(DEADLINE_S):
             # The third comes only after the first two have been answered.
             while await pings(client) < before + 3:
                 pass
-        assert diary.count("down") == 0
+        assert listener.count("down") == 0
 
 
 async def pings(client: Client) -> int:
@@ -186,15 +186,15 @@ async def test_a_refused_subscription_is_not_asked_for_in_a_hot_loop(
     monkeypatch.setattr(subscription, "MAX_DELAY_S", QUIET_S)
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-    diary = Diary()
-    kept = Subscription(url, diary, QUIET_S)
+    listener = RecordingListener()
+    kept = Subscription(url, listener, QUIET_S)
     kept.want("a")
     running = asyncio.create_task(kept.run())
-    await diary.until(lambda: diary.count("down") == 6)
+    await listener.until(lambda: listener.count("down") == 6)
     running.cancel()
     await asyncio.wait([running])
     server.close()
-    assert diary.told == [("down", "no such channel for you")] * 6
+    assert listener.told == [("down", "no such channel for you")] * 6
     said = [record.message for record in caplog.records if record.name == subscription.__name__]
     assert said == ["subscription lost: no such channel for you"]
     # A pause is never shorter than half of what it is meant to be, whatever else the machine does.

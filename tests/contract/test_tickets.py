@@ -7,7 +7,7 @@ from contract.keys import StreamKeys
 from contract.run_record import read_run
 from contract.stream_id import is_private, is_stream_id, new_stream_id
 from contract.tickets import revoke_tickets, share_secret
-from tests.contract.place import Ear, Place
+from tests.contract.store import ChannelReader, Store
 
 
 async def test_gateways_that_start_together_get_one_secret(any_client: Client) -> None:
@@ -16,20 +16,20 @@ async def test_gateways_that_start_together_get_one_secret(any_client: Client) -
     assert await share_secret(any_client, "late") == secrets[0]
 
 
-async def test_a_revocation_is_counted_and_told(place: Place) -> None:
-    stream_id = await place.submit()
-    async with Ear.on(place.url, StreamKeys.of(stream_id).live) as ear:
-        assert await revoke_tickets(place.client, stream_id) == 1
-        assert await revoke_tickets(place.client, stream_id) == 2
-        assert await ear.heard() == [b"!\nrevoked 1", b"!\nrevoked 2"]
-    record = await read_run(place.client, stream_id)
+async def test_a_revocation_is_counted_and_told(store: Store) -> None:
+    stream_id = await store.submit()
+    async with ChannelReader.on(store.url, StreamKeys.of(stream_id).live) as reader:
+        assert await revoke_tickets(store.client, stream_id) == 1
+        assert await revoke_tickets(store.client, stream_id) == 2
+        assert await reader.received() == [b"!\nrevoked 1", b"!\nrevoked 2"]
+    record = await read_run(store.client, stream_id)
     assert record is not None
     assert record.revoked == 2
 
 
-async def test_what_is_not_there_cannot_be_revoked_and_is_not_made_by_it(place: Place) -> None:
-    assert await revoke_tickets(place.client, "s_nowhere_nowhere_nowhere") is None
-    assert await read_run(place.client, "s_nowhere_nowhere_nowhere") is None
+async def test_what_is_not_there_cannot_be_revoked_and_is_not_made_by_it(store: Store) -> None:
+    assert await revoke_tickets(store.client, "s_nowhere_nowhere_nowhere") is None
+    assert await read_run(store.client, "s_nowhere_nowhere_nowhere") is None
 
 
 def test_an_id_says_whether_its_stream_is_private() -> None:

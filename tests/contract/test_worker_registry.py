@@ -5,7 +5,7 @@ import asyncio
 from contract.connection import call_redis
 from contract.keys import OFFERS, WORKERS
 from contract.worker_registry import Model, WorkerOffer, announce, leave, read_offers, read_workers
-from tests.contract.place import Place
+from tests.contract.store import Store
 
 DEADLINE_S = 10.0
 LONG_MS = 60_000
@@ -13,72 +13,72 @@ DEMO = WorkerOffer((Model("demo", "manycast", 1763826000), Model("half-\ud83d", 
 PLAIN = WorkerOffer((), "gpt")
 
 
-async def until_only(place: Place, *offers: WorkerOffer) -> None:
+async def until_only(store: Store, *offers: WorkerOffer) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while await read_offers(place.client) != list(offers):
+        while await read_offers(store.client) != list(offers):
             pass
 
 
-async def test_what_is_announced_is_read(place: Place) -> None:
-    await announce(place.client, "w1", LONG_MS, DEMO)
-    await announce(place.client, "w2", LONG_MS + 1, PLAIN)
-    assert await read_offers(place.client) == [DEMO, PLAIN]
-    assert await read_workers(place.client) == ["w1", "w2"]
+async def test_what_is_announced_is_read(store: Store) -> None:
+    await announce(store.client, "w1", LONG_MS, DEMO)
+    await announce(store.client, "w2", LONG_MS + 1, PLAIN)
+    assert await read_offers(store.client) == [DEMO, PLAIN]
+    assert await read_workers(store.client) == ["w1", "w2"]
 
 
-async def test_another_announcement_takes_the_place_of_the_last(place: Place) -> None:
+async def test_another_announcement_takes_the_place_of_the_last(store: Store) -> None:
     for offer in (PLAIN, DEMO):
-        await announce(place.client, "w1", LONG_MS, offer)
-    assert await read_offers(place.client) == [DEMO]
+        await announce(store.client, "w1", LONG_MS, offer)
+    assert await read_offers(store.client) == [DEMO]
 
 
-async def test_a_worker_that_leaves_is_gone_at_once_and_may_leave_twice(place: Place) -> None:
-    await announce(place.client, "w1", LONG_MS, DEMO)
+async def test_a_worker_that_leaves_is_gone_at_once_and_may_leave_twice(store: Store) -> None:
+    await announce(store.client, "w1", LONG_MS, DEMO)
     for _ in range(2):
-        await leave(place.client, "w1")
-    assert await read_offers(place.client) == []
-    assert await call_redis(place.client, "EXISTS", WORKERS, OFFERS) == 0
+        await leave(store.client, "w1")
+    assert await read_offers(store.client) == []
+    assert await call_redis(store.client, "EXISTS", WORKERS, OFFERS) == 0
 
 
-async def test_a_worker_that_died_is_not_read_any_more(place: Place) -> None:
-    await announce(place.client, "w1", LONG_MS, PLAIN)
-    await announce(place.client, "w2", 1, DEMO)
-    await until_only(place, PLAIN)
+async def test_a_worker_that_died_is_not_read_any_more(store: Store) -> None:
+    await announce(store.client, "w1", LONG_MS, PLAIN)
+    await announce(store.client, "w2", 1, DEMO)
+    await until_only(store, PLAIN)
 
 
-async def test_one_that_lives_shortly_does_not_shorten_the_life_of_others(place: Place) -> None:
-    await announce(place.client, "w1", LONG_MS, DEMO)
-    await announce(place.client, "w2", 20, PLAIN)
-    await until_only(place, DEMO)
-    assert await call_redis(place.client, "PTTL", WORKERS) > LONG_MS / 2
-    assert await call_redis(place.client, "PTTL", OFFERS) > LONG_MS / 2
+async def test_one_that_lives_shortly_does_not_shorten_the_life_of_others(store: Store) -> None:
+    await announce(store.client, "w1", LONG_MS, DEMO)
+    await announce(store.client, "w2", 20, PLAIN)
+    await until_only(store, DEMO)
+    assert await call_redis(store.client, "PTTL", WORKERS) > LONG_MS / 2
+    assert await call_redis(store.client, "PTTL", OFFERS) > LONG_MS / 2
 
 
-async def test_those_whose_time_is_over_are_forgotten_by_the_next_announcement(place: Place) -> None:
-    await announce(place.client, "w1", LONG_MS, PLAIN)
-    await announce(place.client, "w2", 1, DEMO)
-    await until_only(place, PLAIN)
-    await announce(place.client, "w1", LONG_MS, PLAIN)
-    assert await call_redis(place.client, "HLEN", OFFERS) == 1
-    assert await call_redis(place.client, "ZCARD", WORKERS) == 1
+async def test_those_whose_time_is_over_are_forgotten_by_the_next_announcement(store: Store) -> None:
+    await announce(store.client, "w1", LONG_MS, PLAIN)
+    await announce(store.client, "w2", 1, DEMO)
+    await until_only(store, PLAIN)
+    await announce(store.client, "w1", LONG_MS, PLAIN)
+    assert await call_redis(store.client, "HLEN", OFFERS) == 1
+    assert await call_redis(store.client, "ZCARD", WORKERS) == 1
 
 
-async def test_the_last_one_leaves_no_key_behind(place: Place) -> None:
-    await announce(place.client, "w1", 1, PLAIN)
-    assert await place.keys_without_expiry() == []
+async def test_the_last_one_leaves_no_key_behind(store: Store) -> None:
+    await announce(store.client, "w1", 1, PLAIN)
+    assert await store.keys_without_expiry() == []
     async with asyncio.timeout(DEADLINE_S):
-        while await call_redis(place.client, "EXISTS", WORKERS, OFFERS):
+        while await call_redis(store.client, "EXISTS", WORKERS, OFFERS):
             pass
 
 
-async def test_an_offer_of_a_newer_version_is_read_as_far_as_it_is_known(place: Place) -> None:
-    await announce(place.client, "w1", LONG_MS, PLAIN)
+async def test_an_offer_of_a_newer_version_is_read_as_far_as_it_is_known(store: Store) -> None:
+    await announce(store.client, "w1", LONG_MS, PLAIN)
     newer = '{"models":[{"id":"m","owned_by":"o","created":1,"context":9}],"default_model":"m","region":"eu"}'
-    await call_redis(place.client, "HSET", OFFERS, "w1", newer)
-    assert await read_offers(place.client) == [WorkerOffer((Model("m", "o", 1),), "m")]
+    await call_redis(store.client, "HSET", OFFERS, "w1", newer)
+    assert await read_offers(store.client) == [WorkerOffer((Model("m", "o", 1),), "m")]
 
 
-async def test_a_worker_without_an_offer_still_counts(place: Place) -> None:
-    await announce(place.client, "w1", LONG_MS, PLAIN)
-    await call_redis(place.client, "DEL", OFFERS)
-    assert await read_offers(place.client) == [WorkerOffer((), "")]
+async def test_a_worker_without_an_offer_still_counts(store: Store) -> None:
+    await announce(store.client, "w1", LONG_MS, PLAIN)
+    await call_redis(store.client, "DEL", OFFERS)
+    assert await read_offers(store.client) == [WorkerOffer((), "")]

@@ -1,13 +1,13 @@
-"""Parts that the tests of the command share."""
+"""Fixtures that the tests of the command share."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.manycast.stage import Stage, open_stage
+from tests.manycast.scripted_server import ScriptedServer, open_scripted_server
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with open_stage() as stage:
-        yield stage
+async def scripted_server() -> AsyncIterator[ScriptedServer]:
+    async with open_scripted_server() as scripted_server:
+        yield scripted_server

@@ -11,7 +11,7 @@ from tests.simulator.process import DEADLINE_S, WITHOUT_PAUSES, Simulator
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[Simulator]:
-    """One for all tests; that none of them made it complain is checked at the end."""
+    """One for all tests. At the end it must have printed no warning."""
     simulator = Simulator(**WITHOUT_PAUSES)
     yield simulator
     assert simulator.stop() == (0, "", "")

@@ -13,7 +13,7 @@ WITHOUT_PAUSES = {"SIMULATOR_FIRST_CHUNK_MS": "0", "SIMULATOR_CHUNKS_PER_S": "0"
 
 
 def start(**environment: str) -> subprocess.Popen[str]:
-    """Warnings are errors in there, and asyncio checks itself."""
+    """In development mode, where warnings are errors."""
     return subprocess.Popen(
         [sys.executable, "-X", "dev", "-W", "error", "-m", "simulator"],
         env={**os.environ, "SIMULATOR_PORT": "0", **environment},
@@ -24,7 +24,7 @@ def start(**environment: str) -> subprocess.Popen[str]:
 
 
 class Simulator:
-    """Started when made. `stop` ends it and tells how it went; it must be called."""
+    """A running simulator. `stop` must be called."""
 
     def __init__(self, **environment: str) -> None:
         self.process = start(**environment)

@@ -14,7 +14,7 @@ from tests.viewers import DEADLINE_S, question
 
 @dataclass
 class Stack:
-    """Its processes, and short ways to talk to them."""
+    """Its processes and addresses."""
 
     broker: Broker
     simulator: Simulator
@@ -27,10 +27,10 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def stack(broker: Broker) -> Iterator[Stack]:
-    """For tests that leave it as it was."""
+    """Shared by the tests that change nothing in it."""
     simulator = Simulator()
     gateways = [Gateway(broker.url), Gateway(broker.url)]
-    # Providers are tried once more after a second and not thrice: what is tested is what comes after.
+    # Short timeouts of the provider, so that the tests of its faults are quick.
     worker = Worker(broker.url, simulator.url, MANYCAST_FIRST_CHUNK_TIMEOUT_S="1", MANYCAST_CHUNK_TIMEOUT_S="1")
     with closing_all(*gateways, worker, simulator):
         yield Stack(broker, simulator, worker, gateways)

@@ -25,8 +25,8 @@ def gateways(fragile_broker: Broker) -> Iterator[list[Gateway]]:
         yield gateways
 
 
-class Watching:
-    """Two viewers, one a gateway, that must see the same whole stream."""
+class TwoViewers:
+    """Two viewers, one at each gateway, that must receive the same whole stream."""
 
     def __init__(self, http: httpx2.AsyncClient, gateways: list[Gateway], stream_id: str) -> None:
         self.urls = [f"{gateway.url}/v1/streams/{stream_id}/events" for gateway in gateways]
@@ -46,9 +46,9 @@ class Watching:
         await asyncio.gather(*self._tasks)
 
 
-def check_whole(watching: Watching, run: Run) -> None:
+def check_whole(viewers: TwoViewers, run: Run) -> None:
     whole = [line.partition(b" ")[2].decode() for line in run.lines]
-    for response in watching.seen:
+    for response in viewers.seen:
         assert [frame.id for frame in response.logged] == [f"1-{seq}" for seq in range(1, len(whole) + 1)]
         assert [frame.data for frame in response.logged] == whole
 
@@ -59,17 +59,17 @@ async def test_a_subscription_that_is_cut_misses_nothing(
     client = command_client(fragile_broker.url)
     async with open_run(fragile_broker.url) as run:
         await run.begin()
-        watching = Watching(http, gateways, run.stream_id)
-        await watching.until_all_have(1)
+        viewers = TwoViewers(http, gateways, run.stream_id)
+        await viewers.until_all_have(1)
         for round_ in range(10):
             # What is said between the cut and the next subscription is published to nobody.
             await client.client_kill_filter(_type="pubsub")
             for at in range(5):
                 await run.say(f"{round_}.{at} ")
-            await watching.until_all_have(1 + (round_ + 1) * 5)
+            await viewers.until_all_have(1 + (round_ + 1) * 5)
         await run.end()
-        await watching.end()
-        check_whole(watching, run)
+        await viewers.end()
+        check_whole(viewers, run)
     await client.aclose()
 
 
@@ -82,15 +82,15 @@ async def test_what_was_said_while_a_subscription_was_cut_is_seen_though_nothing
     with closing_all(gateway):
         async with open_run(fragile_broker.url) as run:
             await run.begin()
-            watching = Watching(http, [gateway], run.stream_id)
-            await watching.until_all_have(1)
+            viewers = TwoViewers(http, [gateway], run.stream_id)
+            await viewers.until_all_have(1)
             for at in range(10):
                 await client.client_kill_filter(_type="pubsub")
                 await run.say(f"{at} ")
-                await watching.until_all_have(2 + at)
+                await viewers.until_all_have(2 + at)
             await run.end()
-            await watching.end()
-            check_whole(watching, run)
+            await viewers.end()
+            check_whole(viewers, run)
     await client.aclose()
 
 
@@ -99,21 +99,21 @@ async def test_a_broker_that_freezes_is_noticed_told_and_made_up_for(
 ) -> None:
     async with open_run(fragile_broker.url) as run:
         await run.begin()
-        watching = Watching(http, gateways, run.stream_id)
-        await watching.until_all_have(1)
+        viewers = TwoViewers(http, gateways, run.stream_id)
+        await viewers.until_all_have(1)
         os.kill(fragile_broker.pid, signal.SIGSTOP)
         try:
-            await watching.until_all_are_told("broker_unavailable")
-            newcomer = await read_events(http, watching.urls[0].replace(run.stream_id, "x" * 22))
+            await viewers.until_all_are_told("broker_unavailable")
+            newcomer = await read_events(http, viewers.urls[0].replace(run.stream_id, "x" * 22))
             assert (newcomer.status, newcomer.frames) == (200, [])
             assert newcomer.retry_ms is not None
         finally:
             os.kill(fragile_broker.pid, signal.SIGCONT)
-        await watching.until_all_are_told("streaming")
+        await viewers.until_all_are_told("streaming")
         await run.say("after")
         await run.end()
-        await watching.end()
-        check_whole(watching, run)
+        await viewers.end()
+        check_whole(viewers, run)
 
 
 async def test_who_is_ahead_of_a_gateway_is_asked_back_and_not_told_of_a_gap_while_the_log_cannot_be_read(
@@ -121,17 +121,17 @@ async def test_who_is_ahead_of_a_gateway_is_asked_back_and_not_told_of_a_gap_whi
 ) -> None:
     async with open_run(fragile_broker.url) as run:
         await run.begin()
-        watching = Watching(http, gateways, run.stream_id)
-        await watching.until_all_have(1)
+        viewers = TwoViewers(http, gateways, run.stream_id)
+        await viewers.until_all_have(1)
         os.kill(fragile_broker.pid, signal.SIGSTOP)
         try:
-            newcomer = await read_events(http, watching.urls[0], after="1-2")
+            newcomer = await read_events(http, viewers.urls[0], after="1-2")
         finally:
             os.kill(fragile_broker.pid, signal.SIGCONT)
         assert (newcomer.status, newcomer.frames) == (200, [])
         assert newcomer.retry_ms is not None
         await run.end()
-        await watching.end()
+        await viewers.end()
 
 
 async def test_a_broker_that_is_killed_and_restarted_with_its_data_loses_no_viewer(
@@ -140,20 +140,20 @@ async def test_a_broker_that_is_killed_and_restarted_with_its_data_loses_no_view
     async with open_run(fragile_broker.url) as run:
         await run.begin()
         await run.say("before")
-        watching = Watching(http, gateways, run.stream_id)
-        await watching.until_all_have(2)
+        viewers = TwoViewers(http, gateways, run.stream_id)
+        await viewers.until_all_have(2)
         fragile_broker.stop()
-        await watching.until_all_are_told("broker_unavailable")
+        await viewers.until_all_are_told("broker_unavailable")
         refused = await http.post(f"{gateways[0].url}/v1/streams", json={"messages": [{"role": "user"}]})
         assert refused.status_code == 503
         assert refused.json()["error"]["code"] == "broker_unavailable"
         assert int(refused.headers["retry-after"]) > 0
         fragile_broker.start()
-        await watching.until_all_are_told("streaming")
+        await viewers.until_all_are_told("streaming")
         await run.say("after")
         await run.end()
-        await watching.end()
-        check_whole(watching, run)
+        await viewers.end()
+        check_whole(viewers, run)
 
 
 @pytest.mark.parametrize("how", ["restarted empty", "flushed"])
@@ -163,8 +163,8 @@ async def test_a_broker_that_lost_its_data_ends_the_stream_as_lost(
     async with open_run(fragile_broker.url) as run:
         await run.begin()
         await run.say("before")
-        watching = Watching(http, gateways, run.stream_id)
-        await watching.until_all_have(2)
+        viewers = TwoViewers(http, gateways, run.stream_id)
+        await viewers.until_all_have(2)
         if how == "restarted empty":
             fragile_broker.stop()
             fragile_broker.wipe()
@@ -173,12 +173,12 @@ async def test_a_broker_that_lost_its_data_ends_the_stream_as_lost(
             client = command_client(fragile_broker.url)
             await client.flushall()
             await client.aclose()
-        await watching.end()
-        for response in watching.seen:
+        await viewers.end()
+        for response in viewers.seen:
             assert response.frames[-1].event == Kind.DONE
             assert response.frames[-1].id is None
             assert json.loads(response.frames[-1].data)["error"]["code"] == "stream_lost"
-        assert (await read_events(http, watching.urls[0], after="1-2")).status == 404
+        assert (await read_events(http, viewers.urls[0], after="1-2")).status == 404
 
 
 async def test_a_gateway_that_is_killed_is_no_longer_counted(
@@ -186,17 +186,17 @@ async def test_a_gateway_that_is_killed_is_no_longer_counted(
 ) -> None:
     async with open_run(fragile_broker.url) as run:
         await run.begin()
-        watching = Watching(http, gateways, run.stream_id)
+        viewers = TwoViewers(http, gateways, run.stream_id)
 
         def told() -> list[str]:
-            return [frame.data for frame in watching.seen[0].frames if frame.event == "viewers"][-1:]
+            return [frame.data for frame in viewers.seen[0].frames if frame.event == "viewers"][-1:]
 
         await until(lambda: told() == ['{"viewers":2}'])
         gateways[1].signal(signal.SIGKILL)
         await until(lambda: told() == ['{"viewers":1}'])
         await run.end()
         with pytest.raises(httpx2.RemoteProtocolError):
-            await watching.end()
+            await viewers.end()
 
 
 async def test_a_finished_stream_expires_and_is_then_404(http: httpx2.AsyncClient, fragile_broker: Broker) -> None:

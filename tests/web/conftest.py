@@ -1,4 +1,4 @@
-"""A real browser for the page's tests, and a peer that speaks the wire as a test tells it to."""
+"""A real browser for the page's tests, and a peer: a server that answers as a test scripts it."""
 
 import asyncio
 import socket
@@ -39,7 +39,7 @@ def chromium() -> Path:
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """Where npm put the page's packages."""
+    """The folder of the page's packages."""
     if not (WEB / "parts" / "vendor").exists():
         pytest.skip("the page's packages are not installed: python web/install.py")
     return WEB / "node_modules"
@@ -68,7 +68,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def other(browser: Browser) -> AsyncIterator[Page]:
-    """A page in a browser of somebody else."""
+    """A page of another person, who shares no cookies with the first."""
     context = await browser.new_context()
     yield await context.new_page()
     await context.close()

@@ -1,4 +1,4 @@
-"""A peer that speaks docs/protocol.md as a test tells it to. No gateway: it holds no stream, starts no run."""
+"""A server that answers the pages as a test scripts it, in the format of docs/protocol.md. It runs nothing."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from tests.web.door import Door, refuse
+from tests.web.tickets import Tickets, refuse
 
 PATIENCE_S = 15
 
@@ -31,8 +31,8 @@ SIGNED_OUT: dict[str, Any] = {
 class Peer:
     """Answers each request for events with the next of `answers`: a status, or the text of a 200.
 
-    A text that ends in `…` is left open; `say` goes on there. The last answer is repeated. `asked` holds the positions
-    viewers resumed from, `bodies` what was asked of the model.
+    A text that ends in `…` is left open, and `say` continues it. The last answer is repeated. `asked` are the positions
+    that viewers resumed from, `bodies` the requests for runs.
     """
 
     def __init__(self) -> None:
@@ -42,15 +42,15 @@ class Peer:
         self.models = [{"id": "m", "object": "model", "created": 0, "owned_by": "somebody"}]
         self.readiness = {"ready": True, "redis": True, "workers": 1, "draining": False}
         self.admission: dict[str, Any] | None = None
-        """What it says of who asks; None: it is older than the question."""
+        """The answer of `/v1/session`. None: a gateway that is older than that call."""
         self.secret = "correct horse"
         self.asked: list[str | None] = []
         self.bodies: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
-        self.door = Door()
+        self.tickets = Tickets()
         self.url = ""
         self.admitting = asyncio.Event()
-        """While it is not set, nobody is told that a run was taken."""
+        """While it is not set, `POST /v1/streams` gets no answer."""
         self.admitting.set()
         self._open: list[asyncio.Queue[str]] = []
 
@@ -62,7 +62,7 @@ class Peer:
             Route("/v1/streams/{id}/events", self.events),
             Route("/v1/streams/{id}/cancel", self.cancel, methods=["POST"]),
             Route("/v1/streams/{id}/tickets", self.hand_out, methods=["POST", "DELETE"]),
-            Route("/v1/streams/{id}/cookie", self.door.keep, methods=["POST"]),
+            Route("/v1/streams/{id}/cookie", self.tickets.set_cookie, methods=["POST"]),
             Route("/v1/streams/{id}", self.describe),
             Route("/v1/session", self.admit, methods=["GET", "POST", "DELETE"]),
             Route("/v1/models", self.offer),
@@ -71,14 +71,14 @@ class Peer:
 
     @property
     def lines(self) -> int:
-        """How many answers are open."""
+        """The number of open answers."""
         return len(self._open)
 
     def tell(self, *answers: int | str) -> None:
         self.answers = list(answers)
 
     async def say(self, text: str) -> None:
-        """More of every open answer, as soon as there is one: what is said to nobody would be lost."""
+        """Continues every open answer. Waits until there is one."""
         async with asyncio.timeout(PATIENCE_S):
             while not self._open:
                 await asyncio.sleep(0.01)
@@ -86,12 +86,12 @@ class Peer:
             line.put_nowait(text)
 
     def hang_up(self) -> None:
-        """The end of every open answer."""
+        """Ends every open answer."""
         for line in self._open:
             line.put_nowait("")
 
     async def events(self, request: Request) -> Response:
-        if refusal := self.door.refuse_viewer(request):
+        if refusal := self.tickets.refuse_viewer(request):
             return refusal
         self.asked.append(request.headers.get("last-event-id") or request.query_params.get("after"))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -118,7 +118,7 @@ class Peer:
             return self.refusal
         hidden = self.bodies[-1].get("manycast", {}).get("visibility") == "private"
         stream_id = f"{'p_' if hidden else 's'}{len(self.bodies)}"
-        control = self.door.ticket("control", stream_id)
+        control = self.tickets.ticket("control", stream_id)
         urls = {"cancel": f"/v1/streams/{stream_id}/cancel?ticket={control}"}
         return JSONResponse({"id": stream_id, "status": "queued", "tickets": {"control": control}, "urls": urls}, 201)
 
@@ -128,13 +128,13 @@ class Peer:
         return refuse(403, "runs_not_listed", "This gateway lists no runs.")
 
     async def cancel(self, request: Request) -> Response:
-        if refusal := self.door.refuse_control(request):
+        if refusal := self.tickets.refuse_control(request):
             return refusal
         self.cancelled.append(request.path_params["id"])
         return JSONResponse({"id": self.cancelled[-1], "status": "cancelling"})
 
     async def hand_out(self, request: Request) -> Response:
-        answer = self.door.hand_out(request)
+        answer = self.tickets.create(request)
         if request.method == "DELETE" and answer.status_code == 200:
             self.hang_up()
         return answer
@@ -157,7 +157,7 @@ class Peer:
         return answer
 
     async def describe(self, request: Request) -> Response:
-        if refusal := self.door.refuse_viewer(request):
+        if refusal := self.tickets.refuse_viewer(request):
             return refusal
         return JSONResponse(self.status[1], self.status[0])
 

@@ -130,7 +130,7 @@ async def wrong_secret(page: Page, peer: Peer) -> None:
 
 async def private_link(page: Page, peer: Peer) -> None:
     peer.admission = SIGNED_IN
-    peer.door.seal = "x" * 230  # as long as a real one
+    peer.tickets.signature = "x" * 230  # as long as a real one
     await streaming(page, peer)
     await visit(page, peer.url)
     await page.click("#open-settings")
@@ -147,10 +147,10 @@ async def revoked_link(page: Page, peer: Peer) -> None:
 
 async def sent_away(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk(ANSWER[:300]), 403)
-    peer.door.revoked = 1
-    await visit(page, f"{peer.url}/watch#p_1.{peer.door.ticket('view', 'p_1')}")
+    peer.tickets.revoked = 1
+    await visit(page, f"{peer.url}/watch#p_1.{peer.tickets.ticket('view', 'p_1')}")
     await page.wait_for_selector(".text p")
-    peer.door.revoked = 2
+    peer.tickets.revoked = 2
 
 
 async def refused(page: Page, peer: Peer) -> None:
@@ -160,7 +160,7 @@ async def refused(page: Page, peer: Peer) -> None:
 async def stop_refused(page: Page, peer: Peer) -> None:
     await streaming(page, peer)
     await ask(page, peer)
-    peer.door.revoked += 1
+    peer.tickets.revoked += 1
     await page.click("#stop")
 
 

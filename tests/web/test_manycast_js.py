@@ -177,7 +177,7 @@ async def test_a_refusal_is_told_in_the_gateways_words(page: Page, peer: Peer) -
 
 async def test_an_address_with_a_ticket_is_watched_through_broken_lines(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk("a", "1-2"), 503, chunk("b", "1-3") + sse("done", DONE, "1-4"))
-    result = await follow(page, peer, url=f"/v1/streams/p_1/events?ticket={peer.door.ticket('view', 'p_1')}")
+    result = await follow(page, peer, url=f"/v1/streams/p_1/events?ticket={peer.tickets.ticket('view', 'p_1')}")
     assert told(result, "chunk") == ["a", "b"]
     assert peer.asked == [None, "1-2", "1-2"]
 

@@ -8,9 +8,9 @@ from urllib.parse import urlparse
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.web.door import refuse
-from tests.web.harm import HOSTILE, check_harmless
+from tests.web.hostile_markdown import HOSTILE, check_harmless
 from tests.web.peer import SIGNED_IN, Peer, sse
+from tests.web.tickets import refuse
 from tests.web.visit import reload, serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
@@ -189,7 +189,7 @@ async def test_where_stop_is_refused_it_says_so_and_the_answer_goes_on(page: Pag
     peer.tell(START + chunk(2, content="some\n") + "…")
     await ask(page, peer)
     await expect(page.locator(".text")).to_have_text("some")
-    peer.door.revoked += 1
+    peer.tickets.revoked += 1
     await page.click("#stop")
     await expect(page.locator(".state")).to_have_text("You may not stop this answer; it goes on.")
     await expect(page.locator(".state")).to_be_visible()

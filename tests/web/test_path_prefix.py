@@ -12,7 +12,7 @@ from manycast.local_stack.port import free_port
 from tests.broker import Broker
 from tests.stack import Gateway, Process, Simulator, Worker, closing_all, wait_for_http
 from tests.web.conftest import WEB
-from tests.web.on_a_stack import ask, truth, whole
+from tests.web.page_on_stack import ask, truth, whole
 from tests.web.visit import visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]

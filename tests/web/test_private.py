@@ -101,7 +101,7 @@ async def test_what_cannot_be_revoked_is_said_and_watched_on(page: Page, peer: P
 
 async def test_a_link_that_cannot_be_made_says_why(page: Page, peer: Peer) -> None:
     await ask_privately(page, peer)
-    peer.door.revoked += 1
+    peer.tickets.revoked += 1
     await page.click(".share-button")
     await expect(page.locator("dialog.share [role=status]")).to_contain_text("No link could be made: This ticket was")
 
@@ -143,11 +143,11 @@ async def test_a_ticket_that_lets_nobody_in_is_told_in_words_and_not_tried_again
 
 
 async def test_a_gateway_that_is_unwell_is_asked_again_with_the_ticket(page: Page, peer: Peer) -> None:
-    peer.door.unwell = 503
+    peer.tickets.cookie_status = 503
     peer.tell(BEGUN)
     await visit(page, f"{peer.url}/watch#p_1.view-p_1-0.signed")
     await expect(page.locator(".state")).to_contain_text("Reconnecting")
-    peer.door.unwell = 0
+    peer.tickets.cookie_status = 0
     await expect(page.locator(".text")).to_have_text("begun")
 
 
@@ -155,7 +155,7 @@ async def test_who_is_sent_away_is_told_why(page: Page, peer: Peer) -> None:
     peer.tell(BEGUN)
     await visit(page, f"{peer.url}/watch#p_1.view-p_1-0.signed")
     await expect(page.locator(".text")).to_have_text("begun")
-    peer.door.revoked += 1
+    peer.tickets.revoked += 1
     peer.hang_up()
     await expect(page.locator(".state")).to_contain_text("This link was taken back")
     await expect(page.locator(".text")).to_have_text("begun")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.web.door import refuse
 from tests.web.peer import SIGNED_IN, SIGNED_OUT, Peer
 from tests.web.test_page import START, ask, chunk, done
+from tests.web.tickets import refuse
 from tests.web.visit import reload, serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]

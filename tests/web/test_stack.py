@@ -9,7 +9,7 @@ from manycast.local_stack.port import free_port
 from tests.broker import Broker
 from tests.stack import Gateway, Part, Simulator, Worker, closing_all, wait_for_http
 from tests.web.conftest import WEB
-from tests.web.on_a_stack import DRAWN, WRITING, OnAStack, ask, truth, whole
+from tests.web.page_on_stack import DRAWN, WRITING, PageOnStack, ask, truth, whole
 from tests.web.visit import visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
@@ -36,7 +36,7 @@ def address(gateway: Gateway) -> str:
     return gateway.url
 
 
-class TestOnProcesses(OnAStack):
+class TestOnProcesses(PageOnStack):
     """What holds on each kind of stack."""
 
 

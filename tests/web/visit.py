@@ -1,4 +1,4 @@
-"""Opening a page of ours in a browser, and looking it over."""
+"""Opens one of our pages in a browser and waits until it works."""
 
 from playwright.async_api import Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
@@ -9,9 +9,9 @@ ATTEMPTS = 2
 
 
 async def visit(page: Page, url: str) -> None:
-    """Go there and wait until the page works.
+    """Opens the page and waits until it works.
 
-    Again where need be: Chromium drops what it is loading when the machine gets another network interface, as it does
+    It tries again: Chromium drops what it is loading when the machine gets another network interface, as it does
     whenever a container starts beside the tests.
     """
     try:
@@ -24,7 +24,7 @@ async def visit(page: Page, url: str) -> None:
 
 
 async def reload(page: Page) -> None:
-    """The same for a page that is there already."""
+    """Reloads the page and waits until it works."""
     await page.reload()
     await _insist(page)
 

@@ -7,7 +7,7 @@ import pytest
 from contract.connection import Client, command_client
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
-from tests.worker.stage import Desk
+from tests.worker.runs import Caller
 
 # Short leases make quick tests; one this short is still twenty times what a busy machine needs to renew it.
 QUICK = {"MANYCAST_LEASE_S": "1", "MANYCAST_GRACE_S": "5", "PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error"}
@@ -28,8 +28,8 @@ async def fragile_client(fragile_broker: Broker) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-def desk(fragile_client: Client) -> Desk:
-    return Desk(fragile_client)
+def caller(fragile_client: Client) -> Caller:
+    return Caller(fragile_client)
 
 
 @pytest.fixture

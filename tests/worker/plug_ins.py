@@ -1,4 +1,4 @@
-"""Generators of one's own, as a user would write them."""
+"""Generators as a user writes them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from contract.errors import RunError, RunFailedError
 
 
 async def count(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """Does what the last line of the prompt says, after three chunks."""
+    """Three chunks, then what the prompt names."""
     for number in range(3):
         yield {"id": "own", "choices": [{"index": 0, "delta": {"content": str(number)}, "finish_reason": None}]}
     what = request["messages"][0]["content"]

@@ -14,7 +14,7 @@ from contract.keys import StreamKeys
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.conftest import QUICK
-from tests.worker.stage import Desk, chunks, counts, done, has_chunks, until
+from tests.worker.runs import Caller, chunks, counts, done, has_chunks, until
 
 STEADY = {"chunks_per_s": 50, "chunks": 150, "seed": 7}
 
@@ -47,48 +47,48 @@ def tell(broker: Broker, words: str) -> None:
         assert line.recv(64).startswith(b"+OK")
 
 
-async def whole_run(desk: Desk) -> list[Event]:
+async def whole_run(caller: Caller) -> list[Event]:
     """What the same request leaves where nothing happens."""
-    return await desk.run("demo-long", simulator={**STEADY, "chunks_per_s": 0})
+    return await caller.run("demo-long", simulator={**STEADY, "chunks_per_s": 0})
 
 
 @pytest.mark.parametrize("trouble", [restart, crash, freeze, demote], ids=lambda trouble: trouble.__name__)
 async def test_a_run_goes_on_where_it_was_when_redis_is_back(
-    desk: Desk, worker: Worker, fragile_broker: Broker, trouble: Callable[[Broker], None]
+    caller: Caller, worker: Worker, fragile_broker: Broker, trouble: Callable[[Broker], None]
 ) -> None:
-    stream_id = await desk.submit("demo-long", simulator=STEADY)
-    await desk.events_until(stream_id, has_chunks(20))
+    stream_id = await caller.submit("demo-long", simulator=STEADY)
+    await caller.events_until(stream_id, has_chunks(20))
     trouble(fragile_broker)
-    events = await desk.finished(stream_id)
+    events = await caller.finished(stream_id)
     assert done(events)["status"] == "completed"
     contents = [chunk["choices"] for chunk in chunks(events)]
-    assert contents == [chunk["choices"] for chunk in chunks(await whole_run(desk))]
+    assert contents == [chunk["choices"] for chunk in chunks(await whole_run(caller))]
     assert "Traceback" not in worker.output
 
 
-async def test_cut_connections_cost_nothing(desk: Desk, worker: Worker, fragile_client: Client) -> None:
-    stream_id = await desk.submit("demo-long", simulator=STEADY)
+async def test_cut_connections_cost_nothing(caller: Caller, worker: Worker, fragile_client: Client) -> None:
+    stream_id = await caller.submit("demo-long", simulator=STEADY)
     for count in (10, 40, 70, 100):
-        await desk.events_until(stream_id, has_chunks(count))
+        await caller.events_until(stream_id, has_chunks(count))
         await call_redis(fragile_client, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         await call_redis(fragile_client, "CLIENT", "KILL", "TYPE", "pubsub")
-    events = await desk.finished(stream_id)
+    events = await caller.finished(stream_id)
     assert done(events)["status"] == "completed"
-    assert len(chunks(events)) == len(chunks(await whole_run(desk)))
+    assert len(chunks(events)) == len(chunks(await whole_run(caller)))
 
 
 async def test_a_wiped_redis_stops_the_provider(
-    desk: Desk, worker: Worker, fragile_broker: Broker, provider: Simulator
+    caller: Caller, worker: Worker, fragile_broker: Broker, provider: Simulator
 ) -> None:
     aborted = counts(provider.url, "demo-long").get("aborted", 0)
-    stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20})
-    await desk.events_until(stream_id, has_chunks(3))
+    stream_id = await caller.submit("demo-long", simulator={"chunks_per_s": 20})
+    await caller.events_until(stream_id, has_chunks(3))
     fragile_broker.stop()
     fragile_broker.wipe()
     fragile_broker.start()
     await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
-    assert await desk.events(stream_id) == []
-    assert done(await desk.run("demo-fast"))["status"] == "completed"
+    assert await caller.events(stream_id) == []
+    assert done(await caller.run("demo-fast"))["status"] == "completed"
 
 
 async def snapshot(client: Client, keys: StreamKeys) -> tuple[bytes, bytes]:
@@ -108,108 +108,110 @@ async def put_back(client: Client, dumps: dict[str, bytes]) -> None:
     await pipeline.execute()
 
 
-async def test_lost_writes_of_a_failover_are_written_again(desk: Desk, worker: Worker, fragile_client: Client) -> None:
-    stream_id = await desk.submit("demo-long", simulator=STEADY)
-    await desk.events_until(stream_id, has_chunks(20))
+async def test_lost_writes_of_a_failover_are_written_again(
+    caller: Caller, worker: Worker, fragile_client: Client
+) -> None:
+    stream_id = await caller.submit("demo-long", simulator=STEADY)
+    await caller.events_until(stream_id, has_chunks(20))
     keys = StreamKeys.of(stream_id)
     log, meta = await snapshot(fragile_client, keys)
-    await desk.events_until(stream_id, has_chunks(40))
+    await caller.events_until(stream_id, has_chunks(40))
     await put_back(fragile_client, {keys.log: log, keys.meta: meta})
-    events = await desk.finished(stream_id)
+    events = await caller.finished(stream_id)
     assert done(events)["status"] == "completed"
-    assert len(chunks(events)) == len(chunks(await whole_run(desk)))
+    assert len(chunks(events)) == len(chunks(await whole_run(caller)))
 
 
 async def test_a_hole_that_cannot_be_filled_ends_the_stream_as_lost(
-    desk: Desk, worker: Worker, fragile_client: Client, provider: Simulator
+    caller: Caller, worker: Worker, fragile_client: Client, provider: Simulator
 ) -> None:
     aborted = counts(provider.url, "fault-huge").get("aborted", 0)
     # Megabytes push the first chunks out of the worker's memory.
-    stream_id = await desk.submit("fault-huge", simulator={"chunks_per_s": 5, "chunks": 100})
-    await desk.events_until(stream_id, has_chunks(1))
+    stream_id = await caller.submit("fault-huge", simulator={"chunks_per_s": 5, "chunks": 100})
+    await caller.events_until(stream_id, has_chunks(1))
     keys = StreamKeys.of(stream_id)
     log, meta = await snapshot(fragile_client, keys)
-    kept = await desk.events(stream_id)
-    await desk.events_until(stream_id, has_chunks(len(kept) + 4))
+    kept = await caller.events(stream_id)
+    await caller.events_until(stream_id, has_chunks(len(kept) + 4))
     await put_back(fragile_client, {keys.log: log, keys.meta: meta})
-    end = done(await desk.finished(stream_id))
+    end = done(await caller.finished(stream_id))
     assert (end["status"], end["error"]["code"]) == ("failed", "stream_lost")
     await until(lambda: counts(provider.url, "fault-huge").get("aborted", 0) == aborted + 1)
 
 
 async def test_a_full_redis_that_gets_room_again_loses_nothing(
-    desk: Desk, worker: Worker, fragile_client: Client
+    caller: Caller, worker: Worker, fragile_client: Client
 ) -> None:
-    stream_id = await desk.submit("demo-long", simulator=STEADY)
-    await desk.events_until(stream_id, has_chunks(10))
+    stream_id = await caller.submit("demo-long", simulator=STEADY)
+    await caller.events_until(stream_id, has_chunks(10))
     await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "1")
     await until(lambda: "events wait in memory" in worker.output, lambda: worker.output)
     await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "0")
-    events = await desk.finished(stream_id)
+    events = await caller.finished(stream_id)
     assert done(events)["status"] == "completed"
-    assert len(chunks(events)) == len(chunks(await whole_run(desk)))
+    assert len(chunks(events)) == len(chunks(await whole_run(caller)))
 
 
 async def test_a_redis_that_refuses_for_too_long_ends_the_run_and_keeps_what_came(
-    desk: Desk, fragile_broker: Broker, fragile_client: Client, provider: Simulator
+    caller: Caller, fragile_broker: Broker, fragile_client: Client, provider: Simulator
 ) -> None:
     worker = Worker(fragile_broker.url, provider.url, **QUICK, MANYCAST_BROKER_PATIENCE_S="0.5")
     with closing_all(worker):
         aborted = counts(provider.url, "demo-long").get("aborted", 0)
-        stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20})
-        await desk.events_until(stream_id, has_chunks(3))
+        stream_id = await caller.submit("demo-long", simulator={"chunks_per_s": 20})
+        await caller.events_until(stream_id, has_chunks(3))
         await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "1")
         await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
         await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "0")
-        events = await desk.finished(stream_id)
+        events = await caller.finished(stream_id)
         end = done(events)
         assert (end["status"], end["error"]["code"]) == ("failed", "broker_unavailable")
         assert len(chunks(events)) > 10
 
 
 async def test_a_generator_is_held_back_while_too_much_waits_for_redis(
-    desk: Desk, fragile_broker: Broker, fragile_client: Client, provider: Simulator
+    caller: Caller, fragile_broker: Broker, fragile_client: Client, provider: Simulator
 ) -> None:
     tight = {"MANYCAST_UNSENT_LIMIT_BYTES": str(1 << 20), "MANYCAST_CHUNK_TIMEOUT_S": "0.5"}
     tight["MANYCAST_ANSWER_LIMIT_BYTES"] = "0"  # it is 60 MB
     worker = Worker(fragile_broker.url, provider.url, **{**QUICK, **tight, "MANYCAST_LEASE_S": "60"})
     with closing_all(worker):
-        await desk.run("demo-fast")
+        await caller.run("demo-fast")
         await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "100mb")
-        stream_id = await desk.submit("fault-huge", simulator={"chunks_per_s": 0, "chunks": 60})
-        await desk.events_until(stream_id, has_chunks(5))
+        stream_id = await caller.submit("fault-huge", simulator={"chunks_per_s": 0, "chunks": 60})
+        await caller.events_until(stream_id, has_chunks(5))
         await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "1")
         await until(lambda: "events wait in memory" in worker.output)
         # Its next word to Redis comes after longer than a provider's silence is suffered.
         await until(lambda: "not registered" in worker.output)
         assert counts(provider.url, "fault-huge")["open"] == 1
         await call_redis(fragile_client, "CONFIG", "SET", "maxmemory", "0")
-        events = await desk.finished(stream_id)
+        events = await caller.finished(stream_id)
         assert done(events)["status"] == "completed"
         assert len(chunks(events)) >= 60
 
 
 async def test_a_run_that_ended_while_redis_was_away_is_written_when_it_is_back(
-    desk: Desk, worker: Worker, fragile_broker: Broker, provider: Simulator
+    caller: Caller, worker: Worker, fragile_broker: Broker, provider: Simulator
 ) -> None:
     completed = counts(provider.url, "demo-long").get("completed", 0)
-    stream_id = await desk.submit("demo-long", simulator=STEADY)
-    await desk.events_until(stream_id, has_chunks(10))
+    stream_id = await caller.submit("demo-long", simulator=STEADY)
+    await caller.events_until(stream_id, has_chunks(10))
     fragile_broker.stop()
     await until(lambda: counts(provider.url, "demo-long").get("completed", 0) == completed + 1)
     fragile_broker.start()
-    events = await desk.finished(stream_id)
+    events = await caller.finished(stream_id)
     assert done(events)["status"] == "completed"
-    assert len(chunks(events)) == len(chunks(await whole_run(desk)))
+    assert len(chunks(events)) == len(chunks(await whole_run(caller)))
 
 
 async def test_a_worker_stops_cleanly_while_redis_is_away(
-    desk: Desk, fragile_broker: Broker, provider: Simulator
+    caller: Caller, fragile_broker: Broker, provider: Simulator
 ) -> None:
     worker = Worker(fragile_broker.url, provider.url, **{**QUICK, "MANYCAST_GRACE_S": "0.5"})
     with closing_all(worker):
-        stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20})
-        await desk.events_until(stream_id, has_chunks(3))
+        stream_id = await caller.submit("demo-long", simulator={"chunks_per_s": 20})
+        await caller.events_until(stream_id, has_chunks(3))
         fragile_broker.stop()
         worker.signal(signal.SIGTERM)
         assert await asyncio.to_thread(worker.wait) == 0
@@ -217,12 +219,12 @@ async def test_a_worker_stops_cleanly_while_redis_is_away(
 
 
 async def test_a_worker_waits_for_a_redis_that_is_not_there_yet(
-    desk: Desk, fragile_broker: Broker, provider: Simulator
+    caller: Caller, fragile_broker: Broker, provider: Simulator
 ) -> None:
     fragile_broker.stop()
     worker = Worker(fragile_broker.url, provider.url, **QUICK)
     with closing_all(worker):
         await until(lambda: "no jobs can be read" in worker.output, lambda: worker.output)
         fragile_broker.start()
-        assert done(await desk.run("demo-fast"))["status"] == "completed"
+        assert done(await caller.run("demo-fast"))["status"] == "completed"
         assert "Traceback" not in worker.output

@@ -8,7 +8,7 @@ import pytest
 from manycast.local_stack.port import free_port
 from tests.broker import Broker
 from tests.stack import ROOT, Worker
-from tests.worker.stage import until
+from tests.worker.runs import until
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

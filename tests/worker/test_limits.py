@@ -5,7 +5,7 @@ import pytest
 from contract.event import Event, Kind
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
-from tests.worker.stage import Desk, counts, done, text, until
+from tests.worker.runs import Caller, counts, done, text, until
 
 LIMIT_BYTES = 8000
 SHORT_S = "0.6"
@@ -21,15 +21,15 @@ async def until_aborted(provider: Simulator, model: str, before: int) -> None:
 
 
 async def test_a_run_whose_answer_grows_too_large_is_stopped_and_keeps_what_fitted(
-    desk: Desk, fragile_broker: Broker, provider: Simulator
+    caller: Caller, fragile_broker: Broker, provider: Simulator
 ) -> None:
     aborted = counts(provider.url, "demo-long").get("aborted", 0)
     same = {"chunks_per_s": 0, "seed": 1}
     with closing_all(Worker(fragile_broker.url, provider.url, **NONE)):
-        whole = await desk.run("demo-long", simulator={**same, "chunks": 300})
+        whole = await caller.run("demo-long", simulator={**same, "chunks": 300})
     limits = {**NONE, "MANYCAST_ANSWER_LIMIT_BYTES": str(LIMIT_BYTES)}
     with closing_all(Worker(fragile_broker.url, provider.url, **limits)):
-        cut = await desk.run("demo-long", simulator={**same, "chunks": 100_000})
+        cut = await caller.run("demo-long", simulator={**same, "chunks": 100_000})
         await until_aborted(provider, "demo-long", aborted)
     assert done(whole)["status"] == "completed"
     assert LIMIT_BYTES - 300 < stored_bytes(cut) <= LIMIT_BYTES < stored_bytes(whole)
@@ -42,11 +42,11 @@ async def test_a_run_whose_answer_grows_too_large_is_stopped_and_keeps_what_fitt
 
 
 async def test_one_chunk_that_is_larger_than_an_answer_may_be_is_never_stored(
-    desk: Desk, fragile_broker: Broker, provider: Simulator
+    caller: Caller, fragile_broker: Broker, provider: Simulator
 ) -> None:
     limits = {**NONE, "MANYCAST_ANSWER_LIMIT_BYTES": str(LIMIT_BYTES)}
     with closing_all(Worker(fragile_broker.url, provider.url, **limits)):
-        events = await desk.run("fault-huge")
+        events = await caller.run("fault-huge")
     assert done(events)["error"]["code"] == "answer_too_large"
     assert stored_bytes(events) <= LIMIT_BYTES
 
@@ -55,12 +55,12 @@ async def test_one_chunk_that_is_larger_than_an_answer_may_be_is_never_stored(
     ("model", "has_text"), [("demo-long", True), ("fault-stall-first", False)], ids=["writing", "waiting"]
 )
 async def test_a_run_that_takes_too_long_is_stopped_while(
-    desk: Desk, fragile_broker: Broker, provider: Simulator, model: str, has_text: bool
+    caller: Caller, fragile_broker: Broker, provider: Simulator, model: str, has_text: bool
 ) -> None:
     aborted = counts(provider.url, model).get("aborted", 0)
     limits = {**NONE, "MANYCAST_RUN_LIMIT_S": SHORT_S}
     with closing_all(Worker(fragile_broker.url, provider.url, **limits)):
-        events = await desk.run(model, simulator={"chunks": 100_000, "chunks_per_s": 20})
+        events = await caller.run(model, simulator={"chunks": 100_000, "chunks_per_s": 20})
         await until_aborted(provider, model, aborted)
     end = done(events)
     assert (end["status"], end["error"]["code"], end["error"]["retryable"]) == ("failed", "run_too_long", False)
@@ -69,14 +69,14 @@ async def test_a_run_that_takes_too_long_is_stopped_while(
 
 
 async def test_an_answer_that_is_whole_when_it_meets_the_limit_is_complete(
-    desk: Desk, fragile_broker: Broker, provider: Simulator
+    caller: Caller, fragile_broker: Broker, provider: Simulator
 ) -> None:
     asked = {"chunks": 50, "chunks_per_s": 0, "seed": 1}
     with closing_all(Worker(fragile_broker.url, provider.url, **NONE)):
-        whole = await desk.run("demo-long", simulator=asked)
+        whole = await caller.run("demo-long", simulator=asked)
     # The last chunk, which brings nothing but the usage, does not fit.
     limits = {**NONE, "MANYCAST_ANSWER_LIMIT_BYTES": str(stored_bytes(whole) - 1)}
     with closing_all(Worker(fragile_broker.url, provider.url, **limits)):
-        cut = await desk.run("demo-long", simulator=asked)
+        cut = await caller.run("demo-long", simulator=asked)
     assert (done(cut)["status"], done(cut)["finish_reason"], text(cut)) == ("completed", "stop", text(whole))
     assert stored_bytes(cut) < stored_bytes(whole)

@@ -20,7 +20,7 @@ from contract.stream_log import WriteStatus
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.conftest import QUICK
-from tests.worker.stage import DEADLINE_S, Desk, counts, done, has_chunks, text, until
+from tests.worker.runs import DEADLINE_S, Caller, counts, done, has_chunks, text, until
 
 LEASE_S = 1
 SLOW = {"chunks_per_s": 20, "chunks": 40, "seed": 7}
@@ -54,38 +54,38 @@ def restarts(events: list[Event]) -> list[bytes]:
     return [event.data for event in events if event.kind is Kind.RESTART]
 
 
-async def test_a_killed_workers_run_begins_again_elsewhere(desk: Desk, pair: Pair) -> None:
-    stream_id = await desk.submit("demo-long", simulator=SLOW)
-    await desk.events_until(stream_id, has_chunks(3))
+async def test_a_killed_workers_run_begins_again_elsewhere(caller: Caller, pair: Pair) -> None:
+    stream_id = await caller.submit("demo-long", simulator=SLOW)
+    await caller.events_until(stream_id, has_chunks(3))
     owner, _ = await pair.owner_of(stream_id)
     owner.signal(signal.SIGKILL)
-    events = await desk.finished(stream_id)
+    events = await caller.finished(stream_id)
     assert done(events)["status"] == "completed"
     assert restarts(events) == [b'{"epoch":2,"reason":"worker_lost"}']
     assert len(text(events)) > 100
 
 
-async def test_a_run_that_wants_no_restart_fails_with_its_worker(desk: Desk, pair: Pair) -> None:
-    stream_id = await desk.submit("demo-long", simulator=SLOW, on_lost="fail")
-    before = await desk.events_until(stream_id, has_chunks(3))
+async def test_a_run_that_wants_no_restart_fails_with_its_worker(caller: Caller, pair: Pair) -> None:
+    stream_id = await caller.submit("demo-long", simulator=SLOW, on_lost="fail")
+    before = await caller.events_until(stream_id, has_chunks(3))
     owner, _ = await pair.owner_of(stream_id)
     owner.signal(signal.SIGKILL)
-    events = await desk.finished(stream_id)
+    events = await caller.finished(stream_id)
     assert done(events)["error"]["code"] == "worker_lost"
     assert events[: len(before)] == before
     assert restarts(events) == []
 
 
-async def test_a_run_whose_workers_keep_dying_ends(desk: Desk, fragile_broker: Broker, provider: Simulator) -> None:
-    stream_id = await desk.submit("demo-long", simulator=SLOW)
+async def test_a_run_whose_workers_keep_dying_ends(caller: Caller, fragile_broker: Broker, provider: Simulator) -> None:
+    stream_id = await caller.submit("demo-long", simulator=SLOW)
     for epoch in (1, 2, 3):
         worker = Worker(fragile_broker.url, provider.url, **QUICK)
         with closing_all(worker):
             if epoch == 3:
-                break_off = await desk.finished(stream_id)
+                break_off = await caller.finished(stream_id)
             else:
                 begun = f'"epoch":{epoch}'.encode()
-                await desk.events_until(stream_id, has_start(begun))
+                await caller.events_until(stream_id, has_start(begun))
                 worker.signal(signal.SIGKILL)
                 await asyncio.to_thread(worker.wait)
     assert done(break_off)["error"]["code"] == "worker_lost"
@@ -93,18 +93,18 @@ async def test_a_run_whose_workers_keep_dying_ends(desk: Desk, fragile_broker: B
 
 
 async def test_a_frozen_worker_writes_nothing_more_and_stops_its_provider(
-    desk: Desk, pair: Pair, provider: Simulator
+    caller: Caller, pair: Pair, provider: Simulator
 ) -> None:
     aborted = counts(provider.url, "demo-long").get("aborted", 0)
-    stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20, "chunks": 100, "seed": 7})
-    await desk.events_until(stream_id, has_chunks(3))
+    stream_id = await caller.submit("demo-long", simulator={"chunks_per_s": 20, "chunks": 100, "seed": 7})
+    await caller.events_until(stream_id, has_chunks(3))
     owner, other = await pair.owner_of(stream_id)
     owner.signal(signal.SIGSTOP)
     await until(lambda: abbreviate(stream_id) in other.output)
     owner.signal(signal.SIGCONT)
     await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
     await until(lambda: "epoch 1: given up" in owner.output, lambda: owner.output)
-    events = await desk.finished(stream_id)
+    events = await caller.finished(stream_id)
     assert done(events)["status"] == "completed"
     assert len(restarts(events)) == 1
     (at,) = [index for index, event in enumerate(events) if event.kind is Kind.RESTART]
@@ -113,82 +113,82 @@ async def test_a_frozen_worker_writes_nothing_more_and_stops_its_provider(
 
 
 async def test_a_redis_that_was_away_for_longer_than_a_lease_is_no_lost_worker(
-    desk: Desk, pair: Pair, fragile_broker: Broker
+    caller: Caller, pair: Pair, fragile_broker: Broker
 ) -> None:
-    stream_ids = [await desk.submit("demo-long", simulator={**SLOW, "chunks": 80}) for _ in range(6)]
+    stream_ids = [await caller.submit("demo-long", simulator={**SLOW, "chunks": 80}) for _ in range(6)]
     for stream_id in stream_ids:
-        await desk.events_until(stream_id, has_chunks(30))
+        await caller.events_until(stream_id, has_chunks(30))
     os.kill(fragile_broker.pid, signal.SIGSTOP)
     asyncio.get_running_loop().call_later(2 * LEASE_S, os.kill, fragile_broker.pid, signal.SIGCONT)
     for stream_id in stream_ids:
-        events = await desk.finished(stream_id)
+        events = await caller.finished(stream_id)
         assert done(events)["status"] == "completed"
         assert restarts(events) == []
 
 
 async def test_a_worker_that_has_just_found_redis_waits_for_owners_to_renew(
-    desk: Desk, fragile_client: Client, fragile_broker: Broker, provider: Simulator
+    caller: Caller, fragile_client: Client, fragile_broker: Broker, provider: Simulator
 ) -> None:
     """A lease that is over: its owner could not reach Redis either, and is back as soon as the newcomer."""
-    stream_id = await desk.submit("demo-fast")
-    await desk.queue.open()
+    stream_id = await caller.submit("demo-fast")
+    await caller.queue.open()
     blocking = blocking_client(fragile_broker.url)
-    (job,) = await desk.queue.take(blocking, "owner", 1, 1000)
+    (job,) = await caller.queue.take(blocking, "owner", 1, 1000)
     await blocking.aclose()
-    lease = Lease(job, (await desk.queue.claim(job, "owner", 2, 10)).epoch)
+    lease = Lease(job, (await caller.queue.claim(job, "owner", 2, 10)).epoch)
     patient_s = 4
     while not await fragile_client.xpending_range(JOBS, WORKERS_GROUP, "-", "+", 1, idle=1000 * patient_s):
         await asyncio.sleep(0.01)
     newcomer = Worker(fragile_broker.url, provider.url, **{**QUICK, "MANYCAST_LEASE_S": str(patient_s)})
     with closing_all(newcomer):
         # Its first job is its first word with the queue.
-        first = await desk.submit("demo-fast")
-        await desk.finished(first)
-        assert await desk.queue.renew("owner", [lease]) == [WriteStatus.OK]
+        first = await caller.submit("demo-fast")
+        await caller.finished(first)
+        assert await caller.queue.renew("owner", [lease]) == [WriteStatus.OK]
         await until(lambda: abbreviate(stream_id) in newcomer.output)
-    assert (await desk.meta(stream_id))["epoch"] == "2"
+    assert (await caller.meta(stream_id))["epoch"] == "2"
 
 
-async def test_a_run_that_ends_within_the_grace_is_not_given_back(desk: Desk, worker: Worker) -> None:
-    stream_id = await desk.submit("demo-long", simulator=SLOW)
-    await desk.events_until(stream_id, has_chunks(3))
+async def test_a_run_that_ends_within_the_grace_is_not_given_back(caller: Caller, worker: Worker) -> None:
+    stream_id = await caller.submit("demo-long", simulator=SLOW)
+    await caller.events_until(stream_id, has_chunks(3))
     worker.signal(signal.SIGTERM)
     assert await asyncio.to_thread(worker.wait) == 0
-    events = await desk.events(stream_id)
+    events = await caller.events(stream_id)
     assert done(events)["status"] == "completed"
     assert restarts(events) == []
 
 
-async def test_a_worker_that_drains_takes_no_new_job(desk: Desk, worker: Worker) -> None:
-    first = await desk.submit("demo-long", simulator=SLOW)
-    await desk.events_until(first, has_chunks(3))
+async def test_a_worker_that_drains_takes_no_new_job(caller: Caller, worker: Worker) -> None:
+    first = await caller.submit("demo-long", simulator=SLOW)
+    await caller.events_until(first, has_chunks(3))
     worker.signal(signal.SIGTERM)
     await until(lambda: "takes no more jobs" in worker.output)
-    second = await desk.submit("demo-fast")
+    second = await caller.submit("demo-fast")
     assert await asyncio.to_thread(worker.wait) == 0
-    assert await desk.events(second) == []
-    assert (await desk.meta(second))["status"] == "queued"
+    assert await caller.events(second) == []
+    assert (await caller.meta(second))["status"] == "queued"
 
 
-async def test_a_second_signal_gives_everything_back_at_once(desk: Desk, worker: Worker) -> None:
-    stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 1})
-    await desk.events_until(stream_id, has_chunks(2))
+async def test_a_second_signal_gives_everything_back_at_once(caller: Caller, worker: Worker) -> None:
+    stream_id = await caller.submit("demo-long", simulator={"chunks_per_s": 1})
+    await caller.events_until(stream_id, has_chunks(2))
     worker.signal(signal.SIGINT)
     await until(lambda: "takes no more jobs" in worker.output)
     worker.signal(signal.SIGINT)
     assert await asyncio.to_thread(worker.wait) == 0
-    assert (await desk.meta(stream_id))["released"] == "1"
+    assert (await caller.meta(stream_id))["released"] == "1"
     assert "Traceback" not in worker.output
 
 
-async def deliver_behind_its_back(desk: Desk, worker: Worker) -> str:
+async def deliver_behind_its_back(caller: Caller, worker: Worker) -> str:
     """A job that Redis delivered to `worker` in a reply that it never got."""
     await until(lambda: "started" in worker.output)
     (name,) = re.findall(r"worker (\S+) started", worker.output)
-    pipeline = desk.client.pipeline(transaction=True)
+    pipeline = caller.client.pipeline(transaction=True)
     stream_id = secrets.token_urlsafe(16)
     body = json.dumps({"model": "demo-fast", "messages": [{"role": "user", "content": "Hi"}]}).encode()
-    await desk.queue.open()
+    await caller.queue.open()
     # Both in one step: the worker waits for new jobs all the time.
     fields: dict[Any, Any] = {
         "status": "queued",
@@ -215,17 +215,17 @@ def lone_worker(fragile_broker: Broker, provider: Simulator) -> Iterator[Worker]
         yield worker
 
 
-async def test_a_job_whose_delivery_was_lost_on_the_way_is_found(desk: Desk, lone_worker: Worker) -> None:
-    stream_id = await deliver_behind_its_back(desk, lone_worker)
+async def test_a_job_whose_delivery_was_lost_on_the_way_is_found(caller: Caller, lone_worker: Worker) -> None:
+    stream_id = await deliver_behind_its_back(caller, lone_worker)
     async with asyncio.timeout(DEADLINE_S):
         # Between two reads a cut would go unnoticed, and nothing could be lost by it.
         while "no jobs can be read" not in lone_worker.output:
-            await call_redis(desk.client, "CLIENT", "KILL", "TYPE", "normal")
-    assert done(await desk.finished(stream_id))["status"] == "completed"
+            await call_redis(caller.client, "CLIENT", "KILL", "TYPE", "normal")
+    assert done(await caller.finished(stream_id))["status"] == "completed"
 
 
-async def test_a_job_that_comes_as_the_drain_begins_is_not_left_behind(desk: Desk, lone_worker: Worker) -> None:
-    stream_id = await deliver_behind_its_back(desk, lone_worker)
+async def test_a_job_that_comes_as_the_drain_begins_is_not_left_behind(caller: Caller, lone_worker: Worker) -> None:
+    stream_id = await deliver_behind_its_back(caller, lone_worker)
     lone_worker.signal(signal.SIGTERM)
     assert await asyncio.to_thread(lone_worker.wait) == 0
-    assert done(await desk.events(stream_id))["status"] == "completed"
+    assert done(await caller.events(stream_id))["status"] == "completed"

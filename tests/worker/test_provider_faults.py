@@ -8,7 +8,7 @@ from contract.connection import command_client
 from contract.event import Kind
 from tests.broker import Broker, valkey_binary
 from tests.stack import Simulator, Worker
-from tests.worker.stage import Desk, chunks, counts, done, text
+from tests.worker.runs import Caller, chunks, counts, done, text
 
 IMPATIENT = {
     "MANYCAST_FIRST_CHUNK_TIMEOUT_S": "1.5",
@@ -29,9 +29,9 @@ def place(provider: Simulator) -> Iterator[Broker]:
 
 
 @pytest.fixture
-async def desk(place: Broker) -> AsyncIterator[Desk]:
+async def caller(place: Broker) -> AsyncIterator[Caller]:
     client = command_client(place.url)
-    yield Desk(client)
+    yield Caller(client)
     await client.aclose()
 
 
@@ -50,9 +50,9 @@ async def desk(place: Broker) -> AsyncIterator[Desk]:
     ],
 )
 async def test_a_run_fails_with_the_reason_and_keeps_its_text(
-    desk: Desk, model: str, expected: tuple[str, int | None, bool], has_text: bool
+    caller: Caller, model: str, expected: tuple[str, int | None, bool], has_text: bool
 ) -> None:
-    events = await desk.run(model)
+    events = await caller.run(model)
     end = done(events)
     assert end["status"] == "failed"
     error = end["error"]
@@ -61,35 +61,35 @@ async def test_a_run_fails_with_the_reason_and_keeps_its_text(
     assert bool(text(events)) is has_text
 
 
-async def test_what_a_provider_refuses_for_a_moment_is_asked_again(desk: Desk, provider: Simulator) -> None:
+async def test_what_a_provider_refuses_for_a_moment_is_asked_again(caller: Caller, provider: Simulator) -> None:
     before = counts(provider.url, "fault-429").get("refused", 0)
-    events = await desk.run("fault-429")
+    events = await caller.run("fault-429")
     assert done(events)["status"] == "completed"
     assert counts(provider.url, "fault-429")["refused"] == before + 1
 
 
-async def test_a_refusal_is_told_when_no_try_is_left(desk: Desk) -> None:
-    error = done(await desk.run("fault-429", simulator={"failures": 2}))["error"]
+async def test_a_refusal_is_told_when_no_try_is_left(caller: Caller) -> None:
+    error = done(await caller.run("fault-429", simulator={"failures": 2}))["error"]
     assert (error["code"], error["http_status"], error["retryable"]) == ("rate_limit_exceeded", 429, True)
 
 
-async def test_half_a_surrogate_pair_reaches_the_log_whole(desk: Desk) -> None:
-    events = await desk.run("fault-surrogate")
+async def test_half_a_surrogate_pair_reaches_the_log_whole(caller: Caller) -> None:
+    events = await caller.run("fault-surrogate")
     assert done(events)["status"] == "completed"
     joined = text(events).encode("utf-16", "surrogatepass").decode("utf-16")
     assert joined.isprintable() or "\n" in joined
     assert any(ord(character) > 0xFFFF for character in joined)
 
 
-async def test_a_chunk_of_a_megabyte_passes(desk: Desk) -> None:
-    events = await desk.run("fault-huge")
+async def test_a_chunk_of_a_megabyte_passes(caller: Caller) -> None:
+    events = await caller.run("fault-huge")
     assert done(events)["status"] == "completed"
     assert max(len(event.data) for event in events) > 1_000_000
 
 
 @pytest.mark.parametrize("model", ["demo-tools", "demo-reasoning", "demo-choices", "demo-long"])
-async def test_every_shape_of_chunk_passes(desk: Desk, model: str) -> None:
-    events = await desk.run(model, simulator={"chunks_per_s": 0})
+async def test_every_shape_of_chunk_passes(caller: Caller, model: str) -> None:
+    events = await caller.run(model, simulator={"chunks_per_s": 0})
     end = done(events)
     assert end["status"] == "completed"
     assert end["usage"]["total_tokens"] > 0

@@ -9,7 +9,7 @@ from simulator.quirks import QUIRKS, Quirk
 from tests.broker import Broker, valkey_binary
 from tests.quirks import EXPECTED
 from tests.stack import Simulator, Worker, closing_all
-from tests.worker.stage import Desk, done, text, until
+from tests.worker.runs import Caller, done, text, until
 
 WARNING = "the provider ended the answer without a finish_reason"
 UNFINISHED = ["no-finish-reason", "only-empty-finish-reasons", "no-finish-reason-tools"]
@@ -25,15 +25,15 @@ def place(provider: Simulator) -> Iterator[tuple[Broker, Worker]]:
 
 
 @pytest.fixture
-async def desk(place: tuple[Broker, Worker]) -> AsyncIterator[Desk]:
+async def caller(place: tuple[Broker, Worker]) -> AsyncIterator[Caller]:
     client = command_client(place[0].url)
-    yield Desk(client)
+    yield Caller(client)
     await client.aclose()
 
 
 @pytest.mark.parametrize("quirk", QUIRKS.values(), ids=QUIRKS)
-async def test_an_odd_stream_is_a_complete_answer(desk: Desk, quirk: Quirk) -> None:
-    events = await desk.run(quirk.model)
+async def test_an_odd_stream_is_a_complete_answer(caller: Caller, quirk: Quirk) -> None:
+    events = await caller.run(quirk.model)
     end, expected = done(events), EXPECTED[quirk.name]
     assert (end["status"], end["finish_reason"], end["usage"]) == ("completed", expected.finish_reason, expected.usage)
     assert text(events) == expected.content
@@ -41,10 +41,10 @@ async def test_an_odd_stream_is_a_complete_answer(desk: Desk, quirk: Quirk) -> N
 
 @pytest.mark.parametrize("name", UNFINISHED)
 async def test_an_answer_without_a_finish_reason_is_mentioned_in_the_log(
-    desk: Desk, place: tuple[Broker, Worker], name: str
+    caller: Caller, place: tuple[Broker, Worker], name: str
 ) -> None:
     before = place[1].output.count(WARNING)
-    await desk.run(QUIRKS[name].model)
+    await caller.run(QUIRKS[name].model)
     await until(lambda: place[1].output.count(WARNING) == before + 1, lambda: place[1].output)
 
 
@@ -53,10 +53,10 @@ async def test_a_strict_worker_takes_it_for_cut_short(fragile_broker: Broker, pr
     worker = Worker(fragile_broker.url, provider.url, MANYCAST_STRICT_FINISH="1")
     client = command_client(fragile_broker.url)
     with closing_all(worker):
-        events = await Desk(client).run(QUIRKS[name].model)
+        events = await Caller(client).run(QUIRKS[name].model)
         end = done(events)
         assert (end["status"], end["error"]["code"], end["finish_reason"]) == ("failed", "upstream_truncated", None)
         assert text(events) == EXPECTED[name].content
-        assert done(await Desk(client).run(QUIRKS["crlf"].model))["status"] == "completed"
+        assert done(await Caller(client).run(QUIRKS["crlf"].model))["status"] == "completed"
         assert WARNING not in worker.output
     await client.aclose()

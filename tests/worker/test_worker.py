@@ -9,11 +9,11 @@ from contract.keys import StreamKeys
 from contract.log_redaction import abbreviate
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
-from tests.worker.stage import Desk, chunks, counts, done, has_chunks, text, until
+from tests.worker.runs import Caller, chunks, counts, done, has_chunks, text, until
 
 
-async def test_a_run_is_published_whole(desk: Desk, worker: Worker) -> None:
-    events = await desk.run("demo-fast")
+async def test_a_run_is_published_whole(caller: Caller, worker: Worker) -> None:
+    events = await caller.run("demo-fast")
     assert [event.kind for event in events[:2]] == [Kind.START, Kind.CHUNK]
     end = done(events)
     assert (end["status"], end["finish_reason"], end["error"]) == ("completed", "stop", None)
@@ -23,59 +23,59 @@ async def test_a_run_is_published_whole(desk: Desk, worker: Worker) -> None:
     assert len(text(events)) > 100
 
 
-async def test_a_request_without_a_model_gets_the_default_one(desk: Desk, worker: Worker) -> None:
-    assert chunks(await desk.run(""))[0]["model"] == "demo"
+async def test_a_request_without_a_model_gets_the_default_one(caller: Caller, worker: Worker) -> None:
+    assert chunks(await caller.run(""))[0]["model"] == "demo"
 
 
 async def test_a_cancel_reaches_the_provider_and_ends_the_stream(
-    desk: Desk, worker: Worker, provider: Simulator
+    caller: Caller, worker: Worker, provider: Simulator
 ) -> None:
-    stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20})
-    await desk.events_until(stream_id, has_chunks(3))
+    stream_id = await caller.submit("demo-long", simulator={"chunks_per_s": 20})
+    await caller.events_until(stream_id, has_chunks(3))
     aborted = counts(provider.url, "demo-long").get("aborted", 0)
-    assert await desk.queue.cancel(stream_id) == "cancelling"
-    assert done(await desk.finished(stream_id))["status"] == "cancelled"
+    assert await caller.queue.cancel(stream_id) == "cancelling"
+    assert done(await caller.finished(stream_id))["status"] == "cancelled"
     await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
 
 
 async def test_a_cancel_is_heard_while_the_provider_has_sent_nothing(
-    desk: Desk, fragile_broker: Broker, provider: Simulator
+    caller: Caller, fragile_broker: Broker, provider: Simulator
 ) -> None:
     # No renewal tells of the cancel within the deadline of this test.
     worker = Worker(fragile_broker.url, provider.url, MANYCAST_LEASE_S="600")
     with closing_all(worker):
         aborted = counts(provider.url, "fault-stall-first").get("aborted", 0)
-        stream_id = await desk.submit("fault-stall-first")
+        stream_id = await caller.submit("fault-stall-first")
         await until(lambda: counts(provider.url, "fault-stall-first").get("open", 0) == 1)
-        assert await desk.queue.cancel(stream_id) == "cancelling"
-        end = done(await desk.finished(stream_id))
+        assert await caller.queue.cancel(stream_id) == "cancelling"
+        end = done(await caller.finished(stream_id))
         assert (end["status"], end["timing"]["first_chunk_ms"]) == ("cancelled", None)
         await until(lambda: counts(provider.url, "fault-stall-first").get("aborted", 0) == aborted + 1)
 
 
 async def test_a_cancel_whose_doorbell_nobody_heard_is_found_at_the_renewal(
-    desk: Desk, worker: Worker, fragile_client: Client, provider: Simulator
+    caller: Caller, worker: Worker, fragile_client: Client, provider: Simulator
 ) -> None:
-    stream_id = await desk.submit("fault-stall-first")
+    stream_id = await caller.submit("fault-stall-first")
     await until(lambda: counts(provider.url, "fault-stall-first").get("open", 0) == 1)
     await call_redis(fragile_client, "HSET", StreamKeys.of(stream_id).meta, "cancel", "1")
-    assert done(await desk.finished(stream_id))["status"] == "cancelled"
+    assert done(await caller.finished(stream_id))["status"] == "cancelled"
 
 
 async def test_sigterm_gives_back_at_once_what_outlasts_the_grace(
-    desk: Desk, fragile_broker: Broker, provider: Simulator
+    caller: Caller, fragile_broker: Broker, provider: Simulator
 ) -> None:
     # Nothing can be taken over within the deadline of this test but what was given back.
     patient = {"MANYCAST_LEASE_S": "600", "MANYCAST_GRACE_S": "0.2"}
     first, second = (Worker(fragile_broker.url, provider.url, **patient) for _ in range(2))
     with closing_all(first, second):
-        stream_id = await desk.submit("demo-long", simulator={"chunks_per_s": 20, "chunks": 60})
-        await desk.events_until(stream_id, has_chunks(3))
+        stream_id = await caller.submit("demo-long", simulator={"chunks_per_s": 20, "chunks": 60})
+        await caller.events_until(stream_id, has_chunks(3))
         (owner, other) = (first, second) if abbreviate(stream_id) in first.output else (second, first)
         owner.signal(signal.SIGTERM)
         assert await asyncio.to_thread(owner.wait) == 0
         assert "Traceback" not in owner.output, owner.output
-        events = await desk.finished(stream_id)
+        events = await caller.finished(stream_id)
         assert abbreviate(stream_id) in other.output
     assert done(events)["status"] == "completed"
     (restart,) = [event for event in events if event.kind is Kind.RESTART]

@@ -13,7 +13,7 @@ from tests.compose.stack import Stack
 
 @dataclass(frozen=True)
 class Secrets:
-    """What lets one in."""
+    """The secrets of the deployment."""
 
     key: str
     key_line: str

@@ -21,8 +21,8 @@ LONG = {**ASKED, "model": "demo-long", "simulator": {"chunks": 4000, "chunks_per
 PRIVATE = {"manycast": {"visibility": "private"}}
 
 
-class Used(dict[str, str]):
-    """What opens a door, by what it is."""
+class UsedSecrets(dict[str, str]):
+    """The secrets that the test has used, by their kind."""
 
     def note(self, what: str, secret: str) -> str:
         assert len(secret) > 15
@@ -31,9 +31,11 @@ class Used(dict[str, str]):
 
 
 @pytest.fixture
-def used(known: Secrets) -> Used:
+def used(known: Secrets) -> UsedSecrets:
     right = {"key": known.key, "hash": json.loads(known.key_line)["hash"], "password": known.password}
-    return Used(**right, **{"signing secret": known.signing, "wrong key": WRONG_KEY, "wrong password": WRONG_PASSWORD})
+    return UsedSecrets(
+        **right, **{"signing secret": known.signing, "wrong key": WRONG_KEY, "wrong password": WRONG_PASSWORD}
+    )
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ async def http(site: Stack) -> AsyncIterator[httpx2.AsyncClient]:
         yield http
 
 
-def as_program(used: Used) -> dict[str, str]:
+def as_program(used: UsedSecrets) -> dict[str, str]:
     return {"Authorization": f"Bearer {used['key']}"}
 
 
@@ -50,7 +52,7 @@ def refusal(answer: httpx2.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["code"]
 
 
-async def start(http: httpx2.AsyncClient, used: Used, what: str, body: Mapping[str, object]) -> dict[str, str]:
+async def start(http: httpx2.AsyncClient, used: UsedSecrets, what: str, body: Mapping[str, object]) -> dict[str, str]:
     """The addresses of a new stream, which its tickets stand in."""
     answer = await http.post("/v1/streams", json=body, headers=as_program(used))
     assert answer.status_code == 201, answer.text
@@ -62,7 +64,7 @@ async def start(http: httpx2.AsyncClient, used: Used, what: str, body: Mapping[s
     return urls
 
 
-async def sign_in(http: httpx2.AsyncClient, used: Used) -> None:
+async def sign_in(http: httpx2.AsyncClient, used: UsedSecrets) -> None:
     assert (await http.post("/v1/session", json={"secret": WRONG_PASSWORD})).status_code == 401
     answer = await http.post("/v1/session", json={"secret": used["password"]})
     used.note("session", answer.cookies["manycast_session"])
@@ -72,7 +74,7 @@ async def sign_in(http: httpx2.AsyncClient, used: Used) -> None:
     http.cookies.clear()
 
 
-async def use_tickets(http: httpx2.AsyncClient, used: Used) -> None:
+async def use_tickets(http: httpx2.AsyncClient, used: UsedSecrets) -> None:
     urls = await start(http, used, "private", {**BRIEF, **PRIVATE})
     path, view, control = urls["status"].partition("?")[0], "private view ticket", "private control ticket"
     await Viewer().watch(http, urls["events"])
@@ -88,7 +90,7 @@ async def use_tickets(http: httpx2.AsyncClient, used: Used) -> None:
     assert refusal(await http.get(urls["events"])) == (403, "ticket_revoked")
 
 
-async def use_ids(http: httpx2.AsyncClient, used: Used) -> None:
+async def use_ids(http: httpx2.AsyncClient, used: UsedSecrets) -> None:
     urls = await start(http, used, "open", BRIEF)
     await Viewer().watch(http, urls["events"])
     assert (await http.get(urls["completion"])).is_success
@@ -103,7 +105,7 @@ async def use_ids(http: httpx2.AsyncClient, used: Used) -> None:
     assert (await http.get(f"/api/chat/{chat}/stream", headers=as_program(used))).status_code == 204
 
 
-async def lose_the_gateways(site: Stack, http: httpx2.AsyncClient, used: Used) -> None:
+async def lose_the_gateways(site: Stack, http: httpx2.AsyncClient, used: UsedSecrets) -> None:
     """A viewer hangs up, another is cut, a third finds nobody; then all is well again and the run is stopped."""
     urls = await start(http, used, "long", {**LONG, **PRIVATE})
     async with http.stream("GET", urls["events"]) as hangs_up:
@@ -119,7 +121,7 @@ async def lose_the_gateways(site: Stack, http: httpx2.AsyncClient, used: Used) -
     assert (await http.post(urls["cancel"])).is_success
 
 
-async def test_no_log_has_what_opens_a_door(site: Stack, http: httpx2.AsyncClient, used: Used) -> None:
+async def test_no_log_has_what_opens_a_door(site: Stack, http: httpx2.AsyncClient, used: UsedSecrets) -> None:
     await sign_in(http, used)
     await use_tickets(http, used)
     await use_ids(http, used)

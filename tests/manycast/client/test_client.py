@@ -20,12 +20,12 @@ from manycast.client.errors import (
     UnreachableError,
 )
 from manycast.client.event import Chunk, Done, Event, Gap, Ping, Reconnecting, Restart, Start, Viewers
-from tests.manycast.stage import (
+from tests.manycast.scripted_server import (
     LOG,
     SHARED,
     STREAM_ID,
     Request,
-    Stage,
+    ScriptedServer,
     delta,
     done,
     frame,
@@ -38,8 +38,8 @@ from tests.manycast.stage import (
 
 
 @pytest.fixture
-async def client(stage: Stage) -> AsyncIterator[Client]:
-    async with Client(stage.url, stall_limit_s=0.3, patience_s=2) as client:
+async def client(scripted_server: ScriptedServer) -> AsyncIterator[Client]:
+    async with Client(scripted_server.url, stall_limit_s=0.3, patience_s=2) as client:
         yield client
 
 
@@ -53,12 +53,12 @@ def of_log(events: list[Event]) -> list[Start | Chunk | Restart | Done]:
 
 
 async def test_every_event_arrives_as_its_type_with_the_chunk_as_the_provider_sent_it(
-    stage: Stage, client: Client
+    scripted_server: ScriptedServer, client: Client
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_events(writer, log_of(LOG))
 
-    stage.answer = answer
+    scripted_server.answer = answer
     events: list[Any] = await follow(client)
     ping, start, hel, other_model, unset, restart, second_start, again, end = events
     assert ping == Ping("streaming")
@@ -72,7 +72,7 @@ async def test_every_event_arrives_as_its_type_with_the_chunk_as_the_provider_se
     assert end.status is Status.COMPLETED and end.finish_reason == "stop" and end.timing["total_ms"] == 3
 
 
-async def test_a_stream_cut_at_any_byte_is_resumed_and_arrives_whole(stage: Stage) -> None:
+async def test_a_stream_cut_at_any_byte_is_resumed_and_arrives_whole(scripted_server: ScriptedServer) -> None:
     whole = log_of(LOG)
     seen: set[str] = set()
 
@@ -84,10 +84,10 @@ async def test_a_stream_cut_at_any_byte_is_resumed_and_arrives_whole(stage: Stag
         else:
             write_events(writer, log_of(LOG, request.headers.get("last-event-id")))
 
-    stage.answer = answer
+    scripted_server.answer = answer
     expected = None
     places = range(0, len(whole), 13)
-    async with Client(stage.url) as client:
+    async with Client(scripted_server.url) as client:
         for events in await asyncio.gather(*[follow(client, f"{place:022}") for place in places]):
             expected = expected or of_log(events)
             assert of_log(events) == expected and len(expected) == len(LOG)
@@ -95,29 +95,31 @@ async def test_a_stream_cut_at_any_byte_is_resumed_and_arrives_whole(stage: Stag
 
 
 async def test_an_orderly_end_before_done_is_resumed_when_the_server_asked_and_is_no_failure(
-    stage: Stage, client: Client
+    scripted_server: ScriptedServer, client: Client
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         after = request.headers.get("last-event-id")
         write_events(writer, log_of(LOG[:3]) if after is None else log_of(LOG, after))
 
-    stage.answer = answer
+    scripted_server.answer = answer
     events = await follow(client)
     assert len(of_log(events)) == len(LOG)
     assert [event for event in events if isinstance(event, Reconnecting)] == [
         Reconnecting("the server ended the response", 0.001, 0)
     ]
-    assert [request.headers.get("last-event-id") for request in stage.requests] == [None, "1-3"]
+    assert [request.headers.get("last-event-id") for request in scripted_server.requests] == [None, "1-3"]
 
 
-async def test_a_line_that_is_silent_for_too_long_is_given_up_and_resumed(stage: Stage, client: Client) -> None:
+async def test_a_line_that_is_silent_for_too_long_is_given_up_and_resumed(
+    scripted_server: ScriptedServer, client: Client
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
-        if len(stage.requests) == 1:
+        if len(scripted_server.requests) == 1:
             write_events(writer, log_of(LOG[:2]))
             await asyncio.Event().wait()
         write_events(writer, log_of(LOG, request.headers["last-event-id"]))
 
-    stage.answer = answer
+    scripted_server.answer = answer
     events = await follow(client)
     assert len(of_log(events)) == len(LOG)
     reasons = [event.reason for event in events if isinstance(event, Reconnecting)]
@@ -126,33 +128,33 @@ async def test_a_line_that_is_silent_for_too_long_is_given_up_and_resumed(stage:
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
 async def test_what_a_balancer_answers_while_gateways_change_is_waited_out(
-    stage: Stage, client: Client, status: int
+    scripted_server: ScriptedServer, client: Client, status: int
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
-        if len(stage.requests) <= 2:
+        if len(scripted_server.requests) <= 2:
             write_head(writer, status, "text/html")
         else:
             write_events(writer, log_of(LOG))
 
-    stage.answer = answer
+    scripted_server.answer = answer
     events = await follow(client)
     assert len(of_log(events)) == len(LOG)
     assert [event.attempt for event in events if isinstance(event, Reconnecting)] == [1, 2]
 
 
-async def test_an_event_that_was_had_before_is_not_given_twice(stage: Stage, client: Client) -> None:
+async def test_an_event_that_was_had_before_is_not_given_twice(scripted_server: ScriptedServer, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
-        write_events(writer, log_of(LOG[:4]) if len(stage.requests) == 1 else log_of(LOG))
+        write_events(writer, log_of(LOG[:4]) if len(scripted_server.requests) == 1 else log_of(LOG))
 
-    stage.answer = answer
+    scripted_server.answer = answer
     assert len(of_log(await follow(client))) == len(LOG)
 
 
 async def test_after_a_gap_the_stream_is_read_from_its_start_even_if_the_line_breaks_right_then(
-    stage: Stage, client: Client
+    scripted_server: ScriptedServer, client: Client
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
-        match len(stage.requests):
+        match len(scripted_server.requests):
             case 1:
                 write_events(writer, log_of(LOG[:4]))
             case 2:
@@ -161,7 +163,7 @@ async def test_after_a_gap_the_stream_is_read_from_its_start_even_if_the_line_br
                 assert "last-event-id" not in request.headers
                 write_events(writer, log_of([*LOG[:2], ("1-3", "done", done())]))
 
-    stage.answer = answer
+    scripted_server.answer = answer
     events = await follow(client)
     place = events.index(Gap("1-4", "1-2"))
     assert len(of_log(events[:place])) == 4
@@ -169,54 +171,56 @@ async def test_after_a_gap_the_stream_is_read_from_its_start_even_if_the_line_br
 
 
 async def test_events_it_does_not_know_are_passed_over_and_counts_of_viewers_are_given(
-    stage: Stage, client: Client
+    scripted_server: ScriptedServer, client: Client
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         unknown = frame("weather", [1]) + frame("viewers", {"viewers": 3})
         write_events(writer, unknown + log_of(LOG))
 
-    stage.answer = answer
+    scripted_server.answer = answer
     events = await follow(client)
     assert events[0] == Viewers(3) and len(of_log(events)) == len(LOG)
 
 
-async def test_204_ends_the_watch_without_an_event(stage: Stage, client: Client) -> None:
+async def test_204_ends_the_watch_without_an_event(scripted_server: ScriptedServer, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    stage.answer = answer
+    scripted_server.answer = answer
     assert await follow(client) == []
-    assert len(stage.requests) == 1
+    assert len(scripted_server.requests) == 1
 
 
-async def test_a_stream_that_is_not_there_is_an_error_of_its_own(stage: Stage, client: Client) -> None:
+async def test_a_stream_that_is_not_there_is_an_error_of_its_own(
+    scripted_server: ScriptedServer, client: Client
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_refusal(writer, 404, "stream_not_found", "There is no such stream")
 
-    stage.answer = answer
+    scripted_server.answer = answer
     with pytest.raises(StreamNotFoundError, match=STREAM_ID):
         await follow(client)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 async def test_a_refusal_carries_the_words_of_the_server_and_is_not_repeated(
-    stage: Stage, client: Client, status: int
+    scripted_server: ScriptedServer, client: Client, status: int
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_refusal(writer, status, "no_entry", "You may not")
 
-    stage.answer = answer
+    scripted_server.answer = answer
     with pytest.raises(RefusedError, match="You may not") as caught:
         await follow(client)
-    assert (caught.value.status, caught.value.code, len(stage.requests)) == (status, "no_entry", 1)
+    assert (caught.value.status, caught.value.code, len(scripted_server.requests)) == (status, "no_entry", 1)
 
 
-async def test_what_is_not_a_stream_of_events_is_named_as_such(stage: Stage, client: Client) -> None:
+async def test_what_is_not_a_stream_of_events_is_named_as_such(scripted_server: ScriptedServer, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_head(writer, 200, "text/html")
         writer.write(b"<p>hello")
 
-    stage.answer = answer
+    scripted_server.answer = answer
     with pytest.raises(NotManycastError, match="text/html"):
         await follow(client)
 
@@ -233,12 +237,12 @@ async def test_what_is_not_a_stream_of_events_is_named_as_such(stage: Stage, cli
     ],
 )
 async def test_a_server_that_breaks_the_protocol_is_told_apart_from_a_broken_line(
-    stage: Stage, client: Client, body: bytes
+    scripted_server: ScriptedServer, client: Client, body: bytes
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_events(writer, body)
 
-    stage.answer = answer
+    scripted_server.answer = answer
     with pytest.raises(NotManycastError):
         await follow(client)
 
@@ -258,135 +262,145 @@ async def test_what_is_no_http_address_is_refused_in_a_sentence(url: str) -> Non
         Client(url)
 
 
-async def test_a_server_that_went_away_and_stays_away_is_given_up_after_the_patience(stage: Stage) -> None:
+async def test_a_server_that_went_away_and_stays_away_is_given_up_after_the_patience(
+    scripted_server: ScriptedServer,
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
-        if len(stage.requests) == 1:
+        if len(scripted_server.requests) == 1:
             write_events(writer, log_of(LOG[:3]), whole_length=10_000)
         else:
             writer.transport.abort()
 
-    stage.answer = answer
-    async with Client(stage.url, patience_s=0.5) as client:
+    scripted_server.answer = answer
+    async with Client(scripted_server.url, patience_s=0.5) as client:
         with pytest.raises(UnreachableError):
             await follow(client)
-    assert len(stage.requests) > 2
+    assert len(scripted_server.requests) > 2
 
 
-async def test_whatever_arrives_restores_the_patience(stage: Stage) -> None:
+async def test_whatever_arrives_restores_the_patience(scripted_server: ScriptedServer) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         after = request.headers.get("last-event-id")
         rest = LOG[[position for position, _, _ in LOG].index(after) + 1 :] if after else LOG
         write_events(writer, log_of(rest[:1]), whole_length=10_000)
 
-    stage.answer = answer
-    async with Client(stage.url, patience_s=0.3) as client:
+    scripted_server.answer = answer
+    async with Client(scripted_server.url, patience_s=0.3) as client:
         events = await follow(client)
     assert len(of_log(events)) == len(LOG)
     assert {event.attempt for event in events if isinstance(event, Reconnecting)} == {1}
 
 
-async def test_a_run_is_submitted_and_its_addresses_are_known(stage: Stage, client: Client) -> None:
+async def test_a_run_is_submitted_and_its_addresses_are_known(scripted_server: ScriptedServer, client: Client) -> None:
     urls = {"page": f"/#{STREAM_ID}", "events": f"/v1/streams/{STREAM_ID}/events"}
 
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         assert json.loads(request.body) == {"messages": ["\ud83d"]}
         write_json(writer, 201, {"id": STREAM_ID, "status": "queued", "urls": urls})
 
-    stage.answer = answer
+    scripted_server.answer = answer
     stream = await client.submit({"messages": ["\ud83d"]})
-    assert (stream.id, stream.status, stream.page_url) == (STREAM_ID, "queued", f"{stage.url}/#{STREAM_ID}")
+    assert (stream.id, stream.status, stream.page_url) == (STREAM_ID, "queued", f"{scripted_server.url}/#{STREAM_ID}")
 
 
-async def test_a_submit_whose_answer_was_lost_is_repeated_with_the_same_key(stage: Stage, client: Client) -> None:
+async def test_a_submit_whose_answer_was_lost_is_repeated_with_the_same_key(
+    scripted_server: ScriptedServer, client: Client
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
-        if len(stage.requests) == 1:
+        if len(scripted_server.requests) == 1:
             writer.transport.abort()
         else:
             write_json(writer, 200, {"id": STREAM_ID, "status": "queued", "urls": {"page": "/"}})
 
-    stage.answer = answer
+    scripted_server.answer = answer
     assert (await client.submit({})).id == STREAM_ID
-    first, second = [request.headers["idempotency-key"] for request in stage.requests]
+    first, second = [request.headers["idempotency-key"] for request in scripted_server.requests]
     assert first == second
 
 
 @pytest.mark.parametrize("code", ["gateway_stopping", "broker_unavailable"])
 async def test_a_gateway_that_cannot_take_a_run_just_now_is_asked_again(
-    stage: Stage, client: Client, code: str
+    scripted_server: ScriptedServer, client: Client, code: str
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
-        if len(stage.requests) == 1:
+        if len(scripted_server.requests) == 1:
             write_refusal(writer, 503, code, "Not now", Retry_After="0")
         else:
             write_json(writer, 201, {"id": STREAM_ID, "status": "queued", "urls": {"page": "/"}})
 
-    stage.answer = answer
+    scripted_server.answer = answer
     assert (await client.submit({})).id == STREAM_ID
 
 
-async def test_a_submit_is_given_up_after_three_attempts_with_the_last_reason(stage: Stage, client: Client) -> None:
+async def test_a_submit_is_given_up_after_three_attempts_with_the_last_reason(
+    scripted_server: ScriptedServer, client: Client
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_refusal(writer, 503, "broker_unavailable", "Redis is away", Retry_After="0")
 
-    stage.answer = answer
+    scripted_server.answer = answer
     with pytest.raises(ConnectionLostError, match="Redis is away"):
         await client.submit({})
-    assert len(stage.requests) == 3
+    assert len(scripted_server.requests) == 3
 
 
-async def test_a_full_queue_is_told_in_the_servers_words_with_its_retry_time(stage: Stage, client: Client) -> None:
+async def test_a_full_queue_is_told_in_the_servers_words_with_its_retry_time(
+    scripted_server: ScriptedServer, client: Client
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_refusal(writer, 503, "queue_full", "Too many runs wait", Retry_After="7")
 
-    stage.answer = answer
+    scripted_server.answer = answer
     with pytest.raises(RefusedError, match="Too many runs wait") as caught:
         await client.submit({})
     assert caught.value.retry_after_s == 7
 
 
-async def test_watch_takes_the_address_of_a_page(stage: Stage) -> None:
+async def test_watch_takes_the_address_of_a_page(scripted_server: ScriptedServer) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_events(writer, log_of(LOG))
 
-    stage.answer = answer
-    async with aclosing(watch(f"{stage.url}/#{STREAM_ID}")) as events:
+    scripted_server.answer = answer
+    async with aclosing(watch(f"{scripted_server.url}/#{STREAM_ID}")) as events:
         assert len(of_log([event async for event in events])) == len(LOG)
-    assert stage.requests[0].stream_id == STREAM_ID
+    assert scripted_server.requests[0].stream_id == STREAM_ID
 
 
-async def test_a_ticket_goes_along_each_time_it_connects_and_takes_the_place_of_the_key(stage: Stage) -> None:
+async def test_a_ticket_goes_along_each_time_it_connects_and_takes_the_place_of_the_key(
+    scripted_server: ScriptedServer,
+) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         after = request.headers.get("last-event-id")
         write_events(writer, log_of(LOG[:3]) if after is None else log_of(LOG, after))
 
-    stage.answer = answer
-    async with Client(stage.url, api_key="mc-key") as client:
+    scripted_server.answer = answer
+    async with Client(scripted_server.url, api_key="mc-key") as client:
         async with aclosing(client.watch(STREAM_ID, ticket="eyJ.x.y")) as events:
             assert len(of_log([event async for event in events])) == len(LOG)
         await follow(client)
-    sent = [request.headers.get("authorization") for request in stage.requests]
+    sent = [request.headers.get("authorization") for request in scripted_server.requests]
     assert sent == ["Bearer eyJ.x.y", "Bearer eyJ.x.y", "Bearer mc-key", "Bearer mc-key"]
 
 
 @pytest.mark.parametrize("form", ["{url}/watch#{id}.eyJ.x.y", "{url}/v1/streams/{id}/events?ticket=eyJ.x.y"])
-async def test_watch_sends_the_ticket_of_an_address_as_a_header(stage: Stage, form: str) -> None:
+async def test_watch_sends_the_ticket_of_an_address_as_a_header(scripted_server: ScriptedServer, form: str) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_events(writer, log_of(LOG))
 
-    stage.answer = answer
-    async with aclosing(watch(form.format(url=stage.url, id=STREAM_ID))) as events:
+    scripted_server.answer = answer
+    async with aclosing(watch(form.format(url=scripted_server.url, id=STREAM_ID))) as events:
         assert len(of_log([event async for event in events])) == len(LOG)
-    (request,) = stage.requests
+    (request,) = scripted_server.requests
     assert (request.headers["authorization"], "ticket" in request.path) == ("Bearer eyJ.x.y", False)
 
 
 async def test_a_private_run_is_asked_for_beside_what_else_was_wished_and_answered_with_its_tickets(
-    stage: Stage, client: Client
+    scripted_server: ScriptedServer, client: Client
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         assert json.loads(request.body)["manycast"] == {"on_worker_lost": "fail", "visibility": "private"}
         write_json(writer, 201, {"id": "p", "status": "queued", "urls": {"page": "/"}, "tickets": {"control": "eyJ"}})
 
-    stage.answer = answer
+    scripted_server.answer = answer
     stream = await client.submit({"manycast": {"on_worker_lost": "fail"}}, private=True)
     assert stream.tickets == {"control": "eyJ"}

@@ -12,13 +12,24 @@ from typing import Any
 
 import pytest
 
-from tests.manycast.console import CTRL_C, ROOT, Up, console, environment, manycast, run, started, up, wait_until
+from tests.manycast.command_line import (
+    CTRL_C,
+    ROOT,
+    LocalStack,
+    console,
+    environment,
+    manycast,
+    run,
+    started,
+    up,
+    wait_until,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     with up(tmp_path_factory.mktemp("ask") / "data", MANYCAST_LEASE_S="3") as stack:
         wait_until(lambda: bool(fetch(f"{stack.url}/v1/models")["data"]), "no models are offered")
         yield stack
@@ -38,7 +49,7 @@ def fetch(url: str) -> dict[str, Any]:
         return found
 
 
-def status_of(server: Up, stream_id: str) -> str:
+def status_of(server: LocalStack, stream_id: str) -> str:
     return str(fetch(f"{server.url}/v1/streams/{stream_id}")["status"])
 
 
@@ -47,7 +58,7 @@ def stream_of(notes: str) -> str:
     return str(stream_id)
 
 
-def test_the_answer_is_the_output_and_what_is_said_about_it_is_not(server: Up) -> None:
+def test_the_answer_is_the_output_and_what_is_said_about_it_is_not(server: LocalStack) -> None:
     done = run("ask", "Hello", "--model", "demo-fast", "--server", server.url)
     completion = fetch(f"{server.url}/v1/streams/{stream_of(done.stderr)}/completion")
     assert done.returncode == 0
@@ -59,20 +70,20 @@ def test_the_answer_is_the_output_and_what_is_said_about_it_is_not(server: Up) -
 
 
 @pytest.mark.parametrize("form", ["{id}", "{url}/watch#{id}", "{url}/v1/streams/{id}/events"])
-def test_another_terminal_watches_the_same_by_any_address(server: Up, form: str) -> None:
+def test_another_terminal_watches_the_same_by_any_address(server: LocalStack, form: str) -> None:
     asked = run("ask", "Hello", "--model", "demo-fast", "--server", server.url)
     address = form.format(id=stream_of(asked.stderr), url=server.url)
     watched = run("watch", address, MANYCAST_SERVER=server.url)
     assert (watched.returncode, watched.stdout) == (0, asked.stdout), watched.stderr
 
 
-def test_a_hyphen_reads_the_question_from_the_standard_input(server: Up) -> None:
+def test_a_hyphen_reads_the_question_from_the_standard_input(server: LocalStack) -> None:
     done = run("ask", "-", "--model", "demo-fast", "--server", server.url, feed="¿Qué? 😀")
     assert done.returncode == 0 and done.stdout
     assert run("ask", "-", "--server", server.url, feed=" \n").stderr == "manycast: the question is empty\n"
 
 
-def test_a_question_that_is_no_utf_8_is_asked_all_the_same(server: Up) -> None:
+def test_a_question_that_is_no_utf_8_is_asked_all_the_same(server: LocalStack) -> None:
     done = subprocess.run(
         [*map(os.fsencode, manycast("ask", "--model", "demo-fast", "--server", server.url)), b"\xff\xfe?"],
         env=environment(),
@@ -84,7 +95,7 @@ def test_a_question_that_is_no_utf_8_is_asked_all_the_same(server: Up) -> None:
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
 
 
-def test_a_failure_is_told_in_the_providers_words(server: Up) -> None:
+def test_a_failure_is_told_in_the_providers_words(server: LocalStack) -> None:
     done = run("ask", "Hello", "--model", "fault-401", "--server", server.url)
     assert done.returncode == 1
     assert "failed: Incorrect API key provided" in done.stderr and "HTTP 401" in done.stderr
@@ -93,18 +104,18 @@ def test_a_failure_is_told_in_the_providers_words(server: Up) -> None:
     assert "failed: " in done.stderr and "upstream_truncated" in done.stderr
 
 
-def test_an_emoji_that_the_provider_cut_in_two_comes_out_whole(server: Up) -> None:
+def test_an_emoji_that_the_provider_cut_in_two_comes_out_whole(server: LocalStack) -> None:
     done = run("ask", "Hello", "--model", "fault-surrogate", "--server", server.url, PYTHONIOENCODING="utf-8")
     assert done.returncode == 0
     assert "😀" in done.stdout
 
 
-def test_a_terminal_that_knows_ascii_only_is_no_error(server: Up) -> None:
+def test_a_terminal_that_knows_ascii_only_is_no_error(server: LocalStack) -> None:
     done = run("ask", "Hello", "--model", "fault-surrogate", "--server", server.url, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout.isascii()) == (0, True)
 
 
-def test_ctrl_c_and_s_stop_the_run(server: Up) -> None:
+def test_ctrl_c_and_s_stop_the_run(server: LocalStack) -> None:
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("watch it at")
         terminal.wait_for("simulator, not a language model")
@@ -117,7 +128,7 @@ def test_ctrl_c_and_s_stop_the_run(server: Up) -> None:
 
 
 @pytest.mark.parametrize("keys", [b"l\n", b"\n", CTRL_C], ids=["l", "enter", "ctrl-c"])
-def test_ctrl_c_and_anything_else_leave_it_running(server: Up, keys: bytes) -> None:
+def test_ctrl_c_and_anything_else_leave_it_running(server: LocalStack, keys: bytes) -> None:
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("simulator, not a language model")
         terminal.type(CTRL_C)
@@ -131,7 +142,7 @@ def test_ctrl_c_and_anything_else_leave_it_running(server: Up, keys: bytes) -> N
     cancel(server, stream_id)
 
 
-def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(server: Up) -> None:
+def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(server: LocalStack) -> None:
     with started("ask", "Hello", "--model", "demo-long", "--server", server.url) as asking:
         assert asking.stdout is not None and asking.stderr is not None
         asking.stdout.read(1)
@@ -143,7 +154,7 @@ def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(ser
     cancel(server, stream_of(notes))
 
 
-def test_watch_tells_that_somebody_else_has_stopped_it(server: Up) -> None:
+def test_watch_tells_that_somebody_else_has_stopped_it(server: LocalStack) -> None:
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("simulator, not a language model")
         stream_id = stream_of(terminal.screen)
@@ -163,7 +174,7 @@ def inherited_sigint(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("inherited_sigint")
-def test_ctrl_c_in_watch_just_ends_it(server: Up) -> None:
+def test_ctrl_c_in_watch_just_ends_it(server: LocalStack) -> None:
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("simulator, not a language model")
         stream_id = stream_of(terminal.screen)
@@ -176,7 +187,7 @@ def test_ctrl_c_in_watch_just_ends_it(server: Up) -> None:
         cancel(server, stream_id)
 
 
-def test_a_reader_that_goes_away_is_no_traceback(server: Up) -> None:
+def test_a_reader_that_goes_away_is_no_traceback(server: LocalStack) -> None:
     with started("ask", "Hello", "--model", "demo-long", "--server", server.url) as asking:
         assert asking.stdout is not None and asking.stderr is not None
         asking.stdout.read(1)
@@ -187,7 +198,7 @@ def test_a_reader_that_goes_away_is_no_traceback(server: Up) -> None:
     cancel(server, stream_of(notes))
 
 
-def test_a_gateway_that_dies_is_waited_out_and_nothing_is_lost_or_twice(server: Up) -> None:
+def test_a_gateway_that_dies_is_waited_out_and_nothing_is_lost_or_twice(server: LocalStack) -> None:
     with console("ask", "Hello", "--model", "demo", "--server", server.url) as terminal:
         terminal.wait_for("Hello")
         os.kill(server.parts["gateway"], signal.SIGKILL)
@@ -200,7 +211,7 @@ def test_a_gateway_that_dies_is_waited_out_and_nothing_is_lost_or_twice(server: 
     assert "".join(shown) == "".join(whole.splitlines())
 
 
-def test_a_worker_that_dies_makes_the_answer_begin_again_and_it_is_said_why(server: Up) -> None:
+def test_a_worker_that_dies_makes_the_answer_begin_again_and_it_is_said_why(server: LocalStack) -> None:
     with console("ask", "Hello", "--model", "demo", "--server", server.url) as terminal:
         terminal.wait_for("Hello")
         os.kill(server.parts["worker"], signal.SIGKILL)
@@ -219,7 +230,7 @@ def test_where_no_server_is_the_way_to_start_one_is_told() -> None:
     )
 
 
-def test_a_stream_that_never_was_is_told_in_one_line(server: Up) -> None:
+def test_a_stream_that_never_was_is_told_in_one_line(server: LocalStack) -> None:
     stream_id = "n" * 22
     done = run("watch", stream_id, "--server", server.url)
     assert (done.returncode, done.stderr) == (
@@ -236,6 +247,6 @@ def test_what_is_no_address_is_told_in_one_line() -> None:
     )
 
 
-def cancel(server: Up, stream_id: str) -> None:
+def cancel(server: LocalStack, stream_id: str) -> None:
     request = urllib.request.Request(f"{server.url}/v1/streams/{stream_id}/cancel", method="POST")
     urllib.request.urlopen(request, timeout=10).close()

@@ -14,8 +14,8 @@ from manycast.command.doctor import (
     look_at_python,
 )
 from tests.broker import Broker
-from tests.manycast.console import run
-from tests.manycast.stage import Request, Stage, write_json, write_refusal
+from tests.manycast.command_line import run
+from tests.manycast.scripted_server import Request, ScriptedServer, write_json, write_refusal
 
 VALKEY = {"server_name": "valkey", "redis_version": "7.2.4", "valkey_version": "9.1.2", "aof_enabled": 1}
 
@@ -65,22 +65,22 @@ def test_a_broker_is_judged_by_its_version_and_by_what_it_may_lose(info: dict[st
     assert levels(judge_broker("redis://x", info)) == expected
 
 
-async def test_a_provider_that_takes_the_key_is_well(stage: Stage) -> None:
+async def test_a_provider_that_takes_the_key_is_well(scripted_server: ScriptedServer) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         assert (request.path, request.headers["authorization"]) == ("/v1/models", "Bearer sk-1")
         write_json(writer, 200, {"data": [{"id": "a"}, {"id": "b"}]})
 
-    stage.answer = answer
-    (finding,) = await look_at_provider("sk-1", f"{stage.url}/v1")
-    assert (finding.level, finding.fact) == ("ok", f"{stage.url}/v1 offers 2 models")
+    scripted_server.answer = answer
+    (finding,) = await look_at_provider("sk-1", f"{scripted_server.url}/v1")
+    assert (finding.level, finding.fact) == ("ok", f"{scripted_server.url}/v1 offers 2 models")
 
 
-async def test_a_provider_that_refuses_the_key_fails_in_its_own_words(stage: Stage) -> None:
+async def test_a_provider_that_refuses_the_key_fails_in_its_own_words(scripted_server: ScriptedServer) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_refusal(writer, 401, "invalid_api_key", "Incorrect API key")
 
-    stage.answer = answer
-    (finding,) = await look_at_provider("sk-1", stage.url)
+    scripted_server.answer = answer
+    (finding,) = await look_at_provider("sk-1", scripted_server.url)
     assert finding.level == "fail" and "Incorrect API key" in finding.fact and "sk-1" not in str(finding)
 
 
@@ -99,7 +99,7 @@ async def test_without_a_provider_there_is_the_simulator_and_one_that_is_away_fa
     ],
 )
 async def test_a_gateway_is_judged_by_what_it_says_of_itself(
-    stage: Stage, status: int, body: dict[str, Any], expected: str
+    scripted_server: ScriptedServer, status: int, body: dict[str, Any], expected: str
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.path == "/readyz":
@@ -107,8 +107,8 @@ async def test_a_gateway_is_judged_by_what_it_says_of_itself(
         else:
             write_refusal(writer, 404, "not_found", "An older gateway")
 
-    stage.answer = answer
-    assert levels(await look_at_gateway(stage.url)) == [expected]
+    scripted_server.answer = answer
+    assert levels(await look_at_gateway(scripted_server.url)) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ async def test_a_gateway_is_judged_by_what_it_says_of_itself(
     ],
 )
 async def test_whether_we_may_ask_is_asked_with_our_key(
-    stage: Stage, api_key: str | None, admission: dict[str, Any], expected: tuple[str, str]
+    scripted_server: ScriptedServer, api_key: str | None, admission: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.path == "/readyz":
@@ -130,8 +130,8 @@ async def test_whether_we_may_ask_is_asked_with_our_key(
             assert request.headers.get("authorization") == (f"Bearer {api_key}" if api_key else None)
             write_json(writer, 200, admission)
 
-    stage.answer = answer
-    _, access = await look_at_gateway(stage.url, api_key)
+    scripted_server.answer = answer
+    _, access = await look_at_gateway(scripted_server.url, api_key)
     assert (access.level, access.fact) == expected
 
 

@@ -1,4 +1,4 @@
-"""Children are real processes here: they are heard, ended, hurried, and they die with whoever started them."""
+"""A child is a real process: its output is read, it is stopped in time, and it dies with its parent."""
 
 import asyncio
 import os
@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 
 from manycast.local_stack.child import LAUNCHER, Child, Program, describe_exit
-from tests.manycast.console import is_alive, wait_until_gone
+from tests.manycast.command_line import is_alive, wait_until_gone
 
 DEADLINE_S = 20.0
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+IGNORES_SIGTERM = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+)
 
 StartChild = Callable[..., Awaitable[Child]]
 
 
-class Heard:
-    """What the children have said, and a way to wait for it."""
+class OutputLines:
+    """The lines that the children have printed, and a way to wait for one."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
@@ -43,17 +45,17 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def output() -> OutputLines:
+    return OutputLines()
 
 
 @pytest.fixture
-async def start(heard: Heard) -> AsyncIterator[StartChild]:
+async def start(output: OutputLines) -> AsyncIterator[StartChild]:
     children = []
 
     async def start_child(code: str, grace_s: float = DEADLINE_S, **others: Any) -> Child:
         program = Program("part", [sys.executable, "-c", code], dict(os.environ), grace_s, **others)
-        child = Child(program, heard)
+        child = Child(program, output)
         await child.start()
         children.append(child)
         return child
@@ -66,42 +68,46 @@ async def start(heard: Heard) -> AsyncIterator[StartChild]:
 
 
 async def test_each_line_of_both_outputs_is_heard_with_its_name_also_a_last_one_without_an_end(
-    start: StartChild, heard: Heard
+    start: StartChild, output: OutputLines
 ) -> None:
     child = await start("import sys; print('a'); sys.stderr.write('b\\n'); sys.stdout.flush(); sys.stderr.write('ü')")
     assert await child.wait() == 0
-    assert sorted(heard.lines) == [("part", "a"), ("part", "b"), ("part", "ü")]
+    assert sorted(output.lines) == [("part", "a"), ("part", "b"), ("part", "ü")]
 
 
-async def test_a_line_without_end_is_given_in_pieces_and_not_gathered_forever(start: StartChild, heard: Heard) -> None:
+async def test_a_line_without_end_is_given_in_pieces_and_not_gathered_forever(
+    start: StartChild, output: OutputLines
+) -> None:
     child = await start("print('x' * 1_000_000)")
     assert await child.wait() == 0
-    assert sum(len(line) for _, line in heard.lines) == 1_000_000 and len(heard.lines) > 1
+    assert sum(len(line) for _, line in output.lines) == 1_000_000 and len(output.lines) > 1
 
 
-async def test_its_standard_input_is_what_it_is_fed(start: StartChild, heard: Heard) -> None:
+async def test_its_standard_input_is_what_it_is_fed(start: StartChild, output: OutputLines) -> None:
     child = await start("import sys; print(sys.stdin.read())", feed=b"secret")
     assert await child.wait() == 0
-    assert heard.lines == [("part", "secret")]
+    assert output.lines == [("part", "secret")]
 
 
-async def test_a_child_ends_when_it_is_asked(start: StartChild, heard: Heard) -> None:
+async def test_a_child_ends_when_it_is_asked(start: StartChild, output: OutputLines) -> None:
     child = await start("import time; print('up', flush=True); time.sleep(600)")
-    await heard.wait_for("up")
+    await output.wait_for("up")
     await child.stop(asyncio.Event())
     assert await child.wait() == -signal.SIGTERM
 
 
-async def test_a_child_that_does_not_listen_is_killed_when_its_grace_is_over(start: StartChild, heard: Heard) -> None:
-    child = await start(DEAF, grace_s=0.1)
-    await heard.wait_for("deaf")
+async def test_a_child_that_does_not_listen_is_killed_when_its_grace_is_over(
+    start: StartChild, output: OutputLines
+) -> None:
+    child = await start(IGNORES_SIGTERM, grace_s=0.1)
+    await output.wait_for("deaf")
     await child.stop(asyncio.Event())
     assert await child.wait() == -signal.SIGKILL
 
 
-async def test_hurry_cuts_the_grace_short(start: StartChild, heard: Heard) -> None:
-    child = await start(DEAF, grace_s=600)
-    await heard.wait_for("deaf")
+async def test_hurry_cuts_the_grace_short(start: StartChild, output: OutputLines) -> None:
+    child = await start(IGNORES_SIGTERM, grace_s=600)
+    await output.wait_for("deaf")
     hurry = asyncio.Event()
     stopping = asyncio.create_task(child.stop(hurry))
     hurry.set()
@@ -109,13 +115,13 @@ async def test_hurry_cuts_the_grace_short(start: StartChild, heard: Heard) -> No
         await stopping
 
 
-async def test_what_a_child_has_started_is_killed_with_it(start: StartChild, heard: Heard) -> None:
-    starting = f"p = subprocess.Popen([sys.executable, '-c', {DEAF!r}])"
+async def test_what_a_child_has_started_is_killed_with_it(start: StartChild, output: OutputLines) -> None:
+    starting = f"p = subprocess.Popen([sys.executable, '-c', {IGNORES_SIGTERM!r}])"
     code = f"import subprocess, sys; {starting}; print(p.pid, flush=True); p.wait()"
     child = await start(code, grace_s=0.1)
-    await heard.wait_for("deaf")
+    await output.wait_for("deaf")
     # The two processes print in any order.
-    grandchild = int(await heard.wait_for_first(str.isdigit))
+    grandchild = int(await output.wait_for_first(str.isdigit))
     await child.stop(asyncio.Event())
     wait_until_gone([grandchild])
 
@@ -126,10 +132,10 @@ async def test_stopping_what_has_ended_already_is_no_error(start: StartChild) ->
     await child.stop(asyncio.Event())
 
 
-async def test_ctrl_c_in_the_terminal_does_not_reach_a_child(start: StartChild, heard: Heard) -> None:
+async def test_ctrl_c_in_the_terminal_does_not_reach_a_child(start: StartChild, output: OutputLines) -> None:
     child = await start("import os; print(os.getsid(0) == os.getpid())")
     await child.wait()
-    assert heard.lines == [("part", "True")]
+    assert output.lines == [("part", "True")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
@@ -137,7 +143,8 @@ async def test_a_child_dies_with_whoever_started_it_even_by_sigkill() -> None:
     starter = f"""
 import os, signal, subprocess, sys, time
 tied = [sys.executable, {str(LAUNCHER)!r}, str(os.getpid()), str(int(signal.SIGKILL))]
-child = subprocess.Popen([*tied, sys.executable, "-c", {DEAF!r}], start_new_session=True, stdout=subprocess.PIPE)
+command = [*tied, sys.executable, "-c", {IGNORES_SIGTERM!r}]
+child = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
 child.stdout.readline()
 print(child.pid, flush=True)
 time.sleep(600)

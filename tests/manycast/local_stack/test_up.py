@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker import Broker
-from tests.manycast.console import CTRL_C, Up, console, parts_of, run, up, wait_until, wait_until_gone
+from tests.manycast.command_line import CTRL_C, LocalStack, console, parts_of, run, up, wait_until, wait_until_gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 ALL = {"gateway", "worker", "simulator", "valkey"}
@@ -22,7 +22,7 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """One for the tests after which it stands as before."""
     with up(tmp_path_factory.mktemp("standing") / "data") as stack:
         yield stack
@@ -114,7 +114,7 @@ def test_a_taken_port_is_told_in_one_line(data: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_second_one_on_the_same_data_is_told_who_has_it(standing: Up) -> None:
+def test_a_second_one_on_the_same_data_is_told_who_has_it(standing: LocalStack) -> None:
     done = run("up", "--port", "0", "--data", str(standing.data))
     assert done.returncode == 1
     assert done.stderr == (
@@ -148,7 +148,7 @@ def test_with_a_provider_there_is_no_simulator_and_the_worker_alone_is_given_its
 
 
 @pytest.mark.parametrize("part", sorted(ALL))
-def test_a_part_that_dies_is_named_and_started_again(standing: Up, part: str) -> None:
+def test_a_part_that_dies_is_named_and_started_again(standing: LocalStack, part: str) -> None:
     lost = standing.parts[part]
     os.kill(lost, signal.SIGKILL)
     wait_until(lambda: standing.parts.get(part, lost) != lost, f"{part} was not started again")

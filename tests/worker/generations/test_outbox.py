@@ -10,24 +10,24 @@ from contract.stream_log import Batch, WriteResult, WriteStatus
 from worker.generations.outbox import TAIL_LIMIT_BYTES, Outbox
 
 
-class Ear:
-    """Hears what a generation would be told."""
+class RecordedStatuses:
+    """Records the write statuses that a generation would get."""
 
     def __init__(self) -> None:
-        self.heard: list[WriteStatus] = []
+        self.statuses: list[WriteStatus] = []
 
     def on_write_status(self, answer: WriteStatus) -> None:
-        self.heard.append(answer)
+        self.statuses.append(answer)
 
 
 @pytest.fixture
-def ear() -> Ear:
-    return Ear()
+def recorded() -> RecordedStatuses:
+    return RecordedStatuses()
 
 
 @pytest.fixture
-def outbox(ear: Ear) -> Outbox:
-    return Outbox("s", epoch=2, next_seq=2, entry="5-0", on_write_status=ear.on_write_status)
+def outbox(recorded: RecordedStatuses) -> Outbox:
+    return Outbox("s", epoch=2, next_seq=2, entry="5-0", on_write_status=recorded.on_write_status)
 
 
 def line(number: int) -> bytes:
@@ -98,42 +98,44 @@ def test_unsent_bytes_are_those_not_confirmed(outbox: Outbox) -> None:
     assert outbox.unsent_bytes == 0
 
 
-def test_after_a_cancel_the_lines_wait_for_the_end(outbox: Outbox, ear: Ear) -> None:
+def test_after_a_cancel_the_lines_wait_for_the_end(outbox: Outbox, recorded: RecordedStatuses) -> None:
     put(outbox, 1)
     batch = outbox.next_batch()
     assert batch is not None
     outbox.settle(batch, WriteResult(WriteStatus.CANCELLED, 0))
-    assert ear.heard == [WriteStatus.CANCELLED]
+    assert recorded.statuses == [WriteStatus.CANCELLED]
     assert outbox.next_batch() is None
     outbox.end(Status.CANCELLED, b"done {}")
     assert list(confirm(outbox).lines) == [line(1), b"done {}"]
 
 
 @pytest.mark.parametrize("answer", [WriteStatus.LOST, WriteStatus.GONE])
-def test_what_is_not_ours_any_more_is_dropped(outbox: Outbox, ear: Ear, answer: WriteStatus) -> None:
+def test_what_is_not_ours_any_more_is_dropped(outbox: Outbox, recorded: RecordedStatuses, answer: WriteStatus) -> None:
     put(outbox, 1, 2)
     batch = outbox.next_batch()
     assert batch is not None
     outbox.settle(batch, WriteResult(answer, 0))
     put(outbox, 3)
     outbox.end(Status.COMPLETED, b"done {}")
-    assert ear.heard == [answer]
+    assert recorded.statuses == [answer]
     assert outbox.next_batch() is None
     assert outbox.unsent_bytes == 0
 
 
-def test_an_answer_that_comes_after_the_close_changes_nothing(outbox: Outbox, ear: Ear) -> None:
+def test_an_answer_that_comes_after_the_close_changes_nothing(outbox: Outbox, recorded: RecordedStatuses) -> None:
     put(outbox, 1)
     batch = outbox.next_batch()
     assert batch is not None
     outbox.close()
     outbox.settle(batch, WriteResult(WriteStatus.HOLE, 0))
-    assert ear.heard == []
+    assert recorded.statuses == []
     assert outbox.next_batch() is None
 
 
 @pytest.mark.parametrize("kept", [0, 1, 5])
-def test_confirmed_lines_that_redis_lost_are_written_again(outbox: Outbox, ear: Ear, kept: int) -> None:
+def test_confirmed_lines_that_redis_lost_are_written_again(
+    outbox: Outbox, recorded: RecordedStatuses, kept: int
+) -> None:
     put(outbox, *range(6))
     confirm(outbox)
     put(outbox, 6)
@@ -145,7 +147,7 @@ def test_confirmed_lines_that_redis_lost_are_written_again(outbox: Outbox, ear: 
     assert again.first_seq == 2 + kept
     assert list(again.lines) == [line(number) for number in range(kept, 7)]
     assert outbox.unsent_bytes == (7 - kept) * len(line(0))
-    assert ear.heard == []
+    assert recorded.statuses == []
 
 
 def fill_beyond_memory(outbox: Outbox) -> int:
@@ -167,14 +169,14 @@ def go_on_after(outbox: Outbox) -> None:
 
 @pytest.mark.parametrize("then", [end_after, go_on_after], ids=["at its end", "in its middle"])
 def test_lines_that_nobody_has_any_more_end_the_stream_as_lost(
-    outbox: Outbox, ear: Ear, then: Callable[[Outbox], None]
+    outbox: Outbox, recorded: RecordedStatuses, then: Callable[[Outbox], None]
 ) -> None:
     fill_beyond_memory(outbox)
     then(outbox)
     batch = outbox.next_batch()
     assert batch is not None
     outbox.settle(batch, WriteResult(WriteStatus.HOLE, 3))
-    assert ear.heard == [WriteStatus.HOLE]
+    assert recorded.statuses == [WriteStatus.HOLE]
     put(outbox, 8)
     outbox.end(Status.COMPLETED, b"done {}")
     last = confirm(outbox)

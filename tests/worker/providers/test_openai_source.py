@@ -13,7 +13,7 @@ from manycast.local_stack.port import free_port
 from tests.quirks import chunks_of
 from tests.stack import Simulator
 from tests.worker.raw_provider import HEAD, Answer, RawProvider, drops, hangs, hangs_up, raw_provider, refuses, sends
-from tests.worker.stage import DEADLINE_S, counts, until
+from tests.worker.runs import DEADLINE_S, counts, until
 from worker.providers.openai_source import OpenAISource, open_source
 from worker.providers.source import END, SourceNotFoundError
 from worker.settings import Settings

@@ -7,7 +7,7 @@ import pytest
 from contract.connection import command_client
 from tests.broker import Broker, valkey_binary
 from tests.stack import Worker, closing_all
-from tests.worker.stage import Desk, chunks, done, has_chunks, text
+from tests.worker.runs import Caller, chunks, done, has_chunks, text
 
 SETTINGS = {"MANYCAST_GENERATOR": "tests.worker.plug_ins:count", "MANYCAST_CHUNK_TIMEOUT_S": "0.5"}
 
@@ -22,14 +22,14 @@ def place() -> Iterator[tuple[Broker, Worker]]:
 
 
 @pytest.fixture
-async def desk(place: tuple[Broker, Worker]) -> AsyncIterator[Desk]:
+async def caller(place: tuple[Broker, Worker]) -> AsyncIterator[Caller]:
     client = command_client(place[0].url)
-    yield Desk(client)
+    yield Caller(client)
     await client.aclose()
 
 
-async def test_its_chunks_are_published_and_the_default_model_stands_in_the_request(desk: Desk) -> None:
-    events = await desk.run("")
+async def test_its_chunks_are_published_and_the_default_model_stands_in_the_request(caller: Caller) -> None:
+    events = await caller.run("")
     assert (done(events)["status"], text(events)) == ("completed", "012")
     assert chunks(events)[0]["id"] == "own"
 
@@ -38,15 +38,15 @@ async def test_its_chunks_are_published_and_the_default_model_stands_in_the_requ
     ("prompt", "code"),
     [("fail", "own_code"), ("crash", "worker_error"), ("hang", "upstream_timeout"), ("infinity", "upstream_invalid")],
 )
-async def test_its_failure_is_told_and_its_text_kept(desk: Desk, prompt: str, code: str) -> None:
-    events = await desk.run("", prompt=prompt)
+async def test_its_failure_is_told_and_its_text_kept(caller: Caller, prompt: str, code: str) -> None:
+    events = await caller.run("", prompt=prompt)
     end = done(events)
     assert (end["status"], end["error"]["code"], text(events)) == ("failed", code, "012")
     assert "secret" not in end["error"]["message"]
 
 
-async def test_the_reason_of_an_unforeseen_failure_is_in_the_log(desk: Desk, place: tuple[Broker, Worker]) -> None:
-    await desk.run("", prompt="crash")
+async def test_the_reason_of_an_unforeseen_failure_is_in_the_log(caller: Caller, place: tuple[Broker, Worker]) -> None:
+    await caller.run("", prompt="crash")
     assert "ZeroDivisionError: a secret of the plug-in" in place[1].output
 
 
@@ -54,18 +54,18 @@ async def test_viewers_do_not_wait_for_one_that_does_not_end_when_told_to(fragil
     patient = Worker(fragile_broker.url, "http://127.0.0.1:1", **{**SETTINGS, "MANYCAST_CHUNK_TIMEOUT_S": "600"})
     client = command_client(fragile_broker.url)
     with closing_all(patient):
-        desk = Desk(client)
-        stream_id = await desk.submit("", prompt="linger")
-        await desk.events_until(stream_id, has_chunks(3))
-        await desk.queue.cancel(stream_id)
-        assert done(await desk.finished(stream_id))["status"] == "cancelled"
+        caller = Caller(client)
+        stream_id = await caller.submit("", prompt="linger")
+        await caller.events_until(stream_id, has_chunks(3))
+        await caller.queue.cancel(stream_id)
+        assert done(await caller.finished(stream_id))["status"] == "cancelled"
         assert "does not end" in patient.output
     await client.aclose()
 
 
 @pytest.mark.parametrize("prompt", ["finish, then break", "finish, then hang"])
-async def test_what_breaks_after_the_answer_is_whole_does_no_harm(desk: Desk, prompt: str) -> None:
-    end = done(await desk.run("", prompt=prompt))
+async def test_what_breaks_after_the_answer_is_whole_does_no_harm(caller: Caller, prompt: str) -> None:
+    end = done(await caller.run("", prompt=prompt))
     assert (end["status"], end["finish_reason"], end["error"]) == ("completed", "stop", None)
 
 
@@ -73,5 +73,5 @@ async def test_a_whole_answer_does_not_wait_long_for_its_usage(fragile_broker: B
     patient = Worker(fragile_broker.url, "http://127.0.0.1:1", **{**SETTINGS, "MANYCAST_CHUNK_TIMEOUT_S": "600"})
     client = command_client(fragile_broker.url)
     with closing_all(patient):
-        assert done(await Desk(client).run("", prompt="finish, then hang"))["status"] == "completed"
+        assert done(await Caller(client).run("", prompt="finish, then hang"))["status"] == "completed"
     await client.aclose()

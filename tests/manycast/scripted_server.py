@@ -1,6 +1,6 @@
-"""A server of the protocol on a real port, as the other side of the client, with every fault a network has.
+"""A server on a real port that answers as each test scripts it, with every fault that a network has.
 
-It speaks HTTP by hand, because a proper HTTP server cannot be made to break off in the middle of a line.
+It writes HTTP itself, because no HTTP library can break off in the middle of a line.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ Answer = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
-class Stage:
-    """`answer` is called for each request; `requests` are all that came."""
+class ScriptedServer:
+    """`answer` is called for each request; `requests` are all that came, oldest first."""
 
     url: str = ""
     answer: Answer = field(init=False)
@@ -37,16 +37,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage() -> AsyncIterator[Stage]:
-    stage = Stage()
+async def open_scripted_server() -> AsyncIterator[ScriptedServer]:
+    scripted_server = ScriptedServer()
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.current_task())  # type: ignore[arg-type]
         try:
             request = await read_request(reader)
-            stage.requests.append(request)
-            await stage.answer(request, writer)
+            scripted_server.requests.append(request)
+            await scripted_server.answer(request, writer)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
@@ -54,9 +54,9 @@ async def open_stage() -> AsyncIterator[Stage]:
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    stage.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    scripted_server.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
-        yield stage
+        yield scripted_server
     finally:
         server.close()
         for task in tasks:

@@ -1,4 +1,4 @@
-"""What a test of a whole worker stands on: runs are submitted and their logs read as a gateway would."""
+"""Submits runs to a worker and reads their logs, as a gateway does."""
 
 import asyncio
 import contextlib
@@ -32,8 +32,8 @@ async def until(ask: Callable[[], T], told: Callable[[], str] = str) -> T:
     return answer
 
 
-class Desk:
-    """Submits and reads."""
+class Caller:
+    """Submits runs and reads their logs."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -56,11 +56,11 @@ class Desk:
         return [event async for event in self.log.read(stream_id, START)]
 
     async def events_until(self, stream_id: str, enough: Callable[[list[Event]], bool]) -> list[Event]:
-        """The log, once there is enough in it. Raises: AssertionError after the deadline."""
+        """The log, as soon as it holds enough. Raises: AssertionError after the deadline."""
         deadline = time.monotonic() + DEADLINE_S
         events: list[Event] = []
         while True:
-            # Redis may be away, where the test wants it so.
+            # A test may have stopped Redis.
             with contextlib.suppress(BrokerUnavailableError):
                 events = await self.events(stream_id)
                 if enough(events):
@@ -69,7 +69,7 @@ class Desk:
             await asyncio.sleep(0.01)
 
     async def run(self, model: str, **fields: Any) -> list[Event]:
-        """Everything a run of that model left in its log."""
+        """The whole log of a new run of that model."""
         return await self.finished(await self.submit(model, **fields))
 
     async def finished(self, stream_id: str) -> list[Event]:
@@ -89,7 +89,7 @@ def has_chunks(count: int) -> Callable[[list[Event]], bool]:
 
 
 def done(events: list[Event]) -> dict[str, Any]:
-    """The data of the terminal event, which nothing follows and which is the only one."""
+    """The data of `done`, which must be the last event and the only one of its kind."""
     assert [event.kind for event in events].count(Kind.DONE) == 1
     assert events[-1].kind is Kind.DONE
     found: dict[str, Any] = json.loads(events[-1].data)
@@ -97,7 +97,7 @@ def done(events: list[Event]) -> dict[str, Any]:
 
 
 def chunks(events: list[Event]) -> list[dict[str, Any]]:
-    """The provider's chunks of the last epoch. Holds the positions to have no hole."""
+    """The provider's chunks of the last epoch. Raises: AssertionError where a position is missing."""
     shared: dict[str, Any] = {}
     found: list[dict[str, Any]] = []
     epoch = events[-1].position.epoch
@@ -113,13 +113,13 @@ def chunks(events: list[Event]) -> list[dict[str, Any]]:
 
 
 def text(events: list[Event]) -> str:
-    """What choice 0 says."""
+    """The text of choice 0."""
     choices = [choice for chunk in chunks(events) for choice in chunk["choices"]]
     return "".join(choice["delta"].get("content") or "" for choice in choices if choice["index"] == 0)
 
 
 def counts(provider_url: str, model: str) -> dict[str, int]:
-    """What became of the requests for that model at the simulator."""
+    """The simulator's statistics of the requests for that model."""
     with urllib.request.urlopen(f"{provider_url}/simulator/stats", timeout=5) as answer:
         found: dict[str, int] = json.load(answer)["models"].get(model, {})
         return found

@@ -1,7 +1,6 @@
-"""The peer's tickets: who may watch a stream and who may stop it, as docs/protocol.md has it in section 11.
+"""The peer's tickets: who may watch a stream and who may stop it (docs/protocol.md, section 11).
 
-They say in plain text what they are good for: `view-ID-N.signed` and `control-ID-N.signed`, N being how often they were
-revoked. As real ones do, they have a dot.
+A ticket is `view-ID-N.signed` or `control-ID-N.signed`, where N counts the revocations. Like a real one it has a dot.
 """
 
 import re
@@ -15,26 +14,26 @@ def refuse(status: int, code: str, why: str, headers: dict[str, str] | None = No
     return JSONResponse({"error": {"message": why, "type": "x", "param": None, "code": code}}, status, headers)
 
 
-class Door:
-    """`revoked` is how often all tickets were made void; `unwell` a status that cookies are answered with."""
+class Tickets:
+    """`revoked` counts the revocations. A `cookie_status` other than 0 answers the requests for a cookie."""
 
     def __init__(self) -> None:
         self.revoked = 0
-        self.unwell = 0
-        self.seal = "signed"
+        self.cookie_status = 0
+        self.signature = "signed"
 
     def ticket(self, scope: str, stream_id: str) -> str:
-        return f"{scope}-{stream_id}-{self.revoked}.{self.seal}"
+        return f"{scope}-{stream_id}-{self.revoked}.{self.signature}"
 
     def refuse_viewer(self, request: Request) -> Response | None:
-        """None where the viewer may come in."""
+        """None if the viewer may watch."""
         return self._refuse(request, "view") if request.path_params["id"].startswith("p_") else None
 
     def refuse_control(self, request: Request) -> Response | None:
-        """None where the run may be stopped, and tickets handed out."""
+        """None if the run may be stopped and tickets may be created."""
         return self._refuse(request, "control")
 
-    def hand_out(self, request: Request) -> Response:
+    def create(self, request: Request) -> Response:
         """`POST` and `DELETE` of `/v1/streams/{id}/tickets`."""
         if refusal := self.refuse_control(request):
             return refusal
@@ -46,10 +45,10 @@ class Door:
         told = {"ticket": view, "scope": "view", "expires_at": int(time.time()) + 3600}
         return JSONResponse({**told, "urls": {"page": f"/watch#{stream_id}.{view}"}}, 201)
 
-    async def keep(self, request: Request) -> Response:
+    async def set_cookie(self, request: Request) -> Response:
         """`POST /v1/streams/{id}/cookie`."""
-        if self.unwell:
-            return Response(status_code=self.unwell)
+        if self.cookie_status:
+            return Response(status_code=self.cookie_status)
         if refusal := self._refuse(request, "view"):
             return refusal
         answer, path = Response(status_code=204), f"/v1/streams/{request.path_params['id']}"

@@ -1,10 +1,10 @@
-"""What people do on the pages of a whole stack: the same tests for each kind of stack, given as its `address`."""
+"""Tests of the pages on a whole stack, the same for each kind of stack. The fixture `address` is its base URL."""
 
 import asyncio
 
 from playwright.async_api import Page, expect
 
-from tests.web.harm import HOSTILE, check_harmless
+from tests.web.hostile_markdown import HOSTILE, check_harmless
 from tests.web.visit import reload, visit
 
 DRAWN = '.reply[data-state="ended"][aria-busy="false"]'
@@ -17,7 +17,7 @@ CANCEL = """async (url) => {
 
 
 async def ask(page: Page, url: str, text: str, model: str = "demo") -> str:
-    """Ask on the chat page; answers the id of the stream."""
+    """Asks on the chat page. Returns the id of the stream."""
     await visit(page, url)
     await page.wait_for_selector("#model:not([hidden])")
     await page.select_option("#model", model)
@@ -29,19 +29,19 @@ async def ask(page: Page, url: str, text: str, model: str = "demo") -> str:
 
 
 async def whole(page: Page) -> str:
-    """The text of the answer, when it has ended."""
+    """The text of the answer, after its end."""
     await page.wait_for_selector(DRAWN, timeout=30_000)
     return str(await page.locator(".text").inner_text())
 
 
 async def truth(page: Page, url: str, stream: str) -> str:
-    """The same answer, from a page that came after its end."""
+    """The text of the same answer on a page that was opened after its end."""
     await visit(page, f"{url}/watch#{stream}")
     return await whole(page)
 
 
-class OnAStack:
-    """To be derived from where there is a stack. `page` is of who asks, `other` of somebody else."""
+class PageOnStack:
+    """Derive a test class from it. `page` belongs to the person who asks, `other` to another viewer."""
 
     async def test_two_pages_show_one_stream_and_a_reload_in_the_middle_keeps_all_of_it(
         self, page: Page, other: Page, address: str

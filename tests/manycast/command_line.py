@@ -1,4 +1,4 @@
-"""`manycast` as a person runs it: a real process, on a real terminal where that matters, and what it leaves behind."""
+"""Runs the `manycast` command in a real process, with pipes or on a real terminal, and looks at its processes."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ ADOPT = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); o
 
 
 def environment(**others: str) -> dict[str, str]:
-    """That of a user who has set nothing of ours, and others."""
+    """The environment of a user who has set none of our variables, plus these."""
     ours = ("MANYCAST_", "OPENAI_", "SIMULATOR_", "REDIS_")
     return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)}, **others}
 
@@ -31,7 +31,7 @@ def manycast(*arguments: str) -> list[str]:
 
 
 def run(*arguments: str, feed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-    """To its end, with pipes for everything."""
+    """Runs the command to its end, with pipes for its input and outputs."""
     return subprocess.run(
         manycast(*arguments),
         input=feed,
@@ -45,7 +45,7 @@ def run(*arguments: str, feed: str = "", **environ: str) -> subprocess.Completed
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
-    """The running command, without a terminal: nothing to read, and pipes for what it writes."""
+    """Starts the command without a terminal: empty input, and pipes for its outputs."""
     pipe = subprocess.PIPE
     return subprocess.Popen(
         manycast(*arguments),
@@ -59,7 +59,7 @@ def started(*arguments: str) -> subprocess.Popen[str]:
 
 
 class Console:
-    """A command on a terminal: `screen` is all that it has shown, `type` presses keys."""
+    """A command on a terminal. `screen` is all that it has printed; `type` presses keys."""
 
     def __init__(self, *arguments: str, **environ: str) -> None:
         self.screen = ""
@@ -79,16 +79,16 @@ class Console:
         os.write(self._keys, keys)
 
     def wait_for(self, text: str) -> None:
-        """Raises: AssertionError with the screen where it does not come in time."""
+        """Raises: AssertionError with the screen, after the deadline or the command's end."""
         deadline = time.monotonic() + DEADLINE_S
         while text not in self.screen:
             is_over = self.process.poll() is not None
-            # Once over, there may still be something to be read.
+            # After its end there may still be something to read.
             if (not self._read() and is_over) or time.monotonic() > deadline:
                 raise AssertionError(f"{text!r} did not come:\n{self.screen}")
 
     def wait(self) -> int:
-        """Its exit status, all of its screen read."""
+        """Its exit status, after all of its screen was read."""
         deadline = time.monotonic() + DEADLINE_S
         while self.process.poll() is None:
             self._read()
@@ -98,7 +98,7 @@ class Console:
         return self.process.returncode
 
     def hang_up(self) -> None:
-        """The window is closed."""
+        """Closes the terminal's window."""
         os.close(self._keys)
         self._keys = -1
 
@@ -110,7 +110,7 @@ class Console:
             os.close(self._keys)
 
     def _read(self) -> bool:
-        """Whether something new is on the screen, after a moment of waiting for it."""
+        """Whether something new is on the screen. Waits a moment for it."""
         if self._keys >= 0 and select.select([self._keys], [], [], 0.05)[0]:
             with contextlib.suppress(OSError):  # Linux' way to say that the last process has let go of the terminal
                 piece = os.read(self._keys, 65536)
@@ -129,8 +129,8 @@ def console(*arguments: str, **environ: str) -> Iterator[Console]:
         console.close()
 
 
-class Up:
-    """`manycast up` with pipes. `url` is the address it has printed, `parts` are its processes by name."""
+class LocalStack:
+    """`manycast up` with pipes. `url` is the address that it printed; `parts` are the ids of its processes by name."""
 
     def __init__(self, data: Path, *arguments: str, **environ: str) -> None:
         self.data = data
@@ -155,7 +155,7 @@ class Up:
 
     @property
     def rest_of_output(self) -> str:
-        """What it has printed after its address. Waits for its end."""
+        """Its standard output after the address. Waits for its end."""
         assert self.process.stdout is not None
         return self.process.stdout.read()
 
@@ -186,8 +186,8 @@ class Up:
 
 
 @contextmanager
-def up(data: Path, *arguments: str, **environ: str) -> Iterator[Up]:
-    stack = Up(data, *arguments, **environ)
+def up(data: Path, *arguments: str, **environ: str) -> Iterator[LocalStack]:
+    stack = LocalStack(data, *arguments, **environ)
     try:
         yield stack
     finally:
@@ -195,7 +195,7 @@ def up(data: Path, *arguments: str, **environ: str) -> Iterator[Up]:
 
 
 def parts_of(parent_pid: int) -> dict[str, int]:
-    """The processes that have this parent, by what they run: gateway, worker, simulator, valkey."""
+    """The ids of the children of a process, by what they run: gateway, worker, simulator, valkey."""
     found = {}
     for place in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):

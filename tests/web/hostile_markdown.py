@@ -1,4 +1,4 @@
-"""An answer that means harm, and whether a page that shows it came to any."""
+"""A hostile answer, and a check that a page which shows it is unharmed."""
 
 from playwright.async_api import Page, expect
 
@@ -15,7 +15,7 @@ HOSTILE = """<script>window.pwned = 1</script><img src=x onerror="window.pwned =
 
 
 async def check_harmless(page: Page) -> None:
-    """Raises: AssertionError where a script of it ran, or where it made an element or a link that it must not."""
+    """Raises: AssertionError if a script of it ran, or if it made a forbidden element or link."""
     assert await page.evaluate("window.pwned") is None
     links = page.locator(".text a[href]")
     assert await links.evaluate_all("links => links.map(link => link.href)") == [

@@ -1,4 +1,4 @@
-"""What a test of the queue and the log stands on: both, a way to make streams, and a look at everything Redis holds."""
+"""The job queue and the log on one Redis, for the tests of both: it makes runs and reads all that Redis stores."""
 
 import itertools
 import os
@@ -30,34 +30,34 @@ def done_line(status: str = "completed") -> bytes:
     return f'done {{"status":"{status}"}}'.encode()
 
 
-class Ear:
-    """Hears one channel, and knows when it has heard all that was published so far."""
+class ChannelReader:
+    """Reads what is published on one channel."""
 
-    def __init__(self, line: PubSubConnection) -> None:
-        self._line = line
+    def __init__(self, connection: PubSubConnection) -> None:
+        self._connection = connection
 
     @classmethod
     @asynccontextmanager
-    async def on(cls, url: str, channel: str) -> "AsyncIterator[Ear]":
-        line = PubSubConnection(url)
-        await line.open()
-        await line.send("SUBSCRIBE", channel)
-        assert (await line.receive())[0] == b"subscribe"
-        yield cls(line)
-        await line.close()
+    async def on(cls, url: str, channel: str) -> "AsyncIterator[ChannelReader]":
+        connection = PubSubConnection(url)
+        await connection.open()
+        await connection.send("SUBSCRIBE", channel)
+        assert (await connection.receive())[0] == b"subscribe"
+        yield cls(connection)
+        await connection.close()
 
-    async def heard(self) -> list[bytes]:
-        """The payloads since the last time. The answer to a ping comes after all that was published before it."""
-        await self._line.send("PING")
+    async def received(self) -> list[bytes]:
+        """The payloads since the last call. Redis answers the ping after all that was published before it."""
+        await self._connection.send("PING")
         payloads = []
-        while (push := await self._line.receive())[0] != b"pong":
+        while (push := await self._connection.receive())[0] != b"pong":
             payloads.append(bytes(push[2]))
         return payloads
 
 
 @contextmanager
 def frozen(broker: Broker) -> Iterator[None]:
-    """The server stands still: it takes connections and answers nobody."""
+    """Stops the server's process: it accepts connections and answers nothing."""
     os.kill(broker.pid, signal.SIGSTOP)
     try:
         yield
@@ -66,8 +66,8 @@ def frozen(broker: Broker) -> Iterator[None]:
 
 
 @dataclass
-class Place:
-    """One broker, as a gateway and some workers use it."""
+class Store:
+    """One broker, used as a gateway and its workers do."""
 
     url: str
     client: Client
@@ -77,10 +77,10 @@ class Place:
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @classmethod
-    async def on(cls, url: str, client: Client, blocking: Client) -> "Place":
-        place = cls(url, client, blocking, JobQueue(client, LIFETIME_MS), StreamLog(client, RETENTION_MS))
-        await place.queue.open()
-        return place
+    async def on(cls, url: str, client: Client, blocking: Client) -> "Store":
+        store = cls(url, client, blocking, JobQueue(client, LIFETIME_MS), StreamLog(client, RETENTION_MS))
+        await store.queue.open()
+        return store
 
     def submission(
         self, *, on_lost: str = "restart", once: str | None = None, use: OnceUse = OnceUse.KEY, body: str = "b"
@@ -97,14 +97,14 @@ class Place:
         return await self.queue.take(self.blocking, worker, limit, 1)
 
     async def take_over(self, worker: str) -> list[Job]:
-        """Every lease is over for whoever asks so."""
+        """Takes all jobs, as if every lease had expired."""
         return await self.queue.take_over(worker, 0, 100)
 
     async def claim(self, job: Job, worker: str) -> Claim:
         return await self.queue.claim(job, worker, MAX_LOST, MAX_EPOCHS)
 
     async def start(self, worker: str = "w1", *, on_lost: str = "restart") -> tuple[Job, Claim]:
-        """A stream that `worker` holds the lease of, in epoch 1."""
+        """A new run, claimed by `worker` in epoch 1."""
         await self.submit(on_lost=on_lost)
         (job,) = await self.take(worker)
         claim = await self.claim(job, worker)
@@ -112,7 +112,7 @@ class Place:
         return job, claim
 
     async def hand_over(self, job: Job, worker: str) -> Claim:
-        """The lease of `job` is over, and `worker` takes it."""
+        """`worker` takes the job over, as if its lease had expired."""
         assert job.entry in [taken.entry for taken in await self.take_over(worker)]
         return await self.claim(job, worker)
 
