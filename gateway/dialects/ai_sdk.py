@@ -112,7 +112,7 @@ class UIDialect:
             for fragment in calls if isinstance(calls, list) else ():
                 if isinstance(fragment, dict):
                     written += self._write_tool_fragment(fragment)
-        if isinstance(reason := choice.get("finish_reason"), str):
+        if isinstance(reason := choice.get("finish_reason"), str) and reason:
             self._progress.reason = FINISH_REASONS.get(reason, "other")
             written += self._close_part() + self._write_calls()
         return written

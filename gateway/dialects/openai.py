@@ -19,7 +19,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 class OpenAIDialect:
-    """Keeps the fields that all chunks of this epoch share, and whether any chunk was sent.
+    """Keeps the fields that all chunks of this epoch share, whether any chunk was sent, and the latest usage.
 
     This format cannot retract text, so a restart after the first chunk ends the response with an error.
     """
@@ -35,6 +35,7 @@ class OpenAIDialect:
         self.has_sent_chunk = False
         self._with_usage = with_usage
         self._shared: Chunk = {}
+        self._usage_chunk: Chunk | None = None
 
     def forget(self) -> None:
         self.has_sent_chunk = False
@@ -45,7 +46,7 @@ class OpenAIDialect:
         value = json.loads(data)
         match kind.decode():
             case Kind.START:
-                self._shared = value["chunk"]
+                self._shared, self._usage_chunk = value["chunk"], None
             case Kind.CHUNK:
                 return self._write_chunk(merge_chunk(self._shared, value))
             case Kind.RESTART if self.has_sent_chunk:
@@ -56,20 +57,22 @@ class OpenAIDialect:
         return b""
 
     def _write_chunk(self, chunk: Chunk) -> bytes:
+        usage = chunk.pop("usage", None)
+        if usage is not None:
+            # Some providers send the usage so far in each chunk. Clients would add it up, so only the last is sent.
+            self._usage_chunk = {**chunk, "choices": [], "usage": usage}
+            if not chunk.get("choices"):
+                return b""
         if self._with_usage:
-            chunk.setdefault("usage", None)
-        elif chunk.get("choices") == [] and chunk.get("usage") is not None:
-            # The worker always asks for usage; this client did not.
-            return b""
-        elif "usage" in chunk and chunk["usage"] is None:
-            del chunk["usage"]
+            chunk["usage"] = None
         self.has_sent_chunk = True
         return b"data: %b\n\n" % encode_json(chunk)
 
     def _finish(self, done: dict[str, Any]) -> bytes:
         if done["status"] == Status.COMPLETED:
             self.closed = True
-            return DONE
+            usage_chunk = self._usage_chunk if self._with_usage else None
+            return (b"data: %b\n\n" % encode_json(usage_chunk) if usage_chunk else b"") + DONE
         return self._fail(CANCELLED if done["status"] == Status.CANCELLED else done["error"])
 
     def _fail(self, error: Mapping[str, Any]) -> bytes:

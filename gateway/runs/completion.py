@@ -1,7 +1,8 @@
 """The finished `chat.completion`, folded from a stream's events. No I/O.
 
-OpenAI's own rule: within `delta`, texts are joined, lists are merged by `index`, everything else is replaced. Nothing
-here recurses, because providers' values may be nested at any depth.
+Within `delta`, the texts that providers stream in pieces are joined, lists are merged by `index`, and all else is
+replaced, because a provider may repeat it in each chunk. Nothing here recurses, because providers' values may be nested
+at any depth.
 """
 
 from collections import deque
@@ -12,8 +13,23 @@ from contract.event import Chunk, Event, Kind, encode_json, merge_chunk, parse_j
 
 # Fields that are not copied: choices are merged, and `obfuscation` is a stream's padding against eavesdroppers.
 _NOT_COPIED = frozenset({"choices", "obfuscation"})
-# Fields that identify something. A provider may repeat them in each chunk, so their texts must not be joined.
-_IDENTIFIERS = frozenset({"id", "type", "role", "index", "object", "status"})
+# Everything that is streamed in pieces: answers, reasoning, arguments of tools, and audio.
+_PIECES = frozenset(
+    {
+        "content",
+        "refusal",
+        "reasoning",
+        "reasoning_content",
+        "reasoning_text",
+        "thinking",
+        "arguments",
+        "input",
+        "text",
+        "summary",
+        "data",
+        "transcript",
+    }
+)
 
 
 class _Text:
@@ -81,7 +97,7 @@ class CompletionFold:
                 old = whole.get(name)
                 if old is None:
                     whole[name] = _copy(value)
-                elif name in _IDENTIFIERS:
+                elif isinstance(value, str) and name not in _PIECES:
                     whole[name] = value or old
                 elif isinstance(old, _Text) and isinstance(value, str):
                     old.pieces.append(value)

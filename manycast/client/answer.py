@@ -73,7 +73,7 @@ class Answer:
             function = call.get("function") or {}
             name, arguments = self._calls.get(call.get("index") or 0, ("", ""))
             self._calls[call.get("index") or 0] = (
-                name + (function.get("name") or ""),
+                name or function.get("name") or "",
                 arguments + (function.get("arguments") or ""),
             )
         return "".join(text for text in (delta.get("content"), delta.get("refusal")) if isinstance(text, str))

@@ -4,7 +4,19 @@ import pytest
 
 from tests.clients.conftest import NODE_HOME, Stack, run_node
 
-OPENAI = ["streams", "whole", "folding", "refusals", "failures", "retries", "abort", "watching", "models", "keepAlives"]
+OPENAI = [
+    "streams",
+    "whole",
+    "folding",
+    "quirks",
+    "refusals",
+    "failures",
+    "retries",
+    "abort",
+    "watching",
+    "models",
+    "keepAlives",
+]
 
 
 @pytest.mark.parametrize("scenario", OPENAI)

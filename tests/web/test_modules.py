@@ -1,11 +1,16 @@
 """The page's JavaScript: its types hold, and its pure modules do what they say. Node runs both."""
 
+import asyncio
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from contract.event import Chunk
+from simulator.quirks import QUIRKS
 from tests.clients.conftest import install_packages
+from tests.quirks import EXPECTED, Message, chunks_of_quirk
 
 TOOLS = Path(__file__).parent / "tools"
 DEADLINE_S = 120
@@ -28,6 +33,21 @@ def test_the_types_of_every_module_hold(node: str) -> None:
 def test_the_pure_modules_pass_their_tests(node: str) -> None:
     done = run(node, "--test", *sorted(file.name for file in TOOLS.glob("*.test.js")))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def chunks_of_all_quirks() -> dict[str, list[Chunk]]:
+    return {name: await chunks_of_quirk(quirk) for name, quirk in QUIRKS.items()}
+
+
+def test_the_page_shows_the_answers_of_providers_that_differ_from_openai(node: str) -> None:
+    given = json.dumps(asyncio.run(chunks_of_all_quirks()))
+    done = subprocess.run(
+        [node, "fold.js"], cwd=TOOLS, check=True, capture_output=True, text=True, input=given, timeout=DEADLINE_S
+    )
+    for name, answer in json.loads(done.stdout).items():
+        made = [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in answer["tool_calls"]]
+        shown = Message(answer["content"], answer["finish_reason"], answer["reasoning"], made, answer["usage"])
+        assert shown == EXPECTED[name], name
 
 
 def test_a_wrong_type_is_found(node: str, tmp_path: Path) -> None:

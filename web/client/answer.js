@@ -26,10 +26,12 @@ export class Answer {
       const choice = (this.choices[index] ??= emptyChoice(index));
       choice.content += delta?.content ?? "";
       // Not part of OpenAI's API: DeepSeek and vLLM send `reasoning_content`, OpenRouter and Ollama send `reasoning`.
-      choice.reasoning += delta?.reasoning_content ?? (typeof delta?.reasoning === "string" ? delta.reasoning : "");
+      choice.reasoning += delta?.reasoning_content || (typeof delta?.reasoning === "string" ? delta.reasoning : "");
       choice.refusal += delta?.refusal ?? "";
       choice.finish_reason = finish_reason ?? choice.finish_reason;
       for (const part of delta?.tool_calls ?? []) addToolCall(choice.tool_calls, part);
+      // A client of OpenAI's older `functions` gets its call in this form.
+      if (delta?.function_call) addToolCall(choice.tool_calls, { function: delta.function_call });
     }
   }
 
@@ -47,6 +49,6 @@ function addToolCall(calls, part) {
   const call = (calls[part.index ?? 0] ??= { id: null, type: "function", function: { name: "", arguments: "" } });
   call.id ??= part.id ?? null;
   call.type = part.type ?? call.type;
-  call.function.name += part.function?.name ?? "";
+  call.function.name ||= part.function?.name ?? "";
   call.function.arguments += part.function?.arguments ?? "";
 }

@@ -2,7 +2,8 @@
 
 Providers that call themselves compatible differ in many small things; docs/use-it-with.md lists those that are known.
 The rules: an empty `finish_reason` is no end; only texts are streamed in pieces, and every other field is sent once;
-a choice always has `index`, `delta` and `finish_reason`. What a well-formed chunk contains is never changed.
+a choice always has `index`, `delta` and `finish_reason`, and its first delta has a role. What a well-formed chunk
+contains is never changed.
 """
 
 from collections.abc import Iterable
@@ -147,8 +148,11 @@ class ChunkRepair:
                 delta[name] = _repair_details(choice, value)
             else:
                 delta[name] = value
-        if any(delta.get(name) for name in _SPEECH) or choice.calls or "function_call" in choice.sent:
+        if any(value and name not in _SILENT for name, value in delta.items()):
             choice.has_spoken = True
+        if "role" not in choice.sent:
+            # Node's SDK refuses an answer without a role.
+            delta["role"] = choice.sent["role"] = "assistant"
         return delta
 
     def _repair_function_call(self, choice: _Choice, given: dict[str, Any], delta: Delta) -> None:
@@ -165,6 +169,7 @@ class ChunkRepair:
 
 _SPEECH = ("content", "refusal")
 _ODD_REASONS = frozenset({"function_call", "error"})
+_SILENT = frozenset({"role", "reasoning", "reasoning_content", "reasoning_details"})
 _SAID = (*_SPEECH, "tool_calls", "function_call")
 _REPLACED = frozenset({"index", "delta", "message", "text", "finish_reason"})
 

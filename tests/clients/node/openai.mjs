@@ -43,6 +43,20 @@ export async function folding({ gateway }) {
   for (const call of choice.message.tool_calls) JSON.parse(call.function.arguments);
 }
 
+export async function quirks({ gateway, provider }) {
+  const models = (await (await fetch(`${provider}/v1/models`)).json()).data.map(({ id }) => id);
+  const quirky = models.filter((id) => id.startsWith("quirk-"));
+  assert.ok(quirky.length > 20);
+  for (const model of quirky) {
+    const completion = await client(gateway).chat.completions.stream({ ...ask, model }).finalChatCompletion();
+    const { finish_reason, message } = completion.choices[0];
+    const calls = message.tool_calls ?? [];
+    assert.equal(message.content || "", calls.length ? "" : "Hello world", model);
+    assert.equal(finish_reason, calls.length ? "tool_calls" : "stop", model);
+    for (const call of calls) assert.ok(["city", "zone"].includes(Object.keys(JSON.parse(call.function.arguments))[0]), model);
+  }
+}
+
 export async function refusals({ gateway, provider }) {
   for (const model of ["fault-401", "fault-429", "fault-500", "no-such-model"]) {
     const request = { ...ask, model, simulator: { failures: 1000 } };

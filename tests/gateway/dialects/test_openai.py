@@ -63,10 +63,14 @@ def test_a_client_that_asked_gets_the_usage_last_and_null_until_then() -> None:
     assert frames == [chunk_of({"content": "a"}, "stop", usage=None), USAGE_CHUNK, "[DONE]"]
 
 
-def test_usage_that_a_provider_sends_with_its_last_text_stays() -> None:
-    chunk = chunk_of({"content": "a"}, "stop", usage=USAGE)
-    frames = read_frames(write_all(OpenAIDialect(with_usage=False), [*attempt([chunk]), done()]))
-    assert frames == [chunk, "[DONE]"]
+@pytest.mark.parametrize("with_usage", [False, True])
+def test_usage_in_every_chunk_is_sent_once_and_last(with_usage: bool) -> None:
+    so_far = {**USAGE, "completion_tokens": 1}
+    chunks = [chunk_of({"content": "a"}, usage=so_far), chunk_of({"content": "b"}, "stop", usage=USAGE)]
+    frames = read_frames(write_all(OpenAIDialect(with_usage=with_usage), [*attempt(chunks), done()]))
+    nothing: dict[str, Any] = {"usage": None} if with_usage else {}
+    assert frames[:2] == [chunk_of({"content": "a"}, **nothing), chunk_of({"content": "b"}, "stop", **nothing)]
+    assert frames[2:] == [*[USAGE_CHUNK] * with_usage, "[DONE]"]
 
 
 def test_a_failed_run_ends_with_an_error_and_without_done() -> None:

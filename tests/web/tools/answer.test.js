@@ -34,6 +34,21 @@ test("the fragments of two tool calls are joined by index", () => {
   );
 });
 
+test("a name that is repeated is not joined", () => {
+  const answer = new Answer();
+  const part = { index: 0, id: "x", function: { name: "first", arguments: "{" } };
+  answer.add(chunk({ tool_calls: [part] }));
+  answer.add(chunk({ tool_calls: [{ ...part, function: { name: "first", arguments: "}" } }] }));
+  assert.deepEqual(answer.choices[0].tool_calls[0].function, { name: "first", arguments: "{}" });
+});
+
+test("an older function call is shown as a tool call", () => {
+  const answer = new Answer();
+  answer.add(chunk({ function_call: { name: "first", arguments: "" } }));
+  answer.add(chunk({ function_call: { arguments: "{}" } }));
+  assert.deepEqual(answer.choices[0].tool_calls[0].function, { name: "first", arguments: "{}" });
+});
+
 test("clear removes everything, for a restart", () => {
   const answer = new Answer();
   answer.add(chunk({ content: "old" }, { finish_reason: "stop" }));

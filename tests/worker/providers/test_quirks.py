@@ -44,7 +44,7 @@ async def test_every_chunk_has_openais_form(quirk: Quirk) -> None:
         assert "message" not in chunk["choices"][0]
         json.dumps(chunk, allow_nan=False)
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
-    assert sum("role" in delta for delta in deltas) <= 1
+    assert ["role" in delta for delta in deltas] == [True] + [False] * (len(deltas) - 1)
     named = [part for delta in deltas for part in delta.get("tool_calls", ()) if "name" in part["function"]]
     assert len(named) == len(EXPECTED[quirk.name].calls)
     assert all(part["id"] for part in named)
@@ -94,8 +94,8 @@ WELL_FORMED: list[list[dict[str, Any]]] = [
         {"index": 0, "delta": {}, "finish_reason": "stop", "x_stop": 3},
     ],
     [
-        {"index": 1, "delta": {"content": "b"}, "finish_reason": None},
-        {"index": 0, "delta": {"content": "a"}, "finish_reason": None},
+        {"index": 1, "delta": {"role": "assistant", "content": "b"}, "finish_reason": None},
+        {"index": 0, "delta": {"role": "assistant", "content": "a"}, "finish_reason": None},
         {"index": 0, "delta": {}, "finish_reason": "stop"},
         {"index": 1, "delta": {}, "finish_reason": "length"},
     ],
@@ -103,7 +103,8 @@ WELL_FORMED: list[list[dict[str, Any]]] = [
         {
             "index": 0,
             "delta": {
-                "tool_calls": [{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}]
+                "role": "assistant",
+                "tool_calls": [{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}],
             },
             "finish_reason": None,
         },
@@ -121,7 +122,13 @@ WELL_FORMED: list[list[dict[str, Any]]] = [
         },
         {"index": 0, "delta": {}, "finish_reason": "tool_calls"},
     ],
-    [{"index": 0, "delta": {"audio": {"id": "a", "data": "AA==", "transcript": "Hi"}}, "finish_reason": "stop"}],
+    [
+        {
+            "index": 0,
+            "delta": {"role": "assistant", "audio": {"id": "a", "data": "AA==", "transcript": "Hi"}},
+            "finish_reason": "stop",
+        }
+    ],
 ]
 
 
@@ -152,7 +159,8 @@ async def test_a_text_is_found_wherever_it_stands(choices: list[dict[str, Any]],
 async def test_parts_of_a_content_that_are_not_text_are_kept() -> None:
     picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     (chunk,) = await chunks_of(frames({"delta": {"content": [picture, {"type": "text", "text": "a"}]}}))
-    assert chunk["choices"][0]["delta"] == {"content_parts": [{**picture, "index": 0}], "content": "a"}
+    delta = {"role": "assistant", "content": "a", "content_parts": [{**picture, "index": 0}]}
+    assert chunk["choices"][0]["delta"] == delta
 
 
 @pytest.mark.parametrize(
