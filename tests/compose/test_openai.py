@@ -1,6 +1,7 @@
 """OpenAI's own SDK against the stack, through Caddy, while a gateway is replaced under it."""
 
 import asyncio
+import json
 import uuid
 
 import httpx2
@@ -50,4 +51,12 @@ async def test_the_ai_sdks_calls_come_through(web: httpx2.AsyncClient) -> None:
     answer = await web.post("/api/chat", json={"id": chat, "messages": [user], "model": "demo-fast"})
     assert answer.headers["x-vercel-ai-ui-message-stream"] == "v1"
     assert answer.text.endswith("data: [DONE]\n\n")
-    assert (await web.get(f"/api/chat/{chat}/stream")).status_code == 204
+    replayed = await web.get(f"/api/chat/{chat}/stream")
+    assert texts_of(replayed.text) == texts_of(answer.text) != ""
+    assert (await web.get(f"/api/chat/{uuid.uuid4().hex}/stream")).status_code == 204
+
+
+def texts_of(parts: str) -> str:
+    """The text in the parts of a response."""
+    lines = [json.loads(line[6:]) for line in parts.splitlines() if line.startswith("data: {")]
+    return "".join(line["delta"] for line in lines if line["type"] == "text-delta")

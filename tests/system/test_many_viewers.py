@@ -83,7 +83,7 @@ async def test_a_position_beyond_a_finished_log_gets_a_gap_too(http: httpx2.Asyn
 
 
 async def test_viewers_are_counted_over_all_gateways(http: httpx2.AsyncClient, stack: Stack) -> None:
-    stream_id = await start_stream(http, stack, "demo", simulator={"first_chunk_ms": 60000})
+    stream_id = await start_stream(http, stack, "demo", simulator={"chunks_per_s": 5})
     seen = [Response() for _ in range(6)]
     watching = [
         asyncio.create_task(read_events(http, stack.events_url(stream_id, at % 2), response=response))

@@ -102,7 +102,7 @@ async def use_ids(http: httpx2.AsyncClient, used: UsedSecrets) -> None:
     parts = [{"id": "u", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}]
     body = {"id": chat, "messages": parts, "model": "demo-fast"}
     assert (await http.post("/api/chat", json=body, headers=as_program(used))).is_success
-    assert (await http.get(f"/api/chat/{chat}/stream", headers=as_program(used))).status_code == 204
+    assert (await http.get(f"/api/chat/{chat}/stream", headers=as_program(used))).is_success
 
 
 async def lose_the_gateways(site: Stack, http: httpx2.AsyncClient, used: UsedSecrets) -> None:
