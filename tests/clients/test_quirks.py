@@ -7,9 +7,15 @@ import pytest
 
 from simulator.quirks import QUIRKS, Quirk
 from tests.quirks import EXPECTED, message_of
+from tests.stack import ROOT
 
 every_quirk = pytest.mark.parametrize("quirk", QUIRKS.values(), ids=QUIRKS)
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
+
+
+def test_the_documentation_lists_every_quirk() -> None:
+    rows = [f"| {quirk.what[0].upper()}{quirk.what[1:]} | `{quirk.model}` |" for quirk in QUIRKS.values()]
+    assert "\n".join(rows) in (ROOT / "docs" / "use-it-with.md").read_text()
 
 
 @every_quirk
