@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gateway.routes.static_page import FOLDERS
 from tests.broker import Broker
 from tests.stack import Gateway
 
@@ -67,3 +68,13 @@ def test_no_other_file_is_served(page: Gateway, path: str) -> None:
 def test_each_name_stands_for_one_file() -> None:
     names = [file.name for folder in ("pages", "parts", "client") for file in (WEB / folder).iterdir()]
     assert len(names) == len(set(names))
+
+
+def test_caddys_image_contains_the_same_folders() -> None:
+    """It serves everything below /srv."""
+    lines = (WEB / "Dockerfile").read_text().splitlines()
+    copied = [line.split()[1:-1] for line in lines if line.startswith("COPY web/") and line.endswith(" /srv/")]
+    assert [set(folders) for folders in copied] == [{f"web/{folder}" for folder in FOLDERS}]
+    assert [
+        line for line in lines if "/srv" in line and not line.startswith(("COPY web/", "COPY --from=page /srv /srv"))
+    ] == ["RUN mv /page/parts/vendor /srv/vendor"]

@@ -16,8 +16,12 @@ test("an expiry on another day names the day", () => {
   assert.ok(describeUntil(seconds(new Date(2026, 11, 1, 12, 0)), now).includes(day));
 });
 
-test("times are readable", () => {
-  assert.equal(typeof describeMilliseconds(1234), "string");
-  assert.notEqual(describeMilliseconds(20), describeMilliseconds(20_000));
-  assert.equal(typeof describeRetry(5), "string");
+test("times have the unit that suits them", () => {
+  assert.equal(describeMilliseconds(null), "–");
+  assert.equal(describeMilliseconds(19.6), "20 ms");
+  assert.equal(describeMilliseconds(1234), "1.2 s");
+  assert.equal(describeRetry(0), "");
+  assert.equal(describeRetry(4.2), "Try again in 5 s.");
+  assert.equal(describeRetry(119.5), "Try again in 120 s.");
+  assert.equal(describeRetry(121), "Try again in 3 min.");
 });
