@@ -26,6 +26,7 @@ class Settings(ServiceSettings):
     chunk_timeout_s: float = Field(60.0, ge=0)
     provider_retries: int = Field(2, ge=0)
     retry_timeouts: bool = False
+    proxy_private: bool = False
     strict_finish: bool = False
 
     answer_limit_bytes: int = Field(16 << 20, ge=0)

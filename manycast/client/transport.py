@@ -6,11 +6,11 @@ It makes one attempt; its caller reconnects.
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from ipaddress import ip_address
 from typing import Any
 
 import httpx2
 
+from contract.private_host import is_private_host
 from manycast.client.errors import (
     ConnectionLostError,
     NothingMoreError,
@@ -47,8 +47,8 @@ class Transport:
                 timeout=httpx2.Timeout(ANSWER_LIMIT_S, connect=CONNECT_LIMIT_S),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=10),
                 follow_redirects=True,
-                # A proxy from the environment cannot reach this computer's loopback.
-                trust_env=not _is_loopback(url.host),
+                # A proxy from the environment cannot reach this machine or its network.
+                trust_env=not is_private_host(url.host),
             )
 
     async def close(self) -> None:
@@ -162,12 +162,3 @@ def _root_cause(error: BaseException) -> str:
             words = (os.strerror(number) if number > 0 else cause.strerror) or words
         cause = cause.__cause__ or cause.__context__
     return words
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -20,6 +20,7 @@ import openai
 from contract.backoff import Backoff
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk
+from contract.private_host import is_private_host
 from contract.sse import BYTE_ORDER_MARK, Frame, FrameReader, FrameTooLongError
 from contract.worker_registry import Model
 from worker.providers.error_words import is_error
@@ -51,6 +52,7 @@ def open_source(settings: Settings) -> "OpenAISource":
         first_chunk_timeout_s=settings.first_chunk_timeout_s,
         retries=settings.provider_retries,
         retries_timeouts=settings.retry_timeouts,
+        uses_proxy_for_private=settings.proxy_private,
     )
 
 
@@ -59,6 +61,7 @@ class OpenAISource:
 
     `first_chunk_timeout_s`: the longest silence before the first chunk of each try, connecting included (0: no limit).
     `retries_timeouts`: whether a provider that was silent for so long is asked again. It may bill both tries.
+    `uses_proxy_for_private`: whether the proxy of the environment is used for a provider in a private network.
     """
 
     def __init__(
@@ -70,7 +73,10 @@ class OpenAISource:
         first_chunk_timeout_s: float,
         retries: int,
         retries_timeouts: bool = False,
+        uses_proxy_for_private: bool = False,
     ) -> None:
+        host = httpx2.URL(base_url).host
+        is_direct = bool(host) and is_private_host(host) and not uses_proxy_for_private
         # The SDK requires a key. Providers that need none ignore it.
         self._client = openai.AsyncOpenAI(
             api_key=api_key or _NO_KEY,
@@ -80,6 +86,8 @@ class OpenAISource:
             http_client=openai.DefaultAioHttpClient(
                 timeout=httpx2.Timeout(None, connect=connect_timeout_s),
                 limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_S),
+                # Without a transport of its own, a host is reached directly.
+                mounts={f"all://{_in_url(host)}": None} if is_direct else None,
             ),
         )
         self._first_chunk_timeout_s = first_chunk_timeout_s
@@ -170,6 +178,10 @@ class OpenAISource:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 class _RefusedError(Exception):

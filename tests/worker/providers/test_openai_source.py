@@ -26,7 +26,12 @@ QUOTA = b'{"error":{"code":"insufficient_quota","message":"no money"}}'
 
 
 def source_at(
-    base_url: str, *, retries: int = 0, patience_s: float = 10.0, retries_timeouts: bool = False
+    base_url: str,
+    *,
+    retries: int = 0,
+    patience_s: float = 10.0,
+    retries_timeouts: bool = False,
+    uses_proxy_for_private: bool = False,
 ) -> OpenAISource:
     return OpenAISource(
         api_key="",
@@ -35,6 +40,7 @@ def source_at(
         first_chunk_timeout_s=patience_s,
         retries=retries,
         retries_timeouts=retries_timeouts,
+        uses_proxy_for_private=uses_proxy_for_private,
     )
 
 
@@ -163,6 +169,23 @@ async def test_what_breaks_before_the_first_chunk_is_tried_again(first: Answer) 
 async def test_an_error_event_without_words_is_an_error_and_no_sign_of_life() -> None:
     async with asked(sends(b"event: error\ndata:\n\n")) as (source, _):
         assert (await failure(source)).code == "upstream_error"
+
+
+@pytest.mark.parametrize("scheme", ["HTTP", "HTTPS", "ALL"])
+async def test_a_provider_on_this_machine_is_reached_without_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv(f"{scheme}_PROXY", f"http://127.0.0.1:{free_port()}")
+    async with asked(sends(FRAME, DONE)) as (source, _):
+        assert await all_chunks(source) == [CHUNK]
+
+
+async def test_the_operator_may_want_the_proxy_for_private_addresses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_provider(sends(FRAME, DONE)) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.base_url.removesuffix("/v1"))
+        source = source_at("http://10.0.0.1/v1", uses_proxy_for_private=True)
+        assert await all_chunks(source) == [CHUNK]
+        await source.close()
 
 
 async def test_a_silent_provider_is_asked_once() -> None:
