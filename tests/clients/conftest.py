@@ -12,14 +12,14 @@ import openai
 import pytest
 
 from tests.broker import Broker, valkey_binary
-from tests.stack import Gateway, Simulator, Worker, closing_all
+from tests.stack import ROOT, Gateway, Simulator, Worker, closing_all
 
 NODE_HOME = Path(__file__).parent / "node"
 """The folder of the Node programs and their packages."""
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-NODE_DEADLINE_S = 60
+PROGRAM_DEADLINE_S = 60
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,14 @@ def install_packages(home: Path) -> str:
     return node
 
 
-async def run_node(node: str, *arguments: str, cwd: Path) -> str:
-    """What the script printed. It must succeed."""
+async def run_program(*command: str, cwd: Path = ROOT) -> str:
+    """Runs a program to its end, which must be a success. Returns its output and errors."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LANGSMITH_TRACING": "false"}
     process = await asyncio.create_subprocess_exec(
-        node, *arguments, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command, cwd=cwd, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
-        async with asyncio.timeout(NODE_DEADLINE_S):
+        async with asyncio.timeout(PROGRAM_DEADLINE_S):
             output, _ = await process.communicate()
     finally:
         if process.returncode is None:

@@ -13,7 +13,7 @@ from contract.connection import blocking_client, command_client
 from contract.event import Status
 from tests.author import Author
 from tests.broker import Broker
-from tests.clients.conftest import Stack, install_packages, run_node
+from tests.clients.conftest import Stack, install_packages, run_program
 from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done
 from tests.stack import Gateway
 
@@ -28,7 +28,7 @@ def node() -> str:
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_the_chat_of_the_ai_sdk_works(node: str, stack: Stack, version: str) -> None:
-    await run_node(node, "chat.mjs", version, stack.gateway, cwd=HOME)
+    await run_program(node, "chat.mjs", version, stack.gateway, cwd=HOME)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ async def test_each_version_accepts_every_part_and_sends_back_what_the_provider_
         run = await author.take()
         await run.write([*attempt(FIRST_STEP), done()], Status.COMPLETED)
         assert (await asking).status_code == 200
-    page = asyncio.create_task(run_node(node, "back.mjs", version, gateway.url, chat, cwd=HOME))
+    page = asyncio.create_task(run_program(node, "back.mjs", version, gateway.url, chat, cwd=HOME))
     run = await author.take(within_s=30)
     at, kind, last = done()
     await run.write(

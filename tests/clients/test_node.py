@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.clients.conftest import NODE_HOME, Stack, run_node
+from tests.clients.conftest import NODE_HOME, Stack, run_program
 
 OPENAI = [
     "streams",
@@ -22,4 +22,4 @@ OPENAI = [
 @pytest.mark.parametrize("scenario", OPENAI)
 async def test_the_official_sdk_works_as_with_the_provider(node: str, stack: Stack, scenario: str) -> None:
     addresses = (stack.gateway, stack.hasty, stack.provider)
-    await run_node(node, "scenario.mjs", "openai.mjs", scenario, *addresses, cwd=NODE_HOME)
+    await run_program(node, "scenario.mjs", "openai.mjs", scenario, *addresses, cwd=NODE_HOME)

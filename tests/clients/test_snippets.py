@@ -1,7 +1,6 @@
 """docs/use-it-with.md tells the truth: each of its snippets is run as it stands, at another address."""
 
 import asyncio
-import os
 import re
 import shutil
 import sys
@@ -12,7 +11,7 @@ import httpx2
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from tests.clients.conftest import CHROMIUM, CHROMIUM_ARGUMENTS, NODE_HOME, Stack, install_packages
+from tests.clients.conftest import CHROMIUM, CHROMIUM_ARGUMENTS, NODE_HOME, Stack, install_packages, run_program
 from tests.clients.network import network_to
 from tests.clients.snippets import PAPER, snippet_with, snippets
 from tests.clients.sse.table import HOME as SSE_HOME
@@ -20,7 +19,6 @@ from tests.stack import ROOT, Gateway
 from tests.viewers import until
 
 HERE = "http://127.0.0.1:8000"
-DEADLINE_S = 60
 
 # What every answer of the model `demo` to these questions has in it.
 SAID = "sky"
@@ -29,23 +27,6 @@ SAID = "sky"
 def at(gateway: str, snippet: str) -> str:
     assert HERE in snippet
     return snippet.replace(HERE, gateway)
-
-
-async def run(*command: str, cwd: Path = ROOT) -> str:
-    """What it printed. It must succeed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LANGSMITH_TRACING": "false"}
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
 
 
 def test_there_is_a_snippet_of_every_kind() -> None:
@@ -57,19 +38,19 @@ def test_there_is_a_snippet_of_every_kind() -> None:
 async def test_python(stack: Stack, snippet: str) -> None:
     if "langchain" in snippet:
         pytest.importorskip("langchain_openai", reason="langchain-openai is not installed")
-    assert len(await run(sys.executable, "-c", at(stack.gateway, snippet))) > 100
+    assert len(await run_program(sys.executable, "-c", at(stack.gateway, snippet))) > 100
 
 
 @pytest.mark.parametrize("snippet", snippets("sh"), ids=range(len(snippets("sh"))))
 async def test_shell(stack: Stack, snippet: str) -> None:
     if shutil.which("curl") is None:
         pytest.skip("there is no curl here")
-    assert SAID in await run("sh", "-ec", at(stack.gateway, snippet))
+    assert SAID in await run_program("sh", "-ec", at(stack.gateway, snippet))
 
 
 @pytest.mark.parametrize("snippet", snippets("js"), ids=range(len(snippets("js"))))
 async def test_node(stack: Stack, node: str, snippet: str) -> None:
-    output = await run(node, "--input-type=module", "--eval", at(stack.gateway, snippet), cwd=NODE_HOME)
+    output = await run_program(node, "--input-type=module", "--eval", at(stack.gateway, snippet), cwd=NODE_HOME)
     assert "watch it at" in output
     assert len(output) > 100
 
@@ -81,7 +62,7 @@ async def test_react_answers_and_resumes_after_a_reload(stack: Stack, node: str,
     assert 'model: "demo"' in snippet
     slow = snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 40 }')
     source.write_text(at(stack.gateway, slow))
-    await run(node, "page.mjs", str(source), cwd=NODE_HOME)
+    await run_program(node, "page.mjs", str(source), cwd=NODE_HOME)
 
 
 @pytest.fixture
@@ -109,7 +90,7 @@ async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> N
     if re.search(r'from "[^/.]', snippet):
         (tmp_path / "app.mjs").write_text(snippet)
         node = await asyncio.to_thread(install_packages, SSE_HOME)
-        await run(node, str(SSE_HOME / "bundle.mjs"), str(tmp_path), str(tmp_path / "app.mjs"))
+        await run_program(node, str(SSE_HOME / "bundle.mjs"), str(tmp_path), str(tmp_path / "app.mjs"))
     else:
         (tmp_path / "app.js").write_text(snippet)
     await page.goto(site)
