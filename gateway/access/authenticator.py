@@ -33,7 +33,7 @@ class AccessPolicy:
 
 
 class Authenticator:
-    """Admits or refuses requests. Its decisions depend on no state of its own, so every gateway decides alike."""
+    """Admits or refuses requests. It keeps no state that a decision depends on, so every gateway decides alike."""
 
     def __init__(self, client: Client, keys: KeyRing, sign_ins: Sessions, policy: AccessPolicy) -> None:
         self._client = client

@@ -20,7 +20,7 @@ COUNTS_LIFETIME_MS = 6_000
 RENEWAL_S = 2.0
 REPORT_INTERVAL_S = 0.25
 PUBLISH_INTERVAL_MS = 1_000
-"""Viewers of a stream are told a new count at most this often."""
+"""The shortest time between two counts that the viewers of a stream receive."""
 
 
 class ViewerLimits(NamedTuple):

@@ -2,7 +2,7 @@
 
 Most viewers wait for the next event most of the time. To check each viewer's own cursor, notices and state for each
 event would cost more than uvloop's write. A shared cursor takes an event from the buffer once and writes it to every
-connection. No I/O of its own.
+connection. This module does no I/O.
 """
 
 import logging

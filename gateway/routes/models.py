@@ -18,7 +18,7 @@ MAX_CHAT_ID_CHARS = 255
 MAX_SECRET_CHARS = 1024
 MAX_TICKET_S = 30 * 86_400
 
-# `check_stream_id` checks the stream id of a path, because its error has a code of its own.
+# `check_stream_id` checks the stream id of a path, because its error has its own code.
 StreamIdPath = Annotated[str, Path(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{20,64}$"})]
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 RetryCount = Annotated[

@@ -1,9 +1,9 @@
 /**
- * Limits the connections of one browser. On HTTP/1.1, browsers allow six per host, and a seventh tab would hang.
+ * Reduces the connections of one browser. On HTTP/1.1, browsers allow six per host: pages beyond that wait.
  *
  * The first tabs have their own connections. Later tabs watch through a shared worker, which has one connection per
  * stream and sends a late tab all earlier events. In a browser without shared workers or locks (they need https or localhost),
- * every tab has its own connection. Needs manycast.js.
+ * every tab has its own connection. Many different answers still need many connections. Needs manycast.js.
  */
 
 import { EventDispatcher, watch } from "./manycast.js";
