@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,10 +40,14 @@ class DrainingServer(uvicorn.Server):
         if self._lifeline is not None:
             asyncio.get_running_loop().add_reader(self._lifeline, self._on_parent_death)
 
+    def stop(self) -> None:
+        """Drains, now or as soon as the server has started."""
+        self.should_exit = True
+
     def _on_parent_death(self) -> None:
         assert self._lifeline is not None
         asyncio.get_running_loop().remove_reader(self._lifeline)
-        self.should_exit = True
+        self.stop()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gateway.drain()
@@ -87,9 +91,8 @@ def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
 
 def serve(settings: Settings, listener: socket.socket, lifeline: int | None = None) -> None:
     """Serves until SIGTERM, Ctrl-C or the parent's death. Exits with status 1 if a background task failed."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn raises the signal again after draining. Ignore it then: nothing is left to stop.
-        signal.signal(signum, lambda *_: None)
+    # uvicorn handles the signals only while it serves. Before that there is nothing to drain.
+    _on_stop_signals(sys.exit)
     gateway = Gateway(settings)
     config = uvicorn.Config(
         gateway.app,
@@ -104,9 +107,18 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
         # gateway.access reads the proxy's headers itself, and needs the proxy's address to decide whether to trust it.
         proxy_headers=False,
     )
-    DrainingServer(config, gateway, lifeline).run(sockets=[listener])
+    server = DrainingServer(config, gateway, lifeline)
+    # A signal that arrives before uvicorn has installed its handlers stops the server once it has started. uvicorn
+    # raises the signal again after draining; it then changes nothing.
+    _on_stop_signals(server.stop)
+    server.run(sockets=[listener])
     if gateway.has_failed:
         sys.exit(1)
+
+
+def _on_stop_signals(action: Callable[[], object]) -> None:
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: action())
 
 
 def serve_together(settings: Settings, port: int) -> None:
