@@ -11,6 +11,7 @@ from contract.event import Chunk
 from simulator.quirks import QUIRKS
 from tests.clients.conftest import install_packages
 from tests.quirks import EXPECTED, Message, chunks_of_quirk
+from tests.stack import ROOT
 
 TOOLS = Path(__file__).parent / "tools"
 DEADLINE_S = 120
@@ -28,6 +29,23 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 def test_the_types_of_every_module_hold(node: str) -> None:
     done = run(node, "node_modules/typescript/bin/tsc", "--project", ".")
     assert done.returncode == 0, done.stdout
+
+
+def lint(node: str, *files: str) -> subprocess.CompletedProcess[str]:
+    """Runs ESLint on files within the project, or on our scripts if none is given."""
+    eslint = TOOLS / "node_modules/eslint/bin/eslint.js"
+    command = [node, str(eslint), "--config", str(TOOLS / "eslint.config.js"), *(files or ("web", "tests"))]
+    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=DEADLINE_S)
+
+
+def test_every_script_passes_the_linter(node: str) -> None:
+    done = lint(node)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_linter_reads_the_scripts_of_the_page(node: str) -> None:
+    done = lint(node, "web/parts/words.js", "--rule", '{"max-lines": ["error", 1]}')
+    assert "max-lines" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_pure_modules_pass_their_tests(node: str) -> None:

@@ -44,8 +44,12 @@ export class SignIn {
   }
 
   async #signOut() {
-    const error = await signOut().then(() => null, (error) => error);
-    if (error) return void (find("#caller").textContent = error.message);
+    try {
+      await signOut();
+    } catch (error) {
+      find("#caller").textContent = error.message;
+      return;
+    }
     find("#settings").close();
     await this.look();
   }

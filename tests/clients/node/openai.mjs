@@ -44,8 +44,8 @@ export async function folding({ gateway }) {
 }
 
 export async function quirks({ gateway, provider }) {
-  const models = (await (await fetch(`${provider}/v1/models`)).json()).data.map(({ id }) => id);
-  const quirky = models.filter((id) => id.startsWith("quirk-"));
+  const names = (await (await fetch(`${provider}/v1/models`)).json()).data.map(({ id }) => id);
+  const quirky = names.filter((id) => id.startsWith("quirk-"));
   assert.ok(quirky.length > 20);
   for (const model of quirky) {
     const completion = await client(gateway).chat.completions.stream({ ...ask, model }).finalChatCompletion();
