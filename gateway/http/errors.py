@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from gateway.http.json_response import JsonResponse
+from gateway.http.root_path import prefix_of, route_path
+from gateway.http.unknown_path import explain_path
 
 INVALID_REQUEST = "invalid_request_error"
 BROKER_RETRY_AFTER_S = 2
@@ -72,10 +75,13 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: Exception) -> JsonResponse:
         assert isinstance(error, HTTPException)
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
-        what = "Invalid URL" if error.status_code == 404 else error.detail
-        message = f"{what} ({request.method} {request.url.path})"
-        return await api_error(request, ApiError(error.status_code, code, message, headers=error.headers))
+        match error.status_code:
+            case 404:
+                return await api_error(request, _no_such_path(app, request))
+            case 405:
+                return await api_error(request, _wrong_method(app, request, error))
+        message = f"{error.detail} ({request.method} {request.url.path})"
+        return await api_error(request, ApiError(error.status_code, "invalid_request", message, headers=error.headers))
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: Exception) -> JsonResponse:
@@ -87,3 +93,28 @@ def answer_errors(app: FastAPI) -> None:
     async def unexpected_error(request: Request, _: Exception) -> JsonResponse:
         message = "An internal error occurred. It has been logged."
         return await api_error(request, ApiError(500, "internal_error", message, type_="server_error"))
+
+
+def _no_such_path(app: FastAPI, request: Request) -> ApiError:
+    advice = explain_path(route_path(request.scope), prefix_of(request), lambda path: bool(_methods_of(app, path)))
+    message = f"Invalid URL ({request.method} {request.url.path})"
+    return ApiError(404, "not_found", f"{message}. {advice}" if advice else message)
+
+
+def _wrong_method(app: FastAPI, request: Request, error: HTTPException) -> ApiError:
+    # The framework names only the methods of the first route with this path.
+    methods = ", ".join(sorted(_methods_of(app, route_path(request.scope))))
+    allowed = methods or (error.headers or {}).get("Allow", "")
+    message = f"{error.detail} ({request.method} {request.url.path}). Allowed: {allowed}."
+    return ApiError(405, "method_not_allowed", message, headers={"Allow": allowed})
+
+
+def _methods_of(app: FastAPI, path: str) -> set[str]:
+    """The methods that the routes of a path take; none if there is no such path."""
+    scope = {"type": "http", "path": path, "root_path": "", "method": ""}
+    return {
+        method
+        for route in app.routes
+        if route.matches(scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }

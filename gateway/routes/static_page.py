@@ -27,6 +27,7 @@ SECURITY_HEADERS = {
 
 
 FOLDERS = ("pages", "parts", "client")
+READING = ("GET", "HEAD")
 
 
 class StaticPage(StaticFiles):
@@ -50,9 +51,13 @@ class StaticPage(StaticFiles):
             raise HTTPException(404)
         if any(part.startswith(".") for part in Path(path).parts):
             raise HTTPException(404)
+        is_write = scope["method"] not in READING
         if path not in (".", "") and "." not in Path(path).name:
             path = f"{path}.html"
-        response = await super().get_response(path, scope)
+        response = await super().get_response(path, {**scope, "method": "HEAD"} if is_write else scope)
+        if is_write:
+            # The library refuses a wrong method before it looks whether there is such a file.
+            raise HTTPException(405, headers={"Allow": ", ".join(READING)})
         response.headers.update(SECURITY_HEADERS)
         return response
 

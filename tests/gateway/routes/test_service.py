@@ -16,6 +16,20 @@ from tests.author import Author
 from tests.broker import Broker
 from tests.stack import ROOT, Gateway
 
+WRONG_ADDRESSES = (
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/moderations",
+    "/responses",
+    "/models",
+    "/openai/deployments/gpt/chat/completions",
+    "/openai/v1/chat/completions",
+    "/v1beta/models/gemini:generateContent",
+    "/v1/v1/chat/completions",
+    "/v1/files",
+)
+
 
 @pytest.fixture
 def serving_page(broker: Broker, tmp_path: Path) -> Iterator[Gateway]:
@@ -41,7 +55,7 @@ def test_caddy_forwards_every_call_of_the_api() -> None:
     (patterns,) = re.findall(r"@api path (.*)", (ROOT / "web" / "Caddyfile").read_text())
     calls = GatewayApp(Settings()).api.openapi()["paths"]
     assert len(calls) > 10
-    calls = [*calls, "/openapi.json"]
+    calls = [*calls, "/openapi.json", *WRONG_ADDRESSES]
     assert [call for call in calls if not any(fnmatch(call, pattern) for pattern in patterns.split())] == []
 
 
@@ -51,8 +65,50 @@ async def test_an_unknown_path_is_answered_as_openai_does(
 ) -> None:
     async with httpx2.AsyncClient(base_url=serving_page.url) as with_page:
         for gateway in (http, with_page):
-            response = await gateway.request(method, "/v1/embeddings")
+            response = await gateway.request(method, "/v1/nothing")
             assert response.status_code == 404
             error = {"type": "invalid_request_error", "param": None, "code": "not_found"}
-            assert response.json() == {"error": {"message": f"Invalid URL ({method} /v1/embeddings)", **error}}
+            assert response.json() == {"error": {"message": f"Invalid URL ({method} /v1/nothing)", **error}}
         assert (await with_page.get("/")).text == "a page"
+
+
+@pytest.mark.parametrize("path", WRONG_ADDRESSES)
+async def test_a_wrong_address_is_told_the_right_one(
+    http: httpx2.AsyncClient, serving_page: Gateway, path: str
+) -> None:
+    async with httpx2.AsyncClient(base_url=serving_page.url) as with_page:
+        for gateway in (http, with_page):
+            response = await gateway.post(path, json={})
+            assert response.status_code == 404
+            error = response.json()["error"]
+            assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", None, "not_found")
+            assert re.match(rf"Invalid URL \(POST {path}\)\. This (server|is) .*/v1", error["message"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/chat/completions", "POST"),
+        ("PUT", "/v1/streams", "GET, POST"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("POST", "/v1/models", "GET"),
+        ("PATCH", "/v1/session", "DELETE, GET, POST"),
+    ],
+)
+async def test_a_wrong_method_is_told_the_methods_of_the_path(
+    http: httpx2.AsyncClient, serving_page: Gateway, method: str, path: str, allowed: str
+) -> None:
+    async with httpx2.AsyncClient(base_url=serving_page.url) as with_page:
+        for gateway in (http, with_page):
+            response = await gateway.request(method, path)
+            assert (response.status_code, response.headers["allow"]) == (405, allowed)
+            message = f"Method Not Allowed ({method} {path}). Allowed: {allowed}."
+            error = {"type": "invalid_request_error", "param": None, "code": "method_not_allowed"}
+            assert response.json() == {"error": {"message": message, **error}}
+
+
+async def test_a_file_of_the_page_can_only_be_read(serving_page: Gateway) -> None:
+    async with httpx2.AsyncClient(base_url=serving_page.url) as with_page:
+        response = await with_page.post("/")
+        assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+        assert (await with_page.post("/nothing.html")).status_code == 404
