@@ -21,6 +21,8 @@ from gateway.server.request_limits import (
     HEAD_TOO_LARGE,
     HEADERS_LIMIT,
     MALFORMED,
+    PIPELINE_LIMIT,
+    PIPELINE_TOO_LONG,
     TOO_MANY_CONNECTIONS,
     TOO_SLOW,
     URL_LIMIT_BYTES,
@@ -133,6 +135,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT_BYTES:
             self._stop_parsing(HEAD_TOO_LARGE)
+        if len(self.pipeline) >= PIPELINE_LIMIT:
+            self._stop_parsing(PIPELINE_TOO_LONG)
         super().on_headers_complete()
         self._phase = Phase.BODY
         self._unparsed_bytes = 0

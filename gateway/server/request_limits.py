@@ -9,6 +9,8 @@ from gateway.http.errors import ApiError
 URL_LIMIT_BYTES = 8 << 10
 HEAD_LIMIT_BYTES = 32 << 10
 HEADERS_LIMIT = 100
+PIPELINE_LIMIT = 16
+"""How many requests of one connection may wait for the answer to an earlier one. No browser or proxy pipelines."""
 BODY_BYTES_PER_S = 16 << 10
 """A body that arrives at this rate is not too slow, however large it is."""
 TOO_SLOW = ApiError(408, "request_timeout", "The request did not arrive in time.")
@@ -17,6 +19,9 @@ HEAD_TOO_LARGE = ApiError(
     431,
     "headers_too_large",
     f"There are more than {HEADERS_LIMIT} headers, or they are larger than {HEAD_LIMIT_BYTES} bytes.",
+)
+PIPELINE_TOO_LONG = ApiError(
+    429, "too_many_pipelined_requests", f"More than {PIPELINE_LIMIT} requests wait on this connection."
 )
 MALFORMED = ApiError(400, "invalid_http", "This is not HTTP/1.1.")
 TOO_MANY_CONNECTIONS = ApiError(

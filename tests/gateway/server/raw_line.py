@@ -32,12 +32,6 @@ class RawLine:
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
-    def send_what_is_taken(self, data: bytes) -> None:
-        """As much of it as the other side takes now."""
-        self._socket.setblocking(False)
-        self._socket.send(data)
-        self._socket.setblocking(True)
-
     def read_until(self, text: bytes) -> None:
         """Raises: TimeoutError after the deadline; ConnectionError where the other side closes before."""
         while text not in self.received:
