@@ -14,9 +14,12 @@ import uvicorn
 
 from contract.log_redaction import configure_logging
 from contract.settings import MalformedSettingError, read_settings
+from gateway.access.request_source import Proxies, limit_group
 from gateway.app import Gateway
+from gateway.server.address_count import AddressCount
 from gateway.server.bounded_protocol import BoundedProtocol
 from gateway.server.direct_protocol import DirectProtocol
+from gateway.server.open_files import fit_connections
 from gateway.server.processes import Processes
 from gateway.server.request_limits import RequestLimits
 from gateway.settings import Settings
@@ -79,12 +82,17 @@ def open_listener(settings: Settings, port: int, sharing: Sequence[int] = ()) ->
 def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
     """uvicorn's `http` option: a factory that makes a protocol object for each connection, or the name of one of
     uvicorn's own protocols. `h11`, the only such name, enforces none of our limits."""
-    limits = RequestLimits(settings.head_timeout_s, settings.body_timeout_s, settings.connection_limit)
+    connections = fit_connections(settings.connection_limit)
+    limits = RequestLimits(settings.head_timeout_s, settings.body_timeout_s, connections)
+    proxies = Proxies(settings.trusted_proxies)
+    addresses = AddressCount(
+        settings.address_connection_limit, lambda peer: None if proxies.trusts(peer) else limit_group(peer)
+    )
     match settings.http_protocol:
         case "direct":
-            return partial(DirectProtocol, limits, gateway.send_timeouts)
+            return partial(DirectProtocol, limits, addresses, gateway.send_timeouts)
         case "httptools":
-            return partial(BoundedProtocol, limits, gateway.send_timeouts)
+            return partial(BoundedProtocol, limits, addresses, gateway.send_timeouts)
         case name:
             return name
 

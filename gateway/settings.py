@@ -47,6 +47,7 @@ class Settings(ServiceSettings):
     viewer_limit: int = Field(20_000, ge=0)
     stream_viewer_limit: int = Field(0, ge=0)
     connection_limit: int = Field(21_000, gt=0)
+    address_connection_limit: int = Field(1000, ge=0)
     retry_window_s: int = Field(600, ge=0)
     head_wait_s: float = Field(25.0, gt=0)
     on_disconnect: Literal["continue", "cancel"] = "continue"

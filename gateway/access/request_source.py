@@ -75,9 +75,13 @@ class RequestSource:
 
     @property
     def rate_limit_group(self) -> str:
-        """The addresses that share a rate limit: one IPv4 address, or an IPv6 /64 network, which is one household."""
-        parsed = _parse(self.address)
-        return str(IPv6Interface((parsed, 64)).network) if isinstance(parsed, IPv6Address) else str(parsed)
+        return limit_group(self.address)
+
+
+def limit_group(address: str) -> str:
+    """The addresses that share a limit: one IPv4 address, or an IPv6 /64 network, which is one household."""
+    parsed = _parse(address)
+    return str(IPv6Interface((parsed, 64)).network) if isinstance(parsed, IPv6Address) else str(parsed)
 
 
 def read_source(request: Request, proxies: Proxies) -> RequestSource:

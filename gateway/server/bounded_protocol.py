@@ -16,6 +16,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.http.errors import ApiError
+from gateway.server.address_count import AddressCount
 from gateway.server.request_limits import (
     HEAD_LIMIT_BYTES,
     HEAD_TOO_LARGE,
@@ -24,6 +25,7 @@ from gateway.server.request_limits import (
     PIPELINE_LIMIT,
     PIPELINE_TOO_LONG,
     TOO_MANY_CONNECTIONS,
+    TOO_MANY_FROM_ADDRESS,
     TOO_SLOW,
     URL_LIMIT_BYTES,
     URL_TOO_LONG,
@@ -58,8 +60,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # Slots save memory: Python shares the keys of instance dictionaries only up to thirty attributes.
     __slots__ = (
+        "_addresses",
         "_answering",
         "_body_bytes",
+        "_counted_as",
         "_deadline",
         "_limits",
         "_phase",
@@ -68,10 +72,15 @@ class BoundedProtocol(HttpToolsProtocol):
         "_unparsed_bytes",
     )
 
-    def __init__(self, limits: RequestLimits, send_timeouts: SendTimeouts, **uvicorn_arguments: Any) -> None:
-        """`send_timeouts` drops clients that do not read their responses."""
+    def __init__(
+        self, limits: RequestLimits, addresses: AddressCount, send_timeouts: SendTimeouts, **uvicorn_arguments: Any
+    ) -> None:
+        """`addresses` counts all connections of this server. `send_timeouts` drops clients that do not read their
+        responses."""
         super().__init__(**uvicorn_arguments)
         self._limits = limits
+        self._addresses = addresses
+        self._counted_as: str | None = None
         self._send_timeouts = send_timeouts
         self._phase = Phase.HEAD
         self._deadline: asyncio.TimerHandle | None = None
@@ -90,8 +99,21 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.connections) > self._limits.connections:
             self.connections.discard(self)
             self._refuse(TOO_MANY_CONNECTIONS)
+        elif not self._count_address():
+            self.connections.discard(self)
+            self._refuse(TOO_MANY_FROM_ADDRESS)
         else:
             self._set_deadline(self._limits.head_timeout_s)
+
+    def _count_address(self) -> bool:
+        """Returns False if the client's address has too many connections."""
+        client = self._addresses.client_of(self.client[0]) if self.client else None
+        if client is None:
+            return True
+        if not self._addresses.enter(client):
+            return False
+        self._counted_as = client
+        return True
 
     def data_received(self, data: bytes) -> None:
         if self._phase is Phase.CLOSING:
@@ -258,6 +280,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._counted_as is not None:
+            self._addresses.leave(self._counted_as)
         self._set_deadline(None)
         self._send_timeouts.forget(self)
         self._end_answering()

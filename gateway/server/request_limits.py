@@ -33,6 +33,14 @@ TOO_MANY_CONNECTIONS = ApiError(
 )
 
 
+TOO_MANY_FROM_ADDRESS = ApiError(
+    429,
+    "too_many_connections",
+    "Your address has reached its limit of open connections (MANYCAST_ADDRESS_CONNECTION_LIMIT).",
+    headers={"Retry-After": "5"},
+)
+
+
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
     """`head_timeout_s`: from the connection, or the first byte after a response, to a complete head.

@@ -13,9 +13,10 @@ from tests.stack import DEADLINE_S, Gateway
 class RawLine:
     """One connection. `received` is all that has come so far."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, address: str = "127.0.0.1") -> None:
+        """`address` is the client's own, one of the loopback's."""
         parts = urlsplit(gateway.url)
-        self._socket = socket.create_connection((parts.hostname, parts.port), DEADLINE_S)
+        self._socket = socket.create_connection((parts.hostname, parts.port), DEADLINE_S, (address, 0))
         self.received = b""
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import sys
 from collections.abc import Iterator
 
 import httpx2
@@ -235,6 +236,30 @@ def test_more_connections_than_allowed_are_turned_away_until_others_leave(hasty:
         welcome.send(LAST)
         welcome.read_to_end()
         assert welcome.status == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has every address of 127.0.0.0/8")
+def test_an_address_with_too_many_connections_is_refused_and_others_are_not(broker: Broker) -> None:
+    gateway = begin_hasty(broker, MANYCAST_ADDRESS_CONNECTION_LIMIT="2", MANYCAST_TRUSTED_PROXIES="127.0.0.1")
+    with closing_all(gateway), RawLine(gateway, "127.0.0.2") as first, RawLine(gateway, "127.0.0.2") as second:
+        for line in (first, second):
+            line.send(OK)
+        with RawLine(gateway, "127.0.0.2") as refused:
+            refused.read_to_end()
+            assert (refused.status, refused.error["code"]) == (429, "too_many_connections")
+            assert b"Retry-After: " in refused.received
+        for address in ("127.0.0.3", "127.0.0.1", "127.0.0.1", "127.0.0.1"):
+            assert is_answered(gateway, address)
+        first.read_to_end()
+        first.close()
+        assert is_answered(gateway, "127.0.0.2")
+
+
+def is_answered(gateway: Gateway, address: str) -> bool:
+    with RawLine(gateway, address) as line:
+        line.send(LAST)
+        line.read_to_end()
+        return line.status == 200
 
 
 async def test_a_client_that_reads_none_of_its_answers_is_let_go_of(hasty: Gateway, line: RawLine) -> None:
