@@ -37,8 +37,8 @@ class Model:
 CATALOGUE = {
     model.name: model
     for model in (
-        Model("demo", demos.play_text),
-        Model("demo-fast", demos.play_text, pace=WITHOUT_PAUSES),
+        Model("demo", demos.play_demo),
+        Model("demo-fast", demos.play_demo, pace=WITHOUT_PAUSES),
         Model("demo-long", demos.play_long_text),
         Model("demo-echo", demos.play_echo),
         Model("demo-tools", tools.play_tools),

@@ -7,19 +7,25 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.answer_schema import read_answer_schema
 from simulator.errors import UNREADABLE_BODY, ApiError, Refused, missing, wrong_type, wrong_value
 from simulator.knobs import Knobs, read_knobs
 from simulator.pieces import split
+from simulator.toolbox import Toolbox, read_toolbox
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """The parts of a request that models use. `prompt` is the text of the last user message, or ""."""
+    """The parts of a request that models use. `prompt` is the text of the last user message, or "".
+
+    `answer_schema` is None for an answer in prose.
+    """
 
     model: str
     prompt: str
     prompt_tokens: int
-    tools: tuple[dict[str, Any], ...]
+    answer_schema: Any
+    toolbox: Toolbox
     tool_results: tuple[str, ...]
     stream: bool
     include_usage: bool
@@ -45,7 +51,8 @@ def read_chat_request(body: bytes) -> ChatRequest:
         model=fields["model"],
         prompt=last_prompt(turns),
         prompt_tokens=sum(4 + count_pieces(text_of(turn)) for turn in turns) + 3,
-        tools=read_tools(fields),
+        answer_schema=read_answer_schema(fields, [text_of(turn) for turn in turns if turn["role"] != "assistant"]),
+        toolbox=read_toolbox(fields, called_tools(turns)),
         tool_results=trailing_tool_results(turns),
         stream=stream,
         include_usage=read_include_usage(fields, stream),
@@ -73,15 +80,6 @@ def read_turns(fields: dict[str, Any]) -> list[dict[str, Any]]:
         if not isinstance(turn.get("content"), str | list | None):
             raise wrong_type(f"messages[{index}].content", "a string or an array of content parts")
     return turns
-
-
-def read_tools(fields: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    tools = fields.get("tools")
-    if tools is None or fields.get("tool_choice") == "none":
-        return ()
-    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
-        raise wrong_type("tools", "an array of objects")
-    return tuple(tools)
 
 
 def read_flag(fields: dict[str, Any], name: str) -> bool:
@@ -133,6 +131,20 @@ def trailing_tool_results(turns: list[dict[str, Any]]) -> tuple[str, ...]:
             break
         results.append(text_of(turn))
     return tuple(reversed(results))
+
+
+def called_tools(turns: list[dict[str, Any]]) -> frozenset[str]:
+    """The names of the functions that the model has called since the last user message."""
+    names = set()
+    for turn in reversed(turns):
+        if turn["role"] == "user":
+            break
+        calls = turn.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            function = call.get("function") if isinstance(call, dict) else None
+            if isinstance(function, dict) and isinstance(function.get("name"), str):
+                names.add(function["name"])
+    return frozenset(names)
 
 
 def count_pieces(text: str) -> int:

@@ -1,27 +1,53 @@
 """The models without faults: text, reasoning and choices. No I/O."""
 
+import json
 import random
 from collections.abc import Iterator
 from itertools import chain, islice
 
 from simulator.answer import answer, answer_pieces
+from simulator.calls import play_functions
 from simulator.chat_request import ChatRequest
+from simulator.errors import ApiError, Refused
 from simulator.pieces import split
+from simulator.schema import fit
 from simulator.script import Delta, Script, finish, role
 from simulator.topic import read_topic
+from simulator.values import Unfit
 
 LONG_CHUNKS = 2_000
 LONGEST_CHOICE = 120
 
 
+def play_demo(request: ChatRequest) -> Script:
+    """Calls the tools that the request asks for, or else answers."""
+    functions = request.toolbox.choose(request.prompt)
+    return play_functions(request, functions) if functions else play_text(request)
+
+
 def play_text(request: ChatRequest) -> Script:
-    knobs = request.knobs
-    return play_pieces(request, answer_pieces(request.prompt, knobs.seed, knobs.chunks))
+    return play_pieces(request, text_pieces(request, request.knobs.chunks))
 
 
 def play_long_text(request: ChatRequest) -> Script:
-    knobs = request.knobs
-    return play_pieces(request, answer_pieces(request.prompt, knobs.seed, knobs.chunks or LONG_CHUNKS))
+    return play_pieces(request, text_pieces(request, request.knobs.chunks or LONG_CHUNKS))
+
+
+def text_pieces(request: ChatRequest, chunks: int | None) -> Iterator[str]:
+    """Prose in `chunks` pieces, or JSON if the request wants that: JSON has as many pieces as it needs."""
+    if request.answer_schema is None:
+        return answer_pieces(request.prompt, request.knobs.seed, chunks)
+    return split(json_answer(request, 0))
+
+
+def json_answer(request: ChatRequest, turn: int) -> str:
+    """Raises: Refused 400 for a schema that nothing fits."""
+    try:
+        value = fit(request.answer_schema, read_topic(request.prompt).words, turn)
+    except Unfit as reason:
+        text = f"Invalid schema for response_format: {reason}."
+        raise Refused(ApiError(400, text, param="response_format", code="invalid_json_schema")) from None
+    return json.dumps(value, ensure_ascii=False)
 
 
 def play_echo(request: ChatRequest) -> Script:
@@ -46,22 +72,34 @@ def play_reasoning(request: ChatRequest) -> Script:
         f"Is {two} part of it, or only near it? Suppose it is only near: then {three} decides, and that can "
         "be checked quickly. I will say so, show how, and keep it short."
     )
-    yield Delta({"role": "assistant", "content": None, "reasoning_content": "", "refusal": None})
-    for piece in split(thoughts):
-        yield Delta({"content": None, "reasoning_content": piece})
-    # The first delta already had the role: skip it here.
-    yield from islice(play_text(request), 1, None)
+    opening = Delta({"role": "assistant", "content": None, "reasoning_content": "", "refusal": None})
+    thinking = (Delta({"content": None, "reasoning_content": piece}) for piece in split(thoughts))
+    # `opening` has the role already: the answer begins without it.
+    return chain([opening], thinking, without_role(play_demo(request)))
+
+
+def without_role(script: Script) -> Script:
+    for step in script:
+        if not isinstance(step, Delta) or "role" not in step.delta:
+            yield step
+        elif "tool_calls" in step.delta:
+            yield Delta({"tool_calls": step.delta["tool_calls"]})
 
 
 def play_choices(request: ChatRequest) -> Script:
     """Sends two choices (or the request's `n`) piece by piece in turn. Each piece has logprobs."""
     seed = request.knobs.seed
-    count = request.choices or 2
-    chance = random.Random(f"{request.prompt.encode('utf-8', 'replace')!r} {seed}")  # noqa: S311 - not a secret
+    choices = range(request.choices or 2)
+    if request.answer_schema is not None:
+        return play_in_turn(request, [split(json_answer(request, choice)) for choice in choices])
     longest = request.max_tokens or request.knobs.chunks or LONGEST_CHOICE
-    texts = [islice(split(answer(request.prompt, seed, choice)), longest) for choice in range(count)]
-    yield from (role(choice) for choice in range(count))
+    return play_in_turn(request, [islice(split(answer(request.prompt, seed, choice)), longest) for choice in choices])
+
+
+def play_in_turn(request: ChatRequest, texts: list[Iterator[str]]) -> Script:
+    chance = random.Random(f"{request.prompt.encode('utf-8', 'replace')!r} {request.knobs.seed}")  # noqa: S311 - not a secret
     open_choices = dict(enumerate(texts))
+    yield from (role(choice) for choice in open_choices)
     while open_choices:
         for choice, pieces in list(open_choices.items()):
             piece = next(pieces, None)

@@ -31,11 +31,11 @@ class Provider:
             model = find_model(request.model)
             known = model.name
             self._refuse_if_due(model, request, body)
+            performance = self._prepare(model, request)
         except Refused:
             self.tally.begin(known)
             self.tally.end(known, Ending.REFUSED)
             raise
-        performance = self._prepare(model, request)
         play = performance.stream if request.stream or model.streams_only else performance.answer_whole
         self.tally.begin(known)
         return Exchange(play, self._count_ending(known))

@@ -7,6 +7,8 @@ from simulator.chat_request import ChatRequest, read_chat_request
 from simulator.errors import Refused
 
 TURN = {"role": "user", "content": "hi"}
+TOOL = {"type": "function", "function": {"name": "weather"}}
+NAMED = {"type": "function", "function": {"name": "forecast"}}
 
 
 def read(**fields: Any) -> ChatRequest:
@@ -31,6 +33,24 @@ def read(**fields: Any) -> ChatRequest:
         ({"n": True}, "n", "invalid_type"),
         ({"max_tokens": 1.5}, "max_tokens", "invalid_type"),
         ({"tools": {}}, "tools", "invalid_type"),
+        ({"tool_choice": "required"}, "tool_choice", None),
+        ({"tool_choice": NAMED}, "tool_choice", None),
+        ({"tools": [TOOL], "tool_choice": NAMED}, "tool_choice", "invalid_value"),
+        ({"tools": [TOOL], "tool_choice": "any"}, "tool_choice", "invalid_value"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function"}}, "tool_choice", "invalid_value"),
+        ({"tools": [TOOL], "parallel_tool_calls": 1}, "parallel_tool_calls", "invalid_type"),
+        ({"response_format": "json"}, "response_format", "invalid_type"),
+        ({"response_format": {"type": "xml"}}, "response_format.type", "invalid_value"),
+        (
+            {"response_format": {"type": "json_schema"}},
+            "response_format.json_schema",
+            "missing_required_parameter",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
+            "response_format.json_schema.name",
+            "missing_required_parameter",
+        ),
         ({"simulator": 1}, "simulator", "invalid_type"),
         ({"simulator": {"chunk": 1}}, "simulator.chunk", "unknown_parameter"),
         ({"simulator": {"chunks": 0}}, "simulator.chunks", "invalid_value"),

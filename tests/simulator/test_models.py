@@ -126,7 +126,8 @@ async def test_demo_tools_calls_the_requests_own_tools_by_their_schema(sdk: open
     properties = {"unit": {"enum": ["C", "F"]}, "days": {"type": "integer"}, "place": {"type": "string"}, "x": True}
     tool = {"type": "function", "function": {"name": "forecast", "parameters": {"properties": properties}}}
     said = join(await stream(sdk, "demo-tools", tools=[tool])).choices[0].message
-    first, second = ({"unit": "C", "days": 3, "place": word, "x": word} for word in ("bake", "bread"))
+    first = {"unit": "C", "days": 3, "place": "bake", "x": "bake"}
+    second = {"unit": "F", "days": 4, "place": "bread", "x": "bread"}
     assert functions_of(said) == [("forecast", first), ("forecast", second)]
 
 
