@@ -26,7 +26,9 @@ def fit_connections(connections: int) -> int:
         wanted = soft
     fitting = max(1, min(connections, wanted - OTHER_FILES))
     if fitting < connections:
-        logger.warning(
+        logger.log(
+            # A little less than the default limit is usual, and no reason to alarm.
+            logging.WARNING if fitting < connections / 2 else logging.INFO,
             "accepting %d connections instead of MANYCAST_CONNECTION_LIMIT=%d: this process may open %d files "
             "(raise `ulimit -n`)",
             fitting,

@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import os
 import secrets
+import shlex
 import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -27,6 +28,9 @@ LOCK_TIMEOUT_S = 3.0
 """After `up` is killed, its broker still holds the lock until it has written its data."""
 POLL_S = 0.05
 STOP_GRACE_S = 10.0
+LOCK = "lock"
+OTHERS = 0o077
+"""The permissions of everybody except the owner."""
 
 CONFIGURATION = """\
 bind 127.0.0.1
@@ -59,7 +63,7 @@ async def lock_data(directory: Path) -> AsyncIterator[int]:
     The lock lasts until every process that has the descriptor has ended. If `up` is killed, its broker keeps the lock
     while it writes its data, so that no second broker opens the same data.
 
-    Raises: BrokerError if another process holds the lock, or the directory is not writable.
+    Raises: BrokerError if another process holds the lock, the directory is not writable, or others can read it.
     """
     descriptor = _open_lock(directory)
     try:
@@ -72,9 +76,24 @@ async def lock_data(directory: Path) -> AsyncIterator[int]:
 def _open_lock(directory: Path) -> int:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        _make_private(directory)
+        return os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise BrokerError(f"cannot keep data in {directory}: {error.strerror}; choose another with --data") from error
+
+
+def _make_private(directory: Path) -> None:
+    """Raises: BrokerError if others can read a directory that holds something other than our data; OSError."""
+    if not directory.stat().st_mode & OTHERS:
+        return
+    is_ours = (directory / LOCK).exists() or not any(directory.iterdir())
+    if not is_ours:
+        raise BrokerError(
+            f"others can read {directory}, and it contains more than Manycast's data: "
+            f"choose another directory with --data, or `chmod 700 {shlex.quote(str(directory))}`"
+        )
+    # Some file systems, such as Windows drives under WSL, ignore this and keep no permissions at all.
+    directory.chmod(0o700)
 
 
 async def _take_lock(descriptor: int, directory: Path) -> None:
@@ -109,6 +128,7 @@ def plan_broker(directory: Path, lock: int, environ: Mapping[str, str]) -> Broke
         directory=directory,
         feed=CONFIGURATION.format(port=port, password=password).encode(),
         keep_open=[lock],
+        umask=OTHERS,
     )
     return Broker(program, f"redis://:{password}@127.0.0.1:{port}/0")
 

@@ -23,7 +23,7 @@ class Program:
     """A command to run.
 
     `grace_s`: seconds between SIGTERM and SIGKILL. `death_signal`: the signal it gets if this process dies. `feed`:
-    bytes for its standard input. `keep_open`: file descriptors that it inherits.
+    bytes for its standard input. `keep_open`: file descriptors that it inherits. `umask`: -1 leaves it as it is.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Program:
     directory: Path | None = None
     feed: bytes = b""
     keep_open: Sequence[int] = ()
+    umask: int = -1
 
 
 class Child:
@@ -68,6 +69,7 @@ class Child:
                 cwd=program.directory,
                 start_new_session=True,
                 pass_fds=tuple(program.keep_open),
+                umask=program.umask,
             )
         finally:
             os.close(write_end)

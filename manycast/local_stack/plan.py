@@ -13,13 +13,17 @@ GATEWAY_GRACE_S = 15.0
 WORKER_GRACE_S = 60.0
 SIMULATOR_GRACE_S = 5.0
 KEY, PROVIDER = "OPENAI_API_KEY", "OPENAI_BASE_URL"
+SYSTEM_NAMES = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"}
+SYSTEM_PREFIXES = ("LC_", "PYTHON", "COVERAGE_")
+GATEWAY_SECRETS = {"MANYCAST_PASSWORD", "MANYCAST_KEYS", "MANYCAST_SIGNING_KEYS", "MANYCAST_API_KEY"}
 
 
 @dataclass(frozen=True)
 class Plan:
     """The options of `up`. Without `redis_url`, `up` runs an embedded broker with its data in `data`.
 
-    All parts inherit `environ`. If it has no key or URL of a provider, `up` runs the simulator.
+    `environ` is this process's environment. Each part gets only what it needs of it. If it has no key or URL of a
+    provider, `up` runs the simulator.
     """
 
     host: str
@@ -32,16 +36,30 @@ class Plan:
     def has_provider(self) -> bool:
         return bool(self.environ.get(KEY) or self.environ.get(PROVIDER))
 
+    def environ_of(self, *prefixes: str) -> dict[str, str]:
+        """The variables that every Python program needs, and those whose names begin with one of the prefixes."""
+        kept = {
+            name: value
+            for name, value in self.environ.items()
+            if name in SYSTEM_NAMES or name.startswith((*SYSTEM_PREFIXES, *prefixes))
+        }
+        return kept | self._python
+
     @property
-    def base_environ(self) -> dict[str, str]:
-        """The environment for all parts. It does not contain the provider's key: only the worker gets that."""
-        environ = {name: value for name, value in self.environ.items() if name not in (KEY, PROVIDER)}
-        path = [str(PROJECT_ROOT), *filter(None, [environ.get("PYTHONPATH")])]
-        return {**environ, "PYTHONPATH": ":".join(path), "PYTHONUNBUFFERED": "1"}
+    def worker_environ(self) -> dict[str, str]:
+        """Everything except the gateway's secrets: the user's own generator may need any variable."""
+        kept = {name: value for name, value in self.environ.items() if name not in (KEY, PROVIDER, *GATEWAY_SECRETS)}
+        return kept | self._python
+
+    @property
+    def _python(self) -> dict[str, str]:
+        path = [str(PROJECT_ROOT), *filter(None, [self.environ.get("PYTHONPATH")])]
+        return {"PYTHONPATH": ":".join(path), "PYTHONUNBUFFERED": "1"}
 
 
 def gateway_program(plan: Plan, redis_url: str, port: int) -> Program:
-    environ = {**plan.base_environ, "REDIS_URL": redis_url, "MANYCAST_HOST": plan.host, "MANYCAST_PORT": str(port)}
+    environ = plan.environ_of("MANYCAST_") | {"REDIS_URL": redis_url, "MANYCAST_HOST": plan.host}
+    environ["MANYCAST_PORT"] = str(port)
     if (PROJECT_ROOT / "web").is_dir():
         environ.setdefault("MANYCAST_WEB_DIR", str(PROJECT_ROOT / "web"))
     if plan.host in ("127.0.0.1", "::1", "localhost"):
@@ -51,7 +69,7 @@ def gateway_program(plan: Plan, redis_url: str, port: int) -> Program:
 
 def worker_program(plan: Plan, redis_url: str, simulator_port: int | None) -> Program:
     """The worker uses the simulator at `simulator_port`, or the provider from the environment if that is None."""
-    environ = {**plan.base_environ, "REDIS_URL": redis_url}
+    environ = plan.worker_environ | {"REDIS_URL": redis_url}
     if simulator_port is None:
         environ |= {name: plan.environ[name] for name in (KEY, PROVIDER) if plan.environ.get(name)}
     else:
@@ -64,7 +82,7 @@ def worker_program(plan: Plan, redis_url: str, simulator_port: int | None) -> Pr
 
 
 def simulator_program(plan: Plan, port: int) -> Program:
-    environ = {**plan.base_environ, "SIMULATOR_HOST": "127.0.0.1", "SIMULATOR_PORT": str(port)}
+    environ = plan.environ_of("SIMULATOR_") | {"SIMULATOR_HOST": "127.0.0.1", "SIMULATOR_PORT": str(port)}
     return Program("simulator", _module("simulator"), environ, SIMULATOR_GRACE_S)
 
 

@@ -77,7 +77,7 @@ async def _start_parts(plan: Plan, port: int, lock: int | None, stack: "Stack", 
 
 def _start_broker(plan: Plan, lock: int | None, stack: "Stack") -> str:
     assert lock is not None
-    broker = plan_broker(plan.data, lock, plan.base_environ)
+    broker = plan_broker(plan.data, lock, plan.environ_of())
     stack.launch(broker.program)
     return broker.url
 

@@ -92,6 +92,29 @@ async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
             raise AssertionError("locked what is no directory")
 
 
+@pytest.mark.parametrize("contents", [[], ["lock"]])
+async def test_an_own_directory_that_others_can_read_is_made_private(tmp_path: Path, contents: list[str]) -> None:
+    directory = tmp_path / "data"
+    directory.mkdir()
+    directory.chmod(0o755)
+    for name in contents:
+        (directory / name).touch(0o600)
+    async with running_broker(directory) as (broker, _):
+        await ask(broker.url, "SET", "key", "value")
+    assert not [path for path in (directory, *directory.rglob("*")) if path.stat().st_mode & 0o077]
+
+
+async def test_a_directory_of_others_things_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    directory = tmp_path / "my files"
+    directory.mkdir()
+    (directory / "letter").touch()
+    directory.chmod(0o755)
+    with pytest.raises(BrokerError, match=r"others can read .*chmod 700 '.*my files'"):
+        async with lock_data(directory):
+            raise AssertionError("used a directory that others can read")
+    assert directory.stat().st_mode & 0o777 == 0o755
+
+
 async def test_a_broker_that_does_not_answer_is_named_without_its_password() -> None:
     with pytest.raises(BrokerError, match=r"redis://127.0.0.1:1/0 does not answer") as caught:
         await wait_for_broker("redis://:secret@127.0.0.1:1/0", 0.3)

@@ -137,14 +137,28 @@ def test_a_broker_that_is_given_and_does_not_answer_is_named(data: Path) -> None
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_with_a_provider_there_is_no_simulator_and_the_worker_alone_is_given_its_key(data: Path) -> None:
-    with up(data, OPENAI_API_KEY="sk-secret", OPENAI_BASE_URL="http://127.0.0.1:9/v1") as stack:
+def test_each_part_gets_only_the_variables_that_it_needs(data: Path) -> None:
+    given = {
+        "OPENAI_API_KEY": "sk-provider",
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        "MANYCAST_SIGNING_KEYS": "k1:0123456789abcdef0123456789abcdef",
+        "DATABASE_URL": "of the user's generator",
+    }
+    with up(data, **given) as stack:
         assert set(stack.parts) == ALL - {"simulator"}
         assert "simulator" not in stack.notes
-        having = {
-            name for name, pid in stack.parts.items() if b"sk-secret" in Path(f"/proc/{pid}/environ").read_bytes()
-        }
-        assert having == {"worker"}
+        having = {name: parts_with(stack, value) for name, value in given.items()}
+    worker = {"worker"}
+    assert having == {
+        "OPENAI_API_KEY": worker,
+        "OPENAI_BASE_URL": worker,
+        "MANYCAST_SIGNING_KEYS": {"gateway"},
+        "DATABASE_URL": worker,
+    }
+
+
+def parts_with(stack: LocalStack, value: str) -> set[str]:
+    return {name for name, pid in stack.parts.items() if value.encode() in Path(f"/proc/{pid}/environ").read_bytes()}
 
 
 @pytest.mark.parametrize("part", sorted(ALL))
