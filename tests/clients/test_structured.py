@@ -1,14 +1,19 @@
 """Answers as objects, and agents: the libraries that people use for them, through the whole stack to the simulator."""
 
 import json
+import subprocess
+import sys
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from pydantic import BaseModel, Field
 
-from tests.clients.conftest import Stack
+from tests.clients.conftest import Stack, run_program
+
+PYTHON_HOME = Path(__file__).parent / "python"
 
 
 class Kind(Enum):
@@ -94,3 +99,34 @@ def test_langchains_structured_output_is_the_object(stack: Stack, method: str) -
     schema = json.dumps(Water.model_json_schema())
     water = llm.with_structured_output(Water, method=method).invoke(f"A river, as JSON of this schema: {schema}")
     assert isinstance(water, Water)
+
+
+@pytest.fixture(scope="session")
+def instructor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package, each file checked against its hash."""
+    target = tmp_path_factory.mktemp("instructor")
+    pins = PYTHON_HOME / "instructor.txt"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"),
+            "--target",
+            target,
+            "-r",
+            pins,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"pip could not install the package: {done.stderr.strip().splitlines()[-1]}")
+    return target
+
+
+async def test_instructor_reads_objects_in_every_way_it_has(stack: Stack, instructor: Path) -> None:
+    program = str(PYTHON_HOME / "extract.py")
+    output = await run_program("env", f"PYTHONPATH={instructor}", sys.executable, program, stack.gateway)
+    people = json.loads(output)
+    assert [person["name"] for person in people] == ["looks", "looks", "looks", "looks", "rivers"]
+    assert all(person["friends"] for person in people)
