@@ -37,6 +37,7 @@ from gateway.routes.static_page import mount_static_page
 from gateway.routes.streams import StreamRoutes
 from gateway.routes.tickets import TicketRoutes
 from gateway.runs.begin import RunStarter
+from gateway.runs.completion_cache import CompletionCache
 from gateway.runs.on_disconnect import DisconnectPolicy
 from gateway.runs.run_list import RunList
 from gateway.runs.submit import RunSubmitter, SubmitLimits
@@ -45,6 +46,7 @@ from gateway.settings import Settings
 
 DAY_S = 86_400
 BODY_SETTINGS = ("MANYCAST_BODY_LIMIT_BYTES", "MANYCAST_BODY_BUDGET_BYTES")
+COMPLETION_SETTING = "MANYCAST_COMPLETION_BUDGET_BYTES"
 FINAL_SEND_S = 1.0
 """A drain ends the last responses this long before uvicorn cuts their connections, so that they get a last message."""
 
@@ -112,7 +114,8 @@ class Gateway:
 
         yield StartRoutes(client, starter, permissions, settings.ticket_s)
         yield RunListRoutes(authenticator, self._runs)
-        yield StreamRoutes(client, permissions, self._queue, self._log)
+        completions = CompletionCache(self._log, settings.completion_budget_bytes, COMPLETION_SETTING)
+        yield StreamRoutes(client, permissions, self._queue, completions)
         yield EventRoutes(permissions, hub, local_viewers, respond)
         yield TicketRoutes(client, authenticator, permissions, default_s=settings.ticket_s, control_s=control_s)
         yield ChatCompletionRoutes(

@@ -25,6 +25,7 @@ class Settings(ServiceSettings):
     list_runs: bool = False
     body_limit_bytes: int = Field(20 << 20, gt=0)
     body_budget_bytes: int = Field(64 << 20, gt=0)
+    completion_budget_bytes: int = Field(64 << 20, gt=0)
     prompt_limit_chars: int = Field(500_000, gt=0)
     cors_origins: str = ""
     published_on: str = ""

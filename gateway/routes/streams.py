@@ -1,25 +1,27 @@
 """Calls on one run: read its status, read its completion, cancel it. docs/protocol.md, section 5, specifies them."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from contract.connection import Client
+from contract.event import encode_json
 from contract.job_queue import JobQueue
 from contract.presence import read_viewers
 from contract.run_record import RunRecord, read_run
 from contract.stream_id import is_private
-from contract.stream_log import StreamLog
 from gateway.access.permissions import Permissions
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
+from gateway.http.large_body import LargeBody
 from gateway.http.root_path import prefix_of
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.routes.models import CancelledRun, Completion, IfNoneMatch, StreamIdPath
 from gateway.routes.openapi import ACCESS_ERRORS, document
+from gateway.runs.completion_cache import CompletionCache
 from gateway.runs.describe import Run, describe
-from gateway.runs.read_completion import read_completion
 
 CANCEL_WAIT_S = 2.0
 CANCEL_POLL_S = 0.05
@@ -28,11 +30,11 @@ CANCEL_POLL_S = 0.05
 class StreamRoutes:
     """Calls on one run."""
 
-    def __init__(self, client: Client, permissions: Permissions, queue: JobQueue, log: StreamLog) -> None:
+    def __init__(self, client: Client, permissions: Permissions, queue: JobQueue, completions: CompletionCache) -> None:
         self._client = client
         self._permissions = permissions
         self._queue = queue
-        self._log = log
+        self._completions = completions
 
     def register(self, app: FastAPI) -> None:
         path = "/v1/streams/{stream_id}"
@@ -84,13 +86,22 @@ class StreamRoutes:
         headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": cache_control}
         if if_none_match == headers["ETag"]:
             return Response(status_code=304, headers=headers)
-        fold = await read_completion(self._log, stream_id)
-        done = fold.done or {}
-        if fold.is_empty:
-            error = done.get("error") or {"message": f"The run was {record.status}.", "code": str(record.status)}
-            raise ApiError(409, str(error["code"]), str(error["message"]), type_=str(error.get("type", "server_error")))
-        ours = {"stream": stream_id, "status": record.status, "error": done.get("error"), "timing": done.get("timing")}
-        return JsonResponse({**fold.result(), "manycast": ours}, headers=headers)
+        async with AsyncExitStack() as holding:
+            folded = await holding.enter_async_context(self._completions.use(stream_id, str(record.last)))
+            done = folded.done
+            if folded.completion is None:
+                error = done.get("error") or {"message": f"The run was {record.status}.", "code": str(record.status)}
+                type_ = str(error.get("type", "server_error"))
+                raise ApiError(409, str(error["code"]), str(error["message"]), type_=type_)
+            ours = {
+                "stream": stream_id,
+                "status": record.status,
+                "error": done.get("error"),
+                "timing": done.get("timing"),
+            }
+            # The completion is shared by all requests, so it is not copied to add our field to it.
+            parts = (folded.completion[:-1], b',"manycast":' + encode_json(ours) + b"}")
+            return LargeBody(parts, holding.pop_all(), headers)
 
     async def cancel(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
         """Stops the run. Answers when it has ended, or after a short wait."""
