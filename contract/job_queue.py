@@ -66,7 +66,9 @@ class Submission:
     """A run to create.
 
     `request` is the JSON for the provider, `body` a hex digest of the request body. `caller` starts the run ("" if
-    unknown) and may have `max_at_once` runs (0: any number).
+    unknown) and may have `max_at_once` runs (0: any number). `response` is what the Responses API keeps of its request
+    (b"" for other runs); Redis then drops `request` when the run ends. `keep_ms` is how long a run is kept after its
+    end, if shorter than others (0: as others).
     """
 
     stream_id: str
@@ -77,6 +79,8 @@ class Submission:
     once: Once | None = None
     caller: str = ""
     max_at_once: int = 0
+    response: bytes = b""
+    keep_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,8 @@ class JobQueue:
             submission.policy.unwatched_ms,
             submission.caller,
             submission.max_at_once,
+            submission.response,
+            submission.keep_ms,
             *once,
         )
         answer, stream_id = await run_call(self._client, Call("submit", keys, arguments))
@@ -231,6 +237,15 @@ class JobQueue:
         call = Call("cancel", (keys.log, keys.meta, keys.live, JOBS, CONTROL), arguments)
         answer: str = (await run_call(self._client, call)).decode()
         return None if answer == WriteStatus.GONE else answer
+
+    async def delete(self, stream_id: str) -> None:
+        """Removes a run and its log. A running one stops: its worker can write no more.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError.
+        """
+        keys = StreamKeys.of(stream_id)
+        call = Call("delete_run", (keys.log, keys.meta, keys.live, keys.viewers, JOBS, CONTROL), (stream_id,))
+        await run_call(self._client, call)
 
     async def forget_worker(self, worker: str) -> None:
         """Removes a leaving worker from the group, unless it still has jobs: they would be lost too.

@@ -58,3 +58,12 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         revoked=int(revoked or 0),
         done=None if done is None else parse_json(done.encode()),
     )
+
+
+async def read_response(client: Client, stream_id: str) -> bytes | None:
+    """What the Responses API keeps of the request of this run; None if another call started the run, or it has expired.
+
+    Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    stored: bytes | None = await call_redis(client, "HGET", StreamKeys.of(stream_id).meta, "response")
+    return stored

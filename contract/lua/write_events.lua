@@ -48,6 +48,10 @@ end
 local function close_run(log, meta, jobs, status, entry, line, retention_ms)
   redis.call('HSET', meta, 'status', status, 'ended_ms', string.format('%d', now_ms()), 'done', string.sub(line, 6))
   redis.call('HDEL', meta, 'owner', 'cancel', 'claim', 'released')
+  local kept = redis.call('HMGET', meta, 'response', 'keep_ms')
+  -- A response is rebuilt from what it added. Its whole context would be kept again with each turn.
+  if kept[1] then redis.call('HDEL', meta, 'request') end
+  if kept[2] then retention_ms = math.min(retention_ms, kept[2]) end
   redis.call('PEXPIRE', meta, retention_ms)
   redis.call('PEXPIRE', log, retention_ms)
   retire_job(jobs, entry)

@@ -11,7 +11,7 @@ from contract.errors import BrokerRefusedError
 from contract.event import Status
 from contract.job_queue import Job, Lease, OnceUse, Submission, Submitted, Verdict
 from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
-from contract.run_record import read_run
+from contract.run_record import read_response, read_run
 from contract.scripts import Call, run_call
 from contract.stream_log import Batch, Ending, WriteStatus
 from tests.contract.store import MAX_LOST, MAX_WAITING, Store, chunk_lines, done_line
@@ -517,3 +517,45 @@ async def test_where_the_group_is_gone_it_is_said_and_made_anew_with_all_its_job
     (job,) = await store.take("w1")
     assert job.stream_id == stream_id
     assert (await store.claim(job, "w1")).verdict is Verdict.RUN
+
+
+# Responses
+
+
+async def test_a_finished_response_keeps_what_its_request_added_and_not_the_whole_context(store: Store) -> None:
+    submission = replace(store.submission(), response=b'{"input":[]}', keep_ms=5_000)
+    await store.queue.submit(submission, MAX_WAITING)
+    meta = StreamKeys.of(submission.stream_id).meta
+    (job,) = await store.take("w1")
+    claim = await store.claim(job, "w1")
+    assert claim.request == submission.request
+    assert await call_redis(store.client, "PTTL", meta) > 5_000
+    assert await finish(store, job, claim.epoch, 1) == (WriteStatus.OK, 1)
+    assert await call_redis(store.client, "HEXISTS", meta, "request") == 0
+    assert await read_response(store.client, submission.stream_id) == b'{"input":[]}'
+    for key in StreamKeys.of(submission.stream_id)[:2]:
+        assert 0 < await call_redis(store.client, "PTTL", key) <= 5_000
+
+
+async def test_other_runs_have_no_response(store: Store) -> None:
+    job, claim = await store.start()
+    await finish(store, job, claim.epoch, 1)
+    assert await read_response(store.client, job.stream_id) is None
+    assert await call_redis(store.client, "HEXISTS", StreamKeys.of(job.stream_id).meta, "request") == 1
+
+
+async def test_a_deleted_run_leaves_nothing_whatever_its_state(store: Store) -> None:
+    waiting = await store.submit()
+    await store.queue.delete(waiting)
+    assert await store.queued_entries() == []
+    job, claim = await store.start()
+    await store.write(Batch(job.stream_id, claim.epoch, 1, chunk_lines("a")))
+    await store.queue.delete(job.stream_id)
+    late = await store.write(Batch(job.stream_id, claim.epoch, 2, chunk_lines("b")))
+    assert late == (WriteStatus.GONE, 0)
+    assert (await finish(store, job, claim.epoch, 2))[0] == WriteStatus.GONE
+    for stream_id in (waiting, job.stream_id):
+        await store.queue.delete(stream_id)
+        assert await read_run(store.client, stream_id) is None
+        assert await call_redis(store.client, "EXISTS", *StreamKeys.of(stream_id)) == 0
+    assert await pending(store) == {}
