@@ -29,6 +29,8 @@ from gateway.routes.ai_sdk import AiSdkRoutes
 from gateway.routes.chat_completions import ChatCompletionRoutes
 from gateway.routes.events import EventRoutes
 from gateway.routes.openapi import document_api
+from gateway.routes.responses import ResponseRoutes
+from gateway.routes.run_answers import RunAnswers
 from gateway.routes.run_list import RunListRoutes
 from gateway.routes.service import ServiceRoutes
 from gateway.routes.session import SessionRoutes
@@ -40,6 +42,7 @@ from gateway.runs.begin import RunStarter
 from gateway.runs.completion_cache import CompletionCache
 from gateway.runs.on_disconnect import DisconnectPolicy
 from gateway.runs.run_list import RunList
+from gateway.runs.stored_responses import StoredResponses
 from gateway.runs.submit import RunSubmitter, SubmitLimits
 from gateway.server.send_timeouts import SendTimeouts
 from gateway.settings import Settings
@@ -118,14 +121,27 @@ class Gateway:
         yield StreamRoutes(client, permissions, self._queue, completions)
         yield EventRoutes(permissions, hub, local_viewers, respond)
         yield TicketRoutes(client, authenticator, permissions, default_s=settings.ticket_s, control_s=control_s)
-        yield ChatCompletionRoutes(
+        answers = RunAnswers(
             starter,
             hub,
-            self._log,
             local_viewers,
             respond,
             head_wait_s=settings.head_wait_s,
             ping_interval_s=settings.ping_interval_s,
+        )
+        yield ChatCompletionRoutes(starter, self._log, answers)
+        yield ResponseRoutes(
+            client,
+            authenticator,
+            permissions,
+            starter,
+            answers=answers,
+            stored=StoredResponses(client, self._log, settings.body_limit_bytes),
+            queue=self._queue,
+            hub=hub,
+            log=self._log,
+            local_viewers=local_viewers,
+            respond=respond,
         )
         yield AiSdkRoutes(
             client,

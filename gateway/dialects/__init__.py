@@ -1,4 +1,4 @@
-"""The wire formats of a stream: native, OpenAI, plain text, and the AI SDK's. No I/O.
+"""The wire formats of a stream: native, OpenAI's two, plain text, and the AI SDK's. No I/O.
 
 May import http only.
 """

@@ -78,6 +78,27 @@ def read_usage(usage: object) -> dict[str, int]:
     return {name: count for name, count in tokens.items() if isinstance(count, int)}
 
 
+def read_response_usage(usage: object) -> dict[str, Any] | None:
+    """OpenAI's usage in the terms of its Responses API. None if the provider told none."""
+    if not isinstance(usage, dict):
+        return None
+    given, made = (_counts(usage.get(f"{name}_tokens_details")) for name in ("prompt", "completion"))
+    counts = _counts(usage)
+    taken, written = counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0)
+    cache = {"cached_tokens": given.get("cached_tokens", 0), "cache_write_tokens": given.get("cache_write_tokens", 0)}
+    return {
+        "input_tokens": taken,
+        "input_tokens_details": cache,
+        "output_tokens": written,
+        "output_tokens_details": {"reasoning_tokens": made.get("reasoning_tokens", 0)},
+        "total_tokens": counts.get("total_tokens", taken + written),
+    }
+
+
+def _counts(fields: object) -> dict[str, int]:
+    return {name: count for name, count in fields.items() if isinstance(count, int)} if isinstance(fields, dict) else {}
+
+
 def add_reasoning_details(whole: list[dict[str, Any]], pieces: object) -> None:
     """Joins the pieces of OpenRouter's `reasoning_details`: consecutive texts of one kind are one text."""
     for piece in pieces if isinstance(pieces, list) else ():

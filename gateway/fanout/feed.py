@@ -6,8 +6,8 @@
 import asyncio
 import copy
 import logging
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from contract.errors import Code
@@ -174,6 +174,16 @@ class Feed:
     def dialect_at_page(self, index: int) -> Dialect:
         """A dialect that continues from the start of the history page that holds `index`."""
         return copy.deepcopy(self._checkpoints[self._checkpoint_after(index) - 1][1])
+
+    def find_page(self, begins_before: Callable[[Dialect], bool]) -> tuple[int, int, Dialect]:
+        """The last page whose dialect `begins_before`, else the first one that a new viewer may get: its first index,
+        the index after its last event, and a dialect that continues from its start."""
+        pages = [checkpoint for checkpoint in self._checkpoints if checkpoint[0] >= self.first_index]
+        if not pages:
+            return self.first_index, self.buffer.end, copy.deepcopy(self.dialect)
+        at = bisect_left(pages, True, key=lambda page: not begins_before(page[1]))
+        index, dialect = pages[max(0, at - 1)]
+        return *self.page_around(index), copy.deepcopy(dialect)
 
     def _checkpoint_after(self, index: int) -> int:
         return bisect_right(self._checkpoints, index, key=lambda checkpoint: checkpoint[0])

@@ -21,6 +21,7 @@ from contract.position import START, Position
 from contract.run_record import RunRecord, read_run
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
+from gateway.dialects.base import NewDialect
 from gateway.dialects.registry import DIALECTS
 from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.history_pages import HistoryPages
@@ -88,8 +89,9 @@ class Hub:
 
     # Opening and dropping feeds
 
-    async def open(self, stream_id: str, dialect: str) -> Feed:
-        """The feed of a stream, with its whole history.
+    async def open(self, stream_id: str, dialect: str, new: NewDialect | None = None) -> Feed:
+        """The feed of a stream, with its whole history. `new` makes the dialect of this name, if it is none of the
+        registry's; it must make the same one for each viewer of the stream.
 
         Raises: NoSuchStreamError, BrokerUnavailableError, BrokerRefusedError.
         """
@@ -99,7 +101,7 @@ class Hub:
             if record is None:
                 raise NoSuchStreamError(stream_id)
             # Another viewer may have opened the feed while this one was waiting for Redis.
-            feed = self._find(stream_id, dialect) or self._add(stream_id, dialect, record)
+            feed = self._find(stream_id, dialect) or self._add(stream_id, dialect, new or DIALECTS[dialect], record)
         if not feed.ready.done():
             done, _ = await asyncio.wait([feed.ready], timeout=self._limits.opening_s)
             if not done:
@@ -112,8 +114,8 @@ class Hub:
                 return feed
         return None
 
-    def _add(self, stream_id: str, dialect: str, record: RunRecord) -> Feed:
-        feed = Feed(stream_id, DIALECTS[dialect](), self._limits.buffer_bytes, dialect)
+    def _add(self, stream_id: str, dialect: str, new: NewDialect, record: RunRecord) -> Feed:
+        feed = Feed(stream_id, new(), self._limits.buffer_bytes, dialect)
         feed.status = FeedStatus.QUEUED if record.status is Status.QUEUED else FeedStatus.WAITING
         self._register(feed, record.status.is_final)
         self.drop_later(feed)

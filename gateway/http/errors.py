@@ -34,6 +34,7 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
         self.body = {"error": {"message": message, "type": type_, "param": param, "code": code}}
         self.headers = headers
 

@@ -26,7 +26,6 @@ _NOT_OFFERED = frozenset(
         "moderations",
         "organization",
         "realtime",
-        "responses",
         "threads",
         "uploads",
         "vector_stores",

@@ -28,7 +28,7 @@ from gateway.http.models import check_body
 from gateway.routes.models import ChatMessages, IdempotencyKey, OnDisconnect, UiChatRequest
 from gateway.routes.new_viewer import new_viewer
 from gateway.routes.openapi import ACCESS_ERRORS, NO_CONTENT, SSE, START_ERRORS, document
-from gateway.runs.begin import RunStarter
+from gateway.runs.begin import RunStarter, parsing
 from gateway.runs.chat_request import ChatRequest, Turn, check_chat_request, encode_sent
 from gateway.runs.chats import LastAnswer, find_answer, read_messages, remember_answer
 
@@ -93,7 +93,7 @@ class AiSdkRoutes:
         self, request: Request, idempotency_key: IdempotencyKey = None, on_disconnect: OnDisconnect = None
     ) -> Response:
         """The next answer of a chat, in the UI message stream protocol."""
-        run = await self._starter.start_watched(request, parse_ui_request, idempotency_key, on_disconnect)
+        run = await self._starter.start_watched(request, parsing(parse_ui_request), idempotency_key, on_disconnect)
         stream_id, dialect = run.stream_id, run.dialect
         if (turn := run.turn) is not None:
             name, lifetime_ms = run.caller.name, self._lifetime_ms

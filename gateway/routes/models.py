@@ -160,6 +160,30 @@ class Completion(ResponseBody):
     model_config = ConfigDict(extra="allow")
 
 
+class ResponseObject(ResponseBody):
+    """OpenAI's Response."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ResponseItems(ResponseBody):
+    """A page of items, in OpenAI's form."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    first_id: str
+    last_id: str
+    has_more: bool
+
+
+class DeletedResponse(ResponseBody):
+    """A response that has been deleted."""
+
+    id: str
+    object: Literal["response"]
+    deleted: bool
+
+
 class Model(ResponseBody):
     """A model that a live worker offers."""
 

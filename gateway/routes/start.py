@@ -12,7 +12,7 @@ from gateway.http.root_path import prefix_of
 from gateway.http.stream_urls import urls_of
 from gateway.routes.models import ControlTickets, IdempotencyKey, StartedRun
 from gateway.routes.openapi import START_ERRORS, document
-from gateway.runs.begin import RunStarter
+from gateway.runs.begin import RunStarter, parsing
 from gateway.runs.chat_request import ChatCompletionRequest, parse_chat_request
 
 
@@ -43,7 +43,7 @@ class StartRoutes:
 
     async def start(self, request: Request, idempotency_key: IdempotencyKey = None) -> JsonResponse:
         """Queues a run. The body is OpenAI's chat-completions request."""
-        run = await self._starter.start(request, parse_chat_request, idempotency_key)
+        run = await self._starter.start(request, parsing(parse_chat_request), idempotency_key)
         stream_id, tickets = run.stream_id, ControlTickets(control=run.submitted.control.text)
         record, prefix = await read_run(self._client, stream_id), prefix_of(request)
         if run.private:

@@ -1,6 +1,5 @@
 """Calls on one run: read its status, read its completion, cancel it. docs/protocol.md, section 5, specifies them."""
 
-import asyncio
 from contextlib import AsyncExitStack
 
 from fastapi import FastAPI, Request
@@ -20,11 +19,9 @@ from gateway.http.root_path import prefix_of
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.routes.models import CancelledRun, Completion, IfNoneMatch, StreamIdPath
 from gateway.routes.openapi import ACCESS_ERRORS, document
+from gateway.runs.cancel import cancel_run
 from gateway.runs.completion_cache import CompletionCache
 from gateway.runs.describe import Run, describe
-
-CANCEL_WAIT_S = 2.0
-CANCEL_POLL_S = 0.05
 
 
 class StreamRoutes:
@@ -106,17 +103,10 @@ class StreamRoutes:
     async def cancel(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
         """Stops the run. Answers when it has ended, or after a short wait."""
         await self._permissions.check_control(request, stream_id)
-        answer: str | None = await self._queue.cancel(stream_id)
-        for _ in range(round(CANCEL_WAIT_S / CANCEL_POLL_S)):
-            if answer != "cancelling":
-                break
-            await asyncio.sleep(CANCEL_POLL_S)
-            record = await read_run(self._client, stream_id)
-            if record is None or record.status.is_final:
-                answer = record.status if record else None
+        answer = await cancel_run(self._client, self._queue, stream_id)
         if answer is None:
             raise no_such_stream(stream_id)
-        return JsonResponse({"id": stream_id, "status": str(answer)})
+        return JsonResponse({"id": stream_id, "status": answer})
 
     async def _find(self, stream_id: str) -> RunRecord:
         record = await read_run(self._client, check_stream_id(stream_id))

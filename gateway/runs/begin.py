@@ -1,6 +1,6 @@
 """Start a run. Every call that does so takes the same steps: authenticate, read, parse, check, submit."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -14,8 +14,18 @@ from gateway.runs.chat_request import ChatRequest, Turn
 from gateway.runs.on_disconnect import DisconnectPolicy
 from gateway.runs.submit import RunSubmitter, SubmittedRun
 
-ParseBody = Callable[[bytes], ChatRequest]
-"""A request's body -> the run it asks for. Raises: ApiError 400."""
+ParseBody = Callable[[Caller, bytes], Awaitable[ChatRequest]]
+"""A caller and the body of a request -> the run it asks for. Raises: ApiError, BrokerUnavailableError,
+BrokerRefusedError."""
+
+
+def parsing(parse: Callable[[bytes], ChatRequest]) -> ParseBody:
+    """For a body that means the same from every caller. `parse` raises ApiError 400."""
+
+    async def parse_body(_: Caller, body: bytes) -> ChatRequest:
+        return parse(body)
+
+    return parse_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ class RunStarter:
         """
         caller = await self._authenticator.authenticate_start(request)
         async with self._bodies.read(request) as body:
-            chat = parse(body)
+            chat = await parse(caller, body)
             return await self._submit(caller, chat, key, cancels=False)
 
     async def start_watched(
@@ -81,7 +91,7 @@ class RunStarter:
         """
         caller = await self._authenticator.authenticate_start(request)
         async with self._bodies.read(request) as body:
-            chat = parse(body)
+            chat = await parse(caller, body)
             cancels = self._disconnects.cancels(on_disconnect)
             if self._local_viewers.draining:
                 raise gateway_stopping("This gateway is being stopped. Nothing was started.")

@@ -87,7 +87,8 @@ class ChatRequest:
     """`request` is the JSON for the provider, without our part. `digest` identifies the body, for idempotency.
 
     `stream` and `dialect` say how the caller wants it answered, `private` who may watch, `turn` which chat of the AI
-    SDK it belongs to. `prompt_chars` is the length of all texts in its messages.
+    SDK it belongs to. `prompt_chars` is the length of all texts in its messages. `response` and `keep_ms`
+    are those of a Submission.
     """
 
     request: bytes
@@ -99,6 +100,8 @@ class ChatRequest:
     dialect: str
     prompt_chars: int
     turn: Turn | None = None
+    response: bytes = b""
+    keep_ms: int = 0
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:

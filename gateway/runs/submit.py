@@ -88,7 +88,8 @@ class RunSubmitter:
         once = self._identify(caller, chat, key, retries)
         stream_id = new_stream_id(private=chat.private)
         whose = (caller.name, caller.runs_at_once)
-        submission = Submission(stream_id, chat.request, chat.model, chat.policy, chat.digest, once, *whose)
+        kept = (chat.response, chat.keep_ms)
+        submission = Submission(stream_id, chat.request, chat.model, chat.policy, chat.digest, once, *whose, *kept)
         answer, stream_id = await self._queue_run(submission)
         if answer not in (Submitted.OK, Submitted.KNOWN):
             raise _to_api_error(answer, caller)

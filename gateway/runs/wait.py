@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fastapi import Request
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from gateway.dialects.base import NewDialect
 from gateway.fanout.feed import Feed
 from gateway.fanout.hub import Hub
 from gateway.fanout.local_viewers import LocalViewers
@@ -67,8 +68,9 @@ class RunWaiter:
     def on_revoked(self, count: int) -> None:
         """Ignores revocations: the caller who started the run needs no ticket."""
 
-    async def open(self, dialect: str, within_s: float) -> Feed:
-        """Opens the feed. Retries while Redis is unavailable: an error would make the caller start a second run.
+    async def open(self, dialect: str, within_s: float, new: NewDialect | None = None) -> Feed:
+        """Opens the feed, as `Hub.open`. Retries while Redis is unavailable: an error would make the caller start a
+        second run.
 
         Raises: ClientGoneError, DismissedError, NoSuchStreamError; after `within_s` BrokerUnavailableError,
         BrokerRefusedError.
@@ -77,7 +79,7 @@ class RunWaiter:
         deadline = clock() + within_s
         while True:
             try:
-                return await self._hub.open(self.stream_id, dialect)
+                return await self._hub.open(self.stream_id, dialect, new)
             except (BrokerUnavailableError, BrokerRefusedError):
                 if clock() >= deadline:
                     raise

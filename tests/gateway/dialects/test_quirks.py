@@ -15,6 +15,7 @@ from simulator.quirks import QUIRKS, Quirk
 from tests.author import Entry
 from tests.gateway.fanout.recording import attempt, done, write_all
 from tests.quirks import EXPECTED, Message, chunks_of_quirk, message_of
+from tests.responses import events_of, fold_events, message_of_response
 
 every_quirk = pytest.mark.parametrize("quirk", QUIRKS.values(), ids=QUIRKS)
 
@@ -83,6 +84,15 @@ async def test_the_ai_sdks_dialect(quirk: Quirk) -> None:
     assert [(part["toolName"], part["input"]) for part in inputs] == expected.calls
     assert len({part["toolCallId"] for part in inputs}) == len(inputs)
     assert not [part for part in parts if part["type"] in ("error", "tool-input-error")]
+
+
+@every_quirk
+async def test_the_dialect_of_the_responses_api(quirk: Quirk) -> None:
+    chunks = await chunks_of_quirk(quirk)
+    at, kind, last = done()
+    usage = next((chunk["usage"] for chunk in reversed(chunks) if chunk.get("usage")), None)
+    response = fold_events(events_of(*attempt(chunks), (at, kind, {**last, "usage": usage})))
+    assert message_of_response(response) == EXPECTED[quirk.name]
 
 
 def test_a_name_that_is_repeated_is_not_joined() -> None:

@@ -55,7 +55,7 @@ def test_azures_addresses_name_the_client_and_the_model_to_use() -> None:
         ("/v1/files/file-1/content", "/v1/files"),
         ("/v1/images/generations", "/v1/images"),
         ("/v1/audio/transcriptions", "/v1/audio"),
-        ("/v1/responses", "/v1/responses"),
+        ("/v1/conversations", "/v1/conversations"),
         ("/files", "/v1/files"),
     ],
 )
