@@ -16,6 +16,7 @@ class Code(StrEnum):
     UPSTREAM_TRUNCATED = "upstream_truncated"
     UPSTREAM_INVALID = "upstream_invalid"
     UPSTREAM_ERROR = "upstream_error"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
     ANSWER_TOO_LARGE = "answer_too_large"
     RUN_TOO_LONG = "run_too_long"
     WORKER_LOST = "worker_lost"

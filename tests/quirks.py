@@ -9,6 +9,7 @@ from contract.event import Chunk
 from simulator.quirks import QUIRKS, USAGE, Quirk
 from tests.worker.raw_provider import raw_provider, sends
 from worker.providers.openai_source import OpenAISource
+from worker.providers.provider_table import CallOptions, Provider
 from worker.providers.repair import ChunkRepair
 from worker.providers.source import END
 
@@ -79,11 +80,14 @@ async def chunks_of(pieces: tuple[bytes, ...], request: dict[str, Any] | None = 
     written: list[Chunk | None] = []
     async with raw_provider(sends(*pieces)) as provider:
         source = OpenAISource(
-            api_key="", base_url=provider.base_url, connect_timeout_s=2, first_chunk_timeout_s=10, retries=0
+            Provider(base_url=provider.base_url, models=("*",)),
+            default_options=lambda _: CallOptions(first_chunk_timeout_s=10),
+            connect_timeout_s=2,
+            retries=0,
         )
         try:
             async with aclosing(source.generate(request)) as chunks:
-                said = [chunk async for chunk in chunks if chunk is not None]
+                said = [chunk async for chunk in chunks if isinstance(chunk, dict)]
                 written += [repair.finish() if chunk is END else repair.repair(chunk) for chunk in said]
         finally:
             await source.close()

@@ -1,5 +1,9 @@
 """The worker's settings, from the environment. docs/operations.md lists them."""
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
 from pydantic import Field
 
 from contract.settings import LogLevel, RedisUrl, ServiceSettings
@@ -12,8 +16,10 @@ class Settings(ServiceSettings):
     openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY", repr=False)
     openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL", repr=False)
 
+    providers: Path | None = None
+
     default_model: str = "gpt-4o-mini"
-    generator: str = "worker.providers.openai_source:open_source"
+    generator: str = "worker.providers.router:open_source"
     worker_streams: int = Field(100, ge=1)
 
     lease_s: float = Field(10.0, gt=0)
@@ -35,3 +41,8 @@ class Settings(ServiceSettings):
     broker_patience_s: float = Field(60.0, ge=0)
     grace_s: float = Field(20.0, ge=0)
     log_level: LogLevel = "info"
+
+    @property
+    def all_variables(self) -> Mapping[str, str]:
+        """The environment. The table of providers may name variables with keys."""
+        return os.environ

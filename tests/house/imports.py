@@ -13,6 +13,7 @@ WIDE_DOORS = {
     ("gateway", "fastapi"): "a route is declared in the module of its call",
     ("gateway", "uvicorn"): "its server is run in __main__, its protocol is extended in guarded_protocol",
     ("gateway", "pydantic"): "settings, lines of API keys, and the bodies of requests and responses are all models",
+    ("worker", "pydantic"): "the settings and the table of providers are models",
     ("gateway", "starlette"): "FastAPI is Starlette underneath: responses, types, exceptions",
     ("simulator", "fastapi"): "a route is declared in the module of its call",
 }

@@ -11,17 +11,21 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close
 
 
 class RawProvider:
-    """Each request gets the next answer; the last one is for all that follow. `bodies` are what was asked."""
+    """Each request gets the next answer; the last one is for all that follow. `bodies` are what was asked, `heads` the
+    request lines and headers."""
 
     def __init__(self, answers: list[Answer]) -> None:
         self._answers = answers
         self.bodies: list[bytes] = []
+        self.heads: list[str] = []
         self.base_url = ""
         self.closed = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        length = next(int(one[15:]) for one in head.lower().split(b"\r\n") if one.startswith(b"content-length:"))
+        self.heads.append(head.decode())
+        lengths = (int(one[15:]) for one in head.lower().split(b"\r\n") if one.startswith(b"content-length:"))
+        length = next(lengths, 0)
         self.bodies.append(await reader.readexactly(length))
         answer = self._answers[min(len(self.bodies), len(self._answers)) - 1]
         try:

@@ -80,6 +80,7 @@ class Generation:
             job.stream_id,
             publisher,
             options.answer_limit_bytes,
+            chunk_timeout_s=options.chunk_timeout_s,
             needs_finish_reason=options.needs_finish_reason,
         )
         self._outbox: Outbox | None = None
@@ -184,7 +185,7 @@ class Generation:
                 logger.info(said, self.job.stream_id, error.message)
             return Status.COMPLETED, None
         if self._stop is Stop.STALLED:
-            text = f"The provider sent nothing for {self._options.chunk_timeout_s:g} seconds."
+            text = f"The provider sent nothing for {self._call.chunk_timeout_s:g} seconds."
             return Status.FAILED, own_error(Code.UPSTREAM_TIMEOUT, text)
         if self._stop is Stop.OVERDUE:
             return Status.FAILED, run_too_long(self._options.run_limit_s)
@@ -195,10 +196,11 @@ class Generation:
     async def _watch(self, outbox: Outbox) -> None:
         """Stops a run that takes too long, whose provider is silent, or whose lines Redis refuses for too long."""
         run_limit_s = self._options.run_limit_s or math.inf
-        chunk_timeout_s = self._options.chunk_timeout_s or math.inf
-        look_s = min(1.0, chunk_timeout_s / 4, self._options.broker_patience_s / 4 + 0.01, run_limit_s / 4)
+        look_s = min(1.0, self._options.broker_patience_s / 4 + 0.01, run_limit_s / 4)
         while True:
-            await asyncio.sleep(look_s)
+            # The source may change the timeout.
+            chunk_timeout_s = self._call.chunk_timeout_s or math.inf
+            await asyncio.sleep(min(look_s, chunk_timeout_s / 4))
             now = self._clock()
             refused_since = outbox.refused_since
             if refused_since is not None and now - refused_since > self._options.broker_patience_s:

@@ -13,7 +13,7 @@ from worker.generations.pace import Pace
 from worker.generations.publisher import Publisher
 from worker.providers.errors import own_error
 from worker.providers.repair import ChunkRepair
-from worker.providers.source import END, Source
+from worker.providers.source import END, ChunkTimeout, Source
 
 logger = logging.getLogger(__name__)
 
@@ -21,15 +21,23 @@ logger = logging.getLogger(__name__)
 class ProviderCall:
     """Runs once. Times are seconds of the event loop's clock; an `answer_limit_bytes` of 0 is no limit.
 
+    `chunk_timeout_s` is the longest silence after the first chunk, unless the source sets another.
     `needs_finish_reason`: an answer without a finish reason is cut short, also if its provider calls it complete.
     """
 
     def __init__(
-        self, stream_id: str, publisher: Publisher, answer_limit_bytes: int, *, needs_finish_reason: bool
+        self,
+        stream_id: str,
+        publisher: Publisher,
+        answer_limit_bytes: int,
+        *,
+        chunk_timeout_s: float,
+        needs_finish_reason: bool,
     ) -> None:
         self.outcome = Outcome(1)
         self.pace = Pace()
         self.first_chunk_at: float | None = None
+        self.chunk_timeout_s = chunk_timeout_s
         self._stream_id = stream_id
         self._publisher = publisher
         self._answer_limit_bytes = answer_limit_bytes
@@ -51,6 +59,9 @@ class ProviderCall:
                         self._note_sign_of_life()
                         continue
                     self._heard_at = self._clock()
+                    if isinstance(given, ChunkTimeout):
+                        self.chunk_timeout_s = given.seconds
+                        continue
                     if given is END:
                         chunk = self._finish(repair)
                     else:

@@ -69,6 +69,11 @@ def own_error(code: Code, message: str) -> RunError:
     return RunError(code=code.value, message=message, type=PROVIDER_ERROR, retryable=True)
 
 
+def unknown_model(message: str) -> RunError:
+    """The error of a request whose model no provider has, as OpenAI reports it."""
+    return RunError("model_not_found", message, "invalid_request_error", "model", http_status=404)
+
+
 def retry_after_s(headers: Mapping[str, str], now_unix_s: float) -> float | None:
     """Seconds that the provider asks us to wait; None if it does not say.
 

@@ -1,4 +1,4 @@
-"""A source for any OpenAI-compatible provider. The only module that imports `openai`.
+"""Calls one OpenAI-compatible provider. The only module that imports `openai`.
 
 It parses the raw bytes of the response: the SDK's chunk objects take six times as long and drop vendors' own fields. A
 call is retried only before its first chunk, because afterwards viewers have seen a part of the answer.
@@ -8,9 +8,12 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
+import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import aiohttp
@@ -23,10 +26,18 @@ from contract.event import Chunk
 from contract.private_host import is_private_host
 from contract.sse import BYTE_ORDER_MARK, Frame, FrameReader, FrameTooLongError
 from contract.worker_registry import Model
+from worker.providers.breaker import Breaker
 from worker.providers.error_words import is_error
-from worker.providers.errors import answered_error, own_error, retry_after_s, streamed_error, text_error
-from worker.providers.source import END, SourceNotFoundError
-from worker.settings import Settings
+from worker.providers.errors import (
+    answered_error,
+    own_error,
+    retry_after_s,
+    streamed_error,
+    text_error,
+    unknown_model,
+)
+from worker.providers.provider_table import CallOptions, Provider
+from worker.providers.source import END, Answer, ChunkTimeout
 
 logger = logging.getLogger(__name__)
 
@@ -38,111 +49,156 @@ MAX_CONNECTIONS = 1 << 16
 """Practically unlimited: MANYCAST_WORKER_STREAMS limits the calls."""
 IDLE_CONNECTION_S = 30.0
 TAIL_PATIENCE_S = 0.1
+SHOWN_CHARS = 128
 _NO_KEY = "none"
+_DEPLOYMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,256}")
+"""A model of Azure is a part of the URL."""
 
 
-def open_source(settings: Settings) -> "OpenAISource":
-    """Raises: SourceNotFoundError if no provider is configured."""
-    if not settings.openai_api_key and not settings.openai_base_url:
-        raise SourceNotFoundError("set OPENAI_API_KEY, or OPENAI_BASE_URL for a provider that needs no key")
-    return OpenAISource(
-        api_key=settings.openai_api_key,
-        base_url=settings.openai_base_url,
-        connect_timeout_s=settings.connect_timeout_s,
-        first_chunk_timeout_s=settings.first_chunk_timeout_s,
-        retries=settings.provider_retries,
-        retries_timeouts=settings.retry_timeouts,
-        uses_proxy_for_private=settings.proxy_private,
-    )
+class ProviderFailedError(RunFailedError):
+    """A provider has failed before its first chunk. `elsewhere`: another provider may be asked, because this one has
+    neither answered nor will it bill anything."""
+
+    def __init__(self, error: RunError, *, elsewhere: bool) -> None:
+        super().__init__(error)
+        self.elsewhere = elsewhere
 
 
 class OpenAISource:
-    """One client for all runs.
+    """One provider: a client for all its calls.
 
-    `first_chunk_timeout_s`: the longest silence before the first chunk of each try, connecting included (0: no limit).
-    `retries_timeouts`: whether a provider that was silent for so long is asked again. It may bill both tries.
-    `uses_proxy_for_private`: whether the proxy of the environment is used for a provider in a private network.
+    `default_options`: what counts for a model where `provider` says nothing. `retries`: further tries of a call before
+    its first chunk. `retries_timeouts`: whether a provider that was silent for too long is asked again. It may bill
+    both tries. `uses_proxy_for_private`: whether the proxy of the environment is used for a provider in a private
+    network.
     """
 
     def __init__(
         self,
+        provider: Provider,
         *,
-        api_key: str,
-        base_url: str,
+        default_options: Callable[[str], CallOptions],
         connect_timeout_s: float,
-        first_chunk_timeout_s: float,
         retries: int,
         retries_timeouts: bool = False,
         uses_proxy_for_private: bool = False,
     ) -> None:
-        host = httpx2.URL(base_url).host
-        is_direct = bool(host) and is_private_host(host) and not uses_proxy_for_private
-        # The SDK requires a key. Providers that need none ignore it.
-        self._client = openai.AsyncOpenAI(
-            api_key=api_key or _NO_KEY,
-            base_url=base_url or None,
-            max_retries=0,
-            # The SDK's aiohttp transport delivers a single chunk three times as fast as its default one.
-            http_client=openai.DefaultAioHttpClient(
-                timeout=httpx2.Timeout(None, connect=connect_timeout_s),
-                limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_S),
-                # Without a transport of its own, a host is reached directly.
-                mounts={f"all://{_in_url(host)}": None} if is_direct else None,
-            ),
-        )
-        self._first_chunk_timeout_s = first_chunk_timeout_s
+        self.provider = provider
+        self._client = _new_client(provider, connect_timeout_s, uses_proxy_for_private)
+        self._default_options = default_options
         self._retries = retries
+        self._breaker = Breaker(provider.breaker_failures, provider.breaker_pause_s, time.monotonic)
         self._never_retried = _NEVER_RETRIED if retries_timeouts else _NEVER_RETRIED | {Code.UPSTREAM_TIMEOUT}
 
-    async def generate(self, request: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
-        """See worker.providers.source.Source. Raises: RunFailedError."""
+    async def generate(self, request: dict[str, Any], *, has_fallback: bool = False) -> Answer:
+        """See worker.providers.source.Source. `has_fallback`: another provider will be asked if this one fails.
+
+        Raises: ProviderFailedError before the first chunk, RunFailedError.
+        """
+        model = str(request.get("model", ""))
+        options = self.provider.options_for(model).over(self._default_options(model))
+        call = _Call(options, self._new_body(request, model), has_fallback)
+        async with AsyncExitStack() as opened:
+            first, chunks = await self._begin(call, opened)
+            if call.options.chunk_timeout_s is not None:
+                yield ChunkTimeout(call.options.chunk_timeout_s)
+            yield first
+            async for chunk in chunks:
+                yield chunk
+
+    def _new_body(self, request: dict[str, Any], model: str) -> dict[str, Any]:
         options = request.get("stream_options")
         body = {
             **request,
             "stream": True,
             "stream_options": {**(options if isinstance(options, dict) else {}), "include_usage": True},
         }
-        async with AsyncExitStack() as call:
-            first, chunks = await self._begin(body, call)
-            yield first
-            async for chunk in chunks:
-                yield chunk
+        if "model" in request:
+            own_name = body["model"] = self.provider.own_name_of(model)
+            if self.provider.azure and _DEPLOYMENT.fullmatch(own_name) is None:
+                text = f"There is no model '{model[:SHOWN_CHARS]}': it cannot be the name of a deployment of Azure."
+                raise ProviderFailedError(unknown_model(text), elsewhere=False)
+        return body
 
-    async def _begin(self, body: dict[str, Any], call: AsyncExitStack) -> tuple[Chunk, AsyncIterator[Chunk | None]]:
-        """Retries until the first chunk has come. Leaves the response open; `call` closes it."""
+    async def _begin(self, call: "_Call", opened: AsyncExitStack) -> tuple[Chunk, AsyncIterator[Chunk | None]]:
+        """Retries until the first chunk has come. Leaves the response open; `opened` closes it."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
+        timeout_s = call.options.first_chunk_timeout_s or None
         for tries_left in range(self._retries, -1, -1):
             delay_s = backoff.next_delay_s()
+            self._enter()
             try:
                 async with AsyncExitStack() as one_try:
-                    async with asyncio.timeout(self._first_chunk_timeout_s or None) as deadline:
-                        chunks = await one_try.enter_async_context(aclosing(self._open(body)))
-                        first = await self._first_chunk(chunks, deadline)
-                    call.push_async_exit(one_try.pop_all())
+                    async with asyncio.timeout(timeout_s) as deadline:
+                        chunks = await one_try.enter_async_context(aclosing(self._open(call.body)))
+                        first = await self._first_chunk(chunks, deadline, timeout_s)
+                    opened.push_async_exit(one_try.pop_all())
                     return first, chunks
             except TimeoutError:
-                waited_s = self._first_chunk_timeout_s
-                error = own_error(Code.UPSTREAM_TIMEOUT, f"The provider sent nothing for {waited_s:g} seconds.")
+                error = own_error(Code.UPSTREAM_TIMEOUT, f"The provider sent nothing for {timeout_s:g} seconds.")
+                elsewhere = self.provider.fallback_after_timeout
             except _RefusedError as refusal:
                 error = refusal.error
+                elsewhere = self._is_refusal_elsewhere(error)
                 if refusal.retry_after_s is not None:
                     delay_s = refusal.retry_after_s
             except RunFailedError as failure:
                 error = failure.error
-            if not tries_left or not error.retryable or delay_s > MAX_DELAY_S or error.code in self._never_retried:
-                raise RunFailedError(error)
-            logger.info("retrying the provider in %.1f s: %s", delay_s, error.message)
+                elsewhere = isinstance(failure, _UnreachableError) or self._is_refusal_elsewhere(error)
+            except BaseException:
+                self._breaker.leave()
+                raise
+            self._note_failure(error)
+            goes_elsewhere = elsewhere and call.has_fallback
+            is_final = not tries_left or not error.retryable or error.code in self._never_retried
+            if goes_elsewhere or is_final or delay_s > MAX_DELAY_S:
+                raise ProviderFailedError(error, elsewhere=elsewhere)
+            logger.info("retrying %s in %.1f s: %s", self._shown_name, delay_s, error.message)
             await asyncio.sleep(delay_s)
         raise AssertionError("the last try returns or raises")
 
-    async def _first_chunk(self, chunks: AsyncIterator[Chunk | None], deadline: asyncio.Timeout) -> Chunk:
+    def _enter(self) -> None:
+        """Raises: ProviderFailedError while the breaker is open."""
+        wait_s = self._breaker.enter()
+        if wait_s is None:
+            return
+        when = f"not asked for another {math.ceil(wait_s)} seconds" if wait_s else "being tried again now"
+        text = f"{self._shown_name} failed {self._breaker.failures} times in a row, and is {when}."
+        error = own_error(Code.PROVIDER_UNAVAILABLE, text[0].upper() + text[1:])
+        raise ProviderFailedError(error, elsewhere=True)
+
+    def _note_failure(self, error: RunError) -> None:
+        status = error.http_status
+        if status == 429:
+            # It works, and has too much to do.
+            self._breaker.leave()
+        elif status is not None and status < 500:
+            self._breaker.succeed()
+        elif self._breaker.fail():
+            logger.warning("%s failed %d times in a row: not asking it", self._shown_name, self._breaker.failures)
+
+    def _is_refusal_elsewhere(self, error: RunError) -> bool:
+        status = error.http_status
+        if status in _TIMEOUT_STATUSES:
+            return self.provider.fallback_after_timeout
+        return status is not None and (status == 429 or status >= 500)
+
+    @property
+    def _shown_name(self) -> str:
+        return f"the provider '{self.provider.name}'" if self.provider.name else "the provider"
+
+    async def _first_chunk(
+        self, chunks: AsyncIterator[Chunk | None], deadline: asyncio.Timeout, timeout_s: float | None
+    ) -> Chunk:
         """Each sign of life moves the deadline. Raises: RunFailedError if there is no chunk."""
         clock = asyncio.get_running_loop().time
         while (chunk := await anext(chunks, END)) is None:
-            if self._first_chunk_timeout_s:
-                deadline.reschedule(clock() + self._first_chunk_timeout_s)
+            self._breaker.succeed()
+            if timeout_s:
+                deadline.reschedule(clock() + timeout_s)
         if chunk is END:
             _fail(Code.UPSTREAM_TRUNCATED, "The provider ended without sending anything.")
+        self._breaker.succeed()
         return chunk
 
     async def _open(self, body: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
@@ -165,19 +221,62 @@ class OpenAISource:
             cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
             # The library's text is for operators, and says nothing to the person who asked.
             logger.warning("the connection to the provider failed: %r", cause or error)
-            raise RunFailedError(own_error(Code.UPSTREAM_DISCONNECTED, _describe(error))) from error
+            if _is_unreachable(error):
+                text = "The provider cannot be reached."
+                raise _UnreachableError(own_error(Code.UPSTREAM_DISCONNECTED, text)) from error
+            text = "The connection to the provider was lost."
+            raise RunFailedError(own_error(Code.UPSTREAM_DISCONNECTED, text)) from error
 
     async def list_models(self) -> tuple[Model, ...]:
-        """The provider's models; empty if the request fails."""
+        """The models that the provider lists, in its own names; empty if the request fails."""
         try:
             page = await self._client.models.list(timeout=LISTING_TIMEOUT_S)
             return tuple(Model(one.id, one.owned_by or "", one.created or 0) for one in page.data)
         except (openai.OpenAIError, *_CONNECTION_ERRORS, AttributeError, TypeError, ValueError) as error:
-            logger.warning("the provider's models cannot be listed: %s", error)
+            logger.warning("the models of %s cannot be listed: %s", self._shown_name, error)
             return ()
 
     async def close(self) -> None:
         await self._client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """`body` is for the provider. `has_fallback`: another provider is asked if this one fails."""
+
+    options: CallOptions
+    body: dict[str, Any]
+    has_fallback: bool
+
+
+def _new_client(provider: Provider, connect_timeout_s: float, uses_proxy_for_private: bool) -> openai.AsyncOpenAI:
+    host = httpx2.URL(provider.base_url).host
+    is_direct = bool(host) and is_private_host(host) and not uses_proxy_for_private
+    settings: dict[str, Any] = {
+        # The SDK requires a key. Providers that need none ignore it.
+        "api_key": provider.key or _NO_KEY,
+        "max_retries": 0,
+        "default_headers": provider.headers,
+        "default_query": provider.query,
+        # The SDK's aiohttp transport delivers a single chunk three times as fast as its default one.
+        "http_client": openai.DefaultAioHttpClient(
+            timeout=httpx2.Timeout(None, connect=connect_timeout_s),
+            limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_S),
+            # Without a transport of its own, a host is reached directly.
+            mounts={f"all://{_in_url(host)}": None} if is_direct else None,
+        ),
+    }
+    if provider.azure:
+        endpoint = provider.base_url.removesuffix("/openai")
+        client: openai.AsyncOpenAI = openai.AsyncAzureOpenAI(
+            azure_endpoint=endpoint, api_version=provider.api_version, **settings
+        )
+    else:
+        client = openai.AsyncOpenAI(base_url=provider.base_url, **settings)
+    if provider.name:
+        # The SDK has read them from the environment. They may belong to another provider.
+        client.organization = client.project = None
+    return client
 
 
 def _in_url(host: str) -> str:
@@ -193,6 +292,12 @@ class _RefusedError(Exception):
         self.retry_after_s = asked_s
 
 
+class _UnreachableError(RunFailedError):
+    """There was no connection, so the provider did not get the request."""
+
+
+_TIMEOUT_STATUSES = frozenset({408, 504, 524})
+"""A proxy waited in vain. The provider behind it may still be working."""
 # Never retried: a provider that sent nothing or garbage will do so again, and each try may cost money.
 _NEVER_RETRIED = frozenset({Code.UPSTREAM_TRUNCATED, Code.UPSTREAM_INVALID})
 
@@ -207,14 +312,13 @@ _CONNECTION_ERRORS = (
 )
 
 
-def _describe(failure: BaseException) -> str:
-    """What happened to a connection, in a sentence for the person who asked."""
+def _is_unreachable(failure: BaseException) -> bool:
     cause: BaseException | None = failure
     while cause is not None:
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-            return "The provider cannot be reached."
+            return True
         cause = cause.__cause__ or cause.__context__
-    return "The connection to the provider was lost."
+    return False
 
 
 async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk | None, None]:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -12,18 +13,27 @@ from worker.settings import Settings
 END: Chunk = {}
 """The last item of a source whose provider has said that the answer is complete, as `[DONE]` does. It is no chunk."""
 
-Generate = Callable[[dict[str, Any]], AsyncGenerator[Chunk | None, None]]
+
+@dataclass(frozen=True, slots=True)
+class ChunkTimeout:
+    """An item of a source that is no chunk: it replaces MANYCAST_CHUNK_TIMEOUT_S for this run (0: no limit)."""
+
+    seconds: float
+
+
+Answer = AsyncGenerator[Chunk | ChunkTimeout | None, None]
+Generate = Callable[[dict[str, Any]], Answer]
 
 
 class Source(Protocol):
     """A source of chunks. One object serves all runs of the process."""
 
-    def generate(self, request: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
+    def generate(self, request: dict[str, Any]) -> Answer:
         """The answer to an OpenAI chat-completions body, chunk by chunk. Closing it stops the provider at once.
 
-        The first chunk may take any time. After it the worker's chunk timeout applies to the time between two yields.
-        None is a sign of life without a chunk. An answer is complete if each choice has a finish reason, or if END
-        comes last.
+        The first chunk may take any time. After it the worker's chunk timeout applies to the time between two yields;
+        a ChunkTimeout replaces it. None is a sign of life without a chunk. An answer is complete if each choice has a
+        finish reason, or if END comes last.
 
         Raises: contract.errors.RunFailedError to end the run with a reason; anything else ends it as `worker_error`.
         """

@@ -1,7 +1,7 @@
 """How long a source is silent, as the run's timeout sees it. The publisher is real; it has nothing to write to."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from contract.stream_log import StreamLog
 from worker.generations.outbox import Outbox
 from worker.generations.provider_call import ProviderCall
 from worker.generations.publisher import Publisher
-from worker.providers.source import FunctionSource
+from worker.providers.source import Answer, ChunkTimeout, FunctionSource
 
 DEADLINE_S = 10.0
 CHUNK: Chunk = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]}
@@ -24,14 +24,14 @@ class Running:
 
     def __init__(self, call: ProviderCall) -> None:
         self.call = call
-        self._items = asyncio.Queue[Chunk | None]()
+        self._items = asyncio.Queue[Chunk | ChunkTimeout | None]()
 
-    async def generate(self, _: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
+    async def generate(self, _: dict[str, Any]) -> Answer:
         while True:
             yield await self._items.get()
             self._items.task_done()
 
-    async def take(self, item: Chunk | None) -> None:
+    async def take(self, item: Chunk | ChunkTimeout | None) -> None:
         """Returns once the call has dealt with `item`."""
         self._items.put_nowait(item)
         async with asyncio.timeout(DEADLINE_S):
@@ -41,7 +41,8 @@ class Running:
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     client = command_client("redis://127.0.0.1:1/0")
-    running = Running(ProviderCall("s", Publisher(StreamLog(client, 1000), 1 << 20), 0, needs_finish_reason=False))
+    publisher = Publisher(StreamLog(client, 1000), 1 << 20)
+    running = Running(ProviderCall("s", publisher, 0, chunk_timeout_s=60, needs_finish_reason=False))
     outbox = Outbox("s", epoch=1, next_seq=1, entry="5-0", on_write_status=lambda _: None)
     task = asyncio.create_task(running.call.run(FunctionSource(running.generate), {}, 1, outbox))
     yield running
@@ -76,3 +77,9 @@ async def test_a_complete_answer_does_not_wait_for_signs_of_life(running: Runnin
     silence_s = running.call.quiet_s(then)
     await running.take(None)
     assert running.call.quiet_s(then) == silence_s
+
+
+async def test_a_source_may_set_the_timeout_of_its_run(running: Running) -> None:
+    await running.take(ChunkTimeout(7))
+    assert running.call.chunk_timeout_s == 7
+    assert running.call.first_chunk_at is None

@@ -14,7 +14,9 @@ from tests.quirks import chunks_of
 from tests.stack import Simulator
 from tests.worker.raw_provider import HEAD, Answer, RawProvider, drops, hangs, hangs_up, raw_provider, refuses, sends
 from tests.worker.runs import DEADLINE_S, counts, until
-from worker.providers.openai_source import OpenAISource, open_source
+from worker.providers.openai_source import OpenAISource
+from worker.providers.provider_table import CallOptions, Provider
+from worker.providers.router import open_source
 from worker.providers.source import END, SourceNotFoundError
 from worker.settings import Settings
 
@@ -34,10 +36,9 @@ def source_at(
     uses_proxy_for_private: bool = False,
 ) -> OpenAISource:
     return OpenAISource(
-        api_key="",
-        base_url=base_url,
+        Provider(base_url=base_url, models=("*",), breaker_failures=0),
+        default_options=lambda _: CallOptions(first_chunk_timeout_s=patience_s),
         connect_timeout_s=2,
-        first_chunk_timeout_s=patience_s,
         retries=retries,
         retries_timeouts=retries_timeouts,
         uses_proxy_for_private=uses_proxy_for_private,
@@ -59,7 +60,7 @@ async def asked(
 async def all_chunks(source: OpenAISource, request: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """Without the sign that they are complete."""
     async with aclosing(source.generate(request or REQUEST)) as chunks:
-        return [chunk async for chunk in chunks if chunk is not END and chunk is not None]
+        return [chunk async for chunk in chunks if isinstance(chunk, dict) and chunk is not END]
 
 
 async def failure(source: OpenAISource) -> RunError:
