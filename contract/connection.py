@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import redis.exceptions as refusals
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
@@ -23,6 +24,9 @@ ResponseError = refusals.ResponseError
 
 COMMAND_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
+TRUSTED_IDLE_S = 10.0
+"""A connection that was idle for longer is checked before its next use: a firewall may have forgotten it silently."""
+CHECK_TIMEOUT_S = 0.5
 
 
 class _OnUvloop:
@@ -57,6 +61,45 @@ _CONNECTIONS = {SSLConnection: _TlsConnection, UnixDomainSocketConnection: _Unix
 """redis-py's class for a URL -> ours."""
 
 
+class _CheckingPool(ConnectionPool):
+    """A pool that replaces connections which no longer reach Redis, although nothing has closed them.
+
+    A firewall or a load balancer drops the packets of a connection that was idle for too long. A write then succeeds,
+    and the reply never comes. TCP keepalive prevents most of these cases; the check finds the rest.
+    """
+
+    def __init__(self, trusted_idle_s: float, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._trusted_idle_s = trusted_idle_s
+        # When each connection was last known to reach Redis, in seconds of the loop's clock.
+        self._used_at: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    async def ensure_connection(self, connection: Any) -> None:
+        used_at = self._used_at.get(connection)
+        if used_at is not None and connection.is_connected:
+            idle_s = asyncio.get_running_loop().time() - used_at
+            if idle_s >= self._trusted_idle_s and not await _reaches_redis(connection):
+                await connection.disconnect(nowait=True)
+        await super().ensure_connection(connection)
+
+    async def release(self, connection: Any) -> None:
+        self._used_at[connection] = asyncio.get_running_loop().time()
+        await super().release(connection)
+
+
+async def _reaches_redis(connection: Any) -> bool:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await connection.send_command("PING", check_health=False)
+            await connection.read_response()
+    except refusals.ResponseError:
+        # Redis answered: it is loading, or this user may not use PING.
+        return True
+    except (refusals.RedisError, OSError):
+        return False
+    return True
+
+
 class Client(Redis):
     """A client that replies in bytes. When all `slots` are taken, a call waits for one instead of failing."""
 
@@ -88,19 +131,22 @@ async def _read_reply(connection: Any) -> Any:
         return refusal
 
 
-def command_client(url: str, *, connections: int = 32) -> Client:
-    """For calls that may be repeated. A stale connection is replaced once, and the call is sent again."""
-    return _client(url, connections, Retry(ExponentialBackoff(cap=0.1, base=0.01), 1))
+def command_client(url: str, *, connections: int = 32, trusted_idle_s: float = TRUSTED_IDLE_S) -> Client:
+    """For calls that may be repeated. A stale connection is replaced once, and the call is sent again.
+
+    A connection that was idle for `trusted_idle_s` is checked before its next use.
+    """
+    return _client(url, connections, Retry(ExponentialBackoff(cap=0.1, base=0.01), 1), trusted_idle_s)
 
 
 def blocking_client(url: str) -> Client:
     """For blocking reads. It repeats nothing: a lost reply may have delivered entries that a second read skips."""
-    return _client(url, 8, Retry(NoBackoff(), 0))
+    return _client(url, 8, Retry(NoBackoff(), 0), TRUSTED_IDLE_S)
 
 
-def _client(url: str, connections: int, retry: Retry) -> Client:
+def _client(url: str, connections: int, retry: Retry, trusted_idle_s: float) -> Client:
     # The slots limit the connections. A limit of the pool itself would raise an error instead of waiting.
-    client = Client.from_pool(ConnectionPool(max_connections=1 << 20, **_arguments(url, retry)))
+    client = Client.from_pool(_CheckingPool(trusted_idle_s, max_connections=1 << 20, **_arguments(url, retry)))
     assert isinstance(client, Client)
     client.slots = asyncio.Semaphore(connections)
     return client
