@@ -17,12 +17,20 @@ from simulator.values import Unfit
 
 LONG_CHUNKS = 2_000
 LONGEST_CHOICE = 120
+LONGEST_RESULT = 400
 
 
 def play_demo(request: ChatRequest) -> Script:
     """Calls the tools that the request asks for, or else answers."""
     functions = request.toolbox.choose(request.prompt)
-    return play_functions(request, functions) if functions else play_text(request)
+    return play_functions(request, functions) if functions else play_answer(request)
+
+
+def play_answer(request: ChatRequest) -> Script:
+    """Says what the tools said if their results have just come, unless the request wants JSON."""
+    if request.tool_results and request.answer_schema is None:
+        return play_pieces(request, split(sum_up(request.tool_results)))
+    return play_text(request)
 
 
 def play_text(request: ChatRequest) -> Script:
@@ -48,6 +56,15 @@ def json_answer(request: ChatRequest, turn: int) -> str:
         text = f"Invalid schema for response_format: {reason}."
         raise Refused(ApiError(400, text, param="response_format", code="invalid_json_schema")) from None
     return json.dumps(value, ensure_ascii=False)
+
+
+def sum_up(results: tuple[str, ...]) -> str:
+    lines = [" ".join(result.encode("utf-8", "replace").decode().split())[:LONGEST_RESULT] for result in results]
+    listed = "\n".join(f"- `{line.replace('`', chr(39))}`" for line in lines)
+    return (
+        f"## What the tools said\n\n{listed}\n\nA real model would now draw its conclusions; the simulator "
+        "only shows that the results arrived.\n"
+    )
 
 
 def play_echo(request: ChatRequest) -> Script:

@@ -2,12 +2,9 @@
 
 from simulator.calls import play_calls, play_functions
 from simulator.chat_request import ChatRequest
-from simulator.demos import play_pieces, play_text
-from simulator.pieces import split
+from simulator.demos import play_answer
 from simulator.script import Script
 from simulator.topic import read_topic
-
-LONGEST_RESULT = 400
 
 
 def play_tools(request: ChatRequest) -> Script:
@@ -15,23 +12,12 @@ def play_tools(request: ChatRequest) -> Script:
     box = request.toolbox
     if box.mode in ("named", "required"):
         return play_functions(request, box.choose(request.prompt))
-    if request.tool_results:
-        return play_pieces(request, split(sum_up(request.tool_results)))
-    if box.mode == "none":
-        return play_text(request)
+    if request.tool_results or box.mode == "none":
+        return play_answer(request)
     if not box.functions:
         city = read_topic(request.prompt).words[0].title()
         prepared = [("get_weather", {"city": city, "unit": "celsius"}), ("get_time", {"city": city, "hours": 24})]
         return play_calls(request, prepared)
     return play_functions(
         request, [box.functions[0], box.functions[1 % len(box.functions)]][: 2 if box.parallel else 1]
-    )
-
-
-def sum_up(results: tuple[str, ...]) -> str:
-    lines = [" ".join(result.encode("utf-8", "replace").decode().split())[:LONGEST_RESULT] for result in results]
-    listed = "\n".join(f"- `{line.replace('`', chr(39))}`" for line in lines)
-    return (
-        f"## What the tools said\n\n{listed}\n\nA real model would now draw its conclusions; the simulator "
-        "only shows that the results arrived.\n"
     )
