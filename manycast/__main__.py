@@ -21,7 +21,15 @@ from manycast.client import Client
 from manycast.client.address import MalformedAddressError, parse_address
 from manycast.client.errors import ManycastError, RefusedError, UnreachableError
 from manycast.command.ask import ask, watch
-from manycast.command.doctor import examine, look_at_broker, look_at_gateway, look_at_provider, look_at_python
+from manycast.command.doctor import (
+    Finding,
+    examine,
+    look_at_broker,
+    look_at_gateway,
+    look_at_provider,
+    look_at_providers,
+    look_at_python,
+)
 from manycast.command.key_file import KeyFileError, add_key
 from manycast.command.own_key import OwnKeyError, find_key
 from manycast.command.terminal import Terminal
@@ -33,6 +41,7 @@ from manycast.local_stack.screen import Screen
 from manycast.local_stack.stack import NotReadyError, run_stack
 from manycast.local_stack.supervisor import RestartLimitError
 from manycast.settings import ClientSettings, Settings
+from worker.providers.provider_table import ProviderTableError, load_providers
 
 app = typer.Typer(
     help="One completion, many viewers.",
@@ -61,8 +70,11 @@ def up(
     data: Annotated[Path | None, typer.Option(help="The directory for the answers. [default: .manycast]")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the complete logs of all parts.")] = False,
 ) -> None:
-    """Run Manycast on this machine. Without a provider in OPENAI_API_KEY or OPENAI_BASE_URL, a simulator answers."""
+    """Run Manycast on this machine. A simulator answers, unless a provider is set: OPENAI_API_KEY, OPENAI_BASE_URL or
+    MANYCAST_PROVIDERS."""
     settings = _read_settings(Settings)
+    if settings.providers is not None:
+        _check_providers(settings.providers)
     plan = Plan(
         host=settings.host if host is None else host,
         port=settings.port if port is None else port,
@@ -71,6 +83,14 @@ def up(
         environ=dict(os.environ),
     )
     _run(run_stack(plan, Screen(sys.stdout, sys.stderr, verbose)))
+
+
+def _check_providers(path: Path) -> None:
+    """A worker that cannot read its providers would be started again and again."""
+    try:
+        load_providers(path, os.environ)
+    except ProviderTableError as error:
+        _fail(f"MANYCAST_PROVIDERS: {error}")
 
 
 Server = Annotated[str | None, typer.Option(help="The address of the gateway. [default: http://127.0.0.1:8000]")]
@@ -128,12 +148,17 @@ def doctor(server: Server = None, key_file: KeyFile = None) -> None:
     settings = _read_settings(Settings)
     url, key = _find_server(server, key_file)
 
+    async def look_at_source() -> list[Finding]:
+        if settings.providers is not None:
+            return await look_at_providers(settings.providers, os.environ)
+        return await look_at_provider(settings.openai_api_key, settings.openai_base_url)
+
     async def verb() -> Exit:
         is_well = await examine(
             [
                 look_at_python,
                 lambda: look_at_broker(settings.redis_url),
-                lambda: look_at_provider(settings.openai_api_key, settings.openai_base_url),
+                look_at_source,
                 lambda: look_at_gateway(url, key),
             ],
             typer.echo,

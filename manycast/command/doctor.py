@@ -1,9 +1,12 @@
 """`doctor`: checks that everything Manycast needs is installed and reachable, with advice. It changes nothing."""
 
+import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from contract.connection import call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
@@ -11,11 +14,11 @@ from manycast.client import STALL_LIMIT_S, Client
 from manycast.client.errors import ManycastError, RefusedError
 from manycast.client.transport import Transport
 from manycast.local_stack.broker import BrokerError, find_binary, hide_password
+from worker.providers.provider_table import OPENAI_URL, Provider, ProviderTableError, load_providers
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_REDIS = (7, 0)
 OLDEST_VALKEY = (8, 0)
-OPENAI_URL = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True)
@@ -87,17 +90,61 @@ async def look_at_provider(api_key: str | None, url: str | None) -> list[Finding
     url = url or OPENAI_URL
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
-        transport = Transport(url, headers, STALL_LIMIT_S)
-        try:
-            models = (await transport.call("GET", "/models")).get("data") or ()
-        finally:
-            await transport.close()
+        models = await _list_models(url, {}, headers)
     except RefusedError as error:
         advice = "correct OPENAI_API_KEY" if error.status in (401, 403) else "correct OPENAI_BASE_URL"
         return [Finding("fail", "provider", f"{url} refuses: {error}", advice)]
     except ManycastError as error:
         return [Finding("fail", "provider", str(error), "check OPENAI_BASE_URL and the network")]
     return [Finding("ok", "provider", f"{url} offers {len(models)} models")]
+
+
+async def look_at_providers(path: Path, environ: Mapping[str, str]) -> list[Finding]:
+    """Checks the table of providers at `path`, and each of them."""
+    try:
+        providers = load_providers(path, environ)
+    except ProviderTableError as error:
+        return [Finding("fail", "provider", str(error), "correct the file that MANYCAST_PROVIDERS names")]
+    return list(await asyncio.gather(*(_look_at_table(provider, path) for provider in providers)))
+
+
+async def _look_at_table(provider: Provider, path: Path) -> Finding:
+    place = f"[providers.{provider.name}] in {path}"
+    try:
+        listed = await _list_models(*listing_request(provider))
+    except RefusedError as error:
+        fact = f"{provider.name}: {provider.base_url} refuses: {error}"
+        if error.status in (401, 403):
+            return Finding("fail", "provider", fact, f"correct the key of {place}")
+        return Finding("warn", "provider", fact, f"check base_url of {place}, unless this provider lists no models")
+    except ManycastError as error:
+        return Finding("fail", "provider", f"{provider.name}: {error}", f"check base_url of {place}, and the network")
+    fitting = [model for model in listed if any(provider.answers(name) for name in provider.callers_names_of(model))]
+    patterns = ", ".join(provider.models) or "only as a fallback"
+    fact = f"{provider.name}: {provider.base_url} offers {len(listed)} models, {len(fitting)} of them for {patterns}"
+    if provider.models and not fitting and not provider.azure:
+        return Finding("warn", "provider", fact, f"check models and rename of {place}")
+    return Finding("ok", "provider", fact)
+
+
+def listing_request(provider: Provider) -> tuple[str, dict[str, str], dict[str, str]]:
+    """Base URL, query and headers of the request that lists a provider's models. No I/O."""
+    if provider.azure:
+        url = f"{provider.base_url.removesuffix('/openai')}/openai"
+        query = {**provider.query, "api-version": provider.api_version or ""}
+        return url, query, {"api-key": provider.key, **provider.headers}
+    headers = {"Authorization": f"Bearer {provider.key}"} if provider.key else {}
+    return provider.base_url, dict(provider.query), headers | provider.headers
+
+
+async def _list_models(url: str, query: Mapping[str, str], headers: Mapping[str, str]) -> list[str]:
+    """The ids of the models. Raises: as Transport.call."""
+    transport = Transport(url, headers, STALL_LIMIT_S)
+    try:
+        models = (await transport.call("GET", f"/models?{urlencode(query)}" if query else "/models")).get("data")
+    finally:
+        await transport.close()
+    return [str(model.get("id")) for model in models or () if isinstance(model, dict)]
 
 
 async def look_at_gateway(url: str, api_key: str | None = None) -> list[Finding]:

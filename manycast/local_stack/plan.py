@@ -12,7 +12,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 GATEWAY_GRACE_S = 15.0
 WORKER_GRACE_S = 60.0
 SIMULATOR_GRACE_S = 5.0
-KEY, PROVIDER = "OPENAI_API_KEY", "OPENAI_BASE_URL"
+KEY, PROVIDER, PROVIDERS = "OPENAI_API_KEY", "OPENAI_BASE_URL", "MANYCAST_PROVIDERS"
 SYSTEM_NAMES = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"}
 SYSTEM_PREFIXES = ("LC_", "PYTHON", "COVERAGE_")
 GATEWAY_SECRETS = {"MANYCAST_PASSWORD", "MANYCAST_KEYS", "MANYCAST_SIGNING_KEYS", "MANYCAST_API_KEY"}
@@ -22,8 +22,8 @@ GATEWAY_SECRETS = {"MANYCAST_PASSWORD", "MANYCAST_KEYS", "MANYCAST_SIGNING_KEYS"
 class Plan:
     """The options of `up`. Without `redis_url`, `up` runs an embedded broker with its data in `data`.
 
-    `environ` is this process's environment. Each part gets only what it needs of it. If it has no key or URL of a
-    provider, `up` runs the simulator.
+    `environ` is this process's environment. Each part gets only what it needs of it. If it has no key, URL
+    or table of providers, `up` runs the simulator.
     """
 
     host: str
@@ -34,7 +34,7 @@ class Plan:
 
     @property
     def has_provider(self) -> bool:
-        return bool(self.environ.get(KEY) or self.environ.get(PROVIDER))
+        return any(self.environ.get(name) for name in (KEY, PROVIDER, PROVIDERS))
 
     def environ_of(self, *prefixes: str) -> dict[str, str]:
         """The variables that every Python program needs, and those whose names begin with one of the prefixes."""

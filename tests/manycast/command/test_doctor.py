@@ -1,6 +1,7 @@
 """The doctor's findings, on brokers, providers and gateways that are well, ill and away."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from manycast.command.doctor import (
     look_at_broker,
     look_at_gateway,
     look_at_provider,
+    look_at_providers,
     look_at_python,
 )
 from tests.broker import Broker
@@ -87,6 +89,78 @@ async def test_a_provider_that_refuses_the_key_fails_in_its_own_words(scripted_s
 async def test_without_a_provider_there_is_the_simulator_and_one_that_is_away_fails() -> None:
     assert levels(await look_at_provider(None, None)) == ["ok"]
     assert levels(await look_at_provider(None, "http://127.0.0.1:1/v1")) == ["fail"]
+
+
+async def test_each_provider_of_the_table_is_asked_as_a_worker_asks_it(
+    scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    paths = []
+
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        paths.append(request.path)
+        if request.path.startswith("/openai/"):
+            assert request.headers["api-key"] == "azure-key"
+        else:
+            assert (request.headers["authorization"], request.headers["x-team"]) == ("Bearer sk-1", "blue")
+        write_json(writer, 200, {"data": [{"id": "gpt-4o"}, {"id": "tts-1"}]})
+
+    scripted_server.answer = answer
+    table = tmp_path / "providers.toml"
+    table.write_text(f"""
+        [providers.one]
+        base_url = "{scripted_server.url}/v1"
+        models = ["gpt-*"]
+        api_key_env = "ONE_KEY"
+        headers = {{ X-Team = "blue" }}
+        query = {{ tag = "a b" }}
+        [providers.azure]
+        azure = true
+        base_url = "{scripted_server.url}"
+        api_version = "2024-10-21"
+        api_key = "azure-key"
+        models = []
+        [providers.wrong]
+        base_url = "{scripted_server.url}/v1"
+        models = ["llama*"]
+        api_key = "sk-1"
+        headers = {{ X-Team = "blue" }}
+        [providers.gone]
+        base_url = "http://127.0.0.1:1/v1"
+        models = ["*"]
+    """)
+    findings = await look_at_providers(table, {"ONE_KEY": "sk-1"})
+    assert levels(findings) == ["ok", "ok", "warn", "fail"]
+    assert findings[0].fact == f"one: {scripted_server.url}/v1 offers 2 models, 1 of them for gpt-*"
+    assert findings[2].advice == f"check models and rename of [providers.wrong] in {table}"
+    assert findings[3].fact.startswith("gone: ")
+    assert {"/v1/models?tag=a+b", "/openai/models?api-version=2024-10-21", "/v1/models"} == set(paths)
+
+
+@pytest.mark.parametrize(("status", "level", "word"), [(401, "fail", "key"), (404, "warn", "base_url")])
+async def test_a_provider_of_the_table_that_refuses_is_named_with_its_table(
+    scripted_server: ScriptedServer, tmp_path: Path, status: int, level: str, word: str
+) -> None:
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        write_refusal(writer, status, "no", "Not so")
+
+    scripted_server.answer = answer
+    table = tmp_path / "providers.toml"
+    table.write_text(f'[providers.one]\nbase_url = "{scripted_server.url}"\nmodels = ["*"]\napi_key = "sk-secret"')
+    (finding,) = await look_at_providers(table, {})
+    assert finding.level == level and "Not so" in finding.fact
+    assert f"{word} of [providers.one]" in finding.advice
+    assert "sk-secret" not in str(finding)
+
+
+def test_a_table_that_cannot_be_used_stops_up_and_fails_the_doctor(tmp_path: Path) -> None:
+    table = tmp_path / "providers.toml"
+    table.write_text("[providers.one]\nmodels = ['*']\nkey = 'sk-secret'")
+    up = run("up", "--port", "0", MANYCAST_PROVIDERS=str(table))
+    told = f"{table}: [providers.one] key: there is no such field"
+    assert (up.returncode, up.stderr) == (1, f"manycast: MANYCAST_PROVIDERS: {told}\n")
+    doctor = run("doctor", MANYCAST_PROVIDERS=str(table))
+    assert doctor.returncode == 1
+    assert f"fail provider  {told}\n" in doctor.stdout
 
 
 @pytest.mark.parametrize(
