@@ -15,8 +15,10 @@ VENDOR = WEB / "parts" / "vendor"
 
 # The files to copy, and their names at the server. Folders are copied without types and source maps.
 COPIED = {
-    "streaming-markdown/smd.min.js": "streaming-markdown.js",
-    "streaming-markdown/license": "streaming-markdown.LICENSE",
+    "markdown-it/dist/browser/markdown-it.umd.min.js": "markdown-it.js",
+    "markdown-it/LICENSE": "markdown-it.LICENSE",
+    "markdown-it-footnote/dist/markdown-it-footnote.min.js": "markdown-it-footnote.js",
+    "markdown-it-footnote/LICENSE": "markdown-it-footnote.LICENSE",
     "lean-qr/index.mjs": "lean-qr.js",
     "lean-qr/LICENSE": "lean-qr.LICENSE",
     "@speed-highlight/core/dist/index.js": "speed-highlight/index.js",

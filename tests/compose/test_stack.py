@@ -93,7 +93,7 @@ async def test_the_page_comes_with_a_policy_and_its_files(web: httpx2.AsyncClien
         assert page.status_code == 200
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert page.headers["x-content-type-options"] == "nosniff"
-    assert (await web.get("/vendor/streaming-markdown.js")).status_code == 200
+    assert (await web.get("/vendor/markdown-it.js")).status_code == 200
     for hidden in ("/Dockerfile", "/Caddyfile", "/install.py", "/package.json", "/metrics"):
         assert (await web.get(hidden)).status_code == 404
 

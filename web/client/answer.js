@@ -2,10 +2,14 @@
  * Joins the chunks of an answer. No I/O, no DOM. Use it with manycast.js, which also works without it.
  */
 
+// An index from a provider may be any number. A list with a place for each up to 1e9 would stop the page.
+const MOST = 128; // choices of an answer, which is OpenAI's limit, and tool calls of a choice
+
 /**
  * The answer of one epoch, by choice. Call `clear()` on `restart` and `gap`.
  *
- * `choices[i]` is `{index, content, reasoning, refusal, tool_calls, finish_reason}`.
+ * `choices[i]` is `{index, content, reasoning, refusal, tool_calls, finish_reason}`. An index that is no number from 0 to 127
+ * gets the next free place; after 128 choices there is none.
  */
 export class Answer {
   constructor() {
@@ -23,7 +27,8 @@ export class Answer {
     this.model ??= chunk.model ?? null;
     this.usage = chunk.usage ?? this.usage;
     for (const { index = 0, delta = {}, finish_reason } of chunk.choices ?? []) {
-      const choice = (this.choices[index] ??= emptyChoice(index));
+      const choice = findPlace(this.choices, index, () => emptyChoice(index));
+      if (!choice) continue;
       choice.content += delta?.content ?? "";
       // Not part of OpenAI's API: DeepSeek and vLLM send `reasoning_content`, OpenRouter and Ollama send `reasoning`.
       choice.reasoning += delta?.reasoning_content || (typeof delta?.reasoning === "string" ? delta.reasoning : "");
@@ -46,9 +51,28 @@ function emptyChoice(index) {
 }
 
 function addToolCall(calls, part) {
-  const call = (calls[part.index ?? 0] ??= { id: null, type: "function", function: { name: "", arguments: "" } });
+  const call = findPlace(calls, part.index ?? 0, emptyCall);
+  if (!call) return;
   call.id ??= part.id ?? null;
   call.type = part.type ?? call.type;
   call.function.name ||= part.function?.name ?? "";
   call.function.arguments += part.function?.arguments ?? "";
+}
+
+const emptyCall = () => ({ id: null, type: "function", function: { name: "", arguments: "" } });
+
+const places = new WeakMap(); // for each list: a map from the indexes of a provider to places in the list
+
+/** The item of `list` that belongs to an index, made by `make` if it is new. Returns undefined if the list is full. */
+function findPlace(list, index, make) {
+  if (!places.has(list)) places.set(list, new Map());
+  const known = places.get(list);
+  if (!known.has(index)) {
+    const isFree = Number.isInteger(index) && index >= 0 && index < MOST && !(index in list);
+    const place = isFree ? index : list.length;
+    if (place >= MOST) return undefined;
+    known.set(index, place);
+    list[place] = make();
+  }
+  return list[known.get(index)];
 }

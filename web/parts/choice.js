@@ -7,16 +7,18 @@ import { icon } from "./icons.js";
 import { growingText } from "./markdown.js";
 
 // A complete answer must not block the page: each frame spends only a few milliseconds on adding text.
-const PIECE = 2000; // characters
+const PIECE = 2000; // characters; more, if the text parses a long unfinished block again for each piece
 const FRAME_MS = 8;
 // In a very long answer, the layout of a frame costs more than adding text, so fewer and longer frames finish earlier.
 const HUGE = 100_000; // characters
 const HUGE_FRAME_MS = 80;
+const REST = 3; // after a piece that took far longer than a frame has, the page gets this many times as long for other things
 
 export class ChoiceView {
   constructor(index) {
     this.written = 0; // characters of the content
     this.ended = false;
+    this.restsUntil = 0;
     this.body = make("div", { class: "text" });
     this.text = growingText(this.body);
     this.reasoning = null;
@@ -38,14 +40,26 @@ export class ChoiceView {
 
   #write(content, over) {
     const begun = performance.now();
+    if (begun < this.restsUntil) return false;
     const limit = content.length - this.written > HUGE ? HUGE_FRAME_MS : FRAME_MS;
-    let piece = nextPiece(content, this.written, over);
+    let piece = this.#nextPiece(content, over);
     while (piece && performance.now() - begun < limit) {
       this.text.write(piece);
       this.written += piece.length;
-      piece = nextPiece(content, this.written, over);
+      piece = this.#nextPiece(content, over);
     }
+    const ended = performance.now();
+    if (ended - begun > 2 * limit) this.restsUntil = ended + REST * (ended - begun);
     return piece === "";
+  }
+
+  /** The next piece of `text`. It never splits a surrogate pair. */
+  #nextPiece(text, over) {
+    const start = this.written;
+    let end = Math.min(text.length, start + Math.max(PIECE, this.text.unfinished));
+    const last = text.charCodeAt(end - 1);
+    if (end > start && last >= 0xd800 && last < 0xdc00 && !(over && end === text.length)) end -= 1;
+    return text.slice(start, end);
   }
 
   clear() {
@@ -91,14 +105,6 @@ export class ChoiceView {
     this.element.append(fold);
     return { fold, name, words };
   }
-}
-
-/** The next piece of `text` from `start`. It never splits a surrogate pair. */
-function nextPiece(text, start, over) {
-  let end = Math.min(text.length, start + PIECE);
-  const last = text.charCodeAt(end - 1);
-  if (end > start && last >= 0xd800 && last < 0xdc00 && !(over && end === text.length)) end -= 1;
-  return text.slice(start, end);
 }
 
 function tidyJson(text) {

@@ -1,38 +1,40 @@
 /**
- * Shows streamed text as markdown, or as plain text if the renderer is not installed. The only module that imports
- * streaming-markdown.
+ * Shows streamed text as markdown, or as plain text if the parser is not installed.
  *
- * It only adds to existing text, so that a reader can select and copy while the answer grows. The renderer accepts no
- * HTML, and only this module creates elements and attributes, from the tables below.
+ * Only the last block of a text can change when text is added. It is parsed again each time, and markdown-draw.js changes what
+ * differs. Finished blocks are neither parsed nor drawn again, with one exception: a link or footnote whose definition comes
+ * later. The result does not depend on the pieces in which the text comes.
  */
 
-import { copyButton, make } from "./element.js";
-import { CodeHighlighter } from "./highlight.js";
+import { draw, finish, forget } from "./markdown-draw.js";
+import { Definitions, loadParser, measureFinished, parse } from "./markdown-tree.js";
 
-const SAFE_PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
+let installed = false;
 
-let renderer = null;
-let tags = null;
-
-/** Load the renderer. Returns whether it is installed. */
+/** Load the parser. Returns whether it is installed. */
 export async function loadMarkdown() {
-  renderer ??= await import(new URL("./vendor/streaming-markdown.js", import.meta.url).href).catch(() => null);
-  if (renderer) tags = nameTags(renderer);
-  return renderer !== null;
+  installed = await loadParser();
+  return installed;
 }
 
-/** A text that grows inside `element`: call `write(text)` for new text, `end()` once, `clear()` to start again. */
+/**
+ * A text that grows inside `element`: call `write(text)` for new text, `end()` once, `clear()` to start again. `unfinished` is
+ * the length of the text that each `write` parses again.
+ */
 export function growingText(element) {
-  return renderer ? new MarkdownText(element) : new PlainText(element);
+  return installed ? new MarkdownText(element) : new PlainText(element);
 }
 
 class PlainText {
   constructor(element) {
     this.element = element;
+    this.unfinished = 0;
     element.classList.add("plain");
   }
   write(text) {
-    appendText(this.element, text);
+    // Keeps one text node, even if the text comes in many pieces.
+    if (this.element.firstChild) this.element.firstChild.appendData(text);
+    else this.element.append(text);
   }
   end() {}
   clear() {
@@ -43,142 +45,71 @@ class PlainText {
 class MarkdownText {
   constructor(element) {
     this.element = element;
+    this.views = [];
     this.clear();
   }
 
+  get unfinished() {
+    return this.tail.length;
+  }
+
   write(text) {
-    renderer.parser_write(this.parser, text);
-    for (const highlighter of this.highlighters) highlighter.refresh();
+    const last = this.heldBack + text;
+    // A line may end in \r\n, and the \n come later.
+    this.heldBack = last.endsWith("\r") ? "\r" : "";
+    this.#add(last.slice(0, last.length - this.heldBack.length));
+    this.#draw();
   }
 
   end() {
-    renderer.parser_end(this.parser);
-    for (const highlighter of this.highlighters) highlighter.finish();
-    this.highlighters.clear();
+    this.#add(this.heldBack);
+    this.heldBack = "";
+    this.#settle(this.tail.length);
   }
 
   clear() {
-    for (const highlighter of this.highlighters ?? []) highlighter.clear();
-    this.highlighters = new Set();
+    this.views.forEach(forget);
+    for (const { views } of this.waiting ?? []) views.forEach(forget);
     this.element.replaceChildren();
-    this.nodes = [this.element];
-    this.parser = renderer.parser({
-      data: this,
-      add_token: (text, token) => text.#begin(token),
-      end_token: (text) => text.#finish(),
-      add_text: (text, words) => appendText(text.nodes.at(-1), words),
-      set_attr: (text, attribute, value) => text.#describe(attribute, value),
-    });
+    this.views = []; // of the blocks in the tail
+    this.tail = ""; // the text that is not finished
+    this.heldBack = "";
+    this.definitions = new Definitions(); // of the finished text
+    this.waiting = []; // finished parts that refer to labels without a definition: {text, views, missing}
+    this.cache = new Map();
   }
 
-  #begin(token) {
-    const [tag, build = append] = tags.get(token) ?? [];
-    if (tag) this.nodes.push(build(this.nodes.at(-1), tag, this));
-  }
-
-  #finish() {
-    if (this.nodes.length === 1) return; // the document itself
-    const highlighter = this.nodes.pop().highlighter;
-    if (highlighter) {
-      highlighter.finish();
-      this.highlighters.delete(highlighter);
+  #add(text) {
+    this.tail += text.replace(/\r\n?/g, "\n").replace(/\0/g, "\ufffd");
+    if (text.includes("\n") || text.includes("\r")) {
+      this.#settle(measureFinished(this.tail.slice(0, this.tail.lastIndexOf("\n") + 1)));
     }
   }
 
-  #describe(attribute, value) {
-    const node = this.nodes.at(-1);
-    switch (attribute) {
-      case renderer.HREF:
-      case renderer.SRC:
-        return linkSafely(node, value);
-      case renderer.LANG:
-        return node.highlighter?.setLanguage(value);
-      case renderer.START:
-        return node.setAttribute("start", Number.parseInt(value, 10) || 1);
-      case renderer.CHECKED:
-        node.checked = true;
-    }
+  /** Draw the first `length` characters of the tail for the last time. */
+  #settle(length) {
+    if (length === 0) return;
+    const text = this.tail.slice(0, length);
+    const { blocks, missing } = parse(text, this.definitions, this.cache);
+    const views = this.views.splice(0, blocks.length);
+    draw(this.element, views, blocks);
+    finish(views);
+    this.tail = this.tail.slice(length);
+    this.waiting = this.waiting.filter((part) => this.#complete(part));
+    if (missing.size > 0) this.waiting.push({ text, views, missing });
   }
-}
 
-function nameTags(names) {
-  return new Map([
-    [names.PARAGRAPH, ["p"]],
-    // The page has its own h1, so the headings of an answer start at h2.
-    [names.HEADING_1, ["h2"]],
-    [names.HEADING_2, ["h3"]],
-    [names.HEADING_3, ["h4"]],
-    [names.HEADING_4, ["h5"]],
-    [names.HEADING_5, ["h6"]],
-    [names.HEADING_6, ["h6"]],
-    [names.BLOCKQUOTE, ["blockquote"]],
-    [names.LINE_BREAK, ["br"]],
-    [names.RULE, ["hr"]],
-    [names.ITALIC_AST, ["em"]],
-    [names.ITALIC_UND, ["em"]],
-    [names.STRONG_AST, ["strong"]],
-    [names.STRONG_UND, ["strong"]],
-    [names.STRIKE, ["s"]],
-    [names.CODE_INLINE, ["code"]],
-    [names.LINK, ["a"]],
-    [names.RAW_URL, ["a"]],
-    [names.IMAGE, ["a", appendImageLink]], // a link, because loading an image would reveal the reader to its host
-    [names.LIST_UNORDERED, ["ul"]],
-    [names.LIST_ORDERED, ["ol"]],
-    [names.LIST_ITEM, ["li"]],
-    [names.CHECKBOX, ["input", appendCheckbox]],
-    [names.CODE_BLOCK, ["pre", appendCodeBlock]],
-    [names.CODE_FENCE, ["pre", appendCodeBlock]],
-    [names.TABLE, ["table", appendTable]],
-    [names.TABLE_ROW, ["tr", appendRow]],
-    [names.TABLE_CELL, ["td", appendCell]],
-    [names.EQUATION_BLOCK, ["code"]],
-    [names.EQUATION_INLINE, ["code"]],
-  ]);
-}
+  /** Draw a finished part again, if a label that it lacked is now defined. Returns whether it still lacks one. */
+  #complete(part) {
+    if (![...part.missing].some((label) => this.definitions.describe(label) !== undefined)) return true;
+    const { blocks, missing } = parse(part.text, this.definitions);
+    draw(this.element, part.views, blocks);
+    part.missing = missing;
+    return missing.size > 0;
+  }
 
-const append = (parent, tag) => parent.appendChild(make(tag));
-
-const appendImageLink = (parent, tag) => parent.appendChild(make(tag, { class: "image" }));
-
-const appendCheckbox = (parent, tag) =>
-  parent.appendChild(make(tag, { type: "checkbox", disabled: true, "aria-label": "Task" }));
-
-function appendCodeBlock(parent, _tag, text) {
-  const code = make("code");
-  const language = make("span", { class: "language" });
-  const head = make("div", { class: "code-head" }, language, copyButton("Copy code", () => code.textContent));
-  const scroller = make("pre", { tabindex: "0" }, code);
-  parent.append(make("div", { class: "code" }, head, scroller));
-  code.highlighter = new CodeHighlighter(code, language);
-  text.highlighters.add(code.highlighter);
-  return code;
-}
-
-function appendTable(parent, tag) {
-  const table = make(tag);
-  parent.append(make("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, table));
-  return table;
-}
-
-function appendRow(table, tag) {
-  const part = table.tHead ? (table.tBodies[0] ?? table.createTBody()) : table.createTHead();
-  return part.appendChild(make(tag));
-}
-
-const appendCell = (row, tag) => row.appendChild(make(row.parentElement.tagName === "THEAD" ? "th" : tag));
-
-/** Links only absolute URLs of known schemes. Anything else stays text without a link. */
-function linkSafely(anchor, address) {
-  const url = URL.canParse(address) ? new URL(address) : null;
-  if (!url || !SAFE_PROTOCOLS.has(url.protocol)) return;
-  anchor.href = url.href;
-  anchor.target = "_blank";
-  anchor.rel = "noopener noreferrer nofollow";
-}
-
-/** Keeps one text node per run of text, even if it arrived in many chunks. */
-function appendText(node, words) {
-  if (node.lastChild?.nodeType === Node.TEXT_NODE) node.lastChild.appendData(words);
-  else node.append(words);
+  #draw() {
+    const { blocks } = parse(this.tail, new Definitions(this.definitions), this.cache);
+    draw(this.element, this.views, blocks);
+  }
 }

@@ -149,6 +149,7 @@ export class Reply {
     this.frame = null;
     let complete = true;
     this.answer.choices.forEach((choice, index) => {
+      if (!choice) return; // a place without a choice, in a stored answer
       this.views[index] ??= this.#addView(index);
       complete = this.views[index].draw(choice, this.over) && complete;
     });

@@ -49,6 +49,29 @@ test("an older function call is shown as a tool call", () => {
   assert.deepEqual(answer.choices[0].tool_calls[0].function, { name: "first", arguments: "{}" });
 });
 
+for (const index of [1e9, -1, 0.5, "length", 2 ** 53, null]) {
+  test(`a choice and a tool call of index ${index} get a place`, () => {
+    const answer = new Answer();
+    const part = { index, function: { name: "first", arguments: "{" } };
+    for (const content of ["a", "b"]) answer.add({ choices: [{ index, delta: { content, tool_calls: [part] } }] });
+    answer.add(chunk({ content: "other" }, { index: 0 }));
+    assert.deepEqual(answer.choices.map(({ content }) => content), ["ab", "other"]);
+    assert.deepEqual(answer.choices[0].tool_calls.map((call) => call.function.arguments), ["{{"]);
+  });
+}
+
+test("an answer has a limited number of choices", () => {
+  const answer = new Answer();
+  for (let index = 0; index < 1000; index += 1) answer.add({ choices: [{ index: index * 1000, delta: { content: "a" } }] });
+  assert.equal(answer.choices.length, 128);
+});
+
+test("choices keep their order, whichever comes first", () => {
+  const answer = new Answer();
+  for (const index of [2, 0, 1]) answer.add({ choices: [{ index, delta: { content: `${index}` } }] });
+  assert.deepEqual(answer.choices.map(({ content }) => content), ["0", "1", "2"]);
+});
+
 test("clear removes everything, for a restart", () => {
   const answer = new Answer();
   answer.add(chunk({ content: "old" }, { finish_reason: "stop" }));

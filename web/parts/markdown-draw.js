@@ -1,0 +1,150 @@
+/**
+ * Draws the trees of markdown-tree.js, and changes only what differs from the tree before, so that a selection survives while
+ * an answer grows. No HTML parser: this module makes every element and attribute, from the table below.
+ *
+ * A view is `{node, outer, inner, views}`: what is drawn, its element, the element that holds its children, and their views.
+ */
+
+import { copyButton, make } from "./element.js";
+import { CodeHighlighter } from "./highlight.js";
+
+const SAFE_PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
+const FIELDS = ["kind", "href", "title", "source", "language", "start", "checked", "align", "label"];
+
+const same = (tag) => () => element(tag);
+
+const element = (tag, properties) => {
+  const made = make(tag, properties);
+  return { outer: made, inner: made };
+};
+
+// Each kind of node, and how its element is made.
+const KINDS = {
+  p: same("p"),
+  // The page has its own h1, so the headings of an answer start at h2.
+  h1: same("h2"),
+  h2: same("h3"),
+  h3: same("h4"),
+  h4: same("h5"),
+  h5: same("h6"),
+  h6: same("h6"),
+  blockquote: same("blockquote"),
+  ul: same("ul"),
+  ol: ({ start }) => element("ol", { start: start === 1 ? null : start }),
+  li: same("li"),
+  thead: same("thead"),
+  tbody: same("tbody"),
+  tr: same("tr"),
+  th: ({ align }) => element("th", { class: align }),
+  td: ({ align }) => element("td", { class: align }),
+  hr: same("hr"),
+  br: same("br"),
+  em: same("em"),
+  strong: same("strong"),
+  s: same("s"),
+  code: same("code"),
+  a: ({ href, title }) => element("a", { ...linkTo(href), title }),
+  // A link, because loading an image would reveal the reader to its host.
+  image: ({ source, title }) =>
+    source === null ? element("span", { class: "image", title }) : element("a", { ...linkTo(source), class: "image", title }),
+  task: ({ checked }) => element("input", { type: "checkbox", disabled: true, checked, "aria-label": "Task" }),
+  table: makeTable,
+  code_block: makeCodeBlock,
+  footnote: makeFootnote,
+  footnote_mark: makeFootnoteMark,
+};
+
+function makeTable() {
+  const inner = make("table");
+  return { outer: make("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, inner), inner };
+}
+
+function makeCodeBlock({ language }) {
+  const inner = make("code");
+  const label = make("span", { class: "language" });
+  const head = make("div", { class: "code-head" }, label, copyButton("Copy code", () => inner.textContent));
+  const outer = make("div", { class: "code" }, head, make("pre", { tabindex: "0" }, inner));
+  const highlighter = new CodeHighlighter(inner, label);
+  highlighter.setLanguage(language);
+  return { outer, inner, highlighter };
+}
+
+function makeFootnote({ label }) {
+  const inner = make("div");
+  const outer = make("div", { class: "footnote", role: "note", tabindex: "-1", "data-label": label }, make("sup", {}, label), inner);
+  return { outer, inner };
+}
+
+function makeFootnoteMark({ label }) {
+  const find = () => [...button.closest(".text").querySelectorAll(".footnote")].find((note) => note.dataset.label === label);
+  const button = make("button", { type: "button", class: "footnote-mark", "aria-label": `Footnote ${label}` }, label);
+  button.addEventListener("click", () => find()?.focus());
+  const outer = make("sup", {}, button);
+  return { outer, inner: make("span") };
+}
+
+/** The attributes of a link, if the address is absolute and of a known scheme. Anything else stays text without a link. */
+function linkTo(address) {
+  const url = URL.canParse(address) ? new URL(address) : null;
+  if (!url || !SAFE_PROTOCOLS.has(url.protocol)) return {};
+  return { href: url.href, target: "_blank", rel: "noopener noreferrer nofollow" };
+}
+
+/** Make `views`, which are children of `parent`, show `nodes`. */
+export function draw(parent, views, nodes) {
+  const after = views.at(-1)?.outer.nextSibling ?? null;
+  nodes.forEach((node, index) => {
+    const view = views[index];
+    if (!view) {
+      views.push(build(node));
+      parent.insertBefore(views[index].outer, after);
+    } else if (!update(view, node)) {
+      forget(view);
+      views[index] = build(node);
+      view.outer.replaceWith(views[index].outer);
+    }
+  });
+  for (const view of views.splice(nodes.length)) {
+    forget(view);
+    view.outer.remove();
+  }
+}
+
+function build(node) {
+  if (typeof node === "string") return { node, outer: document.createTextNode(node), views: [] };
+  const view = { node, views: [], ...KINDS[node.kind](node) };
+  draw(view.inner, view.views, node.children);
+  view.highlighter?.refresh();
+  return view;
+}
+
+/** Returns whether the element of `view` can show `node`; if so, it does. */
+function update(view, node) {
+  const shown = view.node;
+  if (shown === node) return true;
+  if (typeof node === "string" || typeof shown === "string") {
+    if (typeof node !== typeof shown) return false;
+    if (node.startsWith(shown)) view.outer.appendData(node.slice(shown.length));
+    else view.outer.data = node;
+  } else {
+    if (FIELDS.some((field) => shown[field] !== node[field])) return false;
+    if (shown.children !== node.children) draw(view.inner, view.views, node.children);
+    view.highlighter?.refresh();
+  }
+  view.node = node;
+  return true;
+}
+
+/** The nodes of `views` are complete. */
+export function finish(views) {
+  for (const view of views) {
+    view.highlighter?.finish();
+    finish(view.views);
+  }
+}
+
+/** Call this before the elements of a view are removed. */
+export function forget(view) {
+  view.highlighter?.clear();
+  view.views.forEach(forget);
+}
