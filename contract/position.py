@@ -35,6 +35,12 @@ class Position(NamedTuple):
             raise MalformedPositionError(text)
         return cls(int(match[1]), int(match[2]))
 
+    def follows(self, last: "Position") -> bool:
+        """Whether this can be the next position of a log after `last`: each epoch counts from 1 without a hole."""
+        if self.epoch == last.epoch:
+            return self.seq == last.seq + 1
+        return self.epoch > last.epoch and self.seq == 1
+
 
 START = Position(0, 0)
 """The position before the first event."""

@@ -9,7 +9,7 @@ from contract.errors import BrokerRefusedError
 from contract.event import Event, MalformedEventError, Status, parse_entry
 from contract.keys import JOBS, StreamKeys
 from contract.limits import PAGE_LIMIT_EVENTS
-from contract.position import MalformedPositionError, Position
+from contract.position import START, MalformedPositionError, Position
 from contract.scripts import Call, run_calls
 
 
@@ -51,6 +51,10 @@ class WriteResult:
 
     status: WriteStatus
     seq: int
+
+
+class LogLostError(Exception):
+    """Redis has lost the log of a run, or a part of it."""
 
 
 class StreamLog:
@@ -99,6 +103,23 @@ class StreamLog:
             if len(page) < PAGE_LIMIT_EVENTS:
                 return
             after = page[-1].position
+
+    async def read_ended(self, stream_id: str, end: Position) -> AsyncIterator[Event]:
+        """All events of a run that has ended; `end` is the position of its `done`.
+
+        Raises: LogLostError if there is anything else in the log; BrokerUnavailableError, BrokerRefusedError.
+        """
+        last = START
+        try:
+            async for event in self.read(stream_id, START):
+                if not event.position.follows(last):
+                    raise LogLostError(f"the log has a hole between {last} and {event.position}")
+                last = event.position
+                yield event
+        except MalformedEventError as error:
+            raise LogLostError(str(error)) from error
+        if last != end:
+            raise LogLostError(f"the log ends at {last} instead of {end}")
 
 
 def _parse(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:

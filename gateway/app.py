@@ -24,6 +24,7 @@ from gateway.http.body import BodyBudget
 from gateway.http.errors import answer_errors
 from gateway.http.json_response import JsonResponse
 from gateway.http.middleware import add_middleware, parse_origins
+from gateway.http.run_errors import answer_lost_logs
 from gateway.metrics import Metrics
 from gateway.routes.ai_sdk import AiSdkRoutes
 from gateway.routes.chat_completions import ChatCompletionRoutes
@@ -87,6 +88,7 @@ class Gateway:
 
         self.api = _new_api(self._lifespan)
         answer_errors(self.api)
+        answer_lost_logs(self.api)
         for routes in self._build_routes():
             routes.register(self.api)
         document_api(self.api)

@@ -6,6 +6,7 @@ stream ask for the same pages.
 
 import asyncio
 from collections import OrderedDict
+from itertools import pairwise
 
 from contract.event import MalformedEventError
 from contract.stream_log import StreamLog
@@ -49,8 +50,11 @@ class HistoryPages:
 
     async def _read(self, feed: Feed, index: int) -> list[bytes]:
         begin, end = feed.page_around(index)
-        page = await self._log.read_page(feed.stream_id, feed.buffer.position_before(begin), end - begin)
-        if len(page) < end - begin:
+        before = feed.buffer.position_before(begin)
+        page = await self._log.read_page(feed.stream_id, before, end - begin)
+        positions = [before, *(event.position for event in page)]
+        has_hole = any(not position.follows(last) for last, position in pairwise(positions))
+        if len(page) < end - begin or has_hole:
             feed.lose()
             raise MalformedEventError(f"the log of {feed.stream_id} lacks events that it once had")
         feed.encoded_events += len(page)

@@ -103,7 +103,7 @@ class EventMerge:
             return []
         events: list[MergedEvent] = []
         for event in page:
-            if self._follows(event.position):
+            if event.position.follows(self.last):
                 self.last = event.position
                 events.append(
                     MergedEvent(str(event.position).encode(), event.position, event.kind.encode(), event.data)
@@ -144,12 +144,6 @@ class EventMerge:
             events += joined or ()
         self.state = State.LIVE
         return events
-
-    def _follows(self, position: Position) -> bool:
-        """Whether `position` can be the next one of the log: each epoch counts from 1 without a hole."""
-        if position.epoch == self.last.epoch:
-            return position.seq == self.last.seq + 1
-        return position.epoch > self.last.epoch and position.seq == 1
 
     def _join(self, batch: LiveEvents) -> list[MergedEvent] | None:
         """The new events of the batch; None if events between `last` and the batch are missing."""

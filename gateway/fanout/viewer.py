@@ -148,11 +148,13 @@ class Viewer:
         """
         try:
             page = await self._read_page(self.feed, self._index)
-        except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError):
+        except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError) as error:
             dialect = self.feed.dialect
             if dialect.resumes:
                 raise
             self.finished = True
+            if isinstance(error, MalformedEventError):
+                return Slice(dialect.write_lost(), self._index)
             return Slice(dialect.write_break(Code.BROKER_UNAVAILABLE, UNREADABLE), self._index)
         self._index = page.end
         # Notices come first, because a `gap` makes the client discard everything that it shows.

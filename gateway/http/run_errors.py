@@ -1,10 +1,14 @@
-"""The HTTP status and body that report a failed run to a caller of OpenAI's API. No I/O."""
+"""The HTTP status and body that report a failed run to a caller of OpenAI's API."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi import FastAPI, Request
+
 from contract.errors import SERVER_ERROR, Code, RunError
+from contract.stream_log import LogLostError
 from gateway.http.errors import INVALID_REQUEST, ApiError
+from gateway.http.json_response import JsonResponse
 
 # nginx's status for a client that disconnected. SDKs do not retry it; they would retry a 409.
 CANCELLED_STATUS = 499
@@ -48,3 +52,12 @@ def to_api_error(error: Mapping[str, Any], headers: Mapping[str, str] | None = N
     return ApiError(
         status, fields["code"], fields["message"], param=fields["param"], type_=fields["type"], headers=headers
     )
+
+
+def answer_lost_logs(app: FastAPI) -> None:
+    """Makes `app` answer `stream_lost` wherever a route finds that Redis has lost the log of a run."""
+
+    @app.exception_handler(LogLostError)
+    async def lost(_: Request, __: Exception) -> JsonResponse:
+        error = to_api_error(STREAM_LOST)
+        return JsonResponse(error.body, error.status, headers=error.headers)

@@ -6,6 +6,7 @@ The call starts a run, or finds it by its Idempotency-Key, and the caller is the
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from contract.position import Position
 from contract.stream_log import StreamLog
 from gateway.http.root_path import prefix_of
 from gateway.routes.models import Completion, IdempotencyKey, OnDisconnect, RetryCount
@@ -55,8 +56,8 @@ class ChatCompletionRoutes:
         if run.stream:
             return await self._answers.stream(request, run, headers, Opening(run.dialect))
 
-        async def read() -> WholeAnswer:
-            fold = await read_completion(self._log, run.stream_id)
+        async def read(end: Position) -> WholeAnswer:
+            fold = await read_completion(self._log, run.stream_id, end)
             return WholeAnswer(fold.done or {}, fold.result)
 
         return await self._answers.whole(request, run, headers, read)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue
+from contract.position import Position
 from contract.stream_log import StreamLog
 from gateway.access.authenticator import Authenticator
 from gateway.access.caller import Caller
@@ -147,8 +148,8 @@ class ResponseRoutes:
             opening = Opening(DIALECT, stored.new_dialect, _write_beginning)
             return await self._answers.stream(request, run, headers, opening)
 
-        async def read() -> WholeAnswer:
-            done, response = await self._stored.read_answer(stored)
+        async def read(end: Position) -> WholeAnswer:
+            done, response = await self._stored.read_answer(stored, end)
             return WholeAnswer(done, lambda: response)
 
         return await self._answers.whole(request, run, headers, read)

@@ -13,6 +13,8 @@ from starlette.responses import Response
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Status
+from contract.position import Position
+from contract.stream_log import LogLostError
 from gateway.dialects.base import NewDialect
 from gateway.dialects.registry import NATIVE
 from gateway.fanout.feed import Feed, FeedStatus
@@ -44,8 +46,8 @@ class WholeAnswer(NamedTuple):
     write: Callable[[], object]
 
 
-ReadAnswer = Callable[[], Awaitable[WholeAnswer]]
-"""Reads the log of a run that has ended. Raises: BrokerUnavailableError, BrokerRefusedError."""
+ReadAnswer = Callable[[Position], Awaitable[WholeAnswer]]
+"""Reads the log of a run that has ended at the position. Raises: as `StreamLog.read_ended`."""
 
 
 class Opening(NamedTuple):
@@ -119,7 +121,7 @@ class RunAnswers:
                     return None
             if feed.status is FeedStatus.LOST:
                 raise FailedRunError(STREAM_LOST)
-            done, write = await read()
+            done, write = await read(feed.merge.last)
             if done.get("status") == Status.CANCELLED:
                 raise FailedRunError(CANCELLED)
             if done.get("status") != Status.COMPLETED:
@@ -133,6 +135,8 @@ class RunAnswers:
             yield
         except FailedRunError as failed:
             raise to_api_error(failed.error, headers) from None
+        except LogLostError:
+            raise to_api_error(STREAM_LOST, headers) from None
         except ClientGoneError:
             cancel = self._starter.cancel_on_disconnect(run)
             if cancel is not None:

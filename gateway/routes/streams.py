@@ -84,7 +84,7 @@ class StreamRoutes:
         if if_none_match == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         async with AsyncExitStack() as holding:
-            folded = await holding.enter_async_context(self._completions.use(stream_id, str(record.last)))
+            folded = await holding.enter_async_context(self._completions.use(stream_id, record.last))
             done = folded.done
             if folded.completion is None:
                 error = done.get("error") or {"message": f"The run was {record.status}.", "code": str(record.status)}

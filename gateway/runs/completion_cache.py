@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.event import encode_json
+from contract.position import Position
 from contract.stream_log import StreamLog
 from gateway.http.errors import ApiError
 from gateway.runs.read_completion import read_completion
@@ -49,17 +50,17 @@ class CompletionCache:
         self._setting = setting
         self._held_bytes = 0
         # By stream and position of its last event. The least recently used entry is first.
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._entries: dict[tuple[str, Position], _Entry] = {}
         self._slots = asyncio.Semaphore(FOLDS_AT_ONCE)
 
     @asynccontextmanager
-    async def use(self, stream_id: str, last: str) -> AsyncIterator[FoldedRun]:
+    async def use(self, stream_id: str, last: Position) -> AsyncIterator[FoldedRun]:
         """The finished run whose last event is at `last`. It counts as used until the context ends.
 
-        Raises: ApiError 503 if the budget is used up; BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
+        Raises: ApiError 503 if the budget is used up; LogLostError, BrokerUnavailableError, BrokerRefusedError.
         """
         key = (stream_id, last)
-        entry = self._entries.pop(key, None) or _Entry(asyncio.create_task(self._fold(stream_id)))
+        entry = self._entries.pop(key, None) or _Entry(asyncio.create_task(self._fold(stream_id, last)))
         self._entries[key] = entry
         entry.users += 1
         try:
@@ -74,9 +75,9 @@ class CompletionCache:
                 self._drop(key, entry)
             self._make_room()
 
-    async def _fold(self, stream_id: str) -> FoldedRun:
+    async def _fold(self, stream_id: str, last: Position) -> FoldedRun:
         async with self._slots:
-            fold = await read_completion(self._log, stream_id)
+            fold = await read_completion(self._log, stream_id, last)
             completion = None if fold.is_empty else encode_json(fold.result())
             return FoldedRun(completion, fold.done or {})
 
@@ -104,7 +105,7 @@ class CompletionCache:
             if not entry.users:
                 self._drop(key, entry)
 
-    def _drop(self, key: tuple[str, str], entry: _Entry) -> None:
+    def _drop(self, key: tuple[str, Position], entry: _Entry) -> None:
         if self._entries.get(key) is entry:
             del self._entries[key]
             self._held_bytes -= entry.size

@@ -11,7 +11,7 @@ from typing import Any
 
 from contract.connection import Client
 from contract.event import Event, Kind, Status, encode_json, parse_json
-from contract.position import START
+from contract.position import Position
 from contract.run_record import RunRecord, read_response, read_run
 from contract.stream_log import StreamLog
 from gateway.access.caller import Caller
@@ -77,23 +77,22 @@ class StoredResponses:
         if not status.is_final:
             shown = "queued" if status is Status.QUEUED else "in_progress"
             return describe_unfinished(stored.stream_id, stored.echo, shown)
-        _, response = await self.read_answer(stored)
+        _, response = await self.read_answer(stored, stored.record.last)
         return response
 
-    async def read_answer(self, stored: StoredResponse) -> tuple[Mapping[str, Any], dict[str, Any]]:
-        """The data of the `done` event, and the Response, of a run that has ended.
+    async def read_answer(self, stored: StoredResponse, end: Position) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        """The data of the `done` event, and the Response, of a run that has ended at the position `end`.
 
-        Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError; ApiError 404 if the log has expired.
+        Raises: LogLostError, BrokerUnavailableError, BrokerRefusedError.
         """
         dialect = ResponsesDialect(stored.stream_id, stored.echo)
         last: Event | None = None
         frames: list[bytes] = []
-        async for event in self._log.read(stored.stream_id, START):
+        async for event in self._log.read_ended(stored.stream_id, end):
             if event.kind is Kind.RESTART:
                 dialect.forget()
             last, frames = event, dialect.write_frames(event.kind.encode(), event.data)
-        if last is None or last.kind is not Kind.DONE:
-            raise no_such_response()
+        assert last is not None
         return parse_json(last.data), read_last_response(frames)
 
     async def read_input(self, caller: Caller, stored: StoredResponse) -> list[dict[str, Any]]:

@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from contract.connection import Client
+from contract.connection import Client, call_redis
+from contract.event import MalformedEventError
+from contract.keys import StreamKeys
 from contract.stream_log import StreamLog
 from gateway.dialects.registry import DIALECTS, NATIVE
-from gateway.fanout.feed import Feed
+from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.history_pages import HistoryPages
 from tests.author import RETENTION_MS, Run, open_run
 from tests.broker import Broker
@@ -36,3 +38,20 @@ async def test_a_page_that_has_grown_is_read_again(run: Run, client: Client) -> 
     rest = await pages.read(feed, 5)
     assert rest.end == 9
     assert rest.body.count(b"event: chunk") == 4
+
+
+@pytest.mark.parametrize("position", ["1-1", "1-3", "1-5"])
+async def test_a_page_of_which_redis_lost_an_event_is_an_error(run: Run, client: Client, position: str) -> None:
+    """Redis then gives the same number of events: those that follow the page."""
+    log = StreamLog(client, RETENTION_MS)
+    feed, pages = Feed(run.stream_id, DIALECTS[NATIVE](), 100), HistoryPages(log)
+    await run.begin()
+    for at in range(4):
+        await run.say(str(at))
+    feed.merge.request_read()
+    feed.receive_page(await log.read_page(run.stream_id, feed.buffer.last), is_end=True)
+    await run.say("after the page")
+    await call_redis(client, "XDEL", StreamKeys.of(run.stream_id).log, position)
+    with pytest.raises(MalformedEventError):
+        await pages.read(feed, 0)
+    assert feed.status is FeedStatus.LOST

@@ -1,7 +1,12 @@
 """What a viewer takes, and in which order."""
 
+import pytest
+
+from contract.errors import BrokerUnavailableError
+from contract.event import MalformedEventError
 from contract.live import LiveEvents
 from gateway.dialects.native import NativeDialect
+from gateway.dialects.text import TextDialect
 from gateway.fanout.feed import Feed
 from gateway.fanout.replay_buffer import Slice
 from gateway.fanout.viewer import Viewer
@@ -48,3 +53,16 @@ async def test_viewers_at_the_same_index_get_the_same_object() -> None:
     framed = [taken.framed for taken in given if taken]
     assert len(framed) == len(viewers)
     assert framed[0] is framed[1] is framed[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(MalformedEventError("a hole"), b"has lost this stream"), (BrokerUnavailableError("gone"), b"right now")],
+)
+async def test_a_client_that_cannot_resume_is_told_why_its_page_cannot_be_read(error: Exception, words: bytes) -> None:
+    async def read_page(_: Feed, index: int) -> Slice:
+        raise error
+
+    viewer = Viewer(Feed("x" * 22, TextDialect(), 1000), 0, b"", read_page)
+    assert words in (await viewer.take_page()).body
+    assert viewer.take() is None
