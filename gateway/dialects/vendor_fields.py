@@ -5,6 +5,7 @@ A provider wrote the chunks, so no shape is certain. What has another shape is i
 
 import mimetypes
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 Fields = Mapping[str, Any]
@@ -48,9 +49,9 @@ def _to_sources(entries: object) -> Iterator[Source]:
 
 
 def read_images(delta: Fields) -> Iterator[File]:
-    """The images in a delta, as OpenRouter and others send them."""
-    entries = delta.get("images")
-    for entry in entries if isinstance(entries, list) else ():
+    """The images in a delta: OpenRouter's, and those that were parts of a content."""
+    lists = (delta.get(name) for name in ("images", "content_parts"))
+    for entry in chain.from_iterable(entries for entries in lists if isinstance(entries, list)):
         image = entry.get("image_url") if isinstance(entry, dict) else None
         url = image.get("url") if isinstance(image, dict) else image
         if not isinstance(url, str):

@@ -136,13 +136,15 @@ def test_each_source_is_told_once_and_each_image_as_a_file() -> None:
     chunks = [
         {**chunk_of({"content": "See"}), **cited},
         chunk_of({"content": ".", "annotations": [note]}, citations=["https://a.test", "https://c.test"]),
-        {**chunk_of({"images": [image]}, "stop"), **cited},
+        {**chunk_of({"images": [image]}), **cited},
+        chunk_of({"content_parts": [{"type": "image_url", "image_url": "https://a.test/b.gif", "index": 0}]}, "stop"),
     ]
     assert [part for part in parts_of(*attempt(chunks), done()) if isinstance(part, dict) and "url" in part] == [
         {"type": "source-url", "sourceId": "https://a.test", "url": "https://a.test"},
         {"type": "source-url", "sourceId": "https://c.test", "url": "https://c.test"},
         {"type": "source-url", "sourceId": "https://b.test", "url": "https://b.test", "title": "B"},
         {"type": "file", "mediaType": "image/png", "url": "data:image/png;base64,AA"},
+        {"type": "file", "mediaType": "image/gif", "url": "https://a.test/b.gif"},
     ]
 
 

@@ -60,8 +60,9 @@ def test_sources_in_a_delta(annotation: dict[str, Any], sources: list[Any]) -> N
     ],
 )
 def test_images_in_a_delta(image: Any, files: list[Any]) -> None:
-    assert list(read_images({"images": [image]})) == files
-    assert list(read_images({"images": image})) == []
+    for name in ("images", "content_parts"):
+        assert list(read_images({name: [image]})) == files
+        assert list(read_images({name: image})) == []
 
 
 def test_usage_in_the_terms_of_the_ai_sdk() -> None:
