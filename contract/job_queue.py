@@ -65,10 +65,10 @@ class Once:
 class Submission:
     """A run to create.
 
-    `request` is the JSON for the provider, `body` a hex digest of the request body. `caller` starts the run ("" if
-    unknown) and may have `max_at_once` runs (0: any number). `response` is what the Responses API keeps of its request
-    (b"" for other runs); Redis then drops `request` when the run ends. `keep_ms` is how long a run is kept after its
-    end, if shorter than others (0: as others).
+    `request` is the JSON for the provider, with what else it may get (contract.passed), `body` a hex digest of the
+    request body. `caller` starts the run ("" if unknown) and may have `max_at_once` runs (0: any number). `response` is
+    what the Responses API keeps of its request (b"" for other runs); Redis then drops `request` when the run ends.
+    `keep_ms` is how long a run is kept after its end, if shorter than others (0: as others).
     """
 
     stream_id: str

@@ -114,7 +114,7 @@ class Gateway:
         )
         disconnects = DisconnectPolicy(self._queue, settings.on_disconnect)
         bodies = BodyBudget(settings.body_limit_bytes, settings.body_budget_bytes, BODY_SETTINGS)
-        starter = RunStarter(authenticator, bodies, submitter, disconnects, local_viewers)
+        starter = RunStarter(authenticator, bodies, submitter, disconnects, local_viewers, passed=settings.passed)
         respond = choose_response(local_viewers, self.send_timeouts, settings.send_timeout_s)
 
         yield StartRoutes(client, starter, permissions, settings.ticket_s)

@@ -12,6 +12,7 @@ from gateway.access.request_source import Proxies
 from gateway.access.setup import AccessOptions
 from gateway.access.signing import parse_secrets
 from gateway.http.middleware import parse_origins
+from gateway.runs.passed_fields import PassedFields
 
 
 class Settings(ServiceSettings):
@@ -49,6 +50,8 @@ class Settings(ServiceSettings):
     stream_viewer_limit: int = Field(0, ge=0)
     connection_limit: int = Field(21_000, gt=0)
     address_connection_limit: int = Field(1000, ge=0)
+    passed_headers: str = "HTTP-Referer,X-Title,OpenAI-Organization,OpenAI-Project"
+    passed_query: str = ""
     retry_window_s: int = Field(600, ge=0)
     head_wait_s: float = Field(25.0, gt=0)
     on_disconnect: Literal["continue", "cancel"] = "continue"
@@ -62,6 +65,11 @@ class Settings(ServiceSettings):
     send_buffer_bytes: int = Field(1 << 16, gt=0)
     retention_s: int = Field(86400, gt=0)
     log_level: LogLevel = "info"
+
+    @property
+    def passed(self) -> PassedFields:
+        """What goes to the provider of a caller's headers and query."""
+        return PassedFields(self.passed_headers, self.passed_query)
 
     @property
     def access(self) -> AccessOptions:
@@ -109,6 +117,12 @@ class Settings(ServiceSettings):
     @classmethod
     def _check_cors_origins(cls, text: str) -> str:
         parse_origins(text)
+        return text
+
+    @field_validator("passed_headers")
+    @classmethod
+    def _check_passed_headers(cls, text: str) -> str:
+        PassedFields(text, "")
         return text
 
     @field_validator("path_prefix")

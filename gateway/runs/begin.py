@@ -1,7 +1,7 @@
 """Start a run. Every call that does so takes the same steps: authenticate, read, parse, check, submit."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import Request
 
@@ -12,6 +12,7 @@ from gateway.http.body import BodyBudget
 from gateway.http.errors import gateway_stopping, too_many_viewers
 from gateway.runs.chat_request import ChatRequest, Turn
 from gateway.runs.on_disconnect import DisconnectPolicy
+from gateway.runs.passed_fields import PassedFields
 from gateway.runs.submit import RunSubmitter, SubmittedRun
 
 ParseBody = Callable[[Caller, bytes], Awaitable[ChatRequest]]
@@ -58,12 +59,15 @@ class RunStarter:
         submitter: RunSubmitter,
         disconnects: DisconnectPolicy,
         local_viewers: LocalViewers,
+        *,
+        passed: PassedFields,
     ) -> None:
         self._authenticator = authenticator
         self._bodies = bodies
         self._submitter = submitter
         self._disconnects = disconnects
         self._local_viewers = local_viewers
+        self._passed = passed
 
     async def start(self, request: Request, parse: ParseBody, key: str | None) -> BegunRun:
         """Starts a run for a caller who does not wait for the answer. `key` is the Idempotency-Key.
@@ -73,7 +77,7 @@ class RunStarter:
         caller = await self._authenticator.authenticate_start(request)
         async with self._bodies.read(request) as body:
             chat = await parse(caller, body)
-            return await self._submit(caller, chat, key, cancels=False)
+            return await self._submit(request, caller, chat, key, cancels=False)
 
     async def start_watched(
         self,
@@ -97,14 +101,22 @@ class RunStarter:
                 raise gateway_stopping("This gateway is being stopped. Nothing was started.")
             if not self._local_viewers.has_room():
                 raise too_many_viewers()
-            return await self._submit(caller, chat, key, cancels=cancels, retries=retries)
+            return await self._submit(request, caller, chat, key, cancels=cancels, retries=retries)
 
     def cancel_on_disconnect(self, run: BegunRun) -> Callable[[], None] | None:
         """A function that cancels the run, to call when the caller disconnects. None if the run then continues."""
         return (lambda: self._disconnects.cancel(run.stream_id)) if run.cancels else None
 
     async def _submit(
-        self, caller: Caller, chat: ChatRequest, key: str | None, *, cancels: bool, retries: int | None = None
+        self,
+        request: Request,
+        caller: Caller,
+        chat: ChatRequest,
+        key: str | None,
+        *,
+        cancels: bool,
+        retries: int | None = None,
     ) -> BegunRun:
+        chat = replace(chat, request=self._passed.of(request).added_to(chat.request))
         submitted = await self._submitter.submit(caller, chat, key, retries)
         return BegunRun(caller, chat.private, chat.stream, chat.dialect, chat.turn, submitted, cancels)

@@ -23,6 +23,7 @@ import openai
 from contract.backoff import Backoff
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk
+from contract.passed import Passed, take_passed
 from contract.private_host import is_private_host
 from contract.sse import BYTE_ORDER_MARK, Frame, FrameReader, FrameTooLongError
 from contract.worker_registry import Model
@@ -95,9 +96,10 @@ class OpenAISource:
 
         Raises: ProviderFailedError before the first chunk, RunFailedError.
         """
-        model = str(request.get("model", ""))
+        body, passed = take_passed(request)
+        model = str(body.get("model", ""))
         options = self.provider.options_for(model).over(self._default_options(model))
-        call = _Call(options, self._new_body(request, model), has_fallback)
+        call = _Call(options, self._new_body(body, model), self._passed_on(passed), has_fallback)
         async with AsyncExitStack() as opened:
             first, chunks = await self._begin(call, opened)
             if call.options.chunk_timeout_s is not None:
@@ -120,6 +122,18 @@ class OpenAISource:
                 raise ProviderFailedError(unknown_model(text), elsewhere=False)
         return body
 
+    def _passed_on(self, passed: Passed) -> Passed:
+        """What this provider is to get of it. The operator's own values stay."""
+        provider = self.provider
+        own = {name.lower() for name in provider.headers}
+        wanted = {name.lower() for name in provider.passed_headers} - own
+        # Azure's api-version is among the client's own fields.
+        fields = set(provider.passed_query) - set(self._client.default_query)
+        return Passed(
+            headers={name: value for name, value in passed.headers.items() if name.lower() in wanted},
+            query={name: value for name, value in passed.query.items() if name in fields},
+        )
+
     async def _begin(self, call: "_Call", opened: AsyncExitStack) -> tuple[Chunk, AsyncIterator[Chunk | None]]:
         """Retries until the first chunk has come. Leaves the response open; `opened` closes it."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
@@ -130,7 +144,7 @@ class OpenAISource:
             try:
                 async with AsyncExitStack() as one_try:
                     async with asyncio.timeout(timeout_s) as deadline:
-                        chunks = await one_try.enter_async_context(aclosing(self._open(call.body)))
+                        chunks = await one_try.enter_async_context(aclosing(self._open(call)))
                         first = await self._first_chunk(chunks, deadline, timeout_s)
                     opened.push_async_exit(one_try.pop_all())
                     return first, chunks
@@ -201,12 +215,17 @@ class OpenAISource:
         self._breaker.succeed()
         return chunk
 
-    async def _open(self, body: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
+    async def _open(self, call: "_Call") -> AsyncGenerator[Chunk | None, None]:
         """One provider call. Raises: _RefusedError before the first chunk, RunFailedError."""
         try:
             async with (
                 self._client.chat.completions.with_streaming_response.create(
-                    model=str(body.get("model", "")), messages=[], stream=True, extra_body=body
+                    model=str(call.body.get("model", "")),
+                    messages=[],
+                    stream=True,
+                    extra_body=call.body,
+                    extra_headers=call.passed.headers,
+                    extra_query=call.passed.query,
                 ) as response,
                 aclosing(_chunks(response.http_response)) as chunks,
             ):
@@ -246,6 +265,7 @@ class _Call:
 
     options: CallOptions
     body: dict[str, Any]
+    passed: Passed
     has_fallback: bool
 
 

@@ -12,39 +12,22 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from contract.passed import VALUE, check_header_name, check_passed_header
+
 OPENAI_URL = "https://api.openai.com/v1"
 PASSED_HEADERS = ("HTTP-Referer", "X-Title")
 """What providers get of a caller's headers by default: with them OpenRouter knows which app asks."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VISIBLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_NEVER_PASSED = re.compile(
-    r"authorization|proxy-.*|(x-)?api-key|cookie|host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade"
-    r"|expect|accept-encoding",
-    re.IGNORECASE,
-)
 
 
 class ProviderTableError(Exception):
     """The table of providers cannot be used. One line for the operator: file, table, field, and what is wrong."""
 
 
-def _check_header_name(name: str) -> str:
-    if _TOKEN.fullmatch(name) is None:
-        raise ValueError("it is not the name of a header")
-    return name
-
-
-def _check_passed_header(name: str) -> str:
-    if _NEVER_PASSED.fullmatch(_check_header_name(name)) is not None:
-        raise ValueError(f"'{name}' is between the client and Manycast, and is never passed on")
-    return name
-
-
 def _check_header_value(value: str) -> str:
-    if _VISIBLE.fullmatch(value) is None:
+    if VALUE.fullmatch(value) is None:
         raise ValueError("a header's value consists of visible ASCII characters, with spaces only between them")
     return value
 
@@ -57,7 +40,7 @@ def _check_url(url: str) -> str:
 
 Pattern = Annotated[str, Field(min_length=1, max_length=256)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Headers = dict[Annotated[str, AfterValidator(_check_header_name)], Annotated[str, AfterValidator(_check_header_value)]]
+Headers = dict[Annotated[str, AfterValidator(check_header_name)], Annotated[str, AfterValidator(_check_header_value)]]
 
 
 class _Table(BaseModel):
@@ -100,8 +83,10 @@ class Provider(CallOptions):
     rename: dict[str, str] = {}
     headers: Headers = Field({}, repr=False)
     query: dict[str, str] = Field({}, repr=False)
-    pass_headers: tuple[Annotated[str, AfterValidator(_check_passed_header)], ...] = Field(PASSED_HEADERS, strict=False)
-    pass_query: tuple[str, ...] = Field((), strict=False)
+    passed_headers: tuple[Annotated[str, AfterValidator(check_passed_header)], ...] = Field(
+        PASSED_HEADERS, strict=False
+    )
+    passed_query: tuple[str, ...] = Field((), strict=False)
     runs_at_once: int = Field(0, ge=0)
     retries: int | None = Field(None, ge=0)
     fallback: tuple[str, ...] = Field((), strict=False)
@@ -225,7 +210,7 @@ def _with_key(provider: Provider, folder: Path, environ: Mapping[str, str]) -> P
             raise _FieldError("api_key_file", f"{path} is not UTF-8") from None
     else:
         key = provider.key
-    if _VISIBLE.fullmatch(key) is None or " " in key:
+    if VALUE.fullmatch(key) is None or " " in key:
         raise _FieldError(given[0], "a key is not empty and consists of visible ASCII characters")
     return provider.with_key(key)
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from contract.event import Chunk
+from contract.passed import take_passed
 from contract.worker_registry import Model
 from worker.settings import Settings
 
@@ -31,6 +32,8 @@ class Source(Protocol):
     def generate(self, request: dict[str, Any]) -> Answer:
         """The answer to an OpenAI chat-completions body, chunk by chunk. Closing it stops the provider at once.
 
+        The body may also contain the field `manycast` (contract.passed), which is not for the provider.
+
         The first chunk may take any time. After it the worker's chunk timeout applies to the time between two yields;
         a ChunkTimeout replaces it. None is a sign of life without a chunk. An answer is complete if each choice has a
         finish reason, or if END comes last.
@@ -49,7 +52,12 @@ class FunctionSource:
     """A source made from one async generator function."""
 
     def __init__(self, generate: Generate) -> None:
-        self.generate = generate
+        self._generate = generate
+
+    def generate(self, request: dict[str, Any]) -> Answer:
+        """The function gets OpenAI's body alone."""
+        body, _ = take_passed(request)
+        return self._generate(body)
 
     async def list_models(self) -> tuple[Model, ...]:
         return ()

@@ -1,6 +1,7 @@
 """A generator of one's own: a whole worker runs it, and every way it may end is told."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from contract.connection import command_client
 from tests.broker import Broker, valkey_binary
 from tests.stack import Worker, closing_all
 from tests.worker.runs import Caller, chunks, done, has_chunks, text
+from worker.providers.source import END, Answer, FunctionSource
 
 SETTINGS = {"MANYCAST_GENERATOR": "tests.worker.plug_ins:count", "MANYCAST_CHUNK_TIMEOUT_S": "0.5"}
 
@@ -75,3 +77,15 @@ async def test_a_whole_answer_does_not_wait_long_for_its_usage(fragile_broker: B
     with closing_all(patient):
         assert done(await Caller(client).run("", prompt="finish, then hang"))["status"] == "completed"
     await client.aclose()
+
+
+async def test_it_gets_the_body_of_the_caller_alone() -> None:
+    seen = []
+
+    async def generate(request: dict[str, Any]) -> Answer:
+        seen.append(request)
+        yield END
+
+    async for _ in FunctionSource(generate).generate({"model": "m", "manycast": {"headers": {}, "query": {}}}):
+        pass
+    assert seen == [{"model": "m"}]
