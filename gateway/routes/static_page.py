@@ -21,6 +21,7 @@ SECURITY_HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
     # After an update, an old page must not load new scripts; the ETag makes revalidation cheap.
     "Cache-Control": "no-cache",
 }

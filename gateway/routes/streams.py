@@ -1,5 +1,6 @@
 """Calls on one run: read its status, read its completion, cancel it. docs/protocol.md, section 5, specifies them."""
 
+import time
 from contextlib import AsyncExitStack
 
 from fastapi import FastAPI, Request
@@ -27,11 +28,21 @@ from gateway.runs.describe import Run, describe
 class StreamRoutes:
     """Calls on one run."""
 
-    def __init__(self, client: Client, permissions: Permissions, queue: JobQueue, completions: CompletionCache) -> None:
+    def __init__(
+        self,
+        client: Client,
+        permissions: Permissions,
+        queue: JobQueue,
+        completions: CompletionCache,
+        *,
+        retention_s: int,
+    ) -> None:
+        """`retention_s`: how long a finished run is kept."""
         self._client = client
         self._permissions = permissions
         self._queue = queue
         self._completions = completions
+        self._retention_s = retention_s
 
     def register(self, app: FastAPI) -> None:
         path = "/v1/streams/{stream_id}"
@@ -79,7 +90,8 @@ class StreamRoutes:
         if not record.status.is_final:
             raise ApiError(409, "not_finished", f"The run is {record.status}.", headers={"Retry-After": "1"})
         # The cache of a shared browser must not show a private answer to a person without a ticket.
-        cache_control = "no-store" if is_private(stream_id) else "private, max-age=31536000, immutable"
+        is_kept = not is_private(stream_id)
+        cache_control = f"private, max-age={self._lifetime_s(record)}, immutable" if is_kept else "no-store"
         headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": cache_control}
         if if_none_match == headers["ETag"]:
             return Response(status_code=304, headers=headers)
@@ -99,6 +111,11 @@ class StreamRoutes:
             # The completion is shared by all requests, so it is not copied to add our field to it.
             parts = (folded.completion[:-1], b',"manycast":' + encode_json(ours) + b"}")
             return LargeBody(parts, holding.pop_all(), headers)
+
+    def _lifetime_s(self, record: RunRecord) -> int:
+        """How many seconds this server still keeps the run. No cache may keep it longer."""
+        ends_s = (record.ended_ms or 0) / 1000 + self._retention_s
+        return max(0, int(ends_s - time.time()))
 
     async def cancel(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
         """Stops the run. Answers when it has ended, or after a short wait."""

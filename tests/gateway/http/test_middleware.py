@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("emptied")
 
 OURS = "https://app.example.com"
 STREAM = "s_" + "x" * 22
+RETENTION_S = 86_400
 SECRET, KEY = make_key("script")
 PROTOCOLS = ["direct", "httptools", "h11"]
 
@@ -98,12 +99,20 @@ async def test_only_routes_that_say_so_may_be_cached(http: httpx2.AsyncClient, a
     assert (await http.get(f"/v1/streams/{run.stream_id}")).headers["cache-control"] == "no-store"
     await run.write([*attempt([chunk_of({"content": "all"})]), done()], Status.COMPLETED)
     completion = await http.get(f"/v1/streams/{run.stream_id}/completion")
-    assert completion.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert 0 < lifetime_s(completion) <= RETENTION_S
     again = await http.get(
         f"/v1/streams/{run.stream_id}/completion", headers={"If-None-Match": completion.headers["etag"]}
     )
     assert again.status_code == 304
+    assert lifetime_s(again) <= lifetime_s(completion)
     assert again.headers["x-content-type-options"] == "nosniff"
+
+
+def lifetime_s(response: httpx2.Response) -> int:
+    """The `max-age` of a response that only the client's own cache may keep."""
+    match = re.fullmatch("private, max-age=([0-9]+), immutable", response.headers["cache-control"])
+    assert match
+    return int(match[1])
 
 
 @pytest.mark.parametrize(
