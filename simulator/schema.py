@@ -1,7 +1,7 @@
 """Makes a value that fits a JSON schema. No I/O.
 
 It knows what OpenAI's structured outputs and the usual libraries send: types, `enum`, `const`, references, `anyOf`,
-`oneOf`, `allOf`, bounds, lengths and formats. It does not know `pattern`, `not`, `if` and `contains`.
+`oneOf`, `allOf`, bounds, lengths, formats and simple patterns. It does not know `not`, `if` and `contains`.
 """
 
 from dataclasses import dataclass, field

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from simulator.pattern import matching
+
 LONGEST_TEXT = 100_000
 
 FORMATS = {
@@ -64,7 +66,7 @@ def make_number(schema: dict[str, Any], whole: bool, turn: int) -> int | float:
 
 
 def make_text(schema: dict[str, Any], word: str) -> str:
-    """Makes an example of the format, or the word. The word is repeated or cut to the schema's length.
+    """Makes an example of the format or the pattern, or the word, repeated or cut to the schema's length.
 
     Raises: Unfit if the text would be too long.
     """
@@ -75,6 +77,9 @@ def make_text(schema: dict[str, Any], word: str) -> str:
     if least > LONGEST_TEXT:
         raise Unfit(f"it requires a text of {least} characters")
     longest = limit(schema, "maxLength", LONGEST_TEXT)
+    pattern = schema.get("pattern")
+    if isinstance(pattern, str) and (text := matching(pattern, int(least), int(longest))) is not None:
+        return text
     repeated = " ".join([word] * (int(least) // (len(word) + 1) + 1))
     return repeated[: int(longest)].ljust(int(least), ".")
 

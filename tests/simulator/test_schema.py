@@ -60,6 +60,7 @@ SCHEMAS: list[Any] = [
     {"type": "string", "minLength": 300},
     {"type": "string", "maxLength": 2},
     {"type": "string", "maxLength": 0},
+    {"type": "string", "pattern": "^[A-Z]{2}-[0-9]+$", "minLength": 8},
     {"type": "integer", "minimum": 3.5},
     {"type": "integer", "exclusiveMaximum": -7},
     {"type": "integer", "multipleOf": 40, "minimum": 90},
