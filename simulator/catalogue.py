@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from simulator import demos, faults, tools
 from simulator.chat_request import ChatRequest
-from simulator.errors import RATE_LIMITED, SERVER_FAILED, UNAUTHORIZED, ApiError
+from simulator.errors import OPTIONS_REFUSED, RATE_LIMITED, SERVER_FAILED, STREAM_REFUSED, UNAUTHORIZED, ApiError
 from simulator.pace import WITHOUT_PAUSES, Pace
 from simulator.quirks import QUIRKS
 from simulator.script import Script
@@ -19,7 +20,8 @@ CREATED_S = 1_767_225_600
 class Model:
     """`pace` None is the environment's. `refusal` is answered `failures` times in a row, None for always.
 
-    `streams_only`: it streams, even if the request does not ask for a stream.
+    `streams_only`: it streams, even if the request does not ask for a stream. `takes_not`: it refuses only
+    requests with this field.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Model:
     refusal: ApiError | None = None
     failures: int | None = None
     streams_only: bool = False
+    takes_not: Literal["stream", "stream_options"] | None = None
 
     def card(self) -> dict[str, str | int]:
         """The model as `/v1/models` lists it."""
@@ -55,6 +58,8 @@ CATALOGUE = {
         Model("fault-garbage", faults.play_garbage),
         Model("fault-surrogate", faults.play_surrogate),
         Model("fault-huge", faults.play_huge),
+        Model("quirk-refuses-stream", demos.play_text, refusal=STREAM_REFUSED, takes_not="stream"),
+        Model("quirk-refuses-stream-options", demos.play_text, refusal=OPTIONS_REFUSED, takes_not="stream_options"),
         *(Model(quirk.model, quirk.play, streams_only=True) for quirk in QUIRKS.values()),
     )
 }

@@ -28,6 +28,7 @@ class ChatRequest:
     toolbox: Toolbox
     tool_results: tuple[str, ...]
     stream: bool
+    has_stream_options: bool
     include_usage: bool
     choices: int | None
     max_tokens: int | None
@@ -55,6 +56,7 @@ def read_chat_request(body: bytes) -> ChatRequest:
         toolbox=read_toolbox(fields, called_tools(turns)),
         tool_results=trailing_tool_results(turns),
         stream=stream,
+        has_stream_options=fields.get("stream_options") is not None,
         include_usage=read_include_usage(fields, stream),
         choices=read_count(fields, "n", 128),
         max_tokens=read_count(fields, limit, 1_000_000),

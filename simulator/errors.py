@@ -70,6 +70,17 @@ SERVER_FAILED = ApiError(
     500, "The server had an error while processing your request. Sorry about that!", type="server_error"
 )
 
+STREAM_REFUSED = ApiError(
+    400,
+    "Unsupported value: 'stream' does not support true with this model. Supported values are: false.",
+    param="stream",
+    code="unsupported_value",
+)
+
+OPTIONS_REFUSED = ApiError(
+    400, "Unknown parameter: 'stream_options'.", param="stream_options", code="unknown_parameter"
+)
+
 FAILED_MIDWAY = ApiError(
     500,
     "The server had an error while processing your request. Sorry about that!",

@@ -41,7 +41,7 @@ class Provider:
         return Exchange(play, self._count_ending(known))
 
     def _refuse_if_due(self, model: Model, request: ChatRequest, body: bytes) -> None:
-        if model.refusal is None:
+        if model.refusal is None or (model.takes_not and not _has_field(request, model.takes_not)):
             return
         failures = model.failures if request.knobs.failures is None else request.knobs.failures
         if failures is None or self._refusals.refuse(body, failures):
@@ -57,6 +57,10 @@ class Provider:
 
     def _count_ending(self, known: str | None) -> Callable[[bool], None]:
         return lambda played: self.tally.end(known, Ending.COMPLETED if played else Ending.ABORTED)
+
+
+def _has_field(request: ChatRequest, name: str) -> bool:
+    return request.stream if name == "stream" else request.has_stream_options
 
 
 def find_model(name: str) -> Model:

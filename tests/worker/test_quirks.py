@@ -39,6 +39,16 @@ async def test_an_odd_stream_is_a_complete_answer(caller: Caller, quirk: Quirk) 
     assert text(events) == expected.content
 
 
+@pytest.mark.parametrize("model", ["quirk-refuses-stream", "quirk-refuses-stream-options"])
+async def test_an_answer_comes_also_from_models_that_refuse_a_field(caller: Caller, model: str) -> None:
+    for _ in range(2):
+        events = await caller.run(model, simulator={"chunks_per_s": 0})
+        end = done(events)
+        assert (end["status"], end["finish_reason"]) == ("completed", "stop")
+        assert (end["usage"] is not None) == (model == "quirk-refuses-stream")
+        assert len(text(events)) > 100
+
+
 @pytest.mark.parametrize("name", UNFINISHED)
 async def test_an_answer_without_a_finish_reason_is_mentioned_in_the_log(
     caller: Caller, place: tuple[Broker, Worker], name: str

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import aiohttp
@@ -38,6 +38,7 @@ from worker.providers.errors import (
     unknown_model,
 )
 from worker.providers.provider_table import CallOptions, Provider
+from worker.providers.request_form import RequestForm, RequestForms
 from worker.providers.source import END, Answer, ChunkTimeout
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class OpenAISource:
         self._default_options = default_options
         self._retries = retries
         self._breaker = Breaker(provider.breaker_failures, provider.breaker_pause_s, time.monotonic)
+        self._forms = RequestForms()
         self._never_retried = _NEVER_RETRIED if retries_timeouts else _NEVER_RETRIED | {Code.UPSTREAM_TIMEOUT}
 
     async def generate(self, request: dict[str, Any], *, has_fallback: bool = False) -> Answer:
@@ -99,7 +101,8 @@ class OpenAISource:
         body, passed = take_passed(request)
         model = str(body.get("model", ""))
         options = self.provider.options_for(model).over(self._default_options(model))
-        call = _Call(options, self._new_body(body, model), self._passed_on(passed), has_fallback)
+        form = self._forms.choose(model, options)
+        call = _Call(model, options, self._own_request(body, model), form, self._passed_on(passed), has_fallback)
         async with AsyncExitStack() as opened:
             first, chunks = await self._begin(call, opened)
             if call.options.chunk_timeout_s is not None:
@@ -108,19 +111,15 @@ class OpenAISource:
             async for chunk in chunks:
                 yield chunk
 
-    def _new_body(self, request: dict[str, Any], model: str) -> dict[str, Any]:
-        options = request.get("stream_options")
-        body = {
-            **request,
-            "stream": True,
-            "stream_options": {**(options if isinstance(options, dict) else {}), "include_usage": True},
-        }
-        if "model" in request:
-            own_name = body["model"] = self.provider.own_name_of(model)
-            if self.provider.azure and _DEPLOYMENT.fullmatch(own_name) is None:
-                text = f"There is no model '{model[:SHOWN_CHARS]}': it cannot be the name of a deployment of Azure."
-                raise ProviderFailedError(unknown_model(text), elsewhere=False)
-        return body
+    def _own_request(self, request: dict[str, Any], model: str) -> dict[str, Any]:
+        """The request with the provider's name of the model. Raises: ProviderFailedError."""
+        if "model" not in request:
+            return request
+        own_name = self.provider.own_name_of(model)
+        if self.provider.azure and _DEPLOYMENT.fullmatch(own_name) is None:
+            text = f"There is no model '{model[:SHOWN_CHARS]}': it cannot be the name of a deployment of Azure."
+            raise ProviderFailedError(unknown_model(text), elsewhere=False)
+        return {**request, "model": own_name}
 
     def _passed_on(self, passed: Passed) -> Passed:
         """What this provider is to get of it. The operator's own values stay."""
@@ -138,38 +137,44 @@ class OpenAISource:
         """Retries until the first chunk has come. Leaves the response open; `opened` closes it."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         timeout_s = call.options.first_chunk_timeout_s or None
-        for tries_left in range(self._retries, -1, -1):
-            delay_s = backoff.next_delay_s()
+        first_form, tries_left = call.form, self._retries
+        while True:
             self._enter()
+            asked_s = None
             try:
                 async with AsyncExitStack() as one_try:
                     async with asyncio.timeout(timeout_s) as deadline:
                         chunks = await one_try.enter_async_context(aclosing(self._open(call)))
                         first = await self._first_chunk(chunks, deadline, timeout_s)
                     opened.push_async_exit(one_try.pop_all())
+                    if call.form != first_form:
+                        self._forms.remember(call.model, call.form, call.request)
                     return first, chunks
             except TimeoutError:
                 error = own_error(Code.UPSTREAM_TIMEOUT, f"The provider sent nothing for {timeout_s:g} seconds.")
                 elsewhere = self.provider.fallback_after_timeout
-            except _RefusedError as refusal:
-                error = refusal.error
-                elsewhere = self._is_refusal_elsewhere(error)
-                if refusal.retry_after_s is not None:
-                    delay_s = refusal.retry_after_s
             except RunFailedError as failure:
                 error = failure.error
                 elsewhere = isinstance(failure, _UnreachableError) or self._is_refusal_elsewhere(error)
+                asked_s = failure.retry_after_s if isinstance(failure, _RefusedError) else None
             except BaseException:
                 self._breaker.leave()
                 raise
             self._note_failure(error)
+            form = self._forms.after(call.form, error, call.options)
+            if form is not None:
+                field = "stream_options" if form.stream else "stream"
+                logger.info("asking %s again without %s: %s", self._shown_name, field, error.message)
+                call = replace(call, form=form)
+                continue
+            delay_s = backoff.next_delay_s() if asked_s is None else asked_s
             goes_elsewhere = elsewhere and call.has_fallback
             is_final = not tries_left or not error.retryable or error.code in self._never_retried
             if goes_elsewhere or is_final or delay_s > MAX_DELAY_S:
                 raise ProviderFailedError(error, elsewhere=elsewhere)
+            tries_left -= 1
             logger.info("retrying %s in %.1f s: %s", self._shown_name, delay_s, error.message)
             await asyncio.sleep(delay_s)
-        raise AssertionError("the last try returns or raises")
 
     def _enter(self) -> None:
         """Raises: ProviderFailedError while the breaker is open."""
@@ -217,13 +222,14 @@ class OpenAISource:
 
     async def _open(self, call: "_Call") -> AsyncGenerator[Chunk | None, None]:
         """One provider call. Raises: _RefusedError before the first chunk, RunFailedError."""
+        body = call.form.body(call.request)
         try:
             async with (
                 self._client.chat.completions.with_streaming_response.create(
-                    model=str(call.body.get("model", "")),
+                    model=str(body.get("model", "")),
                     messages=[],
-                    stream=True,
-                    extra_body=call.body,
+                    stream=call.form.stream,
+                    extra_body=body,
                     extra_headers=call.passed.headers,
                     extra_query=call.passed.query,
                 ) as response,
@@ -261,10 +267,13 @@ class OpenAISource:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """`body` is for the provider. `has_fallback`: another provider is asked if this one fails."""
+    """`model` is the caller's name of it; `request` has the provider's. `has_fallback`: another provider is asked if
+    this one fails."""
 
+    model: str
     options: CallOptions
-    body: dict[str, Any]
+    request: dict[str, Any]
+    form: RequestForm
     passed: Passed
     has_fallback: bool
 
@@ -303,12 +312,11 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-class _RefusedError(Exception):
-    """The provider answered with an error status."""
+class _RefusedError(RunFailedError):
+    """The provider answered with an error status. It asks for a pause of `retry_after_s`, if that is not None."""
 
     def __init__(self, error: RunError, asked_s: float | None) -> None:
-        super().__init__(error.message)
-        self.error = error
+        super().__init__(error)
         self.retry_after_s = asked_s
 
 

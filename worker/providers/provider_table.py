@@ -50,11 +50,14 @@ class _Table(BaseModel):
 class CallOptions(_Table):
     """What may differ from model to model. None: not said here.
 
-    The timeouts are the longest silence before and after the first chunk (0: no limit).
+    The timeouts are the longest silence before and after the first chunk (0: no limit). `stream_options`, `stream`:
+    whether the provider accepts these fields of a request; None: find out.
     """
 
     first_chunk_timeout_s: Seconds | None = None
     chunk_timeout_s: Seconds | None = None
+    stream_options: bool | None = None
+    stream: bool | None = None
 
     def over(self, other: "CallOptions") -> "CallOptions":
         """These options, and those of `other` where these say nothing."""
