@@ -64,7 +64,7 @@ class Worker:
             max_epochs=settings.most_epochs,
             answer_limit_bytes=settings.answer_limit_bytes,
             run_limit_s=settings.run_limit_s,
-            chunk_timeout_s=settings.chunk_timeout_s,
+            chunk_timeouts=settings.silence_after_first_chunk,
             broker_patience_s=settings.broker_patience_s,
             default_model=settings.default_model,
             needs_finish_reason=settings.strict_finish,

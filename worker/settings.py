@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from contract.settings import LogLevel, RedisUrl, ServiceSettings
+from worker.model_timeouts import ModelTimeouts, parse_patterns
 
 
 class Settings(ServiceSettings):
@@ -15,7 +16,6 @@ class Settings(ServiceSettings):
     redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
     openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY", repr=False)
     openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL", repr=False)
-
     providers: Path | None = None
 
     default_model: str = "gpt-4o-mini"
@@ -29,7 +29,9 @@ class Settings(ServiceSettings):
 
     connect_timeout_s: float = Field(5.0, gt=0)
     first_chunk_timeout_s: float = Field(120.0, ge=0)
+    first_chunk_timeouts: str = ""
     chunk_timeout_s: float = Field(60.0, ge=0)
+    chunk_timeouts: str = ""
     provider_retries: int = Field(2, ge=0)
     retry_timeouts: bool = False
     proxy_private: bool = False
@@ -46,3 +48,17 @@ class Settings(ServiceSettings):
     def all_variables(self) -> Mapping[str, str]:
         """The environment. The table of providers may name variables with keys."""
         return os.environ
+
+    @property
+    def silence_before_first_chunk(self) -> ModelTimeouts:
+        return ModelTimeouts(self.first_chunk_timeout_s, parse_patterns(self.first_chunk_timeouts))
+
+    @property
+    def silence_after_first_chunk(self) -> ModelTimeouts:
+        return ModelTimeouts(self.chunk_timeout_s, parse_patterns(self.chunk_timeouts))
+
+    @field_validator("first_chunk_timeouts", "chunk_timeouts")
+    @classmethod
+    def _check_patterns(cls, text: str) -> str:
+        parse_patterns(text)
+        return text

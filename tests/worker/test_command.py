@@ -28,6 +28,14 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     [
         ({"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}, "worker: set OPENAI_API_KEY, or OPENAI_BASE_URL"),
         ({"MANYCAST_LEASE_S": "soon"}, "worker: MANYCAST_LEASE_S=soon: "),
+        (
+            {"MANYCAST_CHUNK_TIMEOUTS": "o3*=soon"},
+            "worker: MANYCAST_CHUNK_TIMEOUTS=o3*=soon: 'o3*=soon' is not PATTERN=",
+        ),
+        (
+            {"MANYCAST_PROVIDERS": "/none.toml"},
+            "worker: MANYCAST_PROVIDERS: /none.toml: it cannot be read: No such file",
+        ),
         ({"MANYCAST_ATTEMPTS": "0"}, "worker: MANYCAST_ATTEMPTS=0: "),
         ({"REDIS_URL": "http://example.test"}, "worker: REDIS_URL: "),
         ({"REDIS_URL": "redis://example.test:port", "OPENAI_API_KEY": "x"}, "worker: REDIS_URL: "),

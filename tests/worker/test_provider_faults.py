@@ -7,7 +7,7 @@ import pytest
 from contract.connection import command_client
 from contract.event import Kind
 from tests.broker import Broker, valkey_binary
-from tests.stack import Simulator, Worker
+from tests.stack import Simulator, Worker, closing_all
 from tests.worker.runs import Caller, chunks, counts, done, text
 
 IMPATIENT = {
@@ -96,3 +96,22 @@ async def test_every_shape_of_chunk_passes(caller: Caller, model: str) -> None:
     shared = chunks(events)[0]
     assert all(chunk["id"] == shared["id"] and chunk["model"] == model for chunk in chunks(events))
     assert sum(event.kind is Kind.START for event in events) == 1
+
+
+async def test_timeouts_may_depend_on_the_model(fragile_broker: Broker, provider: Simulator) -> None:
+    settings = {
+        "MANYCAST_FIRST_CHUNK_TIMEOUT_S": "0",
+        "MANYCAST_FIRST_CHUNK_TIMEOUTS": "demo*=600, fault-stall-f*=0.25",
+        "MANYCAST_CHUNK_TIMEOUTS": "fault-*=0.5",
+    }
+    worker = Worker(fragile_broker.url, provider.url, **settings)
+    client = command_client(fragile_broker.url)
+    with closing_all(worker):
+        errors = [
+            done(await Caller(client).run(model))["error"] for model in ("fault-stall-first", "fault-stall-middle")
+        ]
+    await client.aclose()
+    assert [error["message"] for error in errors] == [
+        "The provider sent nothing for 0.25 seconds.",
+        "The provider sent nothing for 0.5 seconds.",
+    ]

@@ -21,6 +21,7 @@ from worker.generations.outbox import Outbox
 from worker.generations.outcome import Timing, broker_unavailable, done_line, run_too_long, worker_lost
 from worker.generations.provider_call import ProviderCall
 from worker.generations.publisher import Publisher
+from worker.model_timeouts import ModelTimeouts
 from worker.outage import Outage
 from worker.providers.errors import own_error
 from worker.providers.source import Source
@@ -44,7 +45,7 @@ class GenerationOptions:
     max_epochs: int
     answer_limit_bytes: int
     run_limit_s: float
-    chunk_timeout_s: float
+    chunk_timeouts: ModelTimeouts
     broker_patience_s: float
     default_model: str
     needs_finish_reason: bool
@@ -80,7 +81,7 @@ class Generation:
             job.stream_id,
             publisher,
             options.answer_limit_bytes,
-            chunk_timeout_s=options.chunk_timeout_s,
+            chunk_timeouts=options.chunk_timeouts,
             needs_finish_reason=options.needs_finish_reason,
         )
         self._outbox: Outbox | None = None
@@ -198,7 +199,7 @@ class Generation:
         run_limit_s = self._options.run_limit_s or math.inf
         look_s = min(1.0, self._options.broker_patience_s / 4 + 0.01, run_limit_s / 4)
         while True:
-            # The source may change the timeout.
+            # The model, and then the source, may change the timeout.
             chunk_timeout_s = self._call.chunk_timeout_s or math.inf
             await asyncio.sleep(min(look_s, chunk_timeout_s / 4))
             now = self._clock()

@@ -11,6 +11,7 @@ from worker.generations.outbox import Outbox
 from worker.generations.outcome import Outcome, answer_too_large, worker_failed
 from worker.generations.pace import Pace
 from worker.generations.publisher import Publisher
+from worker.model_timeouts import ModelTimeouts
 from worker.providers.errors import own_error
 from worker.providers.repair import ChunkRepair
 from worker.providers.source import END, ChunkTimeout, Source
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 class ProviderCall:
     """Runs once. Times are seconds of the event loop's clock; an `answer_limit_bytes` of 0 is no limit.
 
-    `chunk_timeout_s` is the longest silence after the first chunk, unless the source sets another.
+    `chunk_timeouts` are the longest silences after the first chunk, unless the source sets another.
     `needs_finish_reason`: an answer without a finish reason is cut short, also if its provider calls it complete.
     """
 
@@ -31,13 +32,14 @@ class ProviderCall:
         publisher: Publisher,
         answer_limit_bytes: int,
         *,
-        chunk_timeout_s: float,
+        chunk_timeouts: ModelTimeouts,
         needs_finish_reason: bool,
     ) -> None:
         self.outcome = Outcome(1)
         self.pace = Pace()
         self.first_chunk_at: float | None = None
-        self.chunk_timeout_s = chunk_timeout_s
+        self.chunk_timeout_s = chunk_timeouts.default_s
+        self._chunk_timeouts = chunk_timeouts
         self._stream_id = stream_id
         self._publisher = publisher
         self._answer_limit_bytes = answer_limit_bytes
@@ -51,6 +53,7 @@ class ProviderCall:
     async def run(self, source: Source, request: dict[str, Any], epoch: int, outbox: Outbox) -> RunError | None:
         """Runs until the source ends. Returns its error, if it failed. Cancelling it ends the provider call at once."""
         self.outcome = Outcome(request.get("n"))
+        self.chunk_timeout_s = self._chunk_timeouts.of(str(request.get("model", "")))
         repair = ChunkRepair(wants_function_call="functions" in request and "tools" not in request)
         try:
             async with aclosing(source.generate(request)) as chunks:

@@ -26,8 +26,10 @@ def open_source(settings: Settings) -> "ProviderRouter":
     """Raises: SourceNotFoundError if no provider is configured, or the table of providers cannot be used."""
     providers = configured_providers(settings)
 
-    def default_options(_: str) -> CallOptions:
-        return CallOptions(first_chunk_timeout_s=settings.first_chunk_timeout_s)
+    first_chunk = settings.silence_before_first_chunk
+
+    def default_options(model: str) -> CallOptions:
+        return CallOptions(first_chunk_timeout_s=first_chunk.of(model))
 
     def connect(provider: Provider) -> OpenAISource:
         return OpenAISource(

@@ -12,6 +12,7 @@ from contract.stream_log import StreamLog
 from worker.generations.outbox import Outbox
 from worker.generations.provider_call import ProviderCall
 from worker.generations.publisher import Publisher
+from worker.model_timeouts import ModelTimeouts
 from worker.providers.source import Answer, ChunkTimeout, FunctionSource
 
 DEADLINE_S = 10.0
@@ -42,7 +43,7 @@ class Running:
 async def running() -> AsyncIterator[Running]:
     client = command_client("redis://127.0.0.1:1/0")
     publisher = Publisher(StreamLog(client, 1000), 1 << 20)
-    running = Running(ProviderCall("s", publisher, 0, chunk_timeout_s=60, needs_finish_reason=False))
+    running = Running(ProviderCall("s", publisher, 0, chunk_timeouts=ModelTimeouts(60), needs_finish_reason=False))
     outbox = Outbox("s", epoch=1, next_seq=1, entry="5-0", on_write_status=lambda _: None)
     task = asyncio.create_task(running.call.run(FunctionSource(running.generate), {}, 1, outbox))
     yield running
