@@ -33,7 +33,11 @@ async def section(number: int) -> str:
 ```
 
 """
-ANSWER = (SECTION * 60)[:20_000]
+SECTIONS = (SECTION * 60)[:20_000]
+# One block: all of it can change until the end.
+ONE_LIST = (
+    "- a point with **bold**, *italic* and `code`, and a [link](https://example.org/)\n  - and one below it\n" * 250
+)[:20_000]
 KINDS = ("Script", "RecalcStyle", "Layout", "Task")
 OBSERVE = """() => {
   globalThis.tasks = [];
@@ -42,23 +46,23 @@ OBSERVE = """() => {
 }"""
 
 
-def events() -> list[str]:
-    size = len(ANSWER) // CHUNKS
+def events(answer: str) -> list[str]:
+    size = len(answer) // CHUNKS
     start = sse("start", {"stream": "s", "epoch": 1, "chunk": {"model": "m"}}, "1-1")
     chunks = [
-        sse("chunk", {"choices": [{"index": 0, "delta": {"content": ANSWER[at : at + size]}}]}, f"1-{2 + number}")
-        for number, at in enumerate(range(0, len(ANSWER), size))
+        sse("chunk", {"choices": [{"index": 0, "delta": {"content": answer[at : at + size]}}]}, f"1-{2 + number}")
+        for number, at in enumerate(range(0, len(answer), size))
     ]
     timing = {"queued_ms": 0, "first_chunk_ms": 0, "total_ms": 5000}
     data = {"status": "completed", "finish_reason": "stop", "usage": None, "error": None, "timing": timing}
     return [start, *chunks, sse("done", data, "1-9999")]
 
 
-async def measure(browser: Browser, name: str, chunks_per_s: int | None) -> None:
+async def measure(browser: Browser, name: str, answer: str, chunks_per_s: int | None) -> None:
     async with serving(Peer()) as peer:
         context = await browser.new_context(viewport={"width": 1280, "height": 800})
         page = await context.new_page()
-        first, *rest = events()
+        first, *rest = events(answer)
         peer.tell(first + ("…" if chunks_per_s else "".join(rest)))
         await visit(page, peer.url)
         await page.evaluate(OBSERVE)
@@ -76,7 +80,7 @@ async def measure(browser: Browser, name: str, chunks_per_s: int | None) -> None
         tasks: list[float] = await page.evaluate("tasks")
         after = await durations_s(devtools)
         total_ms = {kind: round((after[f"{kind}Duration"] - before[f"{kind}Duration"]) * 1000) for kind in KINDS}
-        print(f"{name:12} longest task {max(tasks, default=0):.0f} ms, {len(tasks)} over 50 ms; total ms: {total_ms}")
+        print(f"{name:22} longest task {max(tasks, default=0):.0f} ms, {len(tasks)} over 50 ms; total ms: {total_ms}")
         await context.close()
 
 
@@ -88,8 +92,9 @@ async def durations_s(devtools: Any) -> dict[str, float]:
 async def main() -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        await measure(browser, "live", CHUNKS_PER_S)
-        await measure(browser, "all at once", None)
+        for name, answer in (("sections", SECTIONS), ("one list", ONE_LIST)):
+            await measure(browser, f"{name}, live", answer, CHUNKS_PER_S)
+            await measure(browser, f"{name}, all at once", answer, None)
         await browser.close()
 
 

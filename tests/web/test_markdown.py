@@ -48,7 +48,7 @@ async def checks(page: Page, peer: Peer) -> Page:
 async def show(checks: Page, *pieces: str) -> str:
     """The HTML that the page makes of a text."""
     html: str = await checks.evaluate("(pieces) => checks.show(pieces).innerHTML", pieces)
-    return html
+    return html.replace(' dir="auto"', "")
 
 
 async def test_the_examples_of_commonmark_give_what_it_defines(checks: Page, examples: list[dict[str, str]]) -> None:
@@ -163,6 +163,17 @@ async def test_the_pieces_of_an_invented_text_change_nothing(checks: Page, longe
       return checks.findDifferences(texts, longest);
     }"""
     assert await checks.evaluate(invented, longest) == []
+
+
+async def test_each_paragraph_has_the_direction_of_its_language(checks: Page) -> None:
+    directions = """async (text) => {
+      const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: "/answer.css" });
+      document.body.replaceChildren(style, checks.show([text]));
+      await new Promise((resolve) => style.addEventListener("load", resolve));
+      return [...document.querySelectorAll("p, h2, ol, td, blockquote")].map((it) => getComputedStyle(it).direction);
+    }"""
+    text = "one\n\nشكر world\n\n# شكر\n\n1. شكر\n\n| a | b |\n|---|---|\n| one | شكر |\n\n> شكر\n"
+    assert await checks.evaluate(directions, text) == ["ltr", "rtl", "rtl", "rtl", "ltr", "rtl", "rtl", "rtl"]
 
 
 FINISHED = "# Head\n\npara *a*\n\n- one\n- two\n\n```py\nx = 1\n```\n\n| a |\n|---|\n| 1 |\n\n> b\n\nlast\n"

@@ -71,6 +71,23 @@ async def test_half_a_character_waits_for_its_other_half(page: Page, peer: Peer,
     await expect(page.locator(".text")).to_have_text("What is 🚀 up")
 
 
+async def test_the_buttons_of_long_code_stay_in_sight_and_wrap_its_lines(page: Page, peer: Peer) -> None:
+    code = "x" * 500 + "\n" + "line\n" * 200
+    peer.tell(START + chunk(2, content=f"```python\n{code}```\n") + done("1-3"))
+    await visit(page, f"{peer.url}/watch#s")
+    await page.wait_for_selector('.reply[data-state="ended"][aria-busy="false"]')
+    await expect(page.locator(".code .language")).to_have_text("python")
+    await page.locator("main").evaluate("main => main.scrollTo(0, 1500)")
+    wrap = page.get_by_role("button", name="Wrap lines")
+    await expect(wrap).to_be_in_viewport()
+    await expect(page.get_by_role("button", name="Copy code")).to_be_in_viewport()
+    is_wide = "pre => pre.scrollWidth > pre.clientWidth"
+    assert await page.locator(".code pre").evaluate(is_wide)
+    await wrap.click()
+    await expect(wrap).to_have_attribute("aria-pressed", "true")
+    assert not await page.locator(".code pre").evaluate(is_wide)
+
+
 async def test_a_restart_says_why_the_text_began_again(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk(2, content="first try\n") + "…")
     await ask(page, peer)

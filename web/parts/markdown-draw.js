@@ -5,13 +5,16 @@
  * A view is `{node, outer, inner, views}`: what is drawn, its element, the element that holds its children, and their views.
  */
 
-import { copyButton, make } from "./element.js";
+import { copyButton, iconButton, make } from "./element.js";
 import { CodeHighlighter } from "./highlight.js";
 
 const SAFE_PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
 const FIELDS = ["kind", "href", "title", "source", "language", "start", "checked", "align", "label"];
 
 const same = (tag) => () => element(tag);
+
+/** For text whose language nobody knows: Arabic and Hebrew run from right to left. */
+const directed = (tag) => () => element(tag, { dir: "auto" });
 
 const element = (tag, properties) => {
   const made = make(tag, properties);
@@ -20,23 +23,23 @@ const element = (tag, properties) => {
 
 // Each kind of node, and how its element is made.
 const KINDS = {
-  p: same("p"),
+  p: directed("p"),
   // The page has its own h1, so the headings of an answer start at h2.
-  h1: same("h2"),
-  h2: same("h3"),
-  h3: same("h4"),
-  h4: same("h5"),
-  h5: same("h6"),
-  h6: same("h6"),
+  h1: directed("h2"),
+  h2: directed("h3"),
+  h3: directed("h4"),
+  h4: directed("h5"),
+  h5: directed("h6"),
+  h6: directed("h6"),
   blockquote: same("blockquote"),
-  ul: same("ul"),
-  ol: ({ start }) => element("ol", { start: start === 1 ? null : start }),
+  ul: directed("ul"),
+  ol: ({ start }) => element("ol", { dir: "auto", start: start === 1 ? null : start }),
   li: same("li"),
   thead: same("thead"),
   tbody: same("tbody"),
   tr: same("tr"),
-  th: ({ align }) => element("th", { class: align }),
-  td: ({ align }) => element("td", { class: align }),
+  th: ({ align }) => element("th", { dir: "auto", class: align }),
+  td: ({ align }) => element("td", { dir: "auto", class: align }),
   hr: same("hr"),
   br: same("br"),
   em: same("em"),
@@ -62,8 +65,10 @@ function makeTable() {
 function makeCodeBlock({ language }) {
   const inner = make("code");
   const label = make("span", { class: "language" });
-  const head = make("div", { class: "code-head" }, label, copyButton("Copy code", () => inner.textContent));
-  const outer = make("div", { class: "code" }, head, make("pre", { tabindex: "0" }, inner));
+  const wrap = iconButton("wrap", "Wrap lines", () => wrap.setAttribute("aria-pressed", String(outer.classList.toggle("wrapped"))));
+  wrap.setAttribute("aria-pressed", "false");
+  const head = make("div", { class: "code-head" }, label, wrap, copyButton("Copy code", () => inner.textContent));
+  const outer = make("div", { class: "code", dir: "ltr" }, head, make("pre", { tabindex: "0" }, inner));
   const highlighter = new CodeHighlighter(inner, label);
   highlighter.setLanguage(language);
   return { outer, inner, highlighter };
