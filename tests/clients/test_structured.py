@@ -1,6 +1,7 @@
 """Answers as objects, and agents: the libraries that people use for them, through the whole stack to the simulator."""
 
 import json
+import re
 import subprocess
 import sys
 from enum import Enum
@@ -12,6 +13,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from tests.clients.conftest import Stack, run_program
+from tests.clients.snippets import PAPER
+from tests.stack import ROOT
 
 PYTHON_HOME = Path(__file__).parent / "python"
 
@@ -39,6 +42,24 @@ class River(Water):
     """A river, with all that it flows into."""
 
     flows_into: "River | None"
+
+
+TESTED = {
+    "openai": "`parse` and `stream` with a Pydantic model, strict tools, the loop of an agent",
+    "langchain-openai": "`with_structured_output`: `json_schema`, `function_calling`, `json_mode`",
+    "instructor": "`create`, `create_partial`, `create_iterable`; its modes `TOOLS` and `JSON`",
+}
+
+
+def markdown() -> str:
+    """The rows of the table in docs/use-it-with.md."""
+    pins = (ROOT / "tests" / "requirements.txt").read_text() + (PYTHON_HOME / "instructor.txt").read_text()
+    versions = dict(re.findall(r"^([\w-]+)==(\S+)", pins, re.MULTILINE))
+    return "\n".join(f"| {name} | {versions[name]} | {tested} |" for name, tested in TESTED.items())
+
+
+def test_the_docs_name_the_versions_that_are_tested() -> None:
+    assert markdown() in PAPER
 
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "Tell me about rivers"}]}
