@@ -5,7 +5,6 @@ It knows what OpenAI's structured outputs and the usual libraries send: types, `
 """
 
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,7 +35,7 @@ def fit(schema: Any, words: tuple[str, ...], turn: int = 0) -> Any:
     """
     try:
         return Maker(schema, words).make(schema, turn)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         # A keyword has a value that it cannot have, such as a list of properties.
         raise Unfit("it is not a JSON schema") from None
 
@@ -154,11 +153,11 @@ class Maker:
         made = {name: self.make(properties.get(name, extra), turn) for name in names}
         usual = 1 if isinstance(extra, dict) and not properties and not self._is_small else 0
         least = min(limit(schema, "minProperties", usual), MOST_VALUES)
-        for index in count():
-            if len(made) >= least:
-                return made
+        index = 0
+        while len(made) < least:
             made.setdefault(self._word(index), self.make(extra, turn + index))
-        raise AssertionError
+            index += 1
+        return made
 
     def _make_array(self, schema: dict[str, Any], turn: int) -> list[Any]:
         first, rest = listed(schema, "prefixItems"), schema.get("items")

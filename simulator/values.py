@@ -5,7 +5,7 @@ from typing import Any
 
 from simulator.pattern import matching
 
-LONGEST_TEXT = 100_000
+LONGEST_TEXT = 10_000
 
 FORMATS = {
     "date-time": "2026-01-02T03:04:05Z",
