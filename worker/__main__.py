@@ -10,7 +10,8 @@ from contract.log_redaction import configure_logging
 from contract.settings import MalformedSettingError, read_settings
 from worker.app import host_prefix, run_worker
 from worker.health import is_announced
-from worker.providers.source import SourceNotFoundError, load_source
+from worker.providers.plug_in import load_source
+from worker.providers.source import SourceNotFoundError
 from worker.settings import Settings
 
 

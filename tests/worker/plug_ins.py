@@ -2,9 +2,37 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 from contract.errors import RunError, RunFailedError
+
+ODD: dict[str, Any] = {
+    "an int": 42,
+    "bytes": b"x",
+    "a list": [],
+    "an object": object(),
+    "no choices": {"id": "own"},
+    "choices that are no list": {"choices": {}},
+    "choices that are texts": {"choices": ["x"]},
+    "a date": {"choices": [], "created": datetime(2026, 1, 1, tzinfo=UTC)},
+    "infinity": {"id": "own", "choices": [], "cost": float("inf")},
+}
+
+
+async def say(request: dict[str, Any]) -> AsyncIterator[Any]:
+    """Texts, and in the middle what the prompt names."""
+    yield "Hello"
+    await asyncio.sleep(0)
+    yield None
+    yield " world"
+    what = request["messages"][0]["content"]
+    if what in ODD:
+        yield ODD[what]
+    if what == "stop with a dict":
+        yield {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
+    if what == "crash":
+        raise ZeroDivisionError("a secret of the plug-in")
 
 
 async def count(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:

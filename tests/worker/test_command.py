@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,10 @@ from tests.stack import ROOT, Worker
 from tests.worker.runs import until
 
 
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "worker", *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env=environment,
         capture_output=True,
         text=True,
@@ -45,10 +46,36 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told_in_one_line(environment: dict[str, str], words: str) -> None:
-    told = command(**environment)
+    told = command(cwd=ROOT, **environment)
     assert told.returncode == 1
     assert told.stderr.startswith(words), told.stderr
     assert told.stderr.count("\n") == 1
+
+
+MODULES = {
+    "a sync generator": "def answer(request):\n    yield 'x'\n",
+    "a coroutine": "async def answer(request):\n    return 'x'\n",
+    "without an argument": "async def answer():\n    yield 'x'\n",
+    "no function": "answer = 42\n",
+    "another name": "async def answers(request):\n    yield 'x'\n",
+    "broken": "1 / 0\n",
+    "malformed": "async def answer(request)\n",
+}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_generator_that_cannot_be_used_is_told_by_its_name(tmp_path: Path, module: str) -> None:
+    (tmp_path / "my_answers.py").write_text(MODULES[module])
+    told = command(cwd=tmp_path, MANYCAST_GENERATOR="my_answers:answer", PYTHONPATH=str(ROOT), PYTHONSAFEPATH="1")
+    assert told.returncode == 1
+    assert told.stderr.startswith("worker: MANYCAST_GENERATOR 'my_answers:answer' "), told.stderr
+    assert told.stderr.count("\n") == 1
+    assert "No module named" not in told.stderr
+
+
+def test_a_generator_that_is_nowhere_is_told_with_the_folder_that_was_searched(tmp_path: Path) -> None:
+    told = command(cwd=tmp_path, MANYCAST_GENERATOR="my_answers:answer", PYTHONPATH=str(ROOT), PYTHONSAFEPATH="1")
+    assert f"No module named 'my_answers' (looked in {tmp_path} too)" in told.stderr
 
 
 async def test_health_is_that_a_worker_of_this_host_is_announced(fragile_broker: Broker, worker: Worker) -> None:

@@ -13,7 +13,8 @@ from worker.generations.outbox import Outbox
 from worker.generations.provider_call import ProviderCall
 from worker.generations.publisher import Publisher
 from worker.model_timeouts import ModelTimeouts
-from worker.providers.source import Answer, ChunkTimeout, FunctionSource
+from worker.providers.plug_in import FunctionSource
+from worker.providers.source import Answer, ChunkTimeout
 
 DEADLINE_S = 10.0
 CHUNK: Chunk = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]}
@@ -45,7 +46,7 @@ async def running() -> AsyncIterator[Running]:
     publisher = Publisher(StreamLog(client, 1000), 1 << 20)
     running = Running(ProviderCall("s", publisher, 0, chunk_timeouts=ModelTimeouts(60), needs_finish_reason=False))
     outbox = Outbox("s", epoch=1, next_seq=1, entry="5-0", on_write_status=lambda _: None)
-    task = asyncio.create_task(running.call.run(FunctionSource(running.generate), {}, 1, outbox))
+    task = asyncio.create_task(running.call.run(FunctionSource(running.generate, "tests:generate"), {}, 1, outbox))
     yield running
     task.cancel()
     await asyncio.wait([task])

@@ -8,8 +8,10 @@ import pytest
 from contract.connection import command_client
 from tests.broker import Broker, valkey_binary
 from tests.stack import Worker, closing_all
+from tests.worker.plug_ins import ODD
 from tests.worker.runs import Caller, chunks, done, has_chunks, text
-from worker.providers.source import END, Answer, FunctionSource
+from worker.providers.plug_in import FunctionSource
+from worker.providers.source import END, Answer
 
 SETTINGS = {"MANYCAST_GENERATOR": "tests.worker.plug_ins:count", "MANYCAST_CHUNK_TIMEOUT_S": "0.5"}
 
@@ -86,6 +88,54 @@ async def test_it_gets_the_body_of_the_caller_alone() -> None:
         seen.append(request)
         yield END
 
-    async for _ in FunctionSource(generate).generate({"model": "m", "manycast": {"headers": {}, "query": {}}}):
+    async for _ in FunctionSource(generate, "tests:generate").generate(
+        {"model": "m", "manycast": {"headers": {}, "query": {}}}
+    ):
         pass
     assert seen == [{"model": "m"}]
+
+
+SAY = "tests.worker.plug_ins:say"
+
+
+@pytest.fixture(scope="module")
+def speaking() -> Iterator[Broker]:
+    """A broker whose worker runs a generator of texts, and demands a finish reason."""
+    broker = Broker(valkey_binary())
+    settings = {"MANYCAST_GENERATOR": SAY, "MANYCAST_STRICT_FINISH": "true"}
+    with closing_all(Worker(broker.url, "http://127.0.0.1:1", **settings)):
+        yield broker
+    broker.close()
+
+
+@pytest.fixture
+async def listener(speaking: Broker) -> AsyncIterator[Caller]:
+    client = command_client(speaking.url)
+    yield Caller(client)
+    await client.aclose()
+
+
+@pytest.mark.parametrize(("prompt", "reason"), [("", "stop"), ("stop with a dict", "length")])
+async def test_a_yielded_string_is_text(listener: Caller, prompt: str, reason: str) -> None:
+    events = await listener.run("", prompt=prompt)
+    end = done(events)
+    assert (end["status"], end["finish_reason"], text(events)) == ("completed", reason, "Hello world")
+    assert chunks(events)[0]["choices"][0]["delta"]["content"] == "Hello"
+
+
+async def test_texts_before_a_failure_are_no_complete_answer(listener: Caller) -> None:
+    events = await listener.run("", prompt="crash")
+    assert (done(events)["error"]["code"], text(events)) == ("worker_error", "Hello world")
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_anything_else_is_an_error_that_names_the_generator_and_what_is_allowed(
+    listener: Caller, odd: str
+) -> None:
+    end = done(await listener.run("", prompt=odd))
+    assert (end["status"], end["error"]["code"]) == ("failed", "upstream_invalid")
+    message = end["error"]["message"]
+    assert f"The generator {SAY} yielded" in message
+    kind = type(ODD[odd]).__name__
+    assert kind in message
+    assert "Allowed is a chat.completion.chunk as a dict" in message
