@@ -20,7 +20,7 @@ help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.run $(VENV)/.page ## run everything on this machine, without Docker or a key (PORT=8000 HOST=127.0.0.1)
-	@exec $(PY) -m manycast up $(call given,PORT,--port) $(call given,HOST,--host)
+	@exec $(VENV)/bin/manycast up --started-with 'make run PORT=' $(call given,PORT,--port) $(call given,HOST,--host)
 
 test: check ## check, then run every suite that this machine can run (T="tests/contract -k position" for a part)
 	@$(PY) -m pytest $(or $(T),$(PARALLEL))
@@ -57,7 +57,7 @@ bench: $(VENV)/.test ## measure the cost of an event, and compare with other ser
 	@$(PY) -m bench $(T)
 
 chaos: $(VENV)/.run ## kill, freeze and disconnect every part, and check that viewers lose nothing (SEED=1 MINUTES=1)
-	@exec $(PY) -m manycast chaos $(call given,SEED,--seed) $(call given,MINUTES,--minutes)
+	@exec $(VENV)/bin/manycast chaos $(call given,SEED,--seed) $(call given,MINUTES,--minutes)
 
 stack: ## run it in containers: three gateways and two workers behind Caddy
 	@docker compose up --build --wait --scale gateway=3 --scale worker=2

@@ -5,6 +5,7 @@ Reads the settings once and passes them to the verbs. Turns each expected error 
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -40,6 +41,7 @@ from manycast.local_stack.port import PortError
 from manycast.local_stack.screen import Screen
 from manycast.local_stack.stack import NotReadyError, run_stack
 from manycast.local_stack.supervisor import RestartLimitError
+from manycast.own_name import own_name
 from manycast.settings import ClientSettings, Settings
 from worker.providers.provider_table import ProviderTableError, load_providers
 
@@ -51,6 +53,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+COMMAND = own_name(sys.orig_argv, shutil.which("manycast"))
 
 keys = typer.Typer(no_args_is_help=True, help="Create API keys.")
 app.add_typer(keys, name="key")
@@ -69,6 +73,7 @@ def up(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The directory for the answers. [default: .manycast]")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the complete logs of all parts.")] = False,
+    started_with: Annotated[str | None, typer.Option(hidden=True, help="What advice on the port begins with.")] = None,
 ) -> None:
     """Run Manycast on this machine. A simulator answers, unless a provider is set: OPENAI_API_KEY, OPENAI_BASE_URL or
     MANYCAST_PROVIDERS."""
@@ -81,6 +86,8 @@ def up(
         redis_url=settings.redis_url,
         data=(data or settings.data).absolute(),
         environ=dict(os.environ),
+        command=COMMAND,
+        started_with=started_with or f"{COMMAND} up --port ",
     )
     _run(run_stack(plan, Screen(sys.stdout, sys.stderr, verbose)))
 
@@ -117,7 +124,9 @@ def ask_verb(
 
     async def verb() -> Exit:
         async with Client(url, api_key=key) as client:
-            return await ask(client, body, Terminal(sys.stdout, sys.stderr), sys.stdin, private=private)
+            return await ask(
+                client, body, Terminal(sys.stdout, sys.stderr), sys.stdin, command=COMMAND, private=private
+            )
 
     _run(verb())
 
@@ -157,7 +166,7 @@ def doctor(server: Server = None, key_file: KeyFile = None) -> None:
         is_well = await examine(
             [
                 look_at_python,
-                lambda: look_at_broker(settings.redis_url),
+                lambda: look_at_broker(settings.redis_url, COMMAND),
                 look_at_source,
                 lambda: look_at_gateway(url, key),
             ],
@@ -176,7 +185,7 @@ def chaos_verb(
 ) -> None:
     """Test that viewers lose nothing. Kills, freezes and disconnects every part of a new stack."""
     options = ChaosOptions(seed, minutes)
-    _run(print_schedule(options) if schedule else run_and_report(options, dict(os.environ)))
+    _run(print_schedule(options) if schedule else run_and_report(options, dict(os.environ), COMMAND))
 
 
 @keys.command("create")
@@ -237,7 +246,7 @@ def _run(verb: Coroutine[Any, Any, Exit]) -> NoReturn:
     try:
         raise typer.Exit(asyncio.run(verb))
     except UnreachableError as error:
-        _fail(f"{error}; start it with: manycast up")
+        _fail(f"{error}; start it with: {COMMAND} up")
     except RefusedError as error:
         _fail("; ".join(filter(None, (str(error), error.advice))))
     except (

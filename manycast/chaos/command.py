@@ -11,8 +11,11 @@ from manycast.chaos.schedule import plan_faults
 from manycast.exit_status import Exit
 
 
-async def run_and_report(options: ChaosOptions, environ: Mapping[str, str]) -> Exit:
-    """Returns NOT_COMPLETED if there was a violation. Raises: StartupError, BrokerError, PortError."""
+async def run_and_report(options: ChaosOptions, environ: Mapping[str, str], command: str) -> Exit:
+    """Returns NOT_COMPLETED if there was a violation. `command`: what to type to call `manycast`.
+
+    Raises: StartupError, BrokerError, PortError.
+    """
     directory = Path(tempfile.mkdtemp(prefix="manycast-chaos-"))
     tally = await run_chaos(options, directory, environ, print)
     print()
@@ -20,7 +23,7 @@ async def run_and_report(options: ChaosOptions, environ: Mapping[str, str]) -> E
     if not tally.has_failed:
         shutil.rmtree(directory)
         return Exit.COMPLETED
-    print(f"\nFAILED. Repeat this run with: manycast chaos --seed {options.seed} --minutes {options.minutes:g}")
+    print(f"\nFAILED. Repeat this run with: {command} chaos --seed {options.seed} --minutes {options.minutes:g}")
     print(f"The logs of all processes and the data of Redis are in {directory}.")
     print(*details(tally.findings), sep="\n")
     return Exit.NOT_COMPLETED

@@ -18,9 +18,17 @@ STOP_WORDS = frozenset({"s", "stop", "y", "yes"})
 
 
 async def ask(
-    client: Client, body: Mapping[str, Any], terminal: Terminal, keyboard: TextIO, *, private: bool = False
+    client: Client,
+    body: Mapping[str, Any],
+    terminal: Terminal,
+    keyboard: TextIO,
+    *,
+    command: str,
+    private: bool = False,
 ) -> Exit:
     """Submits the run and follows it. The run continues after this command, unless the person stops it.
+
+    `command`: what to type to call `manycast`.
 
     Raises: what `Client.submit` and `Client.watch` raise; BrokenPipeError.
     """
@@ -40,7 +48,7 @@ async def ask(
         if await _wants_to_stop(terminal, keyboard, interrupted):
             terminal.print_status(f"the run is {await client.cancel(stream)}")
         else:
-            terminal.print_status(f"the run continues; watch it with: manycast watch {stream.page_url}")
+            terminal.print_status(f"the run continues; watch it with: {command} watch {stream.page_url}")
         return Exit.INTERRUPTED
 
 

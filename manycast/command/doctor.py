@@ -41,13 +41,13 @@ async def look_at_python(version: tuple[int, ...] = sys.version_info[:3]) -> lis
     return [Finding("ok", "python", text)]
 
 
-async def look_at_broker(redis_url: str | None) -> list[Finding]:
+async def look_at_broker(redis_url: str | None, command: str) -> list[Finding]:
     if redis_url is None:
         try:
             find_binary()
         except BrokerError as error:
             return [Finding("fail", "broker", "REDIS_URL is not set, and there is no Valkey to start", str(error))]
-        return [Finding("ok", "broker", "REDIS_URL is not set: `manycast up` starts its own Valkey")]
+        return [Finding("ok", "broker", f"REDIS_URL is not set: `{command} up` starts its own Valkey")]
     shown = hide_password(redis_url)
     try:
         client = command_client(redis_url, connections=1)

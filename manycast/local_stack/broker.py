@@ -107,7 +107,7 @@ async def _take_lock(descriptor: int, directory: Path) -> None:
                 continue
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             raise BrokerError(
-                f"{directory} is in use by another `manycast up` (process {holder or 'unknown'}); "
+                f"{directory} is in use by another stack (process {holder or 'unknown'}); "
                 "end that one, or choose another directory with --data"
             ) from None
         os.ftruncate(descriptor, 0)

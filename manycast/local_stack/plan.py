@@ -9,6 +9,8 @@ from manycast.local_stack.child import Program
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 """The directory that contains our packages, and in a clone also `web`."""
+PAGE_FOLDERS = (Path(__file__).resolve().parents[1] / "web", PROJECT_ROOT / "web")
+"""Where the page's files are: in an installation, and in a clone."""
 GATEWAY_GRACE_S = 15.0
 WORKER_GRACE_S = 60.0
 SIMULATOR_GRACE_S = 5.0
@@ -23,7 +25,8 @@ class Plan:
     """The options of `up`. Without `redis_url`, `up` runs an embedded broker with its data in `data`.
 
     `environ` is this process's environment. Each part gets only what it needs of it. If it has no key, URL
-    or table of providers, `up` runs the simulator.
+    or table of providers, `up` runs the simulator. `command` is what to type to call `manycast`, and `started_with`
+    what to type to start this stack on another port, which follows.
     """
 
     host: str
@@ -31,6 +34,8 @@ class Plan:
     redis_url: str | None
     data: Path
     environ: Mapping[str, str]
+    command: str = "manycast"
+    started_with: str = "manycast up --port "
 
     @property
     def has_provider(self) -> bool:
@@ -60,8 +65,8 @@ class Plan:
 def gateway_program(plan: Plan, redis_url: str, port: int) -> Program:
     environ = plan.environ_of("MANYCAST_") | {"REDIS_URL": redis_url, "MANYCAST_HOST": plan.host}
     environ["MANYCAST_PORT"] = str(port)
-    if (PROJECT_ROOT / "web").is_dir():
-        environ.setdefault("MANYCAST_WEB_DIR", str(PROJECT_ROOT / "web"))
+    if page := next((folder for folder in PAGE_FOLDERS if (folder / "pages").is_dir()), None):
+        environ.setdefault("MANYCAST_WEB_DIR", str(page))
     if plan.host in ("127.0.0.1", "::1", "localhost"):
         environ.setdefault("MANYCAST_LIST_RUNS", "1")  # only people at this computer see the prompts
     return Program("gateway", _module("gateway"), environ, GATEWAY_GRACE_S)

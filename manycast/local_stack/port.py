@@ -13,13 +13,16 @@ def free_port(host: str = "127.0.0.1") -> int:
     return _bind_once(host, 0)
 
 
-def check_port(host: str, port: int) -> int:
-    """Returns `port`, or a free port if it is 0. Raises: PortError if `port` cannot be used."""
+def check_port(host: str, port: int, started_with: str) -> int:
+    """Returns `port`, or a free port if it is 0. Raises: PortError if `port` cannot be used.
+
+    `started_with`: what to type to use another port, which follows.
+    """
     try:
         return _bind_once(host, port)
     except PortError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
-            raise PortError(f"port {port} is taken; try: manycast up --port {_next_free(host, port)}") from error
+            raise PortError(f"port {port} is taken; try: {started_with}{_next_free(host, port)}") from error
         raise
 
 
@@ -47,7 +50,7 @@ def _bind_once(host: str, port: int) -> int:
             # On some systems only `listen` fails, not `bind`.
             probe.listen(1)
         except PermissionError as error:
-            raise PortError(f"port {port} needs the rights of the administrator; try: --port 8000") from error
+            raise PortError(f"port {port} needs the rights of the administrator; use one from 1024 on") from error
         except OSError as error:
             raise PortError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         bound: int = probe.getsockname()[1]

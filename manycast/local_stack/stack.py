@@ -36,7 +36,7 @@ async def run_stack(plan: Plan, screen: Screen) -> Exit:
 
     Raises: PortError, BrokerError, NotReadyError, RestartLimitError, OSError.
     """
-    port = check_port(plan.host, plan.port)
+    port = check_port(plan.host, plan.port, plan.started_with)
     async with AsyncExitStack() as exit_stack:
         lock = None if plan.redis_url else await exit_stack.enter_async_context(lock_data(plan.data))
         stack = Stack(screen)
@@ -71,7 +71,7 @@ async def _start_parts(plan: Plan, port: int, lock: int | None, stack: "Stack", 
     if plan.host in WILDCARDS:
         screen.print_status(f"listening on all addresses: anyone who can reach port {port} and has a link can watch")
     if not any(plan.environ.get(name) for name in CALLER_SETTINGS):
-        screen.print_status("only this machine can start runs: no API key is set up (manycast key create)")
+        screen.print_status(f"only this machine can start runs: no API key is set up ({plan.command} key create)")
     screen.announce(f"Manycast is ready: {url}")
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 40.0
+CALLED = f"{sys.executable} -m manycast"
+"""How the tests call the command, and so how its advice names it."""
 CTRL_C = b"\x03"
 # A terminal sends Ctrl-C to those whose controlling terminal it is.
 ADOPT = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -130,18 +132,22 @@ def console(*arguments: str, **environ: str) -> Iterator[Console]:
 
 
 class LocalStack:
-    """`manycast up` with pipes. `url` is the address that it printed; `parts` are the ids of its processes by name."""
+    """`manycast up` with pipes. `url` is the address that it printed; `parts` are the ids of its processes by name.
 
-    def __init__(self, data: Path, *arguments: str, **environ: str) -> None:
+    `command`: what to call instead of our own `manycast`.
+    """
+
+    def __init__(self, data: Path, *arguments: str, command: str = "", cwd: Path = ROOT, **environ: str) -> None:
         self.data = data
         self._notes = data.with_suffix(".notes").open("w+")
+        called = [command] if command else manycast()
         self.process = subprocess.Popen(
-            manycast("up", "--port", "0", "--data", str(data), *arguments),
+            [*called, "up", "--port", "0", "--data", str(data), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._notes,
             text=True,
-            cwd=ROOT,
+            cwd=cwd,
             env=environment(**environ),
             start_new_session=True,
         )
@@ -186,8 +192,8 @@ class LocalStack:
 
 
 @contextmanager
-def up(data: Path, *arguments: str, **environ: str) -> Iterator[LocalStack]:
-    stack = LocalStack(data, *arguments, **environ)
+def up(data: Path, *arguments: str, command: str = "", cwd: Path = ROOT, **environ: str) -> Iterator[LocalStack]:
+    stack = LocalStack(data, *arguments, command=command, cwd=cwd, **environ)
     try:
         yield stack
     finally:

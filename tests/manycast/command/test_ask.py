@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.manycast.command_line import (
+    CALLED,
     CTRL_C,
     ROOT,
     LocalStack,
@@ -136,7 +137,7 @@ def test_ctrl_c_and_anything_else_leave_it_running(server: LocalStack, keys: byt
         terminal.type(keys)
         assert terminal.wait() == 130
         stream_id = stream_of(terminal.screen)
-        assert f"the run continues; watch it with: manycast watch {server.url}/watch#{stream_id}" in terminal.screen
+        assert f"the run continues; watch it with: {CALLED} watch {server.url}/watch#{stream_id}" in terminal.screen
         assert status_of(server, stream_id) == "running"
         assert "Traceback" not in terminal.screen
     cancel(server, stream_id)
@@ -149,7 +150,7 @@ def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(ser
         asking.send_signal(signal.SIGINT)
         notes = asking.stderr.read()
         assert asking.wait(40) == 130
-    assert notes.splitlines()[-1].startswith("the run continues; watch it with: manycast watch ")
+    assert notes.splitlines()[-1].startswith(f"the run continues; watch it with: {CALLED} watch ")
     assert status_of(server, stream_of(notes)) == "running"
     cancel(server, stream_of(notes))
 
@@ -226,7 +227,7 @@ def test_where_no_server_is_the_way_to_start_one_is_told() -> None:
     done = run("ask", "Hello", "--server", "http://127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr == (
-        "manycast: cannot reach http://127.0.0.1:1 (Connection refused); start it with: manycast up\n"
+        f"manycast: cannot reach http://127.0.0.1:1 (Connection refused); start it with: {CALLED} up\n"
     )
 
 

@@ -32,22 +32,22 @@ async def test_a_python_that_is_too_old_fails() -> None:
 
 
 async def test_a_real_broker_that_is_well(broker: Broker) -> None:
-    findings = await look_at_broker(broker.url)
+    findings = await look_at_broker(broker.url, "manycast")
     assert levels(findings) == ["ok"]
     assert findings[0].fact.startswith("Valkey 9.")
 
 
 async def test_a_broker_that_is_away_fails_and_its_password_is_not_shown() -> None:
-    (finding,) = await look_at_broker("redis://:secret@127.0.0.1:1/0")
+    (finding,) = await look_at_broker("redis://:secret@127.0.0.1:1/0", "manycast")
     assert finding.level == "fail" and "secret" not in str(finding)
 
 
 async def test_a_malformed_address_fails() -> None:
-    assert levels(await look_at_broker("localhost")) == ["fail"]
+    assert levels(await look_at_broker("localhost", "manycast")) == ["fail"]
 
 
 async def test_without_an_address_the_embedded_broker_is_looked_for() -> None:
-    assert levels(await look_at_broker(None)) == ["ok"]
+    assert levels(await look_at_broker(None, "manycast")) == ["ok"]
 
 
 @pytest.mark.parametrize(

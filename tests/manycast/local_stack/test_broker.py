@@ -64,7 +64,7 @@ async def test_without_the_password_nobody_gets_in(tmp_path: Path) -> None:
 
 async def test_two_do_not_open_the_same_data_and_the_second_is_told_who_has_it(tmp_path: Path) -> None:
     async with lock_data(tmp_path):
-        with pytest.raises(BrokerError, match=rf"in use by another `manycast up` \(process {os.getpid()}\)"):
+        with pytest.raises(BrokerError, match=rf"in use by another stack \(process {os.getpid()}\)"):
             async with lock_data(tmp_path):
                 raise AssertionError("had the lock twice")
     async with lock_data(tmp_path):

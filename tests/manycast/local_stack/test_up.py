@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from tests.broker import Broker
-from tests.manycast.command_line import CTRL_C, LocalStack, console, parts_of, run, up, wait_until, wait_until_gone
+from tests.manycast.command_line import (
+    CALLED,
+    CTRL_C,
+    ROOT,
+    LocalStack,
+    console,
+    parts_of,
+    run,
+    up,
+    wait_until,
+    wait_until_gone,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 ALL = {"gateway", "worker", "simulator", "valkey"}
@@ -39,7 +50,7 @@ def test_it_prints_one_address_and_says_that_nobody_real_answers(data: Path) -> 
         wait_until_gone(list(parts.values()))
     assert stack.notes.splitlines() == [
         "no OPENAI_API_KEY: answers come from the built-in simulator",
-        "only this machine can start runs: no API key is set up (manycast key create)",
+        f"only this machine can start runs: no API key is set up ({CALLED} key create)",
         "ending, open answers first (Ctrl-C again to hurry)",
     ]
 
@@ -110,15 +121,23 @@ def test_a_taken_port_is_told_in_one_line(data: Path) -> None:
         done = run("up", "--port", str(port), "--data", str(data))
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(f"manycast: port {port} is taken; try: manycast up --port ")
+    assert done.stderr.startswith(f"manycast: port {port} is taken; try: {CALLED} up --port ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_make_is_advised_to_whoever_called_make(data: Path) -> None:
+    assert "manycast up --started-with 'make run PORT=' " in (ROOT / "Makefile").read_text()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        done = run("up", "--port", port, "--data", str(data), "--started-with", "make run PORT=")
+    assert f"port {port} is taken; try: make run PORT=" in done.stderr
 
 
 def test_a_second_one_on_the_same_data_is_told_who_has_it(standing: LocalStack) -> None:
     done = run("up", "--port", "0", "--data", str(standing.data))
     assert done.returncode == 1
     assert done.stderr == (
-        f"manycast: {standing.data} is in use by another `manycast up` (process {standing.process.pid}); "
+        f"manycast: {standing.data} is in use by another stack (process {standing.process.pid}); "
         "end that one, or choose another directory with --data\n"
     )
     assert set(standing.parts) == ALL
@@ -144,7 +163,7 @@ def test_each_part_gets_only_the_variables_that_it_needs(data: Path) -> None:
         "MANYCAST_SIGNING_KEYS": "k1:0123456789abcdef0123456789abcdef",
         "DATABASE_URL": "of the user's generator",
     }
-    with up(data, **given) as stack:
+    with up(data, command="", cwd=ROOT, **given) as stack:
         assert set(stack.parts) == ALL - {"simulator"}
         assert "simulator" not in stack.notes
         having = {name: parts_with(stack, value) for name, value in given.items()}
