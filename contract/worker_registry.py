@@ -19,11 +19,24 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderState:
+    """A provider as a worker sees it. `url` has no secrets. `problem` says in words why it lists no models, or is
+    empty."""
+
+    name: str
+    url: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerOffer:
-    """What one worker can run. Without `models` it passes any model on to its provider."""
+    """What one worker can run, and with what. Without `models` it passes any model on to its provider. `generator` is
+    the operator's own MANYCAST_GENERATOR, or empty."""
 
     models: tuple[Model, ...]
     default_model: str
+    generator: str = ""
+    providers: tuple[ProviderState, ...] = ()
 
 
 async def announce(client: Client, worker: str, lifetime_ms: int, offer: WorkerOffer) -> None:
@@ -55,4 +68,5 @@ def _parse(reply: bytes) -> WorkerOffer:
     value = json.loads(reply)
     # A newer worker may send more fields; they are ignored.
     models = tuple(Model(model["id"], model["owned_by"], model["created"]) for model in value.get("models", ()))
-    return WorkerOffer(models, value.get("default_model", ""))
+    providers = tuple(ProviderState(one["name"], one["url"], one["problem"]) for one in value.get("providers", ()))
+    return WorkerOffer(models, value.get("default_model", ""), value.get("generator", ""), providers)

@@ -33,6 +33,7 @@ from gateway.routes.openapi import document_api
 from gateway.routes.responses import ResponseRoutes
 from gateway.routes.run_answers import RunAnswers
 from gateway.routes.run_list import RunListRoutes
+from gateway.routes.server_state import ServerStateRoutes
 from gateway.routes.service import ServiceRoutes
 from gateway.routes.session import SessionRoutes
 from gateway.routes.start import StartRoutes
@@ -155,8 +156,13 @@ class Gateway:
             respond=respond,
             lifetime_ms=settings.retention_s * 1000,
         )
-        yield SessionRoutes(authenticator, settings.sign_in_s)
-        yield ServiceRoutes(client, authenticator, local_viewers, self._metrics)
+        yield from self._build_service_routes()
+
+    def _build_service_routes(self) -> Iterator[Routes]:
+        authenticator, _ = self._access
+        yield SessionRoutes(authenticator, self._settings.sign_in_s)
+        yield ServerStateRoutes(self._client, authenticator)
+        yield ServiceRoutes(self._client, authenticator, self._local_viewers, self._metrics)
 
     def drain(self) -> None:
         """Ends every viewer's response cleanly. From now on `/readyz` and `/healthz` answer 503."""

@@ -156,6 +156,7 @@ def doctor(server: Server = None, key_file: KeyFile = None) -> None:
     """Check that everything Manycast needs is here. Says how to fix each problem."""
     settings = _read_settings(Settings)
     url, key = _find_server(server, key_file)
+    is_named = server is not None or "server" in settings.model_fields_set
 
     async def look_at_source() -> list[Finding]:
         if settings.providers is not None:
@@ -168,7 +169,7 @@ def doctor(server: Server = None, key_file: KeyFile = None) -> None:
                 look_at_python,
                 lambda: look_at_broker(settings.redis_url, COMMAND),
                 look_at_source,
-                lambda: look_at_gateway(url, key),
+                lambda: look_at_gateway(url, key, command=COMMAND, is_named=is_named),
             ],
             typer.echo,
         )

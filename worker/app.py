@@ -15,6 +15,7 @@ from contract.job_queue import Job, JobQueue
 from contract.keys import CONTROL
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
+from worker.default_model import DefaultModel
 from worker.generations.generation import Generation, GenerationOptions
 from worker.generations.pool import GenerationPool
 from worker.generations.publisher import Publisher
@@ -58,6 +59,7 @@ class Worker:
         self._blocking = blocking_client(settings.redis_url)
         self._queue = JobQueue(self._commands, settings.retention_s * 1000)
         self._publisher = Publisher(StreamLog(self._writes, settings.retention_s * 1000), settings.unsent_limit_bytes)
+        default_model = DefaultModel(settings.fixed_default_model)
         self._options = GenerationOptions(
             worker=self.name,
             attempts=settings.attempts,
@@ -66,7 +68,7 @@ class Worker:
             run_limit_s=settings.run_limit_s,
             chunk_timeouts=settings.silence_after_first_chunk,
             broker_patience_s=settings.broker_patience_s,
-            default_model=settings.default_model,
+            default_model=default_model,
             needs_finish_reason=settings.strict_finish,
         )
         self._pool = GenerationPool(settings.worker_streams, self._make_generation)
@@ -77,7 +79,7 @@ class Worker:
         control = ControlListener(self._pool, self._reader, self._heartbeat)
         self._subscription = Subscription(settings.redis_url, control, WATCHDOG_S)
         self._subscription.want(CONTROL)
-        self._registration = Registration(self._commands, source, self.name, settings.default_model)
+        self._registration = Registration(self._commands, source, self.name, default_model, settings.own_generator)
 
     def _make_generation(self, job: Job) -> Generation:
         return Generation(job, self._queue, self._publisher, self._source, self._options)

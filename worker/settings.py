@@ -9,6 +9,10 @@ from pydantic import Field, field_validator
 from contract.settings import LogLevel, RedisUrl, ServiceSettings
 from worker.model_timeouts import ModelTimeouts, parse_patterns
 
+OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_DEFAULT_MODEL = "gpt-4o-mini"
+PROVIDERS_GENERATOR = "worker.providers.router:open_source"
+
 
 class Settings(ServiceSettings):
     """A limit of 0 means no limit, where 0 is allowed."""
@@ -18,8 +22,8 @@ class Settings(ServiceSettings):
     openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL", repr=False)
     providers: Path | None = None
 
-    default_model: str = "gpt-4o-mini"
-    generator: str = "worker.providers.router:open_source"
+    default_model: str = ""
+    generator: str = PROVIDERS_GENERATOR
     worker_streams: int = Field(100, ge=1)
 
     lease_s: float = Field(10.0, gt=0)
@@ -43,6 +47,17 @@ class Settings(ServiceSettings):
     broker_patience_s: float = Field(60.0, ge=0)
     grace_s: float = Field(20.0, ge=0)
     log_level: LogLevel = "info"
+
+    @property
+    def fixed_default_model(self) -> str:
+        """The model of requests that name none. Empty: the first one that the provider lists."""
+        is_openai = self.providers is None and self.openai_base_url.rstrip("/") in ("", OPENAI_URL)
+        return self.default_model or (OPENAI_DEFAULT_MODEL if is_openai else "")
+
+    @property
+    def own_generator(self) -> str:
+        """The generator that a user has written. Empty if there is none."""
+        return "" if self.generator == PROVIDERS_GENERATOR else self.generator
 
     @property
     def all_variables(self) -> Mapping[str, str]:

@@ -215,6 +215,40 @@ class Readiness(ResponseBody):
     draining: bool
 
 
+class BrokerState(ResponseBody):
+    """The broker as this gateway sees it; null where it does not say."""
+
+    name: Literal["redis", "valkey"]
+    version: str | None
+    append_only: bool | None
+    memory_limit_bytes: int | None
+    memory_policy: str | None
+
+
+class SourceState(ResponseBody):
+    """A provider as a worker sees it. `problem`: why it lists no models, in words."""
+
+    name: str
+    url: str
+    problem: str | None
+
+
+class WorkerState(ResponseBody):
+    """A live worker. `generator`: the operator's own, null for the providers. `models`: how many there are."""
+
+    generator: str | None
+    default_model: str | None
+    models: int
+    providers: list[SourceState]
+
+
+class ServerState(ResponseBody):
+    """What this server runs on."""
+
+    broker: BrokerState
+    workers: list[WorkerState]
+
+
 class Session(ResponseBody):
     """Who the user of the page is, and what the user may do. `sign_in`: whether signing in would help."""
 

@@ -149,6 +149,10 @@ class Client:
         """This client's rights: `caller` (a name or None), `may_start`, `message` (why not). Raises: as `cancel`."""
         return await self._transport.call("GET", "/v1/session")
 
+    async def server_state(self) -> dict[str, Any]:
+        """What the server runs on: `broker` and `workers`. Raises: as `cancel`."""
+        return await self._transport.call("GET", "/v1/server")
+
     async def watch(self, stream_id: str, *, ticket: str | None = None) -> AsyncGenerator[Event, None]:
         """Every event of a stream, once and in order, up to its `Done`. Reconnects by itself.
 

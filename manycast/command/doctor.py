@@ -14,11 +14,13 @@ from manycast.client import STALL_LIMIT_S, Client
 from manycast.client.errors import ManycastError, RefusedError
 from manycast.client.transport import Transport
 from manycast.local_stack.broker import BrokerError, find_binary, hide_password
-from worker.providers.provider_table import OPENAI_URL, Provider, ProviderTableError, load_providers
+from worker.providers.provider_table import Provider, ProviderTableError, load_providers
+from worker.settings import OPENAI_URL
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_REDIS = (7, 0)
 OLDEST_VALKEY = (8, 0)
+NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
@@ -147,13 +149,79 @@ async def _list_models(url: str, query: Mapping[str, str], headers: Mapping[str,
     return [str(model.get("id")) for model in models or () if isinstance(model, dict)]
 
 
-async def look_at_gateway(url: str, api_key: str | None = None) -> list[Finding]:
+async def look_at_gateway(
+    url: str, api_key: str | None = None, *, command: str = "manycast", is_named: bool = False
+) -> list[Finding]:
+    """Asks the running gateway, and what it sees of its broker, workers and providers.
+
+    `is_named`: the user named this gateway, so it is wrong if there is none. `command`: what to type to call
+    `manycast`.
+    """
     try:
         async with Client(url, api_key=api_key) as client:
-            readiness = await client.readiness()
-            return [judge_gateway(url, readiness), *await _look_at_admission(client, api_key)]
+            gateway = judge_gateway(url, await client.readiness())
+            findings = [gateway, *await _look_at_admission(client, api_key)]
+            if gateway.level == "ok":
+                findings += await _look_at_server(client)
+            return findings
     except ManycastError as error:
-        return [Finding("warn", "gateway", str(error), "start one: manycast up")]
+        return [Finding("fail" if is_named else "warn", "gateway", str(error), f"start one: {command} up")]
+
+
+async def _look_at_server(client: Client) -> list[Finding]:
+    try:
+        state = await client.server_state()
+    except RefusedError as error:
+        if error.status == NOT_FOUND:
+            return [Finding("warn", "server", "it is older than this command, and does not say what it runs on")]
+        return [Finding("warn", "server", f"it does not tell you what it runs on: {error}", error.advice or "")]
+    except ManycastError as error:
+        return [Finding("fail", "server", f"it cannot say what it runs on: {error}", "see the gateway's log")]
+    return judge_server(state)
+
+
+def judge_server(state: Mapping[str, Any]) -> list[Finding]:
+    """Checks the response of `/v1/server`. No I/O."""
+    findings = [_judge_its_broker(state["broker"])]
+    for worker in state["workers"]:
+        findings += _judge_worker(worker)
+    return findings
+
+
+def _judge_its_broker(broker: Mapping[str, Any]) -> Finding:
+    name, oldest = ("Valkey", OLDEST_VALKEY) if broker["name"] == "valkey" else ("Redis", OLDEST_REDIS)
+    if broker["version"] is None:
+        return Finding("ok", "server", "its broker works, but does not tell its version")
+    fact = f"its broker is {name} {broker['version']}"
+    if _numbers(broker["version"]) < oldest:
+        return Finding("fail", "server", fact, f"{name} {'.'.join(map(str, oldest))} or newer is needed")
+    if broker["append_only"] is False:
+        advice = "CONFIG SET appendonly yes, and set it in the configuration file"
+        return Finding("warn", "server", f"{fact}, without an append-only file: its restart loses all answers", advice)
+    if broker["memory_limit_bytes"] and broker["memory_policy"] != "noeviction":
+        fact += f", with maxmemory-policy {broker['memory_policy']}: when it is full, it deletes answers"
+        return Finding("warn", "server", fact, "CONFIG SET maxmemory-policy noeviction")
+    return Finding("ok", "server", fact)
+
+
+def _judge_worker(worker: Mapping[str, Any]) -> list[Finding]:
+    if worker["generator"]:
+        return [Finding("ok", "server", f"a worker runs your generator {worker['generator']}")]
+    findings = []
+    for provider in worker["providers"]:
+        fact = f"a worker asks the provider {provider['url']}"
+        if provider["problem"]:
+            advice = "correct its key (OPENAI_API_KEY), its URL (OPENAI_BASE_URL) or the network of the worker"
+            findings.append(Finding("fail", "server", f"{fact}, but {provider['problem']}", advice))
+        else:
+            findings.append(Finding("ok", "server", fact))
+    if not worker["default_model"]:
+        fact = "its provider lists no models, so a request that names none fails"
+        findings.append(Finding("warn", "server", fact, "set MANYCAST_DEFAULT_MODEL for the worker"))
+    elif findings:
+        fact = f"it offers {worker['models']} models; requests that name none get {worker['default_model']}"
+        findings.append(Finding("ok", "server", fact))
+    return findings
 
 
 def judge_gateway(url: str, readiness: dict[str, Any]) -> Finding:

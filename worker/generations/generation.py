@@ -17,6 +17,7 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, Ru
 from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
 from contract.stream_log import WriteStatus
+from worker.default_model import DefaultModel
 from worker.generations.outbox import Outbox
 from worker.generations.outcome import Timing, broker_unavailable, done_line, run_too_long, worker_lost
 from worker.generations.provider_call import ProviderCall
@@ -47,7 +48,7 @@ class GenerationOptions:
     run_limit_s: float
     chunk_timeouts: ModelTimeouts
     broker_patience_s: float
-    default_model: str
+    default_model: DefaultModel
     needs_finish_reason: bool
 
 
@@ -155,7 +156,7 @@ class Generation:
             return Status.CANCELLED, None
         if claim.verdict is Verdict.LOST:
             return Status.FAILED, worker_lost()
-        call = asyncio.create_task(self._call.run(self._source, self._request(), claim.epoch, outbox))
+        call = asyncio.create_task(self._call_source(claim, outbox))
         stopped = asyncio.create_task(self._stopped.wait())
         watch = asyncio.create_task(self._watch(outbox))
         try:
@@ -170,10 +171,11 @@ class Generation:
             logger.warning("run %s: the generator does not end although it was cancelled", self.job.stream_id)
         return self._judge(call.result() if call.done() and not call.cancelled() else None)
 
-    def _request(self) -> dict[str, Any]:
-        request: dict[str, Any] = json.loads(self._claim.request)
-        request.setdefault("model", self._options.default_model)
-        return request
+    async def _call_source(self, claim: Claim, outbox: Outbox) -> RunError | None:
+        request: dict[str, Any] = json.loads(claim.request)
+        if "model" not in request and (model := await self._options.default_model.find()):
+            request["model"] = model
+        return await self._call.run(self._source, request, claim.epoch, outbox)
 
     def _judge(self, error: RunError | None) -> tuple[Status, RunError | None]:
         if self._stop is Stop.CANCELLED:

@@ -6,6 +6,7 @@ import logging
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.worker_registry import Model, WorkerOffer, announce, leave
+from worker.default_model import DefaultModel
 from worker.outage import Outage
 from worker.providers.source import Source
 
@@ -23,11 +24,15 @@ LEAVE_TIMEOUT_S = 2.0
 class Registration:
     """One task of a worker."""
 
-    def __init__(self, client: Client, source: Source, worker: str, default_model: str) -> None:
+    def __init__(
+        self, client: Client, source: Source, worker: str, default_model: DefaultModel, generator: str
+    ) -> None:
+        """`generator`: for the operator, see WorkerOffer."""
         self._client = client
         self._source = source
         self._worker = worker
         self._default_model = default_model
+        self._generator = generator
         self._models: tuple[Model, ...] = ()
         self._outage = Outage(logger, "this worker is not registered")
 
@@ -37,7 +42,9 @@ class Registration:
         try:
             while True:
                 try:
-                    offer = WorkerOffer(self._models, self._default_model)
+                    offer = WorkerOffer(
+                        self._models, self._default_model.name, self._generator, self._source.describe()
+                    )
                     await announce(self._client, self._worker, round(LIFETIME_S * 1000), offer)
                     self._outage.end()
                 except (BrokerUnavailableError, BrokerRefusedError) as error:
@@ -60,4 +67,5 @@ class Registration:
         while True:
             models = await self._source.list_models()
             self._models = models or self._models
+            self._default_model.choose_from(self._models)
             await asyncio.sleep(LIST_EVERY_S if models else LIST_AGAIN_S)

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import httpx2
@@ -26,7 +27,7 @@ from contract.event import Chunk
 from contract.passed import Passed, take_passed
 from contract.private_host import is_private_host
 from contract.sse import BYTE_ORDER_MARK, Frame, FrameReader, FrameTooLongError
-from contract.worker_registry import Model
+from contract.worker_registry import Model, ProviderState
 from worker.providers.breaker import Breaker
 from worker.providers.error_words import is_error
 from worker.providers.errors import (
@@ -89,6 +90,7 @@ class OpenAISource:
         self._client = _new_client(provider, connect_timeout_s, uses_proxy_for_private)
         self._default_options = default_options
         self._retries = retries
+        self._problem = ""
         self._breaker = Breaker(provider.breaker_failures, provider.breaker_pause_s, time.monotonic)
         self._forms = RequestForms()
         self._never_retried = _NEVER_RETRIED if retries_timeouts else _NEVER_RETRIED | {Code.UPSTREAM_TIMEOUT}
@@ -256,13 +258,38 @@ class OpenAISource:
         """The models that the provider lists, in its own names; empty if the request fails."""
         try:
             page = await self._client.models.list(timeout=LISTING_TIMEOUT_S)
-            return tuple(Model(one.id, one.owned_by or "", one.created or 0) for one in page.data)
+            models = tuple(Model(one.id, one.owned_by or "", one.created or 0) for one in page.data)
         except (openai.OpenAIError, *_CONNECTION_ERRORS, AttributeError, TypeError, ValueError) as error:
             logger.warning("the models of %s cannot be listed: %s", self._shown_name, error)
+            self._problem = _describe_listing_error(error)
             return ()
+        self._problem = ""
+        return models
+
+    def describe(self) -> ProviderState:
+        """The provider, as the last listing of its models found it."""
+        url = urlsplit(self.provider.base_url)
+        # Some people put a key into the URL.
+        shown = urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
+        return ProviderState(self.provider.name, shown, self._problem)
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _describe_listing_error(error: Exception) -> str:
+    """Why the models cannot be listed, in words for the operator."""
+    match error:
+        case openai.APITimeoutError():
+            return f"it does not answer within {LISTING_TIMEOUT_S:g} seconds"
+        case openai.APIStatusError(status_code=401 | 403):
+            return f"it refuses the API key ({error.status_code})"
+        case openai.APIStatusError():
+            return f"it does not list its models ({error.status_code})"
+        case openai.APIConnectionError() | OSError() | aiohttp.ClientError() | httpx2.RequestError():
+            return "it cannot be reached"
+        case _:
+            return "its list of models cannot be read"
 
 
 @dataclass(frozen=True, slots=True)

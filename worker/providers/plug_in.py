@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from contract.errors import Code, RunFailedError
 from contract.event import Chunk, encode_json
 from contract.passed import take_passed
-from contract.worker_registry import Model
+from contract.worker_registry import Model, ProviderState
 from worker.providers.errors import own_error
 from worker.providers.source import END, Answer, ChunkTimeout, Source, SourceNotFoundError
 from worker.settings import Settings
@@ -120,6 +120,9 @@ class FunctionSource:
         raise RunFailedError(own_error(Code.UPSTREAM_INVALID, message))
 
     async def list_models(self) -> tuple[Model, ...]:
+        return ()
+
+    def describe(self) -> tuple[ProviderState, ...]:
         return ()
 
     async def close(self) -> None:

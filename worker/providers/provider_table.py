@@ -13,8 +13,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from contract.passed import VALUE, check_header_name, check_passed_header
+from worker.settings import OPENAI_URL
 
-OPENAI_URL = "https://api.openai.com/v1"
 PASSED_HEADERS = ("HTTP-Referer", "X-Title")
 """What providers get of a caller's headers by default: with them OpenRouter knows which app asks."""
 

@@ -8,16 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 from contract.errors import RunFailedError
-from contract.worker_registry import Model
+from contract.worker_registry import Model, ProviderState
 from worker.providers.errors import unknown_model
 from worker.providers.openai_source import OpenAISource, ProviderFailedError
-from worker.providers.provider_table import OPENAI_URL, CallOptions, Provider, ProviderTableError, load_providers
+from worker.providers.provider_table import CallOptions, Provider, ProviderTableError, load_providers
 from worker.providers.source import Answer, SourceNotFoundError
-from worker.settings import Settings
+from worker.settings import OPENAI_URL, Settings
 
 logger = logging.getLogger(__name__)
 
 SHOWN_PATTERNS = 20
+NO_MODEL = "The request names no model, and the provider lists none. Set MANYCAST_DEFAULT_MODEL for the worker."
 SHOWN_CHARS = 128
 _NO_LIMIT = nullcontext()
 
@@ -42,7 +43,7 @@ def open_source(settings: Settings) -> "ProviderRouter":
         )
 
     router = ProviderRouter(providers, connect)
-    if settings.providers is not None and not router.knows(settings.default_model):
+    if settings.providers is not None and settings.default_model and not router.knows(settings.default_model):
         logger.warning("no provider has the default model, MANYCAST_DEFAULT_MODEL=%s", settings.default_model)
     return router
 
@@ -76,7 +77,9 @@ class ProviderRouter:
 
     async def generate(self, request: dict[str, Any]) -> Answer:
         """See worker.providers.source.Source. Raises: RunFailedError."""
-        chain = self._chain_for(str(request.get("model", "")))
+        if not request.get("model"):
+            raise RunFailedError(unknown_model(NO_MODEL))
+        chain = self._chain_for(str(request["model"]))
         while chain:
             source = chain.pop(0)
             answer = source.generate(request, has_fallback=bool(chain))
@@ -129,6 +132,10 @@ class ProviderRouter:
         ]
         offered += [Model(name, provider.name, 0) for name in provider.named_models()]
         return [model for model in offered if self._provider_of(model.id) is provider]
+
+    def describe(self) -> tuple[ProviderState, ...]:
+        """See worker.providers.source.Source."""
+        return tuple(source.describe() for source in self._sources.values())
 
     async def close(self) -> None:
         for source in self._sources.values():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from contract.event import Chunk
-from contract.worker_registry import Model
+from contract.worker_registry import Model, ProviderState
 
 END: Chunk = {}
 """The last item of a source whose provider has said that the answer is complete, as `[DONE]` does. It is no chunk."""
@@ -38,6 +38,9 @@ class Source(Protocol):
 
     async def list_models(self) -> tuple[Model, ...]:
         """The models on offer; empty if unknown. Must not raise."""
+
+    def describe(self) -> tuple[ProviderState, ...]:
+        """Its providers, as the last listing of models found them."""
 
     async def close(self) -> None:
         """Closes its connections."""

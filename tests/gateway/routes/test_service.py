@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from contract.connection import Client
-from contract.worker_registry import Model, WorkerOffer, announce
+from contract.worker_registry import Model, ProviderState, WorkerOffer, announce
 from gateway.app import Gateway as GatewayApp
 from gateway.settings import Settings
 from tests.author import Author
@@ -112,3 +112,31 @@ async def test_a_file_of_the_page_can_only_be_read(serving_page: Gateway) -> Non
         response = await with_page.post("/")
         assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
         assert (await with_page.post("/nothing.html")).status_code == 404
+
+
+async def test_the_server_tells_its_operator_what_it_runs_on(
+    http: httpx2.AsyncClient, author: Author, client: Client
+) -> None:
+    refusing = ProviderState("default", "https://api.example.com/v1", "it refuses the API key (401)")
+    await announce(client, "w1", 60_000, WorkerOffer((), "", "", (refusing,)))
+    await announce(client, "w2", 60_000, WorkerOffer((Model("m", "us", 1),), "m", "my_module:answer"))
+    state = (await http.get("/v1/server")).json()
+    assert (state["broker"]["name"], state["broker"]["append_only"]) == ("valkey", True)
+    assert sorted(state["workers"], key=lambda worker: int(worker["models"])) == [
+        {
+            "generator": None,
+            "default_model": None,
+            "models": 0,
+            "providers": [{"name": "default", "url": refusing.url, "problem": refusing.problem}],
+        },
+        {"generator": "my_module:answer", "default_model": "m", "models": 1, "providers": []},
+    ]
+
+
+async def test_only_callers_are_told_what_the_server_runs_on(broker: Broker) -> None:
+    gateway = Gateway(broker.url, MANYCAST_PASSWORD="correct horse battery")
+    try:
+        async with httpx2.AsyncClient(base_url=gateway.url) as stranger:
+            assert (await stranger.get("/v1/server")).status_code == 401
+    finally:
+        gateway.close()

@@ -1,6 +1,7 @@
 """The doctor's findings, on brokers, providers and gateways that are well, ill and away."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from manycast.command.doctor import (
     Finding,
     judge_broker,
+    judge_server,
     look_at_broker,
     look_at_gateway,
     look_at_provider,
@@ -18,6 +20,7 @@ from manycast.command.doctor import (
 from tests.broker import Broker
 from tests.manycast.command_line import run
 from tests.manycast.scripted_server import Request, ScriptedServer, write_json, write_refusal
+from tests.stack import Gateway, Simulator, Worker, closing_all
 
 VALKEY = {"server_name": "valkey", "redis_version": "7.2.4", "valkey_version": "9.1.2", "aof_enabled": 1}
 
@@ -182,7 +185,11 @@ async def test_a_gateway_is_judged_by_what_it_says_of_itself(
             write_refusal(writer, 404, "not_found", "An older gateway")
 
     scripted_server.answer = answer
-    assert levels(await look_at_gateway(scripted_server.url)) == [expected]
+    gateway, *server = await look_at_gateway(scripted_server.url)
+    assert gateway.level == expected
+    assert [finding.fact for finding in server] == (
+        ["it is older than this command, and does not say what it runs on"] if expected == "ok" else []
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,12 +207,14 @@ async def test_whether_we_may_ask_is_asked_with_our_key(
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.path == "/readyz":
             write_json(writer, 200, {"ready": True, "workers": 1})
+        elif request.path == "/v1/server":
+            write_refusal(writer, 404, "not_found", "An older gateway")
         else:
             assert request.headers.get("authorization") == (f"Bearer {api_key}" if api_key else None)
             write_json(writer, 200, admission)
 
     scripted_server.answer = answer
-    _, access = await look_at_gateway(scripted_server.url, api_key)
+    _, access, *_ = await look_at_gateway(scripted_server.url, api_key)
     assert (access.level, access.fact) == expected
 
 
@@ -216,7 +225,72 @@ def test_the_command_prints_a_line_for_each_and_fails_with_the_first_that_fails(
         ["ok", "python"],
         ["ok", "broker"],
         ["ok", "provider"],
-        ["warn", "gateway"],
+        ["fail", "gateway"],
     ]
-    assert well.returncode == 0
-    assert run("doctor", "--server", server, REDIS_URL="redis://127.0.0.1:1").returncode == 1
+    assert well.returncode == 1
+    assert run("doctor", MANYCAST_SERVER=server).returncode == 1
+
+
+@pytest.mark.parametrize(("is_named", "level"), [(False, "warn"), (True, "fail")])
+async def test_that_no_gateway_runs_is_wrong_only_if_it_was_named(is_named: bool, level: str) -> None:
+    (finding,) = await look_at_gateway("http://127.0.0.1:1", command="x/manycast", is_named=is_named)
+    assert (finding.level, finding.advice) == (level, "start one: x/manycast up")
+
+
+BROKER = {"name": "valkey", "version": "9.1.2", "append_only": True, "memory_limit_bytes": 0, "memory_policy": None}
+PROVIDER = {"name": "default", "url": "https://api.example.com/v1", "problem": None}
+WORKER = {"generator": None, "default_model": "m", "models": 3, "providers": [PROVIDER]}
+
+
+@pytest.mark.parametrize(
+    ("broker", "workers", "expected"),
+    [
+        ({}, [WORKER], ["ok", "ok", "ok"]),
+        ({"version": None, "append_only": None}, [], ["ok"]),
+        ({"version": "7.2.1"}, [], ["fail"]),
+        ({"name": "redis", "version": "7.2.1", "append_only": False}, [], ["warn"]),
+        ({"memory_limit_bytes": 9, "memory_policy": "allkeys-lru"}, [], ["warn"]),
+        ({}, [{**WORKER, "generator": "my_module:answer", "providers": []}], ["ok", "ok"]),
+        ({}, [{**WORKER, "providers": [{**PROVIDER, "problem": "it cannot be reached"}]}], ["ok", "fail", "ok"]),
+        ({}, [{**WORKER, "default_model": None, "models": 0}], ["ok", "ok", "warn"]),
+    ],
+)
+def test_a_server_is_judged_by_what_it_runs_on(
+    broker: dict[str, Any], workers: list[dict[str, Any]], expected: list[str]
+) -> None:
+    assert levels(judge_server({"broker": {**BROKER, **broker}, "workers": workers})) == expected
+
+
+async def doctor_says(gateway: Gateway, words: str) -> tuple[int, str]:
+    """The exit status and the findings, as soon as they contain the words."""
+    deadline = time.monotonic() + 90
+    while True:
+        done = await asyncio.to_thread(run, "doctor", "--server", gateway.url)
+        if words in done.stdout:
+            return done.returncode, done.stdout
+        assert time.monotonic() < deadline, done.stdout
+
+
+async def test_the_doctor_fails_if_the_running_server_cannot_use_its_provider(
+    broker: Broker, scripted_server: ScriptedServer
+) -> None:
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        write_refusal(writer, 401, "invalid_api_key", "No such key")
+
+    scripted_server.answer = answer
+    gateway, worker = Gateway(broker.url), Worker(broker.url, scripted_server.url, MANYCAST_DEFAULT_MODEL="")
+    with closing_all(gateway, worker):
+        asked = f"a worker asks the provider {scripted_server.url}/v1"
+        status, told = await doctor_says(gateway, f"fail server    {asked}, but it refuses the API key (401)")
+    assert status == 1
+    assert "warn server    its provider lists no models, so a request that names none fails" in told
+
+
+async def test_the_doctor_is_content_with_a_server_that_works(broker: Broker) -> None:
+    simulator = Simulator()
+    gateway, worker = Gateway(broker.url), Worker(broker.url, simulator.url)
+    with closing_all(gateway, worker, simulator):
+        status, told = await doctor_says(gateway, "requests that name none get demo")
+    assert f"ok   server    a worker asks the provider {simulator.url}/v1" in told
+    assert "fail" not in told
+    assert status == 0
