@@ -29,6 +29,7 @@ from gateway.metrics import Metrics
 from gateway.routes.ai_sdk import AiSdkRoutes
 from gateway.routes.chat_completions import ChatCompletionRoutes
 from gateway.routes.events import EventRoutes
+from gateway.routes.joint_events import JointEventRoutes
 from gateway.routes.openapi import document_api
 from gateway.routes.responses import ResponseRoutes
 from gateway.routes.run_answers import RunAnswers
@@ -122,7 +123,7 @@ class Gateway:
         yield RunListRoutes(authenticator, self._runs)
         completions = CompletionCache(self._log, settings.completion_budget_bytes, COMPLETION_SETTING)
         yield StreamRoutes(client, permissions, self._queue, completions, retention_s=settings.retention_s)
-        yield EventRoutes(permissions, hub, local_viewers, respond)
+        yield from (watch(permissions, hub, local_viewers, respond) for watch in (EventRoutes, JointEventRoutes))
         yield TicketRoutes(client, authenticator, permissions, default_s=settings.ticket_s, control_s=control_s)
         answers = RunAnswers(
             starter,

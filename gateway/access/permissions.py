@@ -8,12 +8,15 @@ from contract.connection import Client
 from contract.run_record import RunRecord, read_run
 from contract.stream_id import is_private
 from gateway.access.authenticator import Authenticator, bearer_token
+from gateway.access.signing import read_subject
 from gateway.access.tickets import Scope, Ticket, Tickets, is_ticket, ticket_missing
 from gateway.http.errors import ApiError
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 
 COOKIE = "manycast_ticket"
 QUERY = "ticket"
+HEADER = "X-Stream-Ticket"
+"""A request for several streams may carry several tickets: this header lists them, separated by commas."""
 
 
 class Permission(NamedTuple):
@@ -56,8 +59,7 @@ class Permissions:
     async def _check_ticket(
         self, request: Request, stream_id: str, scope: Scope, action: str, record: RunRecord
     ) -> Ticket:
-        bearer = bearer_token(request)
-        text = bearer if bearer is not None and is_ticket(bearer) else request.query_params.get(QUERY)
+        text = _read_ticket(request, stream_id)
         if not text:
             text = request.cookies.get(COOKIE)
             if text is None:
@@ -77,3 +79,19 @@ class Permissions:
         if record is None:
             raise no_such_stream(stream_id)
         return record
+
+
+def _read_ticket(request: Request, stream_id: str) -> str | None:
+    """The ticket that a request carries, except in a cookie. Of several, the one that names the stream."""
+    bearer = bearer_token(request)
+    if bearer is not None and is_ticket(bearer):
+        return bearer
+    listed = (text.strip() for text in request.headers.get(HEADER, "").split(","))
+    carried = [text for text in (*listed, *request.query_params.getlist(QUERY)) if text]
+    if len(carried) < 2:
+        return carried[0] if carried else None
+    if not hasattr(request.state, "tickets"):
+        # Once for each request: it may have many streams and many tickets.
+        request.state.tickets = {read_subject(text): text for text in carried}
+    by_stream: dict[str | None, str] = request.state.tickets
+    return by_stream.get(stream_id, carried[-1])

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
 from gateway.fanout.local_viewers import LocalViewers
-from gateway.fanout.viewer import Viewer
+from gateway.fanout.watcher import Watcher
 from gateway.server.direct_protocol import EXTENSION, DirectProtocol
 from gateway.server.send_timeouts import SendTimeouts
 
@@ -25,29 +25,29 @@ class DirectResponse(Response):
     """Sends the head, hands the connection to a `DirectViewer`, and returns."""
 
     def __init__(
-        self, viewer: Viewer, local_viewers: LocalViewers, send_timeouts: SendTimeouts, headers: Mapping[str, str]
+        self, watcher: Watcher, local_viewers: LocalViewers, send_timeouts: SendTimeouts, headers: Mapping[str, str]
     ) -> None:
         super().__init__(headers={**headers, "Connection": "close"})
         del self.headers["content-length"]
-        self._viewer = viewer
+        self._watcher = watcher
         self._local_viewers = local_viewers
         self._send_timeouts = send_timeouts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         connection: DirectProtocol = scope["extensions"][EXTENSION]
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        DirectViewer(self._viewer, connection, self._local_viewers, self._send_timeouts).begin()
+        DirectViewer(self._watcher, connection, self._local_viewers, self._send_timeouts).begin()
 
 
 class DirectViewer:
     """Writes a viewer's events whenever there are some and the connection accepts them."""
 
-    __slots__ = ("_connection", "_finished", "_full", "_local_viewers", "_page_task", "_send_timeouts", "_viewer")
+    __slots__ = ("_connection", "_finished", "_full", "_local_viewers", "_page_task", "_send_timeouts", "_watcher")
 
     def __init__(
-        self, viewer: Viewer, connection: DirectProtocol, local_viewers: LocalViewers, send_timeouts: SendTimeouts
+        self, watcher: Watcher, connection: DirectProtocol, local_viewers: LocalViewers, send_timeouts: SendTimeouts
     ) -> None:
-        self._viewer = viewer
+        self._watcher = watcher
         self._connection = connection
         self._local_viewers = local_viewers
         self._send_timeouts = send_timeouts
@@ -57,13 +57,13 @@ class DirectViewer:
     def begin(self) -> None:
         # Treat a lost connection as full, so that nothing is written to it: uvloop would raise an error.
         is_lost = self._full = not self._connection.take_over(self)
-        self._local_viewers.join_stream(self._viewer, self._send)
+        self._local_viewers.join(self._watcher, self._send)
         if is_lost:
             self.on_lost()
 
     def on_full(self) -> None:
         self._full = True
-        self._viewer.leave_shared_cursor()
+        self._watcher.leave_shared_cursor()
         self._send_timeouts.watch(self._connection)
 
     def on_free(self) -> None:
@@ -75,41 +75,41 @@ class DirectViewer:
 
     def on_lost(self) -> None:
         self._full = self._finished = True
-        self._viewer.leave_shared_cursor()
+        self._watcher.leave_shared_cursor()
         self._send_timeouts.forget(self._connection)
         if self._page_task is not None:
             self._page_task.cancel()
-        self._local_viewers.leave(self._viewer)
+        self._local_viewers.leave(self._watcher)
 
     def _send(self) -> None:
         """Writes everything that the viewer lacks; then lets it share a cursor with the other viewers."""
-        viewer = self._viewer
-        viewer.leave_shared_cursor()
+        watcher = self._watcher
+        watcher.leave_shared_cursor()
         while not self._full and self._page_task is None:
-            if viewer.is_behind:
+            if watcher.is_behind:
                 self._page_task = asyncio.get_running_loop().create_task(self._send_page())
                 return
-            due = viewer.take()
+            due = watcher.take()
             if due is not None:
                 self._connection.write(due.framed)
-            elif viewer.finished:
+            elif watcher.finished:
                 self._finish()
             else:
-                viewer.share_cursor(self._connection.transport.write)
+                watcher.share_cursor(self._connection.transport.write)
                 return
 
     async def _send_page(self) -> None:
         try:
-            page = await self._viewer.take_page()
+            page = await self._watcher.take_page()
             self._page_task = None
             self._connection.write(page.framed)
             self._send()
         except (BrokerUnavailableError, BrokerRefusedError, MalformedEventError) as error:
             # Only Redis has the old events. End the response, so that the client reconnects and asks for them again.
-            logger.warning("stream %s: %s", self._viewer.stream_id, error)
+            logger.warning("stream %s: %s", self._watcher.name, error)
             self._finish()
         except Exception:
-            logger.exception("stream %s: cannot send a history page", self._viewer.stream_id)
+            logger.exception("stream %s: cannot send a history page", self._watcher.name)
             self._finish()
 
     def _finish(self) -> None:

@@ -12,6 +12,7 @@ from contract.presence import Count, count_viewers
 from gateway.fanout.hub import Hub
 from gateway.fanout.subscriber import Subscriber
 from gateway.fanout.viewer import Viewer
+from gateway.fanout.watcher import Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -48,23 +49,33 @@ class LocalViewers:
     def __len__(self) -> int:
         return len(self._viewers)
 
-    def has_room(self, stream_id: str = "") -> bool:
-        """Whether one more viewer may watch this stream."""
+    def has_room(self, stream_id: str = "", coming: int = 0) -> bool:
+        """Whether one more viewer may watch this stream. `coming`: how many viewers of other streams will join soon."""
         viewers, of_one_stream = self._limits
-        return not ((viewers and len(self) >= viewers) or (of_one_stream and self._counts[stream_id] >= of_one_stream))
+        is_full = viewers and len(self) + coming >= viewers
+        return not (is_full or (of_one_stream and self._counts[stream_id] >= of_one_stream))
 
-    def join_stream(self, viewer: Viewer, wake: Callable[[], None]) -> None:
-        """Called when the viewer's response begins. Calls `wake` now, and whenever there is something to send."""
-        self.add(viewer)
-        self._hub.readmit(viewer.feed)
-        viewer.feed.join(viewer, viewer.index)
+    def join(self, watcher: Watcher, wake: Callable[[], None]) -> None:
+        """Called when the watcher's response begins. Calls `wake` now, and whenever there is something to send."""
+        viewers = watcher.viewers
+        for viewer in viewers:
+            self.add(viewer)
+            self._hub.readmit(viewer.feed)
+            viewer.feed.join(viewer, viewer.index)
         # Set `wake` only now, so that the notices from joining go out with the first events, in one write.
-        viewer.wake = wake
+        for viewer in viewers:
+            viewer.wake = wake
         wake()
 
-    def leave(self, viewer: Viewer) -> None:
-        """Called when the viewer's response is over; twice if the connection closes during its take-over. The second
+    def leave(self, watcher: Watcher) -> None:
+        """Called when the watcher's response is over; twice if the connection closes during its take-over. The second
         call has no effect."""
+        for viewer in watcher.viewers:
+            self.leave_stream(viewer)
+
+    def leave_stream(self, viewer: Viewer) -> None:
+        """Called when the viewer's stream has ended, although its response may go on with other streams. A second call
+        has no effect."""
         if viewer not in self._viewers:
             return
         viewer.feed.subscribers.leave(viewer)

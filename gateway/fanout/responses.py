@@ -8,25 +8,25 @@ from starlette.responses import Response
 from gateway.fanout.direct_response import DirectResponse
 from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.sse_response import ViewerResponse
-from gateway.fanout.viewer import Viewer
+from gateway.fanout.watcher import Watcher
 from gateway.server.direct_protocol import EXTENSION, DirectProtocol
 from gateway.server.send_timeouts import SendTimeouts
 
-Respond = Callable[[Request, Viewer, Mapping[str, str]], Response]
-"""(request, viewer, headers of the dialect) -> the response"""
+Respond = Callable[[Request, Watcher, Mapping[str, str]], Response]
+"""(request, watcher, headers of the dialect) -> the response"""
 
 
 def choose_response(local_viewers: LocalViewers, send_timeouts: SendTimeouts, send_timeout_s: float) -> Respond:
     """Returns the function that makes a viewer's response."""
 
-    def respond(request: Request, viewer: Viewer, headers: Mapping[str, str]) -> Response:
+    def respond(request: Request, watcher: Watcher, headers: Mapping[str, str]) -> Response:
         if request.method == "HEAD":
             return _head_response(headers)
         connection: DirectProtocol | None = request.scope.get("extensions", {}).get(EXTENSION)
         # A direct response closes the connection, so it cannot answer a request that the client has pipelined.
         if connection is not None and not connection.pipeline:
-            return DirectResponse(viewer, local_viewers, send_timeouts, headers)
-        return ViewerResponse(viewer, local_viewers, send_timeout_s, headers)
+            return DirectResponse(watcher, local_viewers, send_timeouts, headers)
+        return ViewerResponse(watcher, local_viewers, send_timeout_s, headers)
 
     return respond
 

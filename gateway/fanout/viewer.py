@@ -31,16 +31,15 @@ class Dismissal(NamedTuple):
 
 
 class Viewer:
-    """Watches one feed from an index on. Its response calls `LocalViewers.join_stream` and then sends what `take`
-    returns, until `finished`."""
+    """Watches one feed from an index on. A `Watcher`: it says what its response sends."""
 
     __slots__ = (
-        "_dismissal",
         "_index",
         "_notices",
         "_read_page",
         "_sent_lost",
         "_shared_cursor",
+        "dismissal",
         "feed",
         "finished",
         "ticket_round",
@@ -49,7 +48,7 @@ class Viewer:
     )
 
     def __init__(self, feed: Feed, index: int, prologue: bytes, read_page: ReadPage) -> None:
-        """`index` is the viewer's first event; `prologue` is sent before everything else."""
+        """`index` is the viewer's first event; `prologue`, if any, is sent before everything else."""
         self.feed = feed
         self.finished = False
         self.ticket_round: int | None = None
@@ -59,9 +58,9 @@ class Viewer:
         """Called if the client disconnects before the stream ends."""
         self._index = index
         self._shared_cursor: SharedCursor | None = None
-        self._notices: dict[bytes, bytes] = {b"": prologue}
+        self._notices: dict[bytes, bytes] = {b"": prologue} if prologue else {}
         self._read_page = read_page
-        self._dismissal: Dismissal | None = None
+        self.dismissal: Dismissal | None = None
         self._sent_lost = False
 
     @property
@@ -73,6 +72,14 @@ class Viewer:
         """Whether the client reconnects by itself."""
         return self.feed.dialect.resumes
 
+    @property
+    def name(self) -> str:
+        return self.feed.stream_id
+
+    @property
+    def viewers(self) -> "tuple[Viewer]":
+        return (self,)
+
     # The cursor
 
     @property
@@ -81,8 +88,7 @@ class Viewer:
         return self._index if self._shared_cursor is None else self._shared_cursor.index
 
     def share_cursor(self, write: Write) -> None:
-        """Call it when `take` has returned None. `write` then gets the following events as HTTP chunks, until `wake` is
-        called. Call `leave_shared_cursor` before the next `take`."""
+        """`write` gets the following events, without a call of `wake` for each of them."""
         self._shared_cursor = self.feed.subscribers.share_cursor(self, write, self._index)
 
     def leave_shared_cursor(self) -> None:
@@ -103,33 +109,38 @@ class Viewer:
         """Ends the response if its ticket has become invalid. The client may reconnect; we check its rights again."""
         if self.ticket_round is None or self.ticket_round >= count:
             return
-        self._dismissal = Dismissal(REVOKED_RETRY_MS, "ticket_revoked", "The ticket was revoked.")
+        self.dismissal = Dismissal(REVOKED_RETRY_MS, "ticket_revoked", "The ticket was revoked.")
         self.wake()
 
     def dismiss(self, retry_window_ms: int) -> None:
         """Called when the gateway drains. Ends the response. Each viewer gets its own delay within the window, so that
         a thousand viewers do not reconnect at once."""
-        self._dismissal = Dismissal(retry_window_ms, STOPPING_CODE, STOPPING)
+        self.dismissal = Dismissal(retry_window_ms, STOPPING_CODE, STOPPING)
         self.wake()
 
     def on_left(self) -> None:
         """Called when the response is over. Calls `when_gone` if the client disconnected before the stream ended."""
-        if self.when_gone is not None and not (self.finished or self._dismissal or self.feed.over):
+        if self.when_gone is not None and not (self.finished or self.dismissal or self.feed.over):
             self.when_gone()
 
     # What to send next
 
     @property
+    def has_due(self) -> bool:
+        """Whether there is something to send, or the viewer has nothing more to send and must be asked to finish."""
+        if self.finished:
+            return False
+        return bool(self._notices or self.dismissal or self.index < self.feed.buffer.end or self.feed.over)
+
+    @property
     def is_behind(self) -> bool:
-        """Whether memory no longer holds the next event: call `take_page`, not `take`."""
-        return self.index < self.feed.buffer.begin and not self._dismissal and not self.finished
+        return self.index < self.feed.buffer.begin and not self.dismissal and not self.finished
 
     def take(self) -> Slice | None:
-        """The bytes to send now. None: there are none yet or, if `finished`, there will be none."""
         if self.finished:
             return None
-        if self._dismissal is not None:
-            return self._take_dismissal(self._dismissal)
+        if self.dismissal is not None:
+            return self._take_dismissal(self.dismissal)
         events = self.feed.buffer.take(self._index)
         if events is not None:
             self._index = events.end
@@ -141,10 +152,9 @@ class Viewer:
         return events
 
     async def take_page(self) -> Slice:
-        """The rest of the history page at the cursor. Call it if `is_behind`.
+        """The rest of the history page at the cursor.
 
-        Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError. Then end the response: the client
-        reconnects.
+        Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
         try:
             page = await self._read_page(self.feed, self._index)

@@ -1,22 +1,21 @@
 """`GET /v1/streams/{id}/events`: watch a stream. docs/protocol.md, sections 2 to 4, specifies it."""
 
-import random
-
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.event import encode_json
 from gateway.access.permissions import Permissions
 from gateway.dialects.registry import DIALECTS, NATIVE
-from gateway.fanout.feed import Feed, FeedStatus
+from gateway.fanout.feed import FeedStatus
 from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.responses import Respond
-from gateway.http.errors import FULL_RETRY_AFTER_S, ApiError, broker_unavailable, gateway_stopping, too_many_viewers
+from gateway.fanout.viewer import STOPPING
+from gateway.http.errors import ApiError, broker_unavailable, gateway_stopping
 from gateway.http.stream_urls import check_stream_id, no_such_stream
+from gateway.routes.early_end import answer_full, end_at_once
 from gateway.routes.models import StreamIdPath
-from gateway.routes.new_viewer import RETRY_MS, new_viewer
+from gateway.routes.new_viewer import new_viewer
 from gateway.routes.openapi import ACCESS_ERRORS, NO_CONTENT, SSE, document
 from gateway.routes.resume_position import ResumePosition
 
@@ -60,8 +59,7 @@ class EventRoutes:
             known = ", ".join(DIALECTS)
             raise ApiError(400, "unknown_dialect", f"'{dialect[:64]}' is none of: {known}.", param="dialect")
         if self._local_viewers.draining:
-            text = "This gateway is being stopped. The run continues and can be watched from another one."
-            return _end_at_once(dialect, gateway_stopping(text))
+            return end_at_once(dialect, gateway_stopping(STOPPING))
         try:
             permission = await self._permissions.check_viewer(request, stream_id)
             feed = await self._hub.open(stream_id, dialect)
@@ -69,30 +67,11 @@ class EventRoutes:
         except NoSuchStreamError:
             raise no_such_stream(stream_id) from None
         except (BrokerUnavailableError, BrokerRefusedError):
-            return _end_at_once(dialect, broker_unavailable())
+            return end_at_once(dialect, broker_unavailable())
         if feed.status is FeedStatus.ENDED and position == feed.buffer.last:
             return Response(status_code=204)
         if not self._local_viewers.has_room(stream_id):
-            return _answer_full(feed)
+            return answer_full(feed.dialect)
         if permission is not None and permission.ticket is not None:
             viewer.ticket_round = permission.record.revoked
         return self._respond(request, viewer, feed.dialect.headers)
-
-
-def _answer_full(feed: Feed) -> Response:
-    """The response if there is no room for another viewer. Clients that resume get random delays, so that they do not
-    all return at once. Raises: ApiError 503 for other clients."""
-    if not feed.dialect.resumes:
-        raise too_many_viewers()
-    retry_ms = round(FULL_RETRY_AFTER_S * random.uniform(500, 1500))  # noqa: S311 - a delay is no secret
-    body = feed.dialect.write_retry(retry_ms) + feed.dialect.write_notice(b"ping", encode_json({"state": "full"}))
-    return Response(body, headers=dict(feed.dialect.headers))
-
-
-def _end_at_once(dialect: str, error: ApiError) -> Response:
-    """The response to a temporary error. `EventSource` gives up for good on any status but 200, so clients that resume
-    get a 200 that says when to reconnect. Raises: `error` for other clients."""
-    encoder = DIALECTS[dialect]()
-    if not encoder.resumes:
-        raise error
-    return Response(encoder.write_retry(RETRY_MS), headers=dict(encoder.headers))

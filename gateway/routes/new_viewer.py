@@ -19,8 +19,19 @@ async def new_viewer(
     when_gone: Callable[[], None] | None = None,
     prologue: bytes = b"",
 ) -> Viewer:
+    """The viewer of a response that has no other: as `place_viewer`, and it tells the client when to reconnect.
+    `when_gone` is called if the client disconnects before the stream ends. `prologue` is sent first.
+
+    Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    viewer = await place_viewer(hub, feed, after, prologue + feed.dialect.write_retry(RETRY_MS))
+    viewer.when_gone = when_gone
+    return viewer
+
+
+async def place_viewer(hub: Hub, feed: Feed, after: Position, prologue: bytes = b"") -> Viewer:
     """A viewer of the events after a position. If the log does not have that position, the viewer gets a `gap` notice
-    and every event. `when_gone` is called if the client disconnects before the stream ends. `prologue` is sent first.
+    and every event.
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
@@ -29,10 +40,7 @@ async def new_viewer(
         # The viewer may come from another gateway, which had read more events than this one.
         await hub.refresh(feed)
         index = feed.buffer.index_after(after)
-    prologue += feed.dialect.write_retry(RETRY_MS)
     if index is None:
         gap = encode_json({"asked": str(after), "last": str(feed.buffer.last)})
         prologue, index = prologue + feed.dialect.write_notice(b"gap", gap), 0
-    viewer = Viewer(feed, max(index, feed.first_index), prologue, hub.pages.read)
-    viewer.when_gone = when_gone
-    return viewer
+    return Viewer(feed, max(index, feed.first_index), prologue, hub.pages.read)

@@ -14,7 +14,10 @@ import pytest
 
 from contract.connection import Client, call_redis
 from contract.keys import StreamKeys
+from contract.sse import FrameReader
+from manycast.client.text_frame import TextFrame
 from tests.gateway.access.conftest import BODY, PRIVATE, Door, bearer, code
+from tests.gateway.joint import Joint, query, read_joint
 from tests.viewers import Response, read_events, until
 
 WATCHED = ("", "/events", "/completion")
@@ -349,3 +352,52 @@ async def test_gateways_without_keys_of_their_own_accept_each_others_tickets(
     page = {"Sec-Fetch-Site": "same-origin"}
     run = (await local_http.post("/v1/streams", json=PRIVATE, headers=page)).json()
     assert await may_watch(another_local_http, run, headers=page, params={"ticket": run["tickets"]["view"]})
+
+
+async def test_each_stream_of_a_joint_response_needs_its_own_right(
+    http: httpx2.AsyncClient, key: dict[str, str], client: Client
+) -> None:
+    ours, foreign, public = await start(http, key), await start(http, key), await start(http, key, BODY)
+    runs = [run["id"] for run in (ours, foreign, public)]
+    other = await ask_ticket(http, foreign, key)
+    for ways in (
+        {"headers": {"X-Stream-Ticket": f"{ours['tickets']['view']}, {public['tickets']['control']}"}},
+        {"in_url": f"&ticket={ours['tickets']['view']}&ticket={public['tickets']['control']}"},
+    ):
+        seen = await watch_a_moment(http, runs, **ways)
+        assert seen.of(runs[1], "closed")[0]["error"]["code"] == "ticket_invalid"
+        assert [bool(seen.of(run, "ping")) for run in runs] == [True, False, True]
+    seen = await watch_a_moment(http, runs)
+    assert [data["error"]["code"] for run in runs for data in seen.of(run, "closed")] == ["ticket_missing"] * 2
+    seen = await watch_a_moment(http, runs, headers=key)
+    assert [bool(seen.of(run, "ping")) for run in runs] == [True, True, True]
+    seen = await watch_a_moment(http, runs, in_url=f"&ticket={other}x&ticket={ours['tickets']['view']}")
+    assert [bool(seen.of(run, "ping")) for run in runs] == [True, False, True]
+
+
+async def test_a_revoked_ticket_closes_its_stream_and_no_other(http: httpx2.AsyncClient, key: dict[str, str]) -> None:
+    revoked, kept = await start(http, key), await start(http, key)
+    seen = Joint([revoked["id"], kept["id"]])
+    tickets = {"X-Stream-Ticket": f"{revoked['tickets']['view']},{kept['tickets']['view']}"}
+    watching = asyncio.create_task(read_joint(http, "", seen, headers=tickets))
+    await until(lambda: len([frame for frame in seen.frames if frame.event == "ping"]) == 2)
+    await http.delete(f"/v1/streams/{revoked['id']}/tickets", headers=key)
+    await until(lambda: seen.of(revoked["id"], "closed"))
+    (closed,) = seen.of(revoked["id"], "closed")
+    assert (closed["status"], closed["error"]["code"]) == (403, "ticket_revoked")
+    await http.post(f"/v1/streams/{kept['id']}/cancel", headers=key)
+    await watching
+    assert seen.of(kept["id"], "done")[0]["status"] == "cancelled"
+    assert (await read_joint(http, "", seen, headers=tickets)).status == 204
+
+
+async def watch_a_moment(http: httpx2.AsyncClient, stream_ids: list[str], in_url: str = "", **ways: Any) -> Joint:
+    """Watches streams until each of them has been answered with an event."""
+    seen, reader = Joint(stream_ids), FrameReader()
+    async with asyncio.timeout(10), http.stream("GET", query(stream_ids) + in_url, **ways) as answer:
+        async for piece in answer.aiter_raw():
+            for frame in reader.feed(piece):
+                seen.take(TextFrame.decode(frame))
+            if all(seen.of(each, "ping") or seen.of(each, "closed") for each in stream_ids):
+                break
+    return seen

@@ -26,7 +26,7 @@ async def test_a_viewer_gets_events_of_a_feed_that_was_dropped_while_it_connecte
         await run.begin()
         feed = await hub.open(run.stream_id, NATIVE)
         await until(lambda: feed not in list(hub.feeds()))
-        LocalViewers("gateway", client, hub, ViewerLimits(0, 0)).join_stream(
+        LocalViewers("gateway", client, hub, ViewerLimits(0, 0)).join(
             Viewer(feed, 0, b"", hub.pages.read), lambda: None
         )
         await run.say("still there?")

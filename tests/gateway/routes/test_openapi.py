@@ -19,7 +19,7 @@ from tests.stack import Gateway, Simulator, Worker, closing_all
 DOCUMENT = GatewayApp(Settings()).api.openapi()
 CALLS = {(method, path): call for path, calls in DOCUMENT["paths"].items() for method, call in calls.items()}
 # They do not end by themselves. Other tests check what they stream.
-STREAMING = {("get", "/v1/streams/{stream_id}/events"), ("get", "/api/chat/{chat}/stream")}
+STREAMING = {("get", "/v1/streams/{stream_id}/events"), ("get", "/v1/events"), ("get", "/api/chat/{chat}/stream")}
 TRUTHS = [
     checks.not_a_server_error,
     checks.status_code_conformance,
