@@ -10,10 +10,10 @@ from tests.web.peer import Peer, sse
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 START = sse("start", {"stream": "s", "epoch": 1, "chunk": {"id": "c"}}, "1-1")
-WATCH = """async ([ownLines, after]) => {
+WATCH = """async ([id, ownLines, after]) => {
   const { watchShared } = await import("/shared.js");
   globalThis.told = "";
-  globalThis.viewer = watchShared("/v1/streams/s/events", {
+  globalThis.viewer = watchShared(`/v1/streams/${id}/events`, {
     chunk: (chunk) => (told += chunk.choices[0].delta.content),
     restart: () => (told += "|"),
     done: () => (told += "."),
@@ -32,10 +32,12 @@ def done(position: str) -> str:
     return sse("done", data, position)
 
 
-async def tab(context: BrowserContext, peer: Peer, own_lines: int = 0, after: str | None = None) -> Page:
+async def tab(
+    context: BrowserContext, peer: Peer, own_lines: int = 0, after: str | None = None, stream: str = "s"
+) -> Page:
     page = await context.new_page()
     await page.goto(f"{peer.url}/manycast.d.ts")  # any page of this origin
-    await page.evaluate(WATCH, [own_lines, after])
+    await page.evaluate(WATCH, [stream, own_lines, after])
     return page
 
 
@@ -96,3 +98,14 @@ async def test_without_its_worker_a_tab_has_its_own_line(page: Page, peer: Peer)
     peer.tell(START + chunk("a", "1-2") + done("1-3"))
     await page.context.route("**/shared-connection.js", lambda route: route.fulfill(status=404))
     await told(await tab(page.context, peer), "a.")
+
+
+async def test_an_older_gateway_is_asked_for_each_stream_alone(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk("a", "1-2") + "…")
+    tabs = [await tab(page.context, peer, stream=f"s_{number:022}") for number in range(3)]
+    for each in tabs:
+        await told(each, "a")
+    assert peer.lines == 3
+    await peer.say(chunk("b", "1-3") + done("1-4"))
+    for each in tabs:
+        await told(each, "ab.")

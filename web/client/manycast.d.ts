@@ -58,6 +58,8 @@ export interface Options {
   after?: Position | null;
   stallAfterMs?: number;
   withCredentials?: boolean;
+  /** Opens a connection. Default: `new EventSource(url, init)`. The result must behave like an EventSource. */
+  connect?(url: URL, init: { withCredentials: boolean }): EventTarget & { readonly readyState: number; close(): void };
 }
 
 export interface Viewer {
@@ -72,6 +74,8 @@ export interface Viewer {
 
 /** `url` may contain a ticket (`?ticket=`): every reconnection sends it. */
 export function watch(url: string | URL, callbacks?: Callbacks, options?: Options): Viewer;
+/** The names of all events. */
+export const EVENTS: string[];
 /** Whether `position` comes after `other`; null comes before every event. */
 export function isAfter(position: Position | null, other: Position | null): boolean;
 /** Calls the callback for each raw event, with complete chunks. */

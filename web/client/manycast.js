@@ -4,7 +4,7 @@
  * An ES module without dependencies, on native EventSource. It implements docs/protocol.md and does not touch the DOM.
  */
 
-const EVENTS = ["start", "chunk", "restart", "done", "ping", "viewers", "gap"];
+export const EVENTS = ["start", "chunk", "restart", "done", "ping", "viewers", "gap"];
 const LOGGED = new Set(["start", "chunk", "restart", "done"]);
 const ENDED = new Set(["completed", "cancelled", "failed"]);
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000];
@@ -87,7 +87,7 @@ class Viewer {
     this.#url = new URL(url, globalThis.location?.href);
     this.#callbacks = callbacks;
     this.#dispatcher = new EventDispatcher(callbacks);
-    this.#options = { after: null, stallAfterMs: 40_000, withCredentials: false, ...options };
+    this.#options = { after: null, stallAfterMs: 40_000, withCredentials: false, connect: openEventSource, ...options };
     /** Position of the last event, `epoch-seq`, or null. */
     this.position = this.#options.after;
     /** See `State` in manycast.d.ts. */
@@ -113,7 +113,7 @@ class Viewer {
     this.#source?.close();
     const url = new URL(this.#url);
     if (this.position) url.searchParams.set("after", this.position);
-    const source = new EventSource(url, { withCredentials: this.#options.withCredentials });
+    const source = this.#options.connect(url, { withCredentials: this.#options.withCredentials });
     this.#source = source;
     this.#lastEventAt = Date.now();
     for (const name of EVENTS) source.addEventListener(name, (event) => this.#receive(name, event));
@@ -208,6 +208,10 @@ class Viewer {
     this.#finish(outcome);
     this.#finish = null;
   }
+}
+
+function openEventSource(url, init) {
+  return new EventSource(url, init);
 }
 
 /** Whether `position` comes after `other`; null comes before every event. */

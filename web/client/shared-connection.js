@@ -1,11 +1,13 @@
 /**
- * The shared worker of shared.js: one connection per stream, for all tabs that have no connection of their own. It ends
+ * The shared worker of shared.js: one connection for all streams of all tabs that have no connection of their own. It ends
  * with the last tab.
  */
 
+import { JointConnections } from "./joint-connection.js";
 import { isAfter, watch } from "./manycast.js";
 
 const streams = new Map(); // by URL
+const connections = new JointConnections();
 
 class SharedStream {
   constructor(url, options) {
@@ -20,7 +22,11 @@ class SharedStream {
         state: (state) => this.#broadcast({ state }),
         refused: (refused) => this.#broadcast({ refused }),
       },
-      { ...options, after: null }, // from the start: another tab may need earlier events
+      {
+        ...options,
+        after: null, // from the start: another tab may need earlier events
+        connect: (address, init) => connections.open(address, { ...init, ticket: options.ticket }),
+      },
     );
     this.viewer.finished.then((done) => {
       this.#broadcast({ state: this.viewer.state, done });
@@ -60,11 +66,14 @@ class SharedStream {
 
 globalThis.onconnect = ({ ports: [port] }) => {
   let stream = null;
-  port.onmessage = ({ data: { url, options, tab, wake } }) => {
+  const leave = () => stream?.leave(port);
+  port.addEventListener("close", leave); // some browsers send it when the tab has closed or crashed
+  port.onmessage = ({ data: { url, options, tab, wake, left } }) => {
     if (wake) return stream?.viewer.wake();
+    if (left) return leave();
     if (!streams.has(url)) streams.set(url, new SharedStream(url, options));
     stream = streams.get(url);
     stream.join(port, options.after ?? null);
-    navigator.locks.request(tab, () => stream.leave(port)); // granted when the tab has closed
+    if (tab) navigator.locks.request(tab, leave); // granted when the tab has closed
   };
 };

@@ -3,7 +3,9 @@
 import type { Callbacks, Options, Viewer } from "./manycast.js";
 
 export interface SharedOptions extends Options {
-  /** How many tabs of this browser have their own connection before tabs share one. Default 3. */
+  /** The ticket of a private stream, if the URL does not contain it: a shared connection sends no cookie of a stream. */
+  ticket?: string | null;
+  /** How many tabs of this browser have their own connection before tabs share one. Default 1. */
   ownLines?: number;
 }
 

@@ -1,19 +1,20 @@
 /**
  * Reduces the connections of one browser. On HTTP/1.1, browsers allow six per host: pages beyond that wait.
  *
- * The first tabs have their own connections. Later tabs watch through a shared worker, which has one connection per
- * stream and sends a late tab all earlier events. In a browser without shared workers or locks (they need https or localhost),
- * every tab has its own connection. Many different answers still need many connections. Needs manycast.js.
+ * The first tab has its own connection. Later tabs watch through a shared worker, which has one connection for all their
+ * streams and sends a late tab all earlier events. In a browser without shared workers, every tab has its own connection.
+ * Needs manycast.js, shared-connection.js and joint-connection.js beside it.
  */
 
 import { EventDispatcher, watch } from "./manycast.js";
 
-const OWN_CONNECTIONS = 3;
+const OWN_CONNECTIONS = 1;
 
 /**
  * Like `watch` of manycast.js, with the same arguments and result.
  *
- * @param {object} [options]  those of `watch`, and `ownLines`: how many tabs of this browser have their own connection
+ * @param {object} [options]  those of `watch`; `ticket`: the ticket of a private stream, if it is not in the URL;
+ *   `ownLines`: how many tabs of this browser have their own connection
  */
 export function watchShared(url, callbacks = {}, options = {}) {
   return new SharedViewer(new URL(url, location.href).href, callbacks, options);
@@ -41,8 +42,7 @@ class SharedViewer {
   }
 
   async #begin(url, callbacks, ownLines, options) {
-    const canShare = globalThis.SharedWorker && globalThis.navigator.locks;
-    const release = canShare ? await acquireConnection(ownLines) : () => {};
+    const release = globalThis.SharedWorker ? await acquireConnection(ownLines) : () => {};
     if (this.#isClosed) return release?.() ?? null;
     this.#inner = release ? watch(url, callbacks, options) : new WorkerViewer(url, callbacks, options);
     const done = await this.#inner.finished.catch(() => {
@@ -54,8 +54,12 @@ class SharedViewer {
   }
 }
 
-/** Acquires one of the browser's own connections. Returns a function that releases it, or null if all are in use. */
+/**
+ * Acquires one of the browser's own connections. Returns a function that releases it, or null if all are in use. Without
+ * locks, which need https or localhost, nobody can count them: then all are in use.
+ */
 async function acquireConnection(ownLines) {
+  if (!navigator.locks) return null;
   for (let number = 1; number <= ownLines; number += 1) {
     const release = await new Promise((resolve) => {
       // The browser holds the lock until this promise resolves.
@@ -86,12 +90,9 @@ class WorkerViewer {
     worker.onerror = () => this.fail(new Error("the worker could not be loaded"));
     this.#port = worker.port;
     this.#port.onmessage = ({ data }) => this.#receive(data);
-    // The worker waits for this lock. The browser releases it when the tab closes or crashes.
-    const tab = `manycast-tab-${crypto.randomUUID()}`;
-    navigator.locks.request(tab, () => {
-      this.#port.postMessage({ url, options, tab });
-      return new Promise((resolve) => (this.#leave = resolve));
-    });
+    const join = (tab) => this.#port.postMessage({ url, options: { ...options, after: this.position }, tab });
+    if (navigator.locks) this.#leave = holdLock(join);
+    else this.#leave = announceLeaving(this.#port, join);
     this.wake = () => document.visibilityState === "visible" && this.#port.postMessage({ wake: true });
     document.addEventListener("visibilitychange", this.wake);
   }
@@ -104,6 +105,7 @@ class WorkerViewer {
     if (this.#finish === null) return;
     if (event) {
       if (event.position) this.position = event.position;
+      if (event.name === "gap") this.position = null;
       this.dispatcher.dispatch(event);
     }
     if (refused) this.callbacks.refused?.(refused);
@@ -122,9 +124,35 @@ class WorkerViewer {
     const finish = this.#finish;
     this.#finish = null;
     document.removeEventListener("visibilitychange", this.wake);
-    this.#leave?.();
+    this.#leave();
     this.#port.close();
     this.#enter(state);
     finish(done);
   }
+}
+
+/** Joins the worker with a lock that the browser releases when the tab closes or crashes. Returns a function that releases it. */
+function holdLock(join) {
+  const tab = `manycast-tab-${crypto.randomUUID()}`;
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  navigator.locks.request(tab, () => {
+    join(tab);
+    return held;
+  });
+  return release;
+}
+
+/** Joins the worker without a lock, and tells it when the page closes. Returns a function that leaves it. */
+function announceLeaving(port, join) {
+  const leave = () => port.postMessage({ left: true });
+  const returned = (event) => event.persisted && join();
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", returned);
+  join();
+  return () => {
+    removeEventListener("pagehide", leave);
+    removeEventListener("pageshow", returned);
+    leave();
+  };
 }

@@ -78,7 +78,7 @@ export class Reply {
       refused: ({ error }) => (this.refusal = error),
       state: (state) => this.#enter(state),
     };
-    this.viewer = watchShared(eventsUrl(this.id), callbacks, { after });
+    this.viewer = watchShared(eventsUrl(this.id), callbacks, { after, ticket: isPrivate(this.id) ? this.ticket : null });
   }
 
   /**

@@ -31,7 +31,8 @@ def test_the_pages_files_are_served(page: Gateway, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/manycast.js", "/manycast.d.ts", "/shared.js", "/shared-connection.js", "/answer.js"]
+    "path",
+    ["/manycast.js", "/manycast.d.ts", "/shared.js", "/shared-connection.js", "/joint-connection.js", "/answer.js"],
 )
 def test_the_client_that_other_pages_use_has_short_addresses(page: Gateway, path: str) -> None:
     assert get(page, path).status_code == 200
