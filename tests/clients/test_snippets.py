@@ -69,7 +69,8 @@ async def test_react_answers_and_resumes_after_a_reload(stack: Stack, node: str,
 def site(stack: Stack, tmp_path: Path) -> Iterator[str]:
     """A gateway that also serves a page, on which there is nothing but a place for the answer."""
     (tmp_path / "index.html").write_text('<pre id="answer"></pre><script type="module" src="/app.js"></script>')
-    shutil.copy(ROOT / "web" / "client" / "manycast.js", tmp_path)
+    for module in (ROOT / "web" / "client").glob("*.js"):
+        shutil.copy(module, tmp_path)
     gateway = Gateway(stack.redis, MANYCAST_WEB_DIR=str(tmp_path))
     yield gateway.url
     gateway.close()
@@ -101,7 +102,7 @@ async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> N
 @pytest.fixture
 def event_source(tmp_path: Path, site: str) -> str:
     """The address of a page with the snippet for `EventSource`, slow enough for what happens in the middle."""
-    snippet = snippet_with("browser", "new EventSource")
+    snippet = snippet_with("browser", "new EventSource(url)")
     assert 'model: "demo"' in snippet
     (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 60 }'))
     return site
