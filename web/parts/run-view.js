@@ -5,7 +5,7 @@
 import { eventsUrl, watchUrl } from "./api.js";
 import { drawChart } from "./chart.js";
 import { make } from "./element.js";
-import { watch } from "./manycast.js";
+import { watchShared } from "./shared.js";
 import { describeAmount, describeClock, describeMilliseconds, describeNoEntry } from "./words.js";
 
 const MOST_EVENTS = 1000; // rows; more rows make the page slow
@@ -33,7 +33,7 @@ export class RunView {
       make("h3", {}, "Raw events"),
       this.rows,
     );
-    this.viewer = watch(eventsUrl(run.id), {
+    this.viewer = watchShared(eventsUrl(run.id), {
       event: (event) => this.#take(event),
       refused: ({ error }) => this.rows.before(make("p", { class: "small" }, describeNoEntry(error))),
     });
