@@ -16,6 +16,7 @@ from gateway.fanout.shared_cursor import Write
 from gateway.fanout.viewer import STOPPING_CODE, Dismissal, Viewer
 
 FORBIDDEN = 403
+NOTHING = Slice(b"", 0)
 
 
 class JointViewer:
@@ -71,6 +72,8 @@ class JointViewer:
             index, viewer = turn
             if viewer.dismissal is not None:
                 return self._take_dismissal(index, viewer, viewer.dismissal)
+            if viewer.is_behind:
+                return NOTHING
             due = viewer.take()
             if due is not None:
                 self._pass_turn(turn)
@@ -81,8 +84,10 @@ class JointViewer:
         return None
 
     async def take_page(self) -> Slice:
-        turn = self._next_turn()
-        assert turn is not None, "call take_page only if is_behind"
+        # Another stream may have got something to send since the caller looked.
+        turn = next((turn for turn in self._turns if turn[1].is_behind), None)
+        if turn is None:
+            return NOTHING
         index, viewer = turn
         page = await viewer.take_page()
         self._pass_turn(turn)

@@ -28,7 +28,10 @@ class Watcher(Protocol):
         """Whether memory no longer holds the next event: call `take_page`, not `take`."""
 
     def take(self) -> Slice | None:
-        """The bytes to send now. None: there are none yet or, if `finished`, there will be none."""
+        """The bytes to send now. None: there are none yet or, if `finished`, there will be none.
+
+        No bytes: look at `is_behind` again.
+        """
 
     async def take_page(self) -> Slice:
         """The next events, from Redis. Call it if `is_behind`.

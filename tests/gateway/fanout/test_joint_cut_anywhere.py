@@ -9,6 +9,7 @@ import pytest
 
 from contract.event import Status
 from contract.sse import FrameReader
+from gateway.fanout.feed import PAGE_LIMIT_BYTES
 from manycast.client.text_frame import TextFrame
 from tests.author import Author, Run
 from tests.broker import Broker
@@ -134,3 +135,16 @@ async def test_a_stream_that_lost_data_begins_again_without_the_others(
     assert seen.of(stream_ids[0], "gap") == [{"asked": "1-99", "last": ends[stream_ids[0]]}]
     assert seen.logged == {stream_ids[0]: truth[stream_ids[0]]}
     assert {frame.event for frame in seen.frames} - LOGGED == {"watching", "gap", "closed"}
+
+
+async def test_a_long_history_does_not_hold_up_the_other_streams(
+    http: httpx2.AsyncClient, author: Author, urls: list[str]
+) -> None:
+    long, short = [await author.start() for _ in range(2)]
+    pages = 3 * PAGE_LIMIT_BYTES // 900
+    await long.write([*attempt([chunk_of({"content": "x" * 900}) for _ in range(pages)]), done()], Status.COMPLETED)
+    await short.write([*SHORT, done()], Status.COMPLETED)
+    for url in urls:
+        seen = await read_joint(http, url, Joint([long.stream_id, short.stream_id]))
+        ends = [frame.id.split(" ")[0] for frame in seen.frames if frame.event == "done" and frame.id]
+        assert ends == [short.stream_id, long.stream_id]
