@@ -19,6 +19,8 @@ COPIED = {
     "markdown-it/LICENSE": "markdown-it.LICENSE",
     "markdown-it-footnote/dist/markdown-it-footnote.min.js": "markdown-it-footnote.js",
     "markdown-it-footnote/LICENSE": "markdown-it-footnote.LICENSE",
+    "temml/dist/temml.min.js": "temml.js",
+    "temml/LICENSE": "temml.LICENSE",
     "lean-qr/index.mjs": "lean-qr.js",
     "lean-qr/LICENSE": "lean-qr.LICENSE",
     "@speed-highlight/core/dist/index.js": "speed-highlight/index.js",

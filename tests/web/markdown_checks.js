@@ -101,7 +101,7 @@ globalThis.checks = await (async () => {
     "  ", "    ", "\t", "\r\n", "\n\n", "> ", "- ", "1. ", "2) ", "```", "~~~", "```py\n", "**", "__", "~~", "---", "===\n", "***\n",
     "| a | b |\n|---|:-:|\n", "| 1 |", "|--|", "[a]", "[a]: https://x.test/a\n", "[b]", "[b]: /b 'title'\n", "[^1]", "[^1]: ",
     "[^1]: note\n", "[x](https://x.test/)", "![x](/y)", "- [ ] ", "- [x] ", "https://x.test/y_(z), ", "www.x.test", "a@x.test ",
-    "<b>", "</b>", "<!-- ", "-->", "&amp;", "&#35;", "word", "two words", "# ", "## ", "é", "🚀", "שלום", "\0", "\\[x\\]", "$5", "$x$",
+    "<b>", "</b>", "<!-- ", "-->", "&amp;", "&#35;", "word", "two words", "# ", "## ", "é", "🚀", "שלום", "\0", "\\[x\\]", "$5", "$x$", "$$", "$$\n", "\n\\]\n", "\\(",
   ];
 
   /** Markdown that `random` makes, of mostly broken syntax. */
@@ -160,5 +160,13 @@ globalThis.checks = await (async () => {
     return { depth: depth(element), shown: element.textContent, longest: Math.max(...times) };
   }
 
-  return { compare, findChanges, findDifferences, invent, measure, mix, randomOf, show };
+  /** Shows a text in the page, and resolves when `count` formulas are in it. */
+  async function showFormulas(text, count) {
+    const element = show([text]);
+    document.body.replaceChildren(element);
+    while (element.querySelectorAll("math").length < count) await new Promise((resolve) => requestAnimationFrame(resolve));
+    return element;
+  }
+
+  return { compare, findChanges, findDifferences, invent, measure, mix, randomOf, show, showFormulas };
 })();

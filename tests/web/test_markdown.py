@@ -176,6 +176,65 @@ async def test_each_paragraph_has_the_direction_of_its_language(checks: Page) ->
     assert await checks.evaluate(directions, text) == ["ltr", "rtl", "rtl", "rtl", "ltr", "rtl", "rtl", "rtl"]
 
 
+FORMULAS = [
+    ("the root $x^2$.", ["x^2"]),
+    ("$a,$ $b$ and $5x$", ["a,", "b", "5x"]),
+    ("a \\(x_1\\) and $$y$$ b", ["x_1", "y"]),
+    ("$$\nx\n= y\n+ z\n$$\nafter", ["x\n= y\n+ z"]),
+    ("\\[ x = 1 \\]\n\nnext", ["x = 1"]),
+    ("text:\n\\[\nx = 1\n\\]\nwhere", ["x = 1"]),
+    ("- a\n\n  $$\n  x\n  $$\n- b\n\n> \\[\n> y\n> \\]", ["x", "y"]),
+    ("| $a$ | b |\n|---|---|\n| c | **$d$** |", ["a", "d"]),
+]
+NO_FORMULAS = [
+    "$HOME and $PATH, $HOME/$USER, $A:$B",
+    "pay $5 or $10, US$5, 5$ or 10$, ($5-$10), $5/month or $10/year",
+    "$5M and 10M$ and $20 per head$",
+    "`$a$` and $`a`$",
+    "\\[1\\] and \\(\\) and [\\[x\\]](https://x.test/)",
+    "\\$5$",
+    "$$ open\n\n- list",
+    "\\[ open\n\nnext \\]",
+]
+
+
+async def test_formulas_are_mathml(checks: Page) -> None:
+    shown = """async ([text, count]) => {
+      const element = await checks.showFormulas(text, count);
+      return [...element.querySelectorAll("math")].map((math) => math.textContent.replace(/[\\s\u2061-\u2064]/g, ""));
+    }"""
+    for text, formulas in FORMULAS:
+        found = await checks.evaluate(shown, [text, len(formulas)])
+        assert found == [re.sub(r"[\s_^]", "", each) for each in formulas], text
+
+
+async def test_what_is_no_formula_stays_text(checks: Page) -> None:
+    formulas = "(text) => checks.show([text]).querySelectorAll('.math').length"
+    assert [text for text in NO_FORMULAS if await checks.evaluate(formulas, text)] == []
+
+
+async def test_a_formula_that_is_not_understood_or_means_harm_stays_text(checks: Page) -> None:
+    await checks.evaluate("checks.showFormulas('$x$', 1)")
+    hostile = [
+        r"\href{javascript:window.pwned=1}{x}",
+        r"\url{https://evil.test/}",
+        r"\includegraphics{https://evil.test/x.png}",
+        r"\class{x}{y} \id{x}{y} \style{position:fixed}{y}",
+        r"\def\x{\x\x}\x",
+        r"\nonsense{x}",
+        r"\sqrt" * 900 + "x",
+        "{" * 2000 + "x" + "}" * 2000,
+        r"\frac{1}{" * 400 + "x" + "}" * 400,
+    ]
+    for formula in hostile:
+        shown = await checks.evaluate("(text) => checks.measure(text, 100_000)", f"before ${formula}$ after")
+        assert re.fullmatch("before .* after", shown["shown"], re.DOTALL)
+        assert shown["depth"] < 80
+        assert await checks.locator("a, img, .x, [id]").count() == 0
+    for formula in hostile[-4:]:
+        assert f"${formula}$" in await checks.evaluate("(text) => checks.show([text]).textContent", f"${formula}$")
+
+
 FINISHED = "# Head\n\npara *a*\n\n- one\n- two\n\n```py\nx = 1\n```\n\n| a |\n|---|\n| 1 |\n\n> b\n\nlast\n"
 
 

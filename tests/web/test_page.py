@@ -1,6 +1,7 @@
 """The chat page and the watch page in a real browser, each state brought about by a peer that says what it is told."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -16,7 +17,7 @@ from tests.web.visit import reload, serious_violations, visit
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
 START = sse("start", {"stream": "s", "epoch": 1, "chunk": {"id": "c", "model": "m"}}, "1-1")
-HEAVIEST = 250_000  # bytes
+HEAVIEST = 250_000  # bytes, without formulas
 
 
 def chunk(seq: int, epoch: int = 1, **delta: Any) -> str:
@@ -86,6 +87,23 @@ async def test_the_buttons_of_long_code_stay_in_sight_and_wrap_its_lines(page: P
     await wrap.click()
     await expect(wrap).to_have_attribute("aria-pressed", "true")
     assert not await page.locator(".code pre").evaluate(is_wide)
+
+
+async def test_a_formula_loads_what_draws_it_and_nothing_else_does(page: Page, peer: Peer) -> None:
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(urlparse(request.url).path))
+    page.on("console", lambda entry: complaints.append(entry.text))
+    peer.tell(START + chunk(2, content="$5, no formula yet\n\n") + "…")
+    await ask(page, peer)
+    await expect(page.locator(".text p")).to_have_count(1)
+    assert "/vendor/temml.js" not in asked
+    await peer.say(
+        chunk(3, content=r"$$\frac{\vec{a}}{\sqrt{b}} \begin{cases} 1 \\ 2 \end{cases}$$" + "\n") + done("1-4")
+    )
+    await expect(page.locator(".text math mfrac")).to_be_visible()
+    assert "/vendor/temml.js" in asked
+    assert [text for text in complaints if "Security Policy" in text] == []
 
 
 async def test_a_restart_says_why_the_text_began_again(page: Page, peer: Peer) -> None:
@@ -418,7 +436,7 @@ async def test_a_page_weighs_little_and_breaks_no_rule_of_its_own(page: Page, pe
     complaints: list[str] = []
 
     async def weigh(response: Any) -> None:
-        if "/v1/" not in response.url and response.status == 200:
+        if not re.search("/v1/|math", response.url) and response.status == 200:
             # By address: a page whose load failed is opened again.
             weights[response.url] = len(await response.body())
 
@@ -442,7 +460,8 @@ async def test_axe_finds_no_serious_violation(page: Page, peer: Peer, packages: 
     axe = (packages / "axe-core/axe.min.js").read_text()
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     everything = (
-        "# Head\n\n- a `b`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nx = 1\n```\n\n> [link](https://a.test/)\n"
+        "# Head\n\n- a `b`\n- [x] c\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nx = 1\n```\n\n> [link](https://a.test/)\n"
+        "\nOne[^1] and $x$\n\n$$\ny^2\n$$\n\n[^1]: note\n"
     )
     error = {"code": "x", "message": "Broken.", "http_status": 500}
     peer.tell(START + chunk(2, reasoning="hm", content=everything) + done("1-3", "failed", error))

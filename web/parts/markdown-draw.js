@@ -7,9 +7,10 @@
 
 import { copyButton, iconButton, make } from "./element.js";
 import { CodeHighlighter } from "./highlight.js";
+import { showFormula } from "./math.js";
 
 const SAFE_PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
-const FIELDS = ["kind", "href", "title", "source", "language", "start", "checked", "align", "label"];
+const FIELDS = ["kind", "href", "title", "source", "language", "start", "checked", "align", "label", "formula", "markup"];
 
 const same = (tag) => () => element(tag);
 
@@ -53,6 +54,9 @@ const KINDS = {
   task: ({ checked }) => element("input", { type: "checkbox", disabled: true, checked, "aria-label": "Task" }),
   table: makeTable,
   code_block: makeCodeBlock,
+  math: (node) => makeFormula(node, make("span", { class: "math" }), false),
+  math_line: (node) => makeFormula(node, make("span", { class: "math display", tabindex: "0" }), true),
+  math_block: (node) => makeFormula(node, make("div", { class: "math display", tabindex: "0" }), true),
   footnote: makeFootnote,
   footnote_mark: makeFootnoteMark,
 };
@@ -72,6 +76,13 @@ function makeCodeBlock({ language }) {
   const highlighter = new CodeHighlighter(inner, label);
   highlighter.setLanguage(language);
   return { outer, inner, highlighter };
+}
+
+function makeFormula({ formula, markup }, outer, display) {
+  outer.dir = "ltr";
+  outer.append(markup);
+  showFormula(outer, formula, display);
+  return { outer, inner: make("span") }; // no children
 }
 
 function makeFootnote({ label }) {

@@ -1,9 +1,11 @@
 /**
- * Parses markdown into trees: CommonMark, with GFM's tables, strikethrough, task lists, footnotes and bare addresses. HTML is
- * text. No DOM. The only module that imports markdown-it.
+ * Parses markdown into trees: CommonMark, with GFM's tables, strikethrough, task lists, footnotes and bare addresses, and
+ * formulas. HTML is text. No DOM. The only module that imports markdown-it.
  *
  * A node is a string or `{kind, children, …}`. markdown-draw.js lists the kinds and their fields.
  */
+
+import { addMath } from "./markdown-math.js";
 
 // What is nested deeper is text: thousands of nested elements crash a browser's tab.
 const DEEPEST_BLOCK = 40; // a list counts twice, for itself and its item
@@ -33,6 +35,7 @@ function setUp(MarkdownIt, footnotes) {
   markdown.linkify.add("www.", { validate: measureAddress, normalize: (match) => (match.url = `http://${match.url}`) });
   markdown.validateLink = () => true; // markdown-draw.js decides which addresses become links
   markdown.use(footnotes);
+  markdown.use(addMath);
   markdown.inline.ruler.disable("footnote_inline"); // not part of GFM
   markdown.block.ruler.before("table", "too_deep", takeAsParagraph);
   // `parse` does these steps itself; footnotes stay where they are defined.
@@ -145,7 +148,7 @@ class Lookups {
  */
 export function measureFinished(text) {
   const tokens = [];
-  parser.block.parse(text, parser, {}, tokens);
+  parser.block.parse(text, parser, { mayGrow: true }, tokens);
   const lines = text.split("\n");
   let finished = 0;
   let end = 0;
@@ -184,6 +187,7 @@ const BLOCKS = {
   td_open: (token) => ({ kind: "td", align: readAlign(token) }),
   footnote_reference_open: ({ meta }) => ({ kind: "footnote", label: meta.label }),
   hr: () => ({ kind: "hr" }),
+  math: (token) => ({ kind: "math_block", formula: token.content, markup: token.markup }),
   code_block: ({ content }) => ({ kind: "code_block", language: "", children: [content.replace(/\n$/, "")] }),
   fence: ({ content, info }) => ({
     kind: "code_block",
@@ -235,6 +239,7 @@ const INLINE = {
   link_open: (token) => ({ kind: "a", href: token.attrGet("href"), title: token.attrGet("title") }),
   code_inline: ({ content }) => ({ kind: "code", children: [content] }),
   hardbreak: () => ({ kind: "br" }),
+  math: ({ content, markup, meta }) => ({ kind: meta.display ? "math_line" : "math", formula: content, markup }),
   footnote_ref: ({ meta }) => ({ kind: "footnote_mark", label: meta.label }),
   image: (token) => ({
     kind: "image",
