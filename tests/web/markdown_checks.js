@@ -126,7 +126,10 @@ globalThis.checks = await (async () => {
     return Array.from({ length: count }, () => Array.from({ length: 4 }, pick).join(random() < 0.5 ? "\n" : ""));
   }
 
-  /** Shows a text in two pieces. Returns the elements that were changed after the first, or anything within them. */
+  /**
+   * Shows a text in two pieces. Returns what the second changed: the indexes of the elements that were changed or anything
+   * within them, and the number of removed elements. `unfinished`: how much of the text is parsed each time.
+   */
   async function findChanges(first, second) {
     const element = document.createElement("div");
     const text = growingText(element);
@@ -135,12 +138,14 @@ globalThis.checks = await (async () => {
     const observer = new MutationObserver((records) => changes.push(...records));
     observer.observe(element, { subtree: true, childList: true, characterData: true, attributes: true });
     for (const character of second) text.write(character);
+    const { unfinished } = text;
     text.end();
     changes.push(...observer.takeRecords());
     const outermost = (node) => (node.parentNode === element ? node : outermost(node.parentNode));
     const places = changes.filter(({ target }) => target !== element && element.contains(target)).map(({ target }) => outermost(target));
     const removed = changes.filter(({ target }) => target === element).flatMap(({ removedNodes }) => [...removedNodes]);
-    return { changed: [...new Set(places)].map((node) => [...element.children].indexOf(node)), removed: removed.length };
+    const indexes = [...new Set(places)].map((node) => [...element.children].indexOf(node));
+    return { changed: indexes, removed: removed.length, unfinished };
   }
 
   /** How deep the elements of a text are nested, its visible text, and the longest time that it took to show a piece. */

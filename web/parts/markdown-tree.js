@@ -153,18 +153,19 @@ export function measureFinished(text) {
   let finished = 0;
   let end = 0;
   for (const [start, after] of outermost(tokens)) {
-    // A definition leaves no token, and a following line may still become its title.
+    // The line after a definition may still become its title.
     if (start > 0 && (start === end || /^[ \t]*$/.test(lines[start - 1]))) finished = start;
     end = after;
   }
   return lines.slice(0, finished).reduce((length, line) => length + line.length + 1, 0);
 }
 
-/** The first line of each outermost block, and the line after it. */
+/** The first line of each outermost block that is drawn, and the line after it. */
 function outermost(tokens) {
   const places = [];
   let open = null;
-  for (const { level, nesting, map } of tokens) {
+  for (const { type, level, nesting, map } of tokens) {
+    if (type === "reference_definition") continue;
     if (level === 0 && nesting >= 0) places.push((open = [Infinity, 0]));
     // A footnote has no place of its own, only its contents have.
     if (map) [open[0], open[1]] = [Math.min(open[0], map[0]), Math.max(open[1], map[1])];
