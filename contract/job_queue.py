@@ -68,7 +68,8 @@ class Submission:
     `request` is the JSON for the provider, with what else it may get (contract.passed), `body` a hex digest of the
     request body. `caller` starts the run ("" if unknown) and may have `max_at_once` runs (0: any number). `response` is
     what the Responses API keeps of its request (b"" for other runs); Redis then drops `request` when the run ends.
-    `keep_ms` is how long a run is kept after its end, if shorter than others (0: as others).
+    `keep_ms` is how long a run is kept after its end, if shorter than others (0: as others). `endpoint` is that of a
+    pass-through call, "" for other runs.
     """
 
     stream_id: str
@@ -81,6 +82,7 @@ class Submission:
     max_at_once: int = 0
     response: bytes = b""
     keep_ms: int = 0
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Claim:
     next_seq: int = 1
     request: bytes = b""
     queued_ms: int = 0
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,7 @@ class JobQueue:
             submission.max_at_once,
             submission.response,
             submission.keep_ms,
+            submission.endpoint,
             *once,
         )
         answer, stream_id = await run_call(self._client, Call("submit", keys, arguments))
@@ -199,8 +203,9 @@ class JobQueue:
         verdict, *lease = await run_call(self._client, call)
         if Verdict(verdict.decode()) is Verdict.GONE:
             return Claim(Verdict.GONE)
-        epoch, next_seq, request, queued_ms = lease
-        return Claim(Verdict(verdict.decode()), int(epoch), int(next_seq), request, int(queued_ms))
+        epoch, next_seq, request, queued_ms, endpoint = lease
+        numbers = int(epoch), int(next_seq)
+        return Claim(Verdict(verdict.decode()), *numbers, request, int(queued_ms), endpoint.decode())
 
     async def renew(self, worker: str, leases: Sequence[Lease]) -> list[WriteStatus | BrokerRefusedError]:
         """Renews all leases in one round trip. Returns one status each, in order. Raises: BrokerUnavailableError."""

@@ -30,11 +30,12 @@ class Passed:
     query: Mapping[str, str] = field(default_factory=dict)
 
     def added_to(self, request: bytes) -> bytes:
-        """`request`: the JSON of an object that is not empty."""
+        """`request`: the JSON of an object, without spaces."""
         if not self.headers and not self.query:
             return request
         value = encode_json({"headers": self.headers, "query": self.query})
-        return b'{"%b":%b,%b' % (FIELD.encode(), value, request[1:])
+        comma = b"" if request == b"{}" else b","
+        return b'{"%b":%b%b%b' % (FIELD.encode(), value, comma, request[1:])
 
 
 def take_passed(request: dict[str, Any]) -> tuple[dict[str, Any], Passed]:

@@ -12,7 +12,8 @@ from contract.position import Position
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run. Times are Unix milliseconds of Redis's clock; `done` is the data of the `done` event. `caller` started
-    the run ("" if unknown); `revoked` is how often its tickets were revoked."""
+    the run ("" if unknown); `revoked` is how often its tickets were revoked; `endpoint` is that of a pass-through call,
+    "" for other runs."""
 
     status: Status
     epoch: int
@@ -24,6 +25,7 @@ class RunRecord:
     caller: str
     revoked: int
     done: dict[str, Any] | None
+    endpoint: str = ""
 
 
 async def read_run(client: Client, stream_id: str) -> RunRecord | None:
@@ -39,9 +41,10 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         "done",
         "caller",
         "revoked",
+        "endpoint",
     )
     values: list[bytes | None] = await call_redis(client, "HMGET", StreamKeys.of(stream_id).meta, *names)
-    status, epoch, last, model, created, claimed, ended, done, caller, revoked = (
+    status, epoch, last, model, created, claimed, ended, done, caller, revoked, endpoint = (
         None if value is None else value.decode() for value in values
     )
     if status is None or epoch is None or last is None or created is None:
@@ -57,6 +60,7 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         caller=caller or "",
         revoked=int(revoked or 0),
         done=None if done is None else parse_json(done.encode()),
+        endpoint=endpoint or "",
     )
 
 

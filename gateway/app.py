@@ -31,6 +31,7 @@ from gateway.routes.chat_completions import ChatCompletionRoutes
 from gateway.routes.events import EventRoutes
 from gateway.routes.joint_events import JointEventRoutes
 from gateway.routes.openapi import document_api
+from gateway.routes.pass_through import PassThroughRoutes
 from gateway.routes.responses import ResponseRoutes
 from gateway.routes.run_answers import RunAnswers
 from gateway.routes.run_list import RunListRoutes
@@ -134,6 +135,7 @@ class Gateway:
             ping_interval_s=settings.ping_interval_s,
         )
         yield ChatCompletionRoutes(starter, self._log, answers)
+        yield PassThroughRoutes(client, self._log, starter, answers)
         yield ResponseRoutes(
             client,
             authenticator,

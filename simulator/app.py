@@ -19,7 +19,19 @@ def create_app(pace: Pace) -> FastAPI:
 
     @app.post("/v1/chat/completions")
     async def complete(request: Request) -> Response:
-        return provider.answer(await read_body(request))
+        return provider.complete(await read_body(request))
+
+    @app.post("/v1/completions")
+    async def complete_text(request: Request) -> Response:
+        return provider.complete_text(await read_body(request))
+
+    @app.post("/v1/embeddings")
+    async def embed(request: Request) -> Response:
+        return provider.embed(await read_body(request))
+
+    @app.post("/v1/moderations")
+    async def moderate(request: Request) -> Response:
+        return provider.moderate(await read_body(request))
 
     @app.get("/v1/models")
     async def list_models() -> JSONResponse:

@@ -37,12 +37,22 @@ class ChatRequest:
 
 def read_chat_request(body: bytes) -> ChatRequest:
     """Raises: Refused 400, naming the faulty parameter."""
+    return check_chat_request(read_fields(body))
+
+
+def read_fields(body: bytes) -> dict[str, Any]:
+    """Raises: Refused 400 for anything but a JSON object."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
         raise Refused(UNREADABLE_BODY) from None
     if not isinstance(fields, dict):
         raise Refused(UNREADABLE_BODY)
+    return fields
+
+
+def check_chat_request(fields: dict[str, Any]) -> ChatRequest:
+    """Raises: Refused 400, naming the faulty parameter."""
     if not isinstance(fields.get("model"), str) or not fields["model"]:
         raise Refused(ApiError(400, "you must provide a model parameter"))
     turns = read_turns(fields)

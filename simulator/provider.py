@@ -3,6 +3,8 @@
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 from simulator.catalogue import CATALOGUE, Model
 from simulator.chat_request import ChatRequest, read_chat_request
@@ -13,6 +15,22 @@ from simulator.pace import Pace
 from simulator.performance import Performance
 from simulator.refusals import Refusals
 from simulator.tally import Ending, Tally
+from simulator.text_completion import TextEnvelope, read_text_request
+from simulator.vectors import (
+    EmbeddingsEnvelope,
+    ModerationEnvelope,
+    only_faults,
+    read_embeddings_request,
+    read_moderation_request,
+)
+
+
+class Asked(NamedTuple):
+    """A request. `envelope` encodes the answer, which is no text unless `has_text`."""
+
+    chat: ChatRequest
+    envelope: Callable[..., Envelope]
+    has_text: bool = True
 
 
 class Provider:
@@ -23,20 +41,47 @@ class Provider:
         self._pace = pace
         self._refusals = Refusals()
 
-    def answer(self, body: bytes) -> Exchange:
-        """Raises: Refused; it is then already counted."""
+    def complete(self, body: bytes) -> Exchange:
+        """A chat completion. Raises: Refused; it is then already counted."""
+        return self._answer(body, lambda: Asked(read_chat_request(body), Envelope))
+
+    def complete_text(self, body: bytes) -> Exchange:
+        """A text completion. Raises: Refused; it is then already counted."""
+        return self._answer(body, lambda: Asked(read_text_request(body), TextEnvelope))
+
+    def embed(self, body: bytes) -> Exchange:
+        """Embeddings. Raises: Refused; it is then already counted."""
+
+        def read() -> Asked:
+            asked = read_embeddings_request(body)
+            return Asked(asked.chat, partial(EmbeddingsEnvelope, asked=asked), has_text=False)
+
+        return self._answer(body, read)
+
+    def moderate(self, body: bytes) -> Exchange:
+        """A moderation. Raises: Refused; it is then already counted."""
+
+        def read() -> Asked:
+            asked = read_moderation_request(body)
+            return Asked(asked.chat, partial(ModerationEnvelope, asked=asked), has_text=False)
+
+        return self._answer(body, read)
+
+    def _answer(self, body: bytes, read: Callable[[], Asked]) -> Exchange:
         known: str | None = None
         try:
-            request = read_chat_request(body)
+            asked = read()
+            request = asked.chat
             model = find_model(request.model)
             known = model.name
             self._refuse_if_due(model, request, body)
-            performance = self._prepare(model, request)
+            performance = self._prepare(model, asked)
         except Refused:
             self.tally.begin(known)
             self.tally.end(known, Ending.REFUSED)
             raise
-        play = performance.stream if request.stream or model.streams_only else performance.answer_whole
+        is_streamed = asked.has_text and (request.stream or model.streams_only)
+        play = performance.stream if is_streamed else performance.answer_whole
         self.tally.begin(known)
         return Exchange(play, self._count_ending(known))
 
@@ -47,13 +92,15 @@ class Provider:
         if failures is None or self._refusals.refuse(body, failures):
             raise Refused(model.refusal)
 
-    def _prepare(self, model: Model, request: ChatRequest) -> Performance:
+    def _prepare(self, model: Model, asked: Asked) -> Performance:
+        request = asked.chat
         usage = Usage(request.prompt_tokens)
         name = f"chatcmpl-{secrets.token_urlsafe(22)[:29]}"
-        envelope = Envelope(name, int(time.time()), model.name, request.include_usage, usage)
+        envelope = asked.envelope(name, int(time.time()), model.name, request.include_usage, usage)
         pace = request.knobs.turn(model.pace or self._pace)
         headers = {"openai-version": "2020-10-01", "x-request-id": f"req_{secrets.token_hex(16)}"}
-        return Performance(model.play(request), envelope, pace, request.knobs.seed, headers)
+        script = model.play(request) if asked.has_text else only_faults(model.play(request))
+        return Performance(script, envelope, pace, request.knobs.seed, headers)
 
     def _count_ending(self, known: str | None) -> Callable[[bool], None]:
         return lambda played: self.tally.end(known, Ending.COMPLETED if played else Ending.ABORTED)

@@ -65,6 +65,7 @@ class Worker:
             attempts=settings.attempts,
             max_epochs=settings.most_epochs,
             answer_limit_bytes=settings.answer_limit_bytes,
+            body_limit_bytes=settings.pass_through_limit_bytes,
             run_limit_s=settings.run_limit_s,
             chunk_timeouts=settings.silence_after_first_chunk,
             broker_patience_s=settings.broker_patience_s,

@@ -42,6 +42,7 @@ class Settings(ServiceSettings):
     strict_finish: bool = False
 
     answer_limit_bytes: int = Field(16 << 20, ge=0)
+    pass_through_limit_bytes: int = Field(64 << 20, ge=0)
     run_limit_s: float = Field(3600.0, ge=0)
     unsent_limit_bytes: int = Field(64 << 20, ge=1 << 16)
     broker_patience_s: float = Field(60.0, ge=0)

@@ -2,14 +2,14 @@
 -- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs
 -- ARGV: 1 worker, 2 entry of the job, 3 max lost workers, 4 max epochs, 5 lifetime in ms, 6 random name of this call: if
 --   the reply was lost, the repeated call has the same name and gets the same lease again
--- Returns: {verdict, epoch, next seq, request, queued ms}. run: generate the answer. cancelled: finish it as cancelled.
+-- Returns: {verdict, epoch, next seq, request, queued ms, endpoint}. run: generate the answer. cancelled: finish it as cancelled.
 --   lost: no attempt is left; finish it as failed. {gone}: the job has ended or belongs to another worker
 -- Errors: those of Redis itself
 -- Cost: O(1)
 
 -- The field `owner` holds the worker's name.
 local state = redis.call('HMGET', KEYS[2], 'status', 'epoch', 'last', 'cancel', 'owner', 'released', 'lost',
-  'on_lost', 'request', 'created_ms', 'job', 'claim')
+  'on_lost', 'request', 'created_ms', 'job', 'claim', 'endpoint')
 if not state[1] or is_final(state[1]) or state[11] ~= ARGV[2] then
   retire_job(KEYS[4], ARGV[2])
   return { 'gone' }
@@ -32,11 +32,11 @@ if not is_repeated then
 end
 local queued_ms = redis.call('HGET', KEYS[2], 'claimed_ms') - state[10]
 
-if state[4] then return { 'cancelled', epoch, 1, '', queued_ms } end
+if state[4] then return { 'cancelled', epoch, 1, '', queued_ms, '' } end
 -- If no worker was lost and no event was written, this counts as the first attempt.
 local is_second = lost > 0 or last ~= '0-0'
 if lost >= tonumber(ARGV[3]) or tonumber(epoch) > tonumber(ARGV[4]) or (is_second and state[8] == 'fail') then
-  return { 'lost', epoch, 1, '', queued_ms }
+  return { 'lost', epoch, 1, '', queued_ms, '' }
 end
 local next_seq = last_seq_of(epoch, last) + 1
 if last ~= '0-0' and not is_repeated then
@@ -45,4 +45,4 @@ if last ~= '0-0' and not is_repeated then
   next_seq = write_events(KEYS[1], KEYS[2], KEYS[3], last, epoch, 1, { line }, 1, ARGV[5]) + 1
 end
 redis.call('PUBLISH', KEYS[3], '!\nping {"state":"waiting"}')
-return { 'run', epoch, next_seq, state[9], queued_ms }
+return { 'run', epoch, next_seq, state[9], queued_ms, state[13] or '' }

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from contract.position import Position
 from contract.stream_log import StreamLog
+from gateway.http.json_response import JsonResponse
 from gateway.http.root_path import prefix_of
 from gateway.routes.models import Completion, IdempotencyKey, OnDisconnect, RetryCount
 from gateway.routes.openapi import SSE, START_ERRORS, document
@@ -58,6 +59,6 @@ class ChatCompletionRoutes:
 
         async def read(end: Position) -> WholeAnswer:
             fold = await read_completion(self._log, run.stream_id, end)
-            return WholeAnswer(fold.done or {}, fold.result)
+            return WholeAnswer(fold.done or {}, lambda headers: JsonResponse(fold.result(), headers=headers))
 
         return await self._answers.whole(request, run, headers, read)

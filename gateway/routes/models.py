@@ -184,6 +184,12 @@ class DeletedResponse(ResponseBody):
     deleted: bool
 
 
+class PassedThrough(ResponseBody):
+    """The provider's answer, unchanged."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class Model(ResponseBody):
     """A model that a live worker offers."""
 

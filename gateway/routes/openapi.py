@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from gateway.http.models import RequestBody
 from gateway.routes.models import Error, SignInRequest, TicketRequest, UiChatRequest
 from gateway.runs.chat_request import ChatCompletionRequest
+from gateway.runs.pass_through import PassThroughRequest, TextCompletionRequest
 from gateway.runs.response_request import ResponseRequest
 
 SSE: Mapping[str, Any] = {"content": {"text/event-stream": {}}}
@@ -36,7 +37,15 @@ _DESCRIPTIONS = {
 }
 _PROVIDER_ERROR = {"model": Error, "description": "The provider's own status and error."}
 
-_REQUEST_BODIES = (ChatCompletionRequest, ResponseRequest, UiChatRequest, SignInRequest, TicketRequest)
+_REQUEST_BODIES = (
+    ChatCompletionRequest,
+    ResponseRequest,
+    PassThroughRequest,
+    TextCompletionRequest,
+    UiChatRequest,
+    SignInRequest,
+    TicketRequest,
+)
 _SCHEMA = "#/components/schemas/{model}"
 _SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key, or a ticket."},

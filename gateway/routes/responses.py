@@ -150,7 +150,7 @@ class ResponseRoutes:
 
         async def read(end: Position) -> WholeAnswer:
             done, response = await self._stored.read_answer(stored, end)
-            return WholeAnswer(done, lambda: response)
+            return WholeAnswer(done, lambda headers: JsonResponse(response, headers=headers))
 
         return await self._answers.whole(request, run, headers, read)
 

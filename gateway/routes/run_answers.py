@@ -22,7 +22,6 @@ from gateway.fanout.hub import Hub, NoSuchStreamError
 from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.responses import Respond
 from gateway.http.errors import GONE_STATUS, ApiError, broker_unavailable, gateway_stopping
-from gateway.http.json_response import JsonResponse
 from gateway.http.run_errors import CANCELLED, STREAM_LOST, to_api_error
 from gateway.http.stream_urls import no_such_stream, urls_of
 from gateway.routes.new_viewer import new_viewer
@@ -40,10 +39,10 @@ class FirstChunk(Protocol):
 
 
 class WholeAnswer(NamedTuple):
-    """A run that has ended: the data of its `done` event, and a function that makes the body of its answer."""
+    """A run that has ended: the data of its `done` event, and a function that makes the response from its headers."""
 
     done: Mapping[str, Any]
-    write: Callable[[], object]
+    respond: Callable[[Mapping[str, str]], Response]
 
 
 ReadAnswer = Callable[[Position], Awaitable[WholeAnswer]]
@@ -112,7 +111,7 @@ class RunAnswers:
 
     async def _read_whole(
         self, request: Request, run: BegunRun, headers: Mapping[str, str], read: ReadAnswer, within_s: float | None
-    ) -> JsonResponse | None:
+    ) -> Response | None:
         """Waits for the end of the run. Returns None after `within_s`. Raises: ApiError."""
         with self._reporting_failures(run, headers):
             async with RunWaiter(request, run.stream_id, self._hub, self._local_viewers) as waiter:
@@ -121,12 +120,12 @@ class RunAnswers:
                     return None
             if feed.status is FeedStatus.LOST:
                 raise FailedRunError(STREAM_LOST)
-            done, write = await read(feed.merge.last)
+            done, respond = await read(feed.merge.last)
             if done.get("status") == Status.CANCELLED:
                 raise FailedRunError(CANCELLED)
             if done.get("status") != Status.COMPLETED:
                 raise FailedRunError(done.get("error") or STREAM_LOST)
-            return JsonResponse(write(), headers=headers)
+            return respond(headers)
 
     @contextmanager
     def _reporting_failures(self, run: BegunRun, headers: Mapping[str, str]) -> Iterator[None]:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.http.errors import ApiError
 from gateway.server.direct_protocol import EXTENSION, DirectProtocol
@@ -43,15 +43,23 @@ class SlowCompletion(Response):
                 await asyncio.wait([reading], timeout=self._interval_s)
             response = await reading
             assert response is not None
-            await send({"type": "http.response.body", "body": bytes(response.body)})
+            await response(scope, receive, _without_start(send))
         except ApiError as error:
             logger.info("a whole answer failed with status %d after its response had begun: cut", error.status)
-            await _cut(scope, receive)
+            await cut_connection(scope, receive)
         finally:
             reading.cancel()
 
 
-async def _cut(scope: Scope, receive: Receive) -> None:
+def _without_start(send: Send) -> Send:
+    async def send_body(message: Message) -> None:
+        if message["type"] != "http.response.start":
+            await send(message)
+
+    return send_body
+
+
+async def cut_connection(scope: Scope, receive: Receive) -> None:
     """Closes the connection without the end of the chunked body, so that the client notices."""
     connection: DirectProtocol | None = scope.get("extensions", {}).get(EXTENSION)
     if connection is not None:

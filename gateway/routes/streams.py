@@ -87,6 +87,9 @@ class StreamRoutes:
         """The finished `chat.completion`."""
         await self._permissions.check_viewer(request, stream_id)
         record = await self._find(stream_id)
+        if record.endpoint:
+            text = f"This run is a call of /v1/{record.endpoint}, which is answered only to its caller."
+            raise ApiError(409, "not_a_chat", text)
         if not record.status.is_final:
             raise ApiError(409, "not_finished", f"The run is {record.status}.", headers={"Retry-After": "1"})
         # The cache of a shared browser must not show a private answer to a person without a ticket.

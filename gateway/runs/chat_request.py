@@ -34,20 +34,25 @@ class CancelAfter(RequestBody):
     cancel_after_s: Annotated[float, Field(gt=0, le=MAX_UNWATCHED_S)]
 
 
-class RunOptions(RequestBody):
-    """Our part of a request; the provider does not get it."""
+class JobOptions(RequestBody):
+    """Our part of any request that starts a run; the provider does not get it."""
 
     model_config = ConfigDict(extra="forbid")
 
     on_worker_lost: Literal["restart", "fail"] = "restart"
     when_unwatched: Annotated[Literal["continue"] | CancelAfter, Rule(_UNWATCHED_RULE)] = "continue"
-    visibility: Visibility = "unlisted"
 
     @property
     def policy(self) -> Policy:
         limit = self.when_unwatched
         unwatched_ms = max(1, round(limit.cancel_after_s * 1000)) if isinstance(limit, CancelAfter) else 0
         return Policy(self.on_worker_lost, unwatched_ms)
+
+
+class RunOptions(JobOptions):
+    """Our part of a request for an answer that others may watch."""
+
+    visibility: Visibility = "unlisted"
 
 
 class Message(RequestBody):
@@ -87,8 +92,8 @@ class ChatRequest:
     """`request` is the JSON for the provider, without our part. `digest` identifies the body, for idempotency.
 
     `stream` and `dialect` say how the caller wants it answered, `private` who may watch, `turn` which chat of the AI
-    SDK it belongs to. `prompt_chars` is the length of all texts in its messages. `response` and `keep_ms`
-    are those of a Submission.
+    SDK it belongs to. `prompt_chars` is the length of all texts in its messages. `response`, `keep_ms` and
+    `endpoint` are those of a Submission.
     """
 
     request: bytes
@@ -102,6 +107,7 @@ class ChatRequest:
     turn: Turn | None = None
     response: bytes = b""
     keep_ms: int = 0
+    endpoint: str = ""
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:

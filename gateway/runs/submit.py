@@ -20,6 +20,8 @@ from gateway.runs.run_list import RunList
 QUEUE_RETRY_AFTER_S = 5
 SUBMIT_PATIENCE_S = 2.0
 SUBMIT_RETRY_S = 0.2
+MIN_KEPT_MS = 60_000
+"""How long an answer that passes through is kept for the gateway that sends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +85,31 @@ class RunSubmitter:
         if chat.prompt_chars > self._limits.prompt_chars:
             # OpenAI's code: clients that know it shorten the conversation and retry.
             limit = self._limits.prompt_chars
-            text = f"The texts in 'messages' have {chat.prompt_chars} characters; at most {limit} are allowed."
-            raise ApiError(400, "context_length_exceeded", text, param="messages")
+            field = "prompt" if chat.endpoint else "messages"
+            text = f"The texts in '{field}' have {chat.prompt_chars} characters; at most {limit} are allowed."
+            raise ApiError(400, "context_length_exceeded", text, param=field)
         once = self._identify(caller, chat, key, retries)
         stream_id = new_stream_id(private=chat.private)
-        whose = (caller.name, caller.runs_at_once)
-        kept = (chat.response, chat.keep_ms)
-        submission = Submission(stream_id, chat.request, chat.model, chat.policy, chat.digest, once, *whose, *kept)
+        submission = Submission(
+            stream_id,
+            chat.request,
+            chat.model,
+            chat.policy,
+            chat.digest,
+            once,
+            caller=caller.name,
+            max_at_once=caller.runs_at_once,
+            response=chat.response,
+            keep_ms=self._keep_ms(chat, key),
+            endpoint=chat.endpoint,
+        )
         answer, stream_id = await self._queue_run(submission)
         if answer not in (Submitted.OK, Submitted.KNOWN):
             raise _to_api_error(answer, caller)
         is_new = answer is Submitted.OK
         if is_new:
             self._on_started()
-            if self._runs is not None:
+            if self._runs is not None and not chat.endpoint:
                 await self._runs.add(stream_id, chat.request)
         record = None if is_new else await read_run(self._client, stream_id)
         revoked = record.revoked if record else 0
@@ -104,6 +117,11 @@ class RunSubmitter:
             stream_id, Scope.CONTROL, lifetime_s=self._limits.ticket_s, revoked=revoked
         )
         return SubmittedRun(stream_id, is_new, ticket, caller.headers)
+
+    def _keep_ms(self, chat: ChatRequest, key: str | None) -> int:
+        """Nobody watches a pass-through call again: its answer, which may be large, is only kept for a retry."""
+        is_for_retries = chat.endpoint and key is None
+        return max(self._limits.retry_ms, MIN_KEPT_MS) if is_for_retries else chat.keep_ms
 
     def _identify(self, caller: Caller, chat: ChatRequest, key: str | None, retries: int | None) -> Once | None:
         """Raises: ApiError 400 for a malformed key."""

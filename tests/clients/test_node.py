@@ -16,6 +16,7 @@ OPENAI = [
     "watching",
     "models",
     "keepAlives",
+    "passThrough",
 ]
 
 

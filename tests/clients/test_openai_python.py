@@ -193,5 +193,5 @@ async def test_models_are_listed_and_found(ours: openai.AsyncOpenAI, theirs: ope
     assert (await ours.models.retrieve("demo")).id == "demo"
     with pytest.raises(openai.NotFoundError):
         await ours.models.retrieve("gpt-9")
-    with pytest.raises(openai.NotFoundError):
-        await ours.embeddings.create(model="demo", input="x")
+    with pytest.raises(openai.NotFoundError, match="This server does not have OpenAI's /v1/files"):
+        await ours.files.list()

@@ -185,6 +185,35 @@ async def test_a_claim_gives_the_first_epoch_and_the_request(store: Store) -> No
     assert (record.status, record.epoch) == ("running", 1)
 
 
+async def test_a_pass_through_call_is_claimed_with_its_endpoint(store: Store) -> None:
+    submission = replace(store.submission(), endpoint="embeddings")
+    await store.queue.submit(submission, MAX_WAITING)
+    (job,) = await store.take("w1")
+    assert (await store.claim(job, "w1")).endpoint == "embeddings"
+    assert (await store.hand_over(job, "w2")).endpoint == "embeddings"
+    record = await read_run(store.client, submission.stream_id)
+    assert record is not None
+    assert record.endpoint == "embeddings"
+
+
+@pytest.mark.parametrize("ends", ["finished", "cancelled"])
+async def test_a_run_may_be_kept_for_less_time_than_others(store: Store, ends: str) -> None:
+    submission = replace(store.submission(), keep_ms=5_000)
+    await store.queue.submit(submission, MAX_WAITING)
+    keys = StreamKeys.of(submission.stream_id)
+    assert await call_redis(store.client, "PTTL", keys.meta) > 5_000
+    if ends == "finished":
+        (job,) = await store.take("w1")
+        claim = await store.claim(job, "w1")
+        await store.queue.renew("w1", [Lease(job, claim.epoch)])
+        assert await call_redis(store.client, "PTTL", keys.meta) > 5_000
+        await finish(store, job, claim.epoch, 1)
+    else:
+        await store.queue.cancel(submission.stream_id)
+    for key in (keys.meta, keys.log):
+        assert 0 < await call_redis(store.client, "PTTL", key) <= 5_000
+
+
 def claim_call(job: Job, worker: str, name: str) -> Call:
     keys = StreamKeys.of(job.stream_id)
     return Call("claim", (keys.log, keys.meta, keys.live, JOBS), (worker, job.entry, MAX_LOST, 50, 600_000, name))

@@ -31,3 +31,8 @@ def test_credentials_and_headers_of_the_connection_are_never_passed_on(name: str
 @pytest.mark.parametrize("name", ["X-Title", "OpenAI-Organization", "Helicone-Auth", "X-Content-Flag"])
 def test_other_headers_may_be_passed_on(name: str) -> None:
     assert check_passed_header(name) == name
+
+
+def test_an_empty_request_stays_json() -> None:
+    passed = Passed({"X-Title": "app"}, {})
+    assert take_passed(json.loads(passed.added_to(b"{}"))) == ({}, passed)

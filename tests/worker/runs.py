@@ -40,14 +40,18 @@ class Caller:
         self.queue = JobQueue(client, LIFETIME_MS)
         self.log = StreamLog(client, LIFETIME_MS)
 
-    async def submit(self, model: str, *, on_lost: str = "restart", prompt: str = "Hello", **fields: Any) -> str:
+    async def submit(
+        self, model: str, *, on_lost: str = "restart", prompt: str = "Hello", endpoint: str = "", **fields: Any
+    ) -> str:
         """The id of the new stream."""
         stream_id = new_stream_id(private=False)
         # The simulator tells a repeated request by its bytes: the user keeps runs apart.
         body = {"messages": [{"role": "user", "content": prompt}], "user": stream_id, **fields}
         if model:
             body["model"] = model
-        submission = Submission(stream_id, json.dumps(body).encode(), model, Policy(on_lost), "digest")
+        submission = Submission(
+            stream_id, json.dumps(body).encode(), model, Policy(on_lost), "digest", endpoint=endpoint
+        )
         answer, _ = await self.queue.submit(submission, 10_000)
         assert answer is Submitted.OK
         return stream_id

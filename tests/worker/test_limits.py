@@ -51,6 +51,20 @@ async def test_one_chunk_that_is_larger_than_an_answer_may_be_is_never_stored(
     assert stored_bytes(events) <= LIMIT_BYTES
 
 
+async def test_a_pass_through_call_has_a_limit_of_its_own(
+    caller: Caller, fragile_broker: Broker, provider: Simulator
+) -> None:
+    limits = {"MANYCAST_ANSWER_LIMIT_BYTES": "1", "MANYCAST_PASS_THROUGH_LIMIT_BYTES": "100000"}
+    asked = {"input": ["x"] * 20, "encoding_format": "base64"}
+    with closing_all(Worker(fragile_broker.url, provider.url, **limits)):
+        small = await caller.run("demo", endpoint="embeddings", dimensions=64, **asked)
+        large = await caller.run("demo", endpoint="embeddings", dimensions=4096, **asked)
+    assert done(small)["status"] == "completed"
+    assert done(large)["error"]["code"] == "answer_too_large"
+    assert "100000 bytes (MANYCAST_PASS_THROUGH_LIMIT_BYTES)" in done(large)["error"]["message"]
+    assert stored_bytes(large) <= 100_000
+
+
 @pytest.mark.parametrize(
     ("model", "has_text"), [("demo-long", True), ("fault-stall-first", False)], ids=["writing", "waiting"]
 )

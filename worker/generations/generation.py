@@ -45,6 +45,7 @@ class GenerationOptions:
     attempts: int
     max_epochs: int
     answer_limit_bytes: int
+    body_limit_bytes: int
     run_limit_s: float
     chunk_timeouts: ModelTimeouts
     broker_patience_s: float
@@ -83,6 +84,7 @@ class Generation:
             publisher,
             options.answer_limit_bytes,
             chunk_timeouts=options.chunk_timeouts,
+            body_limit_bytes=options.body_limit_bytes,
             needs_finish_reason=options.needs_finish_reason,
         )
         self._outbox: Outbox | None = None
@@ -173,9 +175,10 @@ class Generation:
 
     async def _call_source(self, claim: Claim, outbox: Outbox) -> RunError | None:
         request: dict[str, Any] = json.loads(claim.request)
-        if "model" not in request and (model := await self._options.default_model.find()):
+        # The default is a model for chats. The provider has its own default, or none, for other calls.
+        if "model" not in request and not claim.endpoint and (model := await self._options.default_model.find()):
             request["model"] = model
-        return await self._call.run(self._source, request, claim.epoch, outbox)
+        return await self._call.run(self._source, request, claim.epoch, outbox, endpoint=claim.endpoint)
 
     def _judge(self, error: RunError | None) -> tuple[Status, RunError | None]:
         if self._stop is Stop.CANCELLED:

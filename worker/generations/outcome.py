@@ -1,5 +1,6 @@
 """The outcome of a run, collected from its chunks, and its `done` event. Pure: no I/O, no clock."""
 
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from contract.errors import SERVER_ERROR, Code, RunError
@@ -20,6 +21,7 @@ class Outcome:
 
     def __init__(self, choices_asked: object) -> None:
         self._choices_asked = choices_asked if isinstance(choices_asked, int) else 1
+        self._has_ended = False
         self._reasons: dict[object, str | None] = {}
         self.usage: dict[str, Any] | None = None
 
@@ -32,6 +34,10 @@ class Outcome:
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self.usage = usage
+
+    def end(self) -> None:
+        """The source has said that the answer is complete, whatever its chunks contain."""
+        self._has_ended = True
 
     def _record_choice(self, choice: dict[str, Any]) -> None:
         index, reason = choice.get("index", 0), choice.get("finish_reason")
@@ -49,12 +55,21 @@ class Outcome:
     @property
     def is_finished(self) -> bool:
         """Whether every choice seen so far has a finish reason."""
-        return bool(self._reasons) and None not in self._reasons.values()
+        return self._has_ended or (bool(self._reasons) and None not in self._reasons.values())
 
     @property
     def is_whole(self) -> bool:
         """Whether every requested choice has a finish reason: the answer is complete, whatever fails later."""
-        return self.is_finished and len(self._reasons) >= self._choices_asked
+        return self._has_ended or (self.is_finished and len(self._reasons) >= self._choices_asked)
+
+
+def count_choices(request: Mapping[str, Any]) -> int:
+    """How many choices a request asks for. The prompt of a text completion may be a list of prompts."""
+    per_prompt, prompts = request.get("n"), request.get("prompt")
+    count = per_prompt if isinstance(per_prompt, int) else 1
+    if isinstance(prompts, list) and prompts and isinstance(prompts[0], str | list):
+        return count * len(prompts)
+    return count
 
 
 def done_line(status: Status, outcome: Outcome, error: RunError | None, timing: Timing | None) -> bytes:
@@ -82,8 +97,8 @@ def worker_failed() -> RunError:
     return RunError(Code.WORKER_ERROR.value, "The worker failed during this run. Its log has the reason.", SERVER_ERROR)
 
 
-def answer_too_large(limit_bytes: int) -> RunError:
-    text = f"The answer is larger than the limit of {limit_bytes} bytes."
+def answer_too_large(limit_bytes: int, setting: str) -> RunError:
+    text = f"The answer is larger than the limit of {limit_bytes} bytes ({setting})."
     return RunError(Code.ANSWER_TOO_LARGE.value, text, SERVER_ERROR)
 
 

@@ -8,20 +8,21 @@ from typing import Any
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk, Kind, chunk_difference, encode_json, entry_line, shared_fields
 from worker.generations.outbox import Outbox
-from worker.generations.outcome import Outcome, answer_too_large, worker_failed
+from worker.generations.outcome import Outcome, answer_too_large, count_choices, worker_failed
 from worker.generations.pace import Pace
 from worker.generations.publisher import Publisher
 from worker.model_timeouts import ModelTimeouts
 from worker.providers.errors import own_error
-from worker.providers.repair import ChunkRepair
-from worker.providers.source import END, ChunkTimeout, Source
+from worker.providers.repair import ChunkRepair, NoRepair
+from worker.providers.source import END, Answer, ChunkTimeout, Source
 
 logger = logging.getLogger(__name__)
 
 
 class ProviderCall:
-    """Runs once. Times are seconds of the event loop's clock; an `answer_limit_bytes` of 0 is no limit.
+    """Runs once. Times are seconds of the event loop's clock; a limit of 0 is no limit.
 
+    `body_limit_bytes` is the limit of the answer to a pass-through call.
     `chunk_timeouts` are the longest silences after the first chunk, unless the source sets another.
     `needs_finish_reason`: an answer without a finish reason is cut short, also if its provider calls it complete.
     """
@@ -33,6 +34,7 @@ class ProviderCall:
         answer_limit_bytes: int,
         *,
         chunk_timeouts: ModelTimeouts,
+        body_limit_bytes: int,
         needs_finish_reason: bool,
     ) -> None:
         self.outcome = Outcome(1)
@@ -43,6 +45,8 @@ class ProviderCall:
         self._stream_id = stream_id
         self._publisher = publisher
         self._answer_limit_bytes = answer_limit_bytes
+        self._limit_setting = "MANYCAST_ANSWER_LIMIT_BYTES"
+        self._body_limit_bytes = body_limit_bytes
         self._needs_finish_reason = needs_finish_reason
         self._answer_bytes = 0
         self._clock = asyncio.get_running_loop().time
@@ -50,13 +54,18 @@ class ProviderCall:
         self._is_held_back = False
         self._shared: Chunk | None = None
 
-    async def run(self, source: Source, request: dict[str, Any], epoch: int, outbox: Outbox) -> RunError | None:
-        """Runs until the source ends. Returns its error, if it failed. Cancelling it ends the provider call at once."""
-        self.outcome = Outcome(request.get("n"))
+    async def run(
+        self, source: Source, request: dict[str, Any], epoch: int, outbox: Outbox, *, endpoint: str = ""
+    ) -> RunError | None:
+        """Runs until the source ends. Returns its error, if it failed. Cancelling it ends the provider call at once.
+
+        `endpoint` is that of a pass-through call, "" for a chat completion.
+        """
+        self.outcome = Outcome(count_choices(request))
         self.chunk_timeout_s = self._chunk_timeouts.of(str(request.get("model", "")))
-        repair = ChunkRepair(wants_function_call="functions" in request and "tools" not in request)
+        answer, repair = self._ask(source, request, endpoint)
         try:
-            async with aclosing(source.generate(request)) as chunks:
+            async with aclosing(answer) as chunks:
                 async for given in chunks:
                     if given is None:
                         self._note_sign_of_life()
@@ -65,6 +74,7 @@ class ProviderCall:
                     if isinstance(given, ChunkTimeout):
                         self.chunk_timeout_s = given.seconds
                         continue
+                    chunk: Chunk | None
                     if given is END:
                         chunk = self._finish(repair)
                     else:
@@ -85,6 +95,14 @@ class ProviderCall:
             return worker_failed()
         return None
 
+    def _ask(self, source: Source, request: dict[str, Any], endpoint: str) -> tuple[Answer, ChunkRepair | NoRepair]:
+        if not endpoint:
+            wants_function_call = "functions" in request and "tools" not in request
+            return source.generate(request), ChunkRepair(wants_function_call=wants_function_call)
+        self._answer_limit_bytes = self._body_limit_bytes
+        self._limit_setting = "MANYCAST_PASS_THROUGH_LIMIT_BYTES"
+        return source.forward(endpoint, request), NoRepair()
+
     def quiet_s(self, now: float) -> float:
         """Seconds since the last chunk or sign of life; 0 before the first chunk, and while this call waits for the
         publisher."""
@@ -97,7 +115,10 @@ class ProviderCall:
         if not self.outcome.is_whole:
             self._heard_at = self._clock()
 
-    def _finish(self, repair: ChunkRepair) -> Chunk | None:
+    def _finish(self, repair: ChunkRepair | NoRepair) -> Chunk | None:
+        if isinstance(repair, NoRepair):
+            self.outcome.end()
+            return None
         chunk = None if self._needs_finish_reason else repair.finish()
         if chunk is not None:
             logger.warning("run %s: the provider ended the answer without a finish_reason", self._stream_id)
@@ -115,7 +136,7 @@ class ProviderCall:
     def _put(self, outbox: Outbox, line: bytes) -> None:
         self._answer_bytes += len(line)
         if 0 < self._answer_limit_bytes < self._answer_bytes:
-            raise RunFailedError(answer_too_large(self._answer_limit_bytes))
+            raise RunFailedError(answer_too_large(self._answer_limit_bytes, self._limit_setting))
         outbox.put(line)
 
     async def _wait_for_room(self) -> None:

@@ -12,7 +12,7 @@ import math
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
@@ -41,6 +41,7 @@ from worker.providers.errors import (
 from worker.providers.provider_table import CallOptions, Provider
 from worker.providers.request_form import RequestForm, RequestForms
 from worker.providers.source import END, Answer, ChunkTimeout
+from worker.providers.whole_body import WholeBody
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ MAX_CONNECTIONS = 1 << 16
 IDLE_CONNECTION_S = 30.0
 TAIL_PATIENCE_S = 0.1
 SHOWN_CHARS = 128
+STREAMING_ENDPOINT = "completions"
+"""The only pass-through call that may be streamed."""
 _NO_KEY = "none"
 _DEPLOYMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,256}")
 """A model of Azure is a part of the URL."""
@@ -100,11 +103,27 @@ class OpenAISource:
 
         Raises: ProviderFailedError before the first chunk, RunFailedError.
         """
+        call = self._new_call(request, has_fallback)
+        call = replace(call, form=self._forms.choose(call.model, call.options))
+        async with aclosing(self._answer(call)) as items:
+            async for item in items:
+                yield item
+
+    async def forward(self, endpoint: str, request: dict[str, Any], *, has_fallback: bool = False) -> Answer:
+        """See worker.providers.source.Source, and `generate`."""
+        read = _chunks if endpoint == STREAMING_ENDPOINT and request.get("stream") else _pieces
+        call = replace(self._new_call(request, has_fallback), endpoint=endpoint, read=read)
+        async with aclosing(self._answer(call)) as items:
+            async for item in items:
+                yield item
+
+    def _new_call(self, request: dict[str, Any], has_fallback: bool) -> "_Call":
         body, passed = take_passed(request)
-        model = str(body.get("model", ""))
+        model = str(body.get("model") or "")
         options = self.provider.options_for(model).over(self._default_options(model))
-        form = self._forms.choose(model, options)
-        call = _Call(model, options, self._own_request(body, model), form, self._passed_on(passed), has_fallback)
+        return _Call(model, options, self._own_request(body, model), self._passed_on(passed), has_fallback)
+
+    async def _answer(self, call: "_Call") -> Answer:
         async with AsyncExitStack() as opened:
             first, chunks = await self._begin(call, opened)
             if call.options.chunk_timeout_s is not None:
@@ -115,7 +134,7 @@ class OpenAISource:
 
     def _own_request(self, request: dict[str, Any], model: str) -> dict[str, Any]:
         """The request with the provider's name of the model. Raises: ProviderFailedError."""
-        if "model" not in request:
+        if request.get("model") is None:
             return request
         own_name = self.provider.own_name_of(model)
         if self.provider.azure and _DEPLOYMENT.fullmatch(own_name) is None:
@@ -149,7 +168,7 @@ class OpenAISource:
                         chunks = await one_try.enter_async_context(aclosing(self._open(call)))
                         first = await self._first_chunk(chunks, deadline, timeout_s)
                     opened.push_async_exit(one_try.pop_all())
-                    if call.form != first_form:
+                    if call.form is not None and call.form != first_form:
                         self._forms.remember(call.model, call.form, call.request)
                     return first, chunks
             except TimeoutError:
@@ -163,7 +182,7 @@ class OpenAISource:
                 self._breaker.leave()
                 raise
             self._note_failure(error)
-            form = self._forms.after(call.form, error, call.options)
+            form = None if call.form is None else self._forms.after(call.form, error, call.options)
             if form is not None:
                 field = "stream_options" if form.stream else "stream"
                 logger.info("asking %s again without %s: %s", self._shown_name, field, error.message)
@@ -224,19 +243,8 @@ class OpenAISource:
 
     async def _open(self, call: "_Call") -> AsyncGenerator[Chunk | None, None]:
         """One provider call. Raises: _RefusedError before the first chunk, RunFailedError."""
-        body = call.form.body(call.request)
         try:
-            async with (
-                self._client.chat.completions.with_streaming_response.create(
-                    model=str(body.get("model", "")),
-                    messages=[],
-                    stream=call.form.stream,
-                    extra_body=body,
-                    extra_headers=call.passed.headers,
-                    extra_query=call.passed.query,
-                ) as response,
-                aclosing(_chunks(response.http_response)) as chunks,
-            ):
+            async with self._ask(call) as response, aclosing(call.read(response.http_response)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except openai.APIStatusError as error:
@@ -253,6 +261,32 @@ class OpenAISource:
                 raise _UnreachableError(own_error(Code.UPSTREAM_DISCONNECTED, text)) from error
             text = "The connection to the provider was lost."
             raise RunFailedError(own_error(Code.UPSTREAM_DISCONNECTED, text)) from error
+
+    def _ask(self, call: "_Call") -> AbstractAsyncContextManager[Any]:
+        """Sends the request. The response has its head when the context is entered."""
+        if call.form is None:
+            return self._post(call)
+        body = call.form.body(call.request)
+        return self._client.chat.completions.with_streaming_response.create(
+            model=str(body.get("model", "")),
+            messages=[],
+            stream=call.form.stream,
+            extra_body=body,
+            extra_headers=call.passed.headers,
+            extra_query=call.passed.query,
+        )
+
+    @asynccontextmanager
+    async def _post(self, call: "_Call") -> AsyncIterator[Any]:
+        """A call without the SDK's own types: its methods would add fields to the body, and check the answer."""
+        # This header is not sent. It makes the SDK return the response before its body is read.
+        headers = {**call.passed.headers, "X-Stainless-Raw-Response": "stream"}
+        options: Any = {"headers": headers, "params": call.passed.query}
+        response: Any = await self._client.post(f"/{call.endpoint}", cast_to=object, body=call.request, options=options)
+        try:
+            yield response
+        finally:
+            await response.close()
 
     async def list_models(self) -> tuple[Model, ...]:
         """The models that the provider lists, in its own names; empty if the request fails."""
@@ -290,19 +324,6 @@ def _describe_listing_error(error: Exception) -> str:
             return "it cannot be reached"
         case _:
             return "its list of models cannot be read"
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """`model` is the caller's name of it; `request` has the provider's. `has_fallback`: another provider is asked if
-    this one fails."""
-
-    model: str
-    options: CallOptions
-    request: dict[str, Any]
-    form: RequestForm
-    passed: Passed
-    has_fallback: bool
 
 
 def _new_client(provider: Provider, connect_timeout_s: float, uses_proxy_for_private: bool) -> openai.AsyncOpenAI:
@@ -409,6 +430,37 @@ async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk | None, Non
                 return
     for chunk in body.read():
         yield chunk
+
+
+async def _pieces(response: httpx2.Response) -> AsyncGenerator[Chunk | None, None]:
+    """The body of a response in pieces, and END. None for a part that does not complete a piece."""
+    body = WholeBody()
+    async for data in response.aiter_bytes():
+        has_piece = False
+        for piece in body.feed(data):
+            has_piece = True
+            yield piece
+        if not has_piece:
+            yield None
+    for piece in body.end():
+        yield piece
+    yield END
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """`model` is the caller's name of it; `request` has the provider's. `has_fallback`: another provider is asked if
+    this one fails. A pass-through call has an `endpoint` and no `form`: its request is sent as it is. `read` turns the
+    response into chunks."""
+
+    model: str
+    options: CallOptions
+    request: dict[str, Any]
+    passed: Passed
+    has_fallback: bool
+    form: RequestForm | None = None
+    endpoint: str = ""
+    read: Callable[[httpx2.Response], AsyncGenerator[Chunk | None, None]] = _chunks
 
 
 class _UnframedBody:

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from importlib import import_module
 from typing import Any, NoReturn
 
-from contract.errors import Code, RunFailedError
+from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk, encode_json
 from contract.passed import take_passed
 from contract.worker_registry import Model, ProviderState
@@ -99,6 +99,12 @@ class FunctionSource:
                     yield self._check(item)
         if ends_with_text:
             yield _chunk({}, "stop")
+
+    async def forward(self, endpoint: str, request: dict[str, Any]) -> Answer:  # noqa: ARG002
+        """Raises: RunFailedError. The function answers only chat completions."""
+        text = f"This server's own generator answers chat completions, and not /v1/{endpoint}."
+        raise RunFailedError(RunError("unsupported_endpoint", text, "invalid_request_error", http_status=404))
+        yield None  # makes this function a generator
 
     def _check(self, item: object) -> Chunk | ChunkTimeout | None:
         if item is None or item is END or isinstance(item, ChunkTimeout):

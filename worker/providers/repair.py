@@ -39,6 +39,19 @@ class _Choice:
         """How many parts of a content were not text."""
 
 
+class NoRepair:
+    """Leaves chunks as they are: those of a pass-through call have another form."""
+
+    def repair(self, chunk: Chunk) -> Chunk:
+        return chunk
+
+    def end(self) -> Iterable[Chunk]:
+        return ()
+
+    def finish(self) -> None:
+        return None
+
+
 class ChunkRepair:
     """Takes the chunks of one provider call in their order.
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from contract.errors import RunFailedError
 from contract.worker_registry import Model, ProviderState
@@ -21,6 +21,12 @@ SHOWN_PATTERNS = 20
 NO_MODEL = "The request names no model, and the provider lists none. Set MANYCAST_DEFAULT_MODEL for the worker."
 SHOWN_CHARS = 128
 _NO_LIMIT = nullcontext()
+_DEFAULT_MODELS = {"moderations": "omni-moderation-latest"}
+"""The model that OpenAI takes if a request names none, by endpoint."""
+
+
+class _Ask(Protocol):
+    def __call__(self, source: OpenAISource, *, has_fallback: bool) -> Answer: ...
 
 
 def open_source(settings: Settings) -> "ProviderRouter":
@@ -80,9 +86,31 @@ class ProviderRouter:
         if not request.get("model"):
             raise RunFailedError(unknown_model(NO_MODEL))
         chain = self._chain_for(str(request["model"]))
+
+        def ask(source: OpenAISource, *, has_fallback: bool) -> Answer:
+            return source.generate(request, has_fallback=has_fallback)
+
+        async with aclosing(self._ask_each(chain, ask)) as items:
+            async for item in items:
+                yield item
+
+    async def forward(self, endpoint: str, request: dict[str, Any]) -> Answer:
+        """See worker.providers.source.Source. Raises: RunFailedError."""
+        chain = self._chain_for(str(request.get("model") or _DEFAULT_MODELS.get(endpoint, "")))
+
+        def ask(source: OpenAISource, *, has_fallback: bool) -> Answer:
+            return source.forward(endpoint, request, has_fallback=has_fallback)
+
+        # The vectors of another model mean something else, and nobody would notice.
+        async with aclosing(self._ask_each(chain[:1] if endpoint == "embeddings" else chain, ask)) as items:
+            async for item in items:
+                yield item
+
+    async def _ask_each(self, chain: list[OpenAISource], ask: "_Ask") -> Answer:
+        """Asks the next provider if one has failed. Raises: RunFailedError."""
         while chain:
             source = chain.pop(0)
-            answer = source.generate(request, has_fallback=bool(chain))
+            answer = ask(source, has_fallback=bool(chain))
             try:
                 async with self._slots.get(source.provider.name, _NO_LIMIT), aclosing(answer) as items:
                     async for item in items:

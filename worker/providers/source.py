@@ -36,6 +36,13 @@ class Source(Protocol):
         Raises: contract.errors.RunFailedError to end the run with a reason; anything else ends it as `worker_error`.
         """
 
+    def forward(self, endpoint: str, request: dict[str, Any]) -> Answer:
+        """The answer to a pass-through call: `endpoint` is `embeddings`, `completions` or `moderations`.
+
+        Yields the provider's chunks if the request asks for a stream, else pieces of the body (`whole_body.FIELD`), and
+        END last. None, closing and errors: as `generate`.
+        """
+
     async def list_models(self) -> tuple[Model, ...]:
         """The models on offer; empty if unknown. Must not raise."""
 

@@ -136,3 +136,34 @@ export async function keepAlives({ hasty }) {
   const chunks = await read(client(hasty), { ...ask, model: "demo-long", simulator: slow });
   assert.equal(chunks.at(-1).choices[0].finish_reason, "stop");
 }
+
+export async function passThrough({ gateway, provider }) {
+  const calls = {
+    base64: (openai) => openai.embeddings.create({ model: "demo", input: ["one", "two"], dimensions: 64 }),
+    float: (openai) => openai.embeddings.create({ model: "demo", input: "one", encoding_format: "float" }),
+    text: (openai) => openai.completions.create({ model: "demo-fast", prompt: "rivers", max_tokens: 40 }),
+    moderation: (openai) => openai.moderations.create({ input: ["peace", "violence"] }),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    const [got, expected] = [await call(client(gateway)), await call(client(provider))];
+    for (const answer of [got, expected]) delete answer.id, delete answer.created;
+    assert.deepEqual(got, expected, name);
+  }
+  const texts = [];
+  for (const url of [gateway, provider]) {
+    let text = "";
+    const request = { model: "demo-fast", prompt: "rivers", max_tokens: 40, stream: true };
+    for await (const chunk of await client(url).completions.create(request)) text += chunk.choices[0].text;
+    texts.push(text);
+  }
+  assert.ok(texts[0]);
+  assert.equal(texts[0], texts[1]);
+  for (const model of ["fault-401", "fault-500", "no-such-model"]) {
+    const raised = [];
+    for (const url of [provider, gateway]) {
+      await client(url).embeddings.create({ model, input: "x" }).catch((error) => raised.push(error));
+    }
+    assert.equal(raised[1].constructor, raised[0].constructor);
+    assert.deepEqual([raised[1].status, raised[1].message], [raised[0].status, raised[0].message]);
+  }
+}

@@ -44,7 +44,9 @@ class Running:
 async def running() -> AsyncIterator[Running]:
     client = command_client("redis://127.0.0.1:1/0")
     publisher = Publisher(StreamLog(client, 1000), 1 << 20)
-    running = Running(ProviderCall("s", publisher, 0, chunk_timeouts=ModelTimeouts(60), needs_finish_reason=False))
+    timeouts = ModelTimeouts(60)
+    call = ProviderCall("s", publisher, 0, chunk_timeouts=timeouts, body_limit_bytes=0, needs_finish_reason=False)
+    running = Running(call)
     outbox = Outbox("s", epoch=1, next_seq=1, entry="5-0", on_write_status=lambda _: None)
     task = asyncio.create_task(running.call.run(FunctionSource(running.generate, "tests:generate"), {}, 1, outbox))
     yield running

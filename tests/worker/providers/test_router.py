@@ -394,3 +394,41 @@ def test_a_table_that_cannot_be_used_stops_the_worker(folder: Path, table: str, 
     with pytest.raises(SourceNotFoundError, match=words) as failed:
         open_source(Settings())
     assert SECRET not in str(failed.value)
+
+
+def vectors(number: int) -> Answer:
+    return sends(json.dumps({"data": [{"embedding": [number]}]}).encode())
+
+
+async def forward(router: ProviderRouter, endpoint: str, **fields: Any) -> str:
+    async with aclosing(router.forward(endpoint, {"input": "x", **fields})) as items:
+        return "".join([item["body"] async for item in items if isinstance(item, dict) and item is not END])
+
+
+async def test_a_pass_through_call_goes_to_the_provider_of_its_model_under_its_name_there(folder: Path) -> None:
+    async with raw_provider(vectors(1)) as one, raw_provider(vectors(2)) as other:
+        table = f"""
+            [providers.one]
+            base_url = "{one.base_url}"
+            models = ["omni-*"]
+            [providers.two]
+            base_url = "{other.base_url}"
+            models = ["embed-*"]
+            rename = {{ "embed-small" = "own-small" }}
+        """
+        async with routed(folder, table) as router:
+            assert json.loads(await forward(router, "embeddings", model="embed-small"))["data"] == [{"embedding": [2]}]
+            # OpenAI takes a model of its own if a moderation names none.
+            await forward(router, "moderations")
+            with pytest.raises(RunFailedError, match="No provider has the model"):
+                await forward(router, "embeddings", model="other")
+    assert [json.loads(body) for body in other.bodies] == [{"input": "x", "model": "own-small"}]
+    assert [json.loads(body) for body in one.bodies] == [{"input": "x"}]
+
+
+async def test_only_embeddings_have_no_fallback_because_their_numbers_would_mean_something_else(folder: Path) -> None:
+    async with two(folder, BUSY, second=vectors(2)) as (router, _, other):
+        assert await forward(router, "moderations", model="m")
+        with pytest.raises(RunFailedError):
+            await forward(router, "embeddings", model="m")
+    assert len(other.bodies) == 1
