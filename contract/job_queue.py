@@ -252,6 +252,13 @@ class JobQueue:
         call = Call("delete_run", (keys.log, keys.meta, keys.live, keys.viewers, JOBS, CONTROL), (stream_id,))
         await run_call(self._client, call)
 
+    async def leave(self, stream_id: str, after_ms: int) -> None:
+        """Stops the run if nobody watches it `after_ms` from now. May be repeated; the last call counts.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError.
+        """
+        await run_call(self._client, Call("leave", (StreamKeys.of(stream_id).meta,), (after_ms,)))
+
     async def forget_worker(self, worker: str) -> None:
         """Removes a leaving worker from the group, unless it still has jobs: they would be lost too.
 

@@ -115,7 +115,7 @@ class Gateway:
         submitter = RunSubmitter(
             client, self._queue, permissions, runs=self._runs, on_started=self._metrics.runs_started.inc, limits=limits
         )
-        disconnects = DisconnectPolicy(self._queue, settings.on_disconnect)
+        disconnects = DisconnectPolicy(self._queue, settings.on_disconnect, settings.abandon_after_s)
         bodies = BodyBudget(settings.body_limit_bytes, settings.body_budget_bytes, BODY_SETTINGS)
         starter = RunStarter(authenticator, bodies, submitter, disconnects, local_viewers, passed=settings.passed)
         respond = choose_response(local_viewers, self.send_timeouts, settings.send_timeout_s)
@@ -127,12 +127,7 @@ class Gateway:
         yield from (watch(permissions, hub, local_viewers, respond) for watch in (EventRoutes, JointEventRoutes))
         yield TicketRoutes(client, authenticator, permissions, default_s=settings.ticket_s, control_s=control_s)
         answers = RunAnswers(
-            starter,
-            hub,
-            local_viewers,
-            respond,
-            head_wait_s=settings.head_wait_s,
-            ping_interval_s=settings.ping_interval_s,
+            hub, local_viewers, respond, head_wait_s=settings.head_wait_s, ping_interval_s=settings.ping_interval_s
         )
         yield ChatCompletionRoutes(starter, self._log, answers)
         yield PassThroughRoutes(client, self._log, starter, answers)

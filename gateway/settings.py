@@ -54,7 +54,8 @@ class Settings(ServiceSettings):
     passed_query: str = ""
     retry_window_s: int = Field(600, ge=0)
     head_wait_s: float = Field(25.0, gt=0)
-    on_disconnect: Literal["continue", "cancel"] = "continue"
+    on_disconnect: Literal["continue", "cancel", "unwatched"] = "unwatched"
+    abandon_after_s: float = Field(10.0, gt=0)
     send_timeout_s: float = Field(30.0, gt=0)
     tape_limit_bytes: int = Field(16 << 20, gt=0)
     linger_s: float = Field(5.0, ge=0)

@@ -1,11 +1,12 @@
 -- renew: extends a lease and the lifetime of its stream's keys.
 -- KEYS: 1 log, 2 meta, 3 jobs, 4 viewers
 -- ARGV: 1 epoch, 2 worker, 3 entry of the job, 4 lifetime in ms
--- Returns: ok; lost; gone; cancelled (a caller asked for it, or the run had no viewers for too long; extends the lease)
+-- Returns: ok; lost; gone; cancelled (a caller asked for it, or the run had no viewers for too long, or none after its
+--   caller had left; extends the lease)
 -- Errors: those of Redis itself
 -- Cost: O(1), and O(gateways) if the run may not go on without viewers
 
-local state = redis.call('HMGET', KEYS[2], 'epoch', 'status', 'cancel', 'unwatched_ms', 'unwatched_since')
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'status', 'cancel', 'unwatched_ms', 'unwatched_since', 'abandon_ms')
 if not state[1] then return 'gone' end
 -- Check before XCLAIM: a worker that was frozen must not steal the job back.
 if state[1] ~= ARGV[1] or state[2] ~= 'running' then return 'lost' end
@@ -13,8 +14,17 @@ redis.call('XCLAIM', KEYS[3], 'workers', ARGV[2], 0, ARGV[3], 'JUSTID')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 if state[3] then return 'cancelled' end
-if not state[4] then return 'ok' end
+if not state[4] and not state[6] then return 'ok' end
 local now = now_ms()
+if state[6] and now >= tonumber(state[6]) then
+  if sum_viewers(KEYS[4], now) == 0 then
+    redis.call('HSET', KEYS[2], 'cancel', '1')
+    return 'cancelled'
+  end
+  -- Somebody else cares for the answer. It goes on to its end, like that of a caller who does not wait.
+  redis.call('HDEL', KEYS[2], 'abandon_ms')
+end
+if not state[4] then return 'ok' end
 if sum_viewers(KEYS[4], now) > 0 then
   redis.call('HDEL', KEYS[2], 'unwatched_since')
 elseif not state[5] then

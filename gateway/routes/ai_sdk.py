@@ -93,7 +93,10 @@ class AiSdkRoutes:
         self, request: Request, idempotency_key: IdempotencyKey = None, on_disconnect: OnDisconnect = None
     ) -> Response:
         """The next answer of a chat, in the UI message stream protocol."""
-        run = await self._starter.start_watched(request, parsing(parse_ui_request), idempotency_key, on_disconnect)
+        # A page resumes the chat after a reload, and may be closed for long before.
+        run = await self._starter.start_watched(
+            request, parsing(parse_ui_request), idempotency_key, on_disconnect, may_return=True
+        )
         stream_id, dialect = run.stream_id, run.dialect
         if (turn := run.turn) is not None:
             name, lifetime_ms = run.caller.name, self._lifetime_ms
@@ -101,8 +104,7 @@ class AiSdkRoutes:
                 self._client, name, turn, stream_id=stream_id, dialect=dialect, lifetime_ms=lifetime_ms
             )
         headers = {**run.submitted.headers, "X-Stream-Ticket": run.submitted.control.text}
-        when_gone = self._starter.cancel_on_disconnect(run)
-        return await self._show(request, stream_id, dialect, headers=headers, when_gone=when_gone)
+        return await self._show(request, stream_id, dialect, headers=headers, when_gone=run.when_gone)
 
     async def resume(self, request: Request, chat: str) -> Response:
         """The assistant's last message in a chat, from its start, whether it has ended or not; 204 if there is none."""

@@ -26,7 +26,7 @@ from gateway.http.run_errors import CANCELLED, STREAM_LOST, to_api_error
 from gateway.http.stream_urls import no_such_stream, urls_of
 from gateway.routes.new_viewer import new_viewer
 from gateway.routes.slow_completion import SlowCompletion
-from gateway.runs.begin import BegunRun, RunStarter
+from gateway.runs.begin import BegunRun
 from gateway.runs.submit import SubmittedRun
 from gateway.runs.wait import ClientGoneError, DismissedError, RunWaiter
 
@@ -74,7 +74,6 @@ class RunAnswers:
 
     def __init__(
         self,
-        starter: RunStarter,
         hub: Hub,
         local_viewers: LocalViewers,
         respond: Respond,
@@ -82,7 +81,6 @@ class RunAnswers:
         head_wait_s: float,
         ping_interval_s: float,
     ) -> None:
-        self._starter = starter
         self._hub = hub
         self._local_viewers = local_viewers
         self._respond = respond
@@ -96,8 +94,7 @@ class RunAnswers:
                 feed = await self._open(waiter, opening)
                 await waiter.wait(feed, lambda: feed.over or _asked(feed).has_sent_chunk, self._head_wait_s)
             _check_failure(feed)
-            when_gone = self._starter.cancel_on_disconnect(run)
-            viewer = await new_viewer(self._hub, feed, when_gone=when_gone, prologue=opening.write_prologue(feed))
+            viewer = await new_viewer(self._hub, feed, when_gone=run.when_gone, prologue=opening.write_prologue(feed))
             return self._respond(request, viewer, {**feed.dialect.headers, **headers})
 
     async def whole(self, request: Request, run: BegunRun, headers: Mapping[str, str], read: ReadAnswer) -> Response:
@@ -129,7 +126,7 @@ class RunAnswers:
 
     @contextmanager
     def _reporting_failures(self, run: BegunRun, headers: Mapping[str, str]) -> Iterator[None]:
-        """Turns each reason why there is no answer into an ApiError. Cancels the run if its caller wants that."""
+        """Turns each reason why there is no answer into an ApiError. Says so if the caller has left."""
         try:
             yield
         except FailedRunError as failed:
@@ -137,9 +134,8 @@ class RunAnswers:
         except LogLostError:
             raise to_api_error(STREAM_LOST, headers) from None
         except ClientGoneError:
-            cancel = self._starter.cancel_on_disconnect(run)
-            if cancel is not None:
-                cancel()
+            if run.when_gone is not None:
+                run.when_gone()
             raise ApiError(GONE_STATUS, "client_gone", "The client disconnected before the answer.") from None
         except DismissedError:
             text = "This gateway is being stopped. The run continues: a retry finds it again, at another gateway."

@@ -11,7 +11,7 @@ from gateway.fanout.local_viewers import LocalViewers
 from gateway.http.body import BodyBudget
 from gateway.http.errors import gateway_stopping, too_many_viewers
 from gateway.runs.chat_request import ChatRequest, Turn
-from gateway.runs.on_disconnect import DisconnectPolicy
+from gateway.runs.on_disconnect import DisconnectPolicy, Policy
 from gateway.runs.passed_fields import PassedFields
 from gateway.runs.submit import RunSubmitter, SubmittedRun
 
@@ -33,7 +33,7 @@ def parsing(parse: Callable[[bytes], ChatRequest]) -> ParseBody:
 class BegunRun:
     """A submitted run, without the body of its request. The fields of a ChatRequest say how to answer its caller.
 
-    `cancels`: whether the run is cancelled when the caller disconnects.
+    `when_gone` must be called when the caller disconnects before the end; None if the run then continues.
     """
 
     caller: Caller
@@ -42,7 +42,7 @@ class BegunRun:
     dialect: str
     turn: Turn | None
     submitted: SubmittedRun
-    cancels: bool
+    when_gone: Callable[[], None] | None
 
     @property
     def stream_id(self) -> str:
@@ -77,7 +77,7 @@ class RunStarter:
         caller = await self._authenticator.authenticate_start(request)
         async with self._bodies.read(request) as body:
             chat = await parse(caller, body)
-            return await self._submit(request, caller, chat, key, cancels=False)
+            return await self._submit(request, caller, chat, key, "continue")
 
     async def start_watched(
         self,
@@ -87,25 +87,22 @@ class RunStarter:
         on_disconnect: str | None,
         *,
         retries: int | None = None,
+        may_return: bool = False,
     ) -> BegunRun:
         """Starts a run for a caller who is also its first viewer. `on_disconnect` is the header X-On-Disconnect; for
-        `retries` see `RunSubmitter.submit`.
+        `retries` see `RunSubmitter.submit`, for `may_return` see `DisconnectPolicy.choose`.
 
         Raises: as `start`; also ApiError 503 while this gateway stops or has no room for another viewer.
         """
         caller = await self._authenticator.authenticate_start(request)
         async with self._bodies.read(request) as body:
             chat = await parse(caller, body)
-            cancels = self._disconnects.cancels(on_disconnect)
+            policy = self._disconnects.choose(on_disconnect, may_return=may_return or key is not None)
             if self._local_viewers.draining:
                 raise gateway_stopping("This gateway is being stopped. Nothing was started.")
             if not self._local_viewers.has_room():
                 raise too_many_viewers()
-            return await self._submit(request, caller, chat, key, cancels=cancels, retries=retries)
-
-    def cancel_on_disconnect(self, run: BegunRun) -> Callable[[], None] | None:
-        """A function that cancels the run, to call when the caller disconnects. None if the run then continues."""
-        return (lambda: self._disconnects.cancel(run.stream_id)) if run.cancels else None
+            return await self._submit(request, caller, chat, key, policy, retries=retries)
 
     async def _submit(
         self,
@@ -113,10 +110,11 @@ class RunStarter:
         caller: Caller,
         chat: ChatRequest,
         key: str | None,
+        policy: Policy,
         *,
-        cancels: bool,
         retries: int | None = None,
     ) -> BegunRun:
         chat = replace(chat, request=self._passed.of(request).added_to(chat.request))
         submitted = await self._submitter.submit(caller, chat, key, retries)
-        return BegunRun(caller, chat.private, chat.stream, chat.dialect, chat.turn, submitted, cancels)
+        when_gone = self._disconnects.when_gone(submitted.stream_id, policy)
+        return BegunRun(caller, chat.private, chat.stream, chat.dialect, chat.turn, submitted, when_gone)

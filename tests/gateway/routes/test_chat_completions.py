@@ -9,10 +9,12 @@ import httpx2
 import pytest
 
 from contract.connection import Client, call_redis
-from contract.errors import RunError
+from contract.errors import BrokerRefusedError, RunError
 from contract.event import Status, parse_json
+from contract.job_queue import JobQueue, Lease
 from contract.keys import StreamKeys
 from contract.run_record import RunRecord, read_run
+from contract.stream_log import WriteStatus
 from tests.author import Author, Run
 from tests.broker import Broker
 from tests.gateway.dialects.test_openai import read_frames
@@ -353,6 +355,70 @@ async def test_a_client_that_disconnects_while_streaming_cancels_the_run_only_if
     await until_cancel_is_asked(client, run.stream_id)
 
 
+async def renewed(client: Client, run: Run) -> WriteStatus | BrokerRefusedError:
+    """What the worker of the run learns when it renews its lease."""
+    lease = Lease(run.job, run.claim.epoch)
+    return (await JobQueue(client, 600_000).renew("author", [lease]))[0]
+
+
+@pytest.fixture(scope="module")
+def short(broker: Broker) -> Iterator[Gateway]:
+    """A gateway that gives up a run soon after its client has left."""
+    with closing_all(gateway := Gateway(broker.url, MANYCAST_ABANDON_AFTER_S="2")):
+        yield gateway
+
+
+@pytest.mark.parametrize("body", [BODY, STREAMED], ids=["whole", "streamed"])
+async def test_by_default_a_run_that_nobody_watches_ends_some_time_after_its_client_has_left(
+    short: Gateway, author: Author, client: Client, body: dict[str, Any]
+) -> None:
+    async with httpx2.AsyncClient(base_url=short.url, timeout=20) as http:
+        answer = post(http, body)
+        run = await author.take()
+        answer.cancel()
+        while (status := await renewed(client, run)) is WriteStatus.OK:
+            await asyncio.sleep(0.05)
+    assert status is WriteStatus.CANCELLED
+
+
+async def test_a_run_that_somebody_watches_when_its_time_is_over_goes_on_for_good(
+    short: Gateway, author: Author, client: Client
+) -> None:
+    async with httpx2.AsyncClient(base_url=short.url, timeout=20) as http:
+        answer = post(http, STREAMED)
+        run = await author.take()
+        meta = StreamKeys.of(run.stream_id).meta
+        async with http.stream("GET", f"/v1/streams/{run.stream_id}/events"):
+            answer.cancel()
+            async with asyncio.timeout(10):
+                while not await call_redis(client, "HEXISTS", meta, "abandon_ms"):
+                    await asyncio.sleep(0.02)
+                while await call_redis(client, "HEXISTS", meta, "abandon_ms"):
+                    assert await renewed(client, run) is WriteStatus.OK
+                    await asyncio.sleep(0.02)
+        async with asyncio.timeout(10):
+            while (await http.get(f"/v1/streams/{run.stream_id}")).json()["viewers"]:
+                await asyncio.sleep(0.02)
+        assert await renewed(client, run) is WriteStatus.OK
+
+
+@pytest.mark.parametrize("headers", [{"Idempotency_Key": "comes-back"}, {"X_On_Disconnect": "continue"}])
+async def test_a_run_whose_caller_may_come_back_at_any_time_is_not_given_up(
+    http: httpx2.AsyncClient, author: Author, client: Client, headers: dict[str, str]
+) -> None:
+    answer = post(http, BODY, **headers)
+    run = await author.take()
+    other = post(http, BODY)
+    others = await author.take()
+    for each in (answer, other):
+        each.cancel()
+    # The gateway writes what it does about both at the same time.
+    async with asyncio.timeout(10):
+        while not await call_redis(client, "HEXISTS", StreamKeys.of(others.stream_id).meta, "abandon_ms"):
+            await asyncio.sleep(0.02)
+    assert not await call_redis(client, "HEXISTS", StreamKeys.of(run.stream_id).meta, "abandon_ms")
+
+
 async def test_reading_an_answer_to_its_end_cancels_nothing(
     http: httpx2.AsyncClient, author: Author, client: Client
 ) -> None:
@@ -445,6 +511,7 @@ async def test_a_stopping_gateway_cancels_no_run(broker: Broker, author: Author,
         assert stopped.wait() == 0
     for still in (run, waited_for):
         assert not await cancel_is_asked(client, still.stream_id)
+        assert not await call_redis(client, "HEXISTS", StreamKeys.of(still.stream_id).meta, "abandon_ms")
 
 
 async def test_a_client_that_waits_counts_as_a_viewer(http: httpx2.AsyncClient, author: Author) -> None:
