@@ -102,7 +102,7 @@ async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> N
 @pytest.fixture
 def event_source(tmp_path: Path, site: str) -> str:
     """The address of a page with the snippet for `EventSource`, slow enough for what happens in the middle."""
-    snippet = snippet_with("browser", "new EventSource(url)")
+    snippet = snippet_with("browser", "new URL(run.urls.events")
     assert 'model: "demo"' in snippet
     (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 60 }'))
     return site
@@ -123,6 +123,28 @@ async def test_a_page_with_event_source_survives_a_proxys_502(event_source: str,
     async with httpx2.AsyncClient(base_url=event_source) as http:
         whole = (await http.get(f"{events}/completion")).raise_for_status().json()
     assert await answer.text_content() == whole["choices"][0]["message"]["content"]
+
+
+async def test_a_page_with_many_answers_survives_a_proxys_502(site: str, page: Page, tmp_path: Path) -> None:
+    snippet = snippet_with("browser", "/v1/events")
+    assert 'model: "demo"' in snippet
+    (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 60 }'))
+    parts = page.locator("#answer p")
+    async with network_to(site) as network:
+        await page.goto(network.url)
+        for number in range(2):
+            await expect(parts.nth(number)).not_to_be_empty()
+        network.is_gateway_dead = True
+        network.cut_all()
+        at = len(network.requests)
+        await until(lambda: sum("lastEventId=s_" in target for target in network.requests[at:]) >= 2)
+        network.is_gateway_dead = False
+        await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=20_000)
+        (query,) = {re.sub("&lastEventId.*", "", target) for target in network.requests if "/v1/events" in target}
+    async with httpx2.AsyncClient(base_url=site) as http:
+        for number, stream_id in enumerate(re.findall(r"stream=(\w+[\w-]*)", query)):
+            whole = (await http.get(f"/v1/streams/{stream_id}/completion")).raise_for_status().json()
+            assert await parts.nth(number).text_content() == whole["choices"][0]["message"]["content"]
 
 
 async def test_a_page_with_event_source_stops_asking_for_an_answer_that_is_gone(event_source: str, page: Page) -> None:

@@ -20,7 +20,7 @@ from tests.clients.sse.stage import Seen, read_line
 from tests.clients.sse.table import HOME
 from tests.stack import ROOT
 
-SNIPPETS = {"eventsource-snippet": "new EventSource(url)", "fetch-event-source-snippet": "fetchEventSource"}
+SNIPPETS = {"eventsource-snippet": "new URL(run.urls.events", "fetch-event-source-snippet": "fetchEventSource"}
 """The clients that are a snippet of docs/use-it-with.md, and a text that only that snippet contains."""
 
 OnSeen = Callable[[str, str, Seen], None]
