@@ -1,7 +1,10 @@
 """The base of every service's settings. Reads and checks the environment, and reports a bad variable in one line."""
 
+import os
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Annotated, Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -17,7 +20,10 @@ class MalformedSettingError(Exception):
 
 class ServiceSettings(BaseSettings):
     """Every field is the variable `MANYCAST_` + its name in capitals, unless it has an alias. Units come last in the
-    names (`_s` is seconds). An empty variable counts as unset. The value of a field with `repr=False` is never shown.
+    names (`_s` is seconds). An empty variable counts as unset.
+
+    A field with `repr=False` is a secret: its value is never shown, and the variable's name + `_FILE` may name a file
+    that contains it.
     """
 
     model_config = SettingsConfigDict(env_prefix="MANYCAST_", env_ignore_empty=True, extra="ignore")
@@ -51,20 +57,53 @@ SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 def read_settings(kind: type[SettingsT]) -> SettingsT:
     """Reads `kind` from the environment. Raises: MalformedSettingError for the first variable that cannot be used."""
+    from_files: dict[str, Any] = dict(_read_secret_files(kind))
     try:
-        return kind()
+        return kind(**from_files)
     except SettingsError as error:
         raise MalformedSettingError(_in_one_line(str(error))) from None
     except ValidationError as error:
         first = error.errors()[0]
         # pydantic names a field by its alias, if it has one.
         place = str(first["loc"][0])
-        name = place if place.isupper() else f"{kind.model_config['env_prefix']}{place}".upper()
+        name = _variable(kind, place)
         fields = [field for key, field in kind.model_fields.items() if place in (key, field.validation_alias)]
         is_secret = any(not field.repr for field in fields)
         value = "" if is_secret else f"={_in_one_line(str(first['input']))}"
         reason = _in_one_line(first["msg"].removeprefix("Value error, "))
         raise MalformedSettingError(f"{name}{value}: {reason}") from None
+
+
+def _variable(kind: type[ServiceSettings], place: str) -> str:
+    """The variable of a field. `place`: the field's alias, or its name if it has none."""
+    return place if place.isupper() else f"{kind.model_config['env_prefix']}{place}".upper()
+
+
+def _read_secret_files(kind: type[ServiceSettings]) -> Iterator[tuple[str, str]]:
+    """The secrets that `kind` takes from files, by the alias or name of their field. Raises: MalformedSettingError."""
+    for name, field in kind.model_fields.items():
+        # A setting with a field of its own for the file, such as the API keys, reads that file itself.
+        if field.repr or f"{name}_file" in kind.model_fields:
+            continue
+        place = str(field.validation_alias or name)
+        variable = _variable(kind, place)
+        if file := os.environ.get(f"{variable}_FILE"):
+            if os.environ.get(variable):
+                raise MalformedSettingError(f"{variable}_FILE: {variable} is set too; set only one of them")
+            yield place, _read_secret(f"{variable}_FILE={_in_one_line(file)}", Path(file))
+
+
+def _read_secret(setting: str, file: Path) -> str:
+    """The file's text without the line end that editors add. Raises: MalformedSettingError, which names `setting`."""
+    try:
+        text = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise MalformedSettingError(f"{setting}: the file cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise MalformedSettingError(f"{setting}: the file is not UTF-8") from None
+    if not text:
+        raise MalformedSettingError(f"{setting}: the file is empty")
+    return text
 
 
 def _in_one_line(text: str) -> str:

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from contract.settings import MalformedSettingError, check_redis_url, read_settings
 from gateway.settings import Settings as GatewaySettings
@@ -98,3 +101,66 @@ def test_a_malformed_setting_with_line_breaks_is_told_in_one_line(monkeypatch: p
     monkeypatch.setenv("MANYCAST_PORT", "80\n80")
     with pytest.raises(MalformedSettingError, match=r"^MANYCAST_PORT=80\\n80: "):
         read_settings(GatewaySettings)
+
+
+SECRETS = {"REDIS_URL": f"redis://:{PASSWORD}@example.test", "MANYCAST_SIGNING_KEYS": f"first:{PASSWORD * 8}"}
+KINDS: list[type[GatewaySettings | WorkerSettings | CommandSettings]] = [
+    GatewaySettings,
+    WorkerSettings,
+    CommandSettings,
+]
+
+
+def secret_settings() -> Iterator[tuple[type[GatewaySettings | WorkerSettings | CommandSettings], str, str]]:
+    """Each kind of settings, with the field and the variable of each of its secrets that a file may hold."""
+    for kind in KINDS:
+        for name, field in kind.model_fields.items():
+            if not field.repr and f"{name}_file" not in kind.model_fields:
+                yield kind, name, str(field.validation_alias or f"MANYCAST_{name.upper()}")
+
+
+@pytest.mark.parametrize(("kind", "field", "variable"), list(secret_settings()))
+def test_a_file_may_hold_any_secret(
+    kind: type[GatewaySettings | WorkerSettings | CommandSettings],
+    field: str,
+    variable: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = SECRETS.get(variable, PASSWORD * 4)
+    file = tmp_path / "secret"
+    file.write_text(f"{secret}\n")
+    monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv(f"{variable}_FILE", str(file))
+    found = getattr(read_settings(kind), field)
+    assert (found.get_secret_value() if isinstance(found, SecretStr) else found) == secret
+
+    monkeypatch.setenv(variable, secret)
+    with pytest.raises(MalformedSettingError, match=f"^{variable}_FILE: {variable} is set too") as caught:
+        read_settings(kind)
+    assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "cannot be read: No such file"), (b"", "is empty"), (b"\n", "is empty"), (b"\xff\xfe", "is not UTF-8")],
+)
+def test_a_file_that_holds_no_secret_is_an_error(
+    content: bytes | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("MANYCAST_PASSWORD_FILE", str(file))
+    with pytest.raises(MalformedSettingError, match=f"^MANYCAST_PASSWORD_FILE={file}: the file {reason}"):
+        read_settings(GatewaySettings)
+
+
+def test_a_malformed_secret_from_a_file_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"http://:{PASSWORD}@example.test")
+    monkeypatch.setenv("REDIS_URL_FILE", str(file))
+    for kind in KINDS:
+        with pytest.raises(MalformedSettingError, match=r"^REDIS_URL: it must begin") as caught:
+            read_settings(kind)
+        assert PASSWORD not in str(caught.value)
