@@ -84,7 +84,7 @@ def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
     uvicorn's own protocols. `h11`, the only such name, enforces none of our limits."""
     connections = fit_connections(settings.connection_limit)
     limits = RequestLimits(settings.head_timeout_s, settings.body_timeout_s, connections)
-    proxies = Proxies(settings.trusted_proxies)
+    proxies = Proxies(settings.believed_proxies)
     addresses = AddressCount(
         settings.address_connection_limit, lambda peer: None if proxies.trusts(peer) else limit_group(peer)
     )

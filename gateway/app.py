@@ -10,12 +10,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from contract.connection import Client, command_client
 from contract.job_queue import JobQueue
 from contract.stream_log import StreamLog
+from gateway.access.own_proxy import OwnProxyOnly
 from gateway.access.path_prefix import PathPrefix
 from gateway.access.request_source import Proxies
+from gateway.access.served_hosts import ServedHosts, ServedHostsOnly
 from gateway.access.setup import build_access
 from gateway.fanout.hub import Hub, HubLimits
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
@@ -97,8 +100,8 @@ class Gateway:
         document_api(self.api)
         if settings.web_dir is not None:
             mount_static_page(self.api, settings.web_dir)
-        app = add_middleware(self.api, parse_origins(settings.cors_origins))
-        self.app = PathPrefix(app, settings.path_prefix, Proxies(settings.trusted_proxies))
+        app = add_middleware(_guard(self.api, settings), parse_origins(settings.cors_origins))
+        self.app = PathPrefix(app, settings.path_prefix, Proxies(settings.believed_proxies))
 
     def _build_routes(self) -> Iterator[Routes]:
         settings, client, hub, local_viewers = self._settings, self._client, self._hub, self._local_viewers
@@ -213,6 +216,13 @@ def _build_hub(settings: Settings, client: Client, log: StreamLog) -> Hub:
 def _build_local_viewers(settings: Settings, client: Client, hub: Hub) -> LocalViewers:
     name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     return LocalViewers(name, client, hub, ViewerLimits(settings.viewer_limit, settings.stream_viewer_limit))
+
+
+def _guard(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Refuses requests that did not come through our own proxy, or are for another host, as far as either is set."""
+    hosts = ServedHosts(settings.hosts)
+    guarded = ServedHostsOnly(app, hosts) if hosts else app
+    return OwnProxyOnly(guarded, settings.proxy_secret) if settings.proxy_secret else guarded
 
 
 def _new_api(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from contract.settings import LogLevel, RedisUrl, ServiceSettings
 from gateway.access.api_keys import parse_keys, read_keys
+from gateway.access.own_proxy import MIN_SECRET_CHARS as MIN_PROXY_SECRET_CHARS
 from gateway.access.path_prefix import parse_prefix
-from gateway.access.request_source import Proxies
+from gateway.access.request_source import ANYONE, Proxies
+from gateway.access.served_hosts import ServedHosts
+from gateway.access.sessions import MIN_PASSWORD_CHARS
 from gateway.access.setup import AccessOptions
 from gateway.access.signing import parse_secrets
 from gateway.http.middleware import parse_origins
@@ -32,7 +35,9 @@ class Settings(ServiceSettings):
     published_on: str = ""
     path_prefix: str = ""
     trusted_proxies: str = "127.0.0.1,::1"
+    proxy_secret: str = Field("", repr=False)
     user_header: bool = False
+    hosts: str = Field("", validate_default=True)
     keys: str = Field("", repr=False)
     keys_file: Path | None = None
     password: str = Field("", repr=False)
@@ -81,11 +86,22 @@ class Settings(ServiceSettings):
             password=self.password,
             signing_keys=self.signing_keys,
             sign_in_s=self.sign_in_s,
-            trusted_proxies=self.trusted_proxies,
+            trusted_proxies=self.believed_proxies,
             published_on=self.published_on,
             trusts_user_header=self.user_header,
             requests_per_minute=self.requests_per_minute,
         )
+
+    @property
+    def believed_proxies(self) -> str:
+        """The proxies to trust. With a proxy secret, all: only our own proxy gets past `OwnProxyOnly`.
+
+        The default, this computer, does not hold while a proxy may name users: any program, and any page in a browser
+        on this computer, could then claim a name.
+        """
+        is_default = "trusted_proxies" not in self.model_fields_set
+        listed = "" if is_default and (self.proxy_secret or self.user_header) else self.trusted_proxies
+        return f"{ANYONE},{listed}" if self.proxy_secret else listed
 
     # The parts that use these settings parse them again. Parsing them here turns a mistake into a one-line message.
 
@@ -112,6 +128,28 @@ class Settings(ServiceSettings):
     @classmethod
     def _check_signing_keys(cls, text: str) -> str:
         parse_secrets(text)
+        return text
+
+    @field_validator("password")
+    @classmethod
+    def _check_password(cls, password: str) -> str:
+        if password and len(password) < MIN_PASSWORD_CHARS:
+            raise ValueError(f"it is shorter than {MIN_PASSWORD_CHARS} characters")
+        return password
+
+    @field_validator("proxy_secret")
+    @classmethod
+    def _check_proxy_secret(cls, secret: str) -> str:
+        if secret and len(secret) < MIN_PROXY_SECRET_CHARS:
+            raise ValueError(f"it is shorter than {MIN_PROXY_SECRET_CHARS} characters")
+        return secret
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, text: str, others: ValidationInfo) -> str:
+        if not ServedHosts(text) and others.data.get("user_header"):
+            # DNS rebinding would let a page of another site send X-Forwarded-User through the browser of a user.
+            raise ValueError("MANYCAST_USER_HEADER needs it: the names under which users ask for this server")
         return text
 
     @field_validator("cors_origins")

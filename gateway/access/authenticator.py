@@ -18,6 +18,10 @@ from gateway.http.errors import ApiError
 logger = logging.getLogger(__name__)
 
 SIGN_INS_PER_MINUTE = 10
+NETWORK_SIGN_INS_PER_MINUTE = 30
+ALL_SIGN_INS_PER_MINUTE = 300
+"""Attempts to sign in, of one address, of one network, and of all clients together. The last one slows down an attacker
+with many networks, who can then keep others from signing in, but not their sessions or keys from working."""
 LOCAL_ONLY = "Only this computer can start runs until you set a password or an API key."
 
 
@@ -139,7 +143,14 @@ class Authenticator:
         Raises: ApiError 403, 429, BrokerUnavailableError, BrokerRefusedError.
         """
         self.check_page(request)
-        await self._take_token(RateLimit(f"sign-in:{self.read_source(request).rate_limit_group}", SIGN_INS_PER_MINUTE))
+        source = self.read_source(request)
+        # The narrowest first: what it refuses takes nothing from the others.
+        for limit in (
+            RateLimit(f"sign-in:{source.rate_limit_group}", SIGN_INS_PER_MINUTE),
+            RateLimit(f"sign-in network:{source.network_group}", NETWORK_SIGN_INS_PER_MINUTE),
+            RateLimit("sign-in", ALL_SIGN_INS_PER_MINUTE),
+        ):
+            await self._take_token(limit)
 
     async def sign_in(self, secret: str) -> tuple[Caller, str]:
         """The caller, and the value of its session cookie. Raises: ApiError 401, BrokerUnavailableError."""

@@ -77,6 +77,18 @@ class RequestSource:
     def rate_limit_group(self) -> str:
         return limit_group(self.address)
 
+    @property
+    def network_group(self) -> str:
+        return network_group(self.address)
+
+
+def network_group(address: str) -> str:
+    """A network that one customer of a provider may have: an IPv6 /48, or an IPv4 /24."""
+    parsed = _parse(address)
+    if parsed is None:
+        return address
+    return str(ip_network((parsed, 48 if isinstance(parsed, IPv6Address) else 24), strict=False))
+
 
 def limit_group(address: str) -> str:
     """The addresses that share a limit: one IPv4 address, or an IPv6 /64 network, which is one household."""

@@ -11,6 +11,8 @@ from gateway.access.signing import ExpiredError, ForgedError, Signing
 COOKIE = "manycast_session"
 AUDIENCE = "manycast.session"
 PERSON = "person"
+MIN_PASSWORD_CHARS = 12
+"""With the limits on guesses, nobody finds a password of this length by trying, unless it is a known one."""
 
 
 class SessionOwner(NamedTuple):

@@ -15,9 +15,15 @@ GATEWAY_GRACE_S = 15.0
 WORKER_GRACE_S = 60.0
 SIMULATOR_GRACE_S = 5.0
 KEY, PROVIDER, PROVIDERS = "OPENAI_API_KEY", "OPENAI_BASE_URL", "MANYCAST_PROVIDERS"
+KEY_SOURCES = (KEY, PROVIDER, f"{KEY}_FILE", f"{PROVIDER}_FILE")
+"""A file may hold the value of a variable (contract/settings.py)."""
 SYSTEM_NAMES = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"}
 SYSTEM_PREFIXES = ("LC_", "PYTHON", "COVERAGE_")
-GATEWAY_SECRETS = {"MANYCAST_PASSWORD", "MANYCAST_KEYS", "MANYCAST_SIGNING_KEYS", "MANYCAST_API_KEY"}
+GATEWAY_SECRETS = tuple(
+    f"MANYCAST_{name}{source}"
+    for name in ("PASSWORD", "KEYS", "SIGNING_KEYS", "API_KEY", "PROXY_SECRET")
+    for source in ("", "_FILE")
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Plan:
 
     @property
     def has_provider(self) -> bool:
-        return any(self.environ.get(name) for name in (KEY, PROVIDER, PROVIDERS))
+        return any(self.environ.get(name) for name in (*KEY_SOURCES, PROVIDERS))
 
     def environ_of(self, *prefixes: str) -> dict[str, str]:
         """The variables that every Python program needs, and those whose names begin with one of the prefixes."""
@@ -53,7 +59,9 @@ class Plan:
     @property
     def worker_environ(self) -> dict[str, str]:
         """Everything except the gateway's secrets: the user's own generator may need any variable."""
-        kept = {name: value for name, value in self.environ.items() if name not in (KEY, PROVIDER, *GATEWAY_SECRETS)}
+        # `up` has read the file of REDIS_URL.
+        removed = (*KEY_SOURCES, "REDIS_URL_FILE", *GATEWAY_SECRETS)
+        kept = {name: value for name, value in self.environ.items() if name not in removed}
         return kept | self._python
 
     @property
@@ -76,7 +84,7 @@ def worker_program(plan: Plan, redis_url: str, simulator_port: int | None) -> Pr
     """The worker uses the simulator at `simulator_port`, or the provider from the environment if that is None."""
     environ = plan.worker_environ | {"REDIS_URL": redis_url}
     if simulator_port is None:
-        environ |= {name: plan.environ[name] for name in (KEY, PROVIDER) if plan.environ.get(name)}
+        environ |= {name: plan.environ[name] for name in KEY_SOURCES if plan.environ.get(name)}
     else:
         environ |= {KEY: "simulator", PROVIDER: f"http://127.0.0.1:{simulator_port}/v1"}
         environ.setdefault("MANYCAST_DEFAULT_MODEL", "demo")

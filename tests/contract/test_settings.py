@@ -127,7 +127,7 @@ def test_a_file_may_hold_any_secret(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    secret = SECRETS.get(variable, PASSWORD * 4)
+    secret = SECRETS.get(variable, PASSWORD * 8)
     file = tmp_path / "secret"
     file.write_text(f"{secret}\n")
     monkeypatch.delenv(variable, raising=False)

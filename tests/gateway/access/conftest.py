@@ -42,6 +42,8 @@ def authenticator(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> I
         "MANYCAST_KEYS_FILE": str(file),
         "MANYCAST_PASSWORD": PASSWORD,
         "MANYCAST_USER_HEADER": "true",
+        "MANYCAST_TRUSTED_PROXIES": "127.0.0.1",
+        "MANYCAST_HOSTS": "127.0.0.1",
         "MANYCAST_SIGNING_KEYS": SIGNING,
         "MANYCAST_LIST_RUNS": "true",
         "MANYCAST_REQUESTS_PER_MINUTE": "0",

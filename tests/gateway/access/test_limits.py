@@ -8,7 +8,9 @@ import httpx2
 import pytest
 
 from contract.connection import Client
+from contract.settings import MalformedSettingError, read_settings
 from gateway.access.api_keys import make_key
+from gateway.settings import Settings
 from tests.broker import Broker
 from tests.gateway.access.conftest import BODY, PASSWORD, bearer, code, lines
 from tests.stack import Gateway
@@ -107,3 +109,51 @@ async def test_people_share_what_their_address_may(broker: Broker, client: Clien
             answers = [await http.post("/v1/streams", json=BODY) for _ in range(8)]
     assert [answer.status_code for answer in answers].count(201) in (5, 6)
     assert answers[0].headers["x-ratelimit-limit-requests"] == "5"
+
+
+async def guess(http: httpx2.AsyncClient, addresses: list[str]) -> list[str]:
+    """The code of the answer to a wrong password from each of these addresses."""
+    answers = await asyncio.gather(
+        *(http.post("/v1/session", json={"secret": "wrong"}, headers={"X-Forwarded-For": each}) for each in addresses)
+    )
+    return [code(answer)[1] for answer in answers]
+
+
+@pytest.mark.parametrize(
+    ("near", "far"),
+    [
+        ([f"2001:db8:7:{number:x}::1" for number in range(40)], "2001:db8:8::1"),
+        ([f"198.51.100.{number}" for number in range(40)], "198.51.101.1"),
+    ],
+    ids=["IPv6 /48", "IPv4 /24"],
+)
+async def test_a_network_guesses_no_more_than_it_may_from_all_its_addresses(
+    broker: Broker, client: Client, near: list[str], far: str
+) -> None:
+    with closing(Gateway(broker.url, MANYCAST_PASSWORD=PASSWORD)) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http:
+            codes = await guess(http, near)
+            assert codes.count("rate_limit_exceeded") > 0
+            assert codes.count("wrong_secret") >= 30
+            assert await guess(http, [far]) == ["wrong_secret"]
+
+
+async def test_all_networks_together_guess_no_more_than_the_limit(broker: Broker, client: Client) -> None:
+    with closing(Gateway(broker.url, MANYCAST_PASSWORD=PASSWORD)) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http:
+            codes: list[str] = []
+            # Each from a network of its own. Tokens come back while this runs, so send until none is left.
+            async with asyncio.timeout(60):
+                while "rate_limit_exceeded" not in codes:
+                    count = len(codes)
+                    codes += await guess(
+                        http, [f"10.{each // 250}.{each % 250}.1" for each in range(count, count + 50)]
+                    )
+            assert codes.count("wrong_secret") >= 300
+
+
+def test_a_short_password_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MANYCAST_PASSWORD", "hunter2")
+    with pytest.raises(MalformedSettingError, match=r"^MANYCAST_PASSWORD: it is shorter than 12 char") as caught:
+        read_settings(Settings)
+    assert "hunter2" not in str(caught.value)

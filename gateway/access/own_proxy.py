@@ -1,0 +1,34 @@
+"""Refuses requests that did not come through our own proxy, which knows a secret that its neighbours do not."""
+
+import hmac
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.http.errors import ApiError
+from gateway.http.json_response import JsonResponse
+from gateway.http.root_path import route_path
+
+HEADER = "x-manycast-proxy"
+MIN_SECRET_CHARS = 32
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What health checks and monitoring ask each gateway for, without the proxy."""
+
+
+class OwnProxyOnly:
+    """Passes to `app` what carries the secret, and the requests of health checks. Compares in constant time."""
+
+    def __init__(self, app: ASGIApp, secret: str) -> None:
+        self._app = app
+        self._secret = secret.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http" and route_path(scope) not in OPEN_PATHS and not self._is_ours(Headers(scope=scope)):
+            text = "This gateway answers only its own proxy. Use the address at which Manycast is published."
+            error = ApiError(403, "not_from_proxy", text, type_="permission_error")
+            app = JsonResponse(error.body, error.status)
+        await app(scope, receive, send)
+
+    def _is_ours(self, headers: Headers) -> bool:
+        return hmac.compare_digest(headers.get(HEADER, "").encode("latin-1"), self._secret)
