@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.keys import CONTROL
 from gateway.routes.static_page import SECURITY_HEADERS
-from tests.house import imports, papers, shape
+from tests.house import imports, papers, redis_rights, shape
 from tests.house.tree import ROOT, Tree, our_tree
 
 pytestmark = pytest.mark.skipif(
@@ -48,6 +48,7 @@ CHECKS_AND_FAULTS: list[tuple[Callable[[Tree], list[str]], Tree]] = [
     (papers.unlocked_pins, {"worker/requirements.txt": "redis==1 --hash=sha256:1\n"}),
     (papers.missing_tests, {"a.md": "`tests/test_a.py::test_b`", "tests/test_a.py": "def test_bc() -> None: ..."}),
     (papers.missing_files, {"docs/a.md": "`gateway/b.py`", "gateway/a.py": ""}),
+    (redis_rights.forbidden_commands, {"contract/lua/a.lua": "redis.call('GET', 'x')", "docker-compose.yml": "+set"}),
     (papers.dead_links, {"docs/a.md": "[b](../b.md)"}),
 ]
 CHECKS = list(dict.fromkeys(check for check, _ in CHECKS_AND_FAULTS))

@@ -136,7 +136,7 @@ def test_the_worker_asks_the_right_provider_where(stack: Stack, given: str) -> N
     environment, expected = PROVIDERS[given]
     options = [word for name, value in environment.items() for word in ("--env", f"{name}={value}")]
     # Where Redis is not, so that it takes no job of another test.
-    away = ["--env", "REDIS_URL=redis://127.0.0.1:1/0"]
+    away = ["--env", "REDIS_URL=redis://127.0.0.1:1/0", "--env", "REDIS_URL_FILE="]
     worker = stack.compose("run", "--detach", "--no-deps", *options, *away, "worker").strip()
     try:
         deadline = time.monotonic() + 20

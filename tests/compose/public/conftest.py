@@ -28,13 +28,19 @@ def known() -> Secrets:
 
 
 @pytest.fixture(scope="package")
-def site(stack: Stack, known: Secrets) -> Iterator[Stack]:
+def site(stack: Stack, known: Secrets, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Under the name localhost, for which Caddy is its own authority. Afterwards the stack is as it was."""
+    folder = tmp_path_factory.mktemp("secrets")
+    (password := folder / "password").write_text(f"{known.password}\n")
+    (signing := folder / "signing").write_text(f"first:{known.signing}\n")
+    # The gateway's user reads them.
+    password.chmod(0o644)
+    signing.chmod(0o644)
     site = stack.set_up(
         SITE_ADDRESS="localhost",
-        MANYCAST_PASSWORD=known.password,
+        MANYCAST_PASSWORD_FILE=str(password),
         MANYCAST_KEYS=known.key_line,
-        MANYCAST_SIGNING_KEYS=f"first:{known.signing}",
+        MANYCAST_SIGNING_KEYS_FILE=str(signing),
         MANYCAST_USER_HEADER="true",
     )
     site.up(2, 1)

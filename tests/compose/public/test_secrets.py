@@ -134,3 +134,10 @@ async def test_no_log_has_what_opens_a_door(site: Stack, http: httpx2.AsyncClien
         assert told in logs
     assert f"/v1/streams/{used['long stream'][:10]}/events" in logs
     assert f"run {used['long stream'][:10]}" in logs
+
+
+async def test_no_inspection_of_a_container_shows_a_secret_from_a_file(site: Stack, known: Secrets) -> None:
+    containers = (await asyncio.to_thread(site.compose, "ps", "--all", "--quiet")).split()
+    shown = "".join([await asyncio.to_thread(docker, "inspect", container) for container in containers])
+    assert known.password not in shown
+    assert known.signing not in shown
