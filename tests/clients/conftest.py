@@ -4,7 +4,8 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tests.stack import ROOT, Gateway, Simulator, Worker, closing_all
 
 NODE_HOME = Path(__file__).parent / "node"
 """The folder of the Node programs and their packages."""
+PYTHON_HOME = Path(__file__).parent / "python"
+"""The folder of the Python programs, and of the pins of packages that only they use."""
+InstallPins = Callable[[str], Path]
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -117,3 +121,27 @@ async def run_program(*command: str, cwd: Path = ROOT) -> str:
 @pytest.fixture(scope="session")
 def node() -> str:
     return install_packages(NODE_HOME)
+
+
+@pytest.fixture(scope="session")
+def install_pins(tmp_path_factory: pytest.TempPathFactory) -> InstallPins:
+    """Installs the packages of `python/NAME.txt`, each file checked against its hash. Returns their folder.
+
+    They stand apart from the other pins and come without dependencies, because their ranges exclude some of ours.
+    """
+
+    def install(name: str) -> Path:
+        target = tmp_path_factory.mktemp(name)
+        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes")
+        done = subprocess.run(
+            [*pip, "--target", target, "-r", PYTHON_HOME / f"{name}.txt"],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"pip could not install the packages: {done.stderr.strip().splitlines()[-1]}")
+        return target
+
+    return install

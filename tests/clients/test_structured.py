@@ -2,21 +2,17 @@
 
 import json
 import re
-import subprocess
 import sys
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from pydantic import BaseModel, Field
 
-from tests.clients.conftest import Stack, run_program
+from tests.clients.conftest import PYTHON_HOME, InstallPins, Stack, run_program
 from tests.clients.snippets import PAPER
 from tests.stack import ROOT
-
-PYTHON_HOME = Path(__file__).parent / "python"
 
 
 class Kind(Enum):
@@ -122,32 +118,11 @@ def test_langchains_structured_output_is_the_object(stack: Stack, method: str) -
     assert isinstance(water, Water)
 
 
-@pytest.fixture(scope="session")
-def instructor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package, each file checked against its hash."""
-    target = tmp_path_factory.mktemp("instructor")
-    pins = PYTHON_HOME / "instructor.txt"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"),
-            "--target",
-            target,
-            "-r",
-            pins,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"pip could not install the package: {done.stderr.strip().splitlines()[-1]}")
-    return target
-
-
-async def test_instructor_reads_objects_in_every_way_it_has(stack: Stack, instructor: Path) -> None:
+async def test_instructor_reads_objects_in_every_way_it_has(stack: Stack, install_pins: InstallPins) -> None:
     program = str(PYTHON_HOME / "extract.py")
-    output = await run_program("env", f"PYTHONPATH={instructor}", sys.executable, program, stack.gateway)
+    output = await run_program(
+        "env", f"PYTHONPATH={install_pins('instructor')}", sys.executable, program, stack.gateway
+    )
     people = json.loads(output)
-    assert [person["name"] for person in people] == ["looks", "looks", "looks", "looks", "rivers"]
+    assert [person["name"] for person in people] == ["looks", "looks", "looks", "looks", "looks", "rivers"]
     assert all(person["friends"] for person in people)

@@ -1,6 +1,6 @@
 """`python extract.py GATEWAY`: instructor's objects, printed as JSON.
 
-In its usual mode (tools): one whole, one streamed, and a list. In its JSON mode: one.
+In its usual mode (tools): one whole, one streamed, and a list. In its JSON mode and with the Responses API: one each.
 """
 
 import json
@@ -29,4 +29,8 @@ whole = client.chat.completions.create(response_model=Person, **asked)
 people = list(client.chat.completions.create_iterable(response_model=Person, **asked))
 from_json = instructor.from_openai(sdk, mode=instructor.Mode.JSON)
 written = from_json.chat.completions.create(response_model=Person, **asked)
-print(json.dumps([person.model_dump() for person in (whole, streamed, written, *people)]))
+from_responses = instructor.from_openai(sdk, mode=instructor.Mode.RESPONSES_TOOLS)
+responded = from_responses.responses.create(
+    model="demo-fast", input="Who looks after the rivers?", response_model=Person, max_retries=0
+)
+print(json.dumps([person.model_dump() for person in (whole, streamed, written, responded, *people)]))
