@@ -6,8 +6,12 @@ import re
 SHOWN_CHARS = 10
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
-# The ids that contract/stream_id.py makes. An id may follow an escape: `\ns_…` in a repr, `%2Fs_…` in a URL.
-_STREAM_ID = re.compile(r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2}))[ps]_[A-Za-z0-9_-]{18,62}")
+# The ids that contract/stream_id.py makes. An id may follow an escape: `\ns_…` in a repr, `%2Fs_…` in a URL. It is also
+# part of the ids of responses and their items: `resp_s_…`, `msg_s_…_1_0`.
+_STREAM_ID = re.compile(
+    r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})"
+    r"|(?<=resp_)|(?<=msg_)|(?<=rs_)|(?<=fc_)|(?<=fco_)|(?<=item_))[ps]_[A-Za-z0-9_-]{18,62}"
+)
 
 _formatter = logging.Formatter()
 

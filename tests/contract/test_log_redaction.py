@@ -11,6 +11,7 @@ from contract.log_redaction import StreamIdFilter, abbreviate, redact
 from contract.stream_id import is_stream_id, new_stream_id
 
 STREAM_ID = "s_Zk3v9cWq1xTtYbN0aUj2Rg"
+ITEM_KINDS = ("msg", "rs", "fc", "fco", "item")
 
 
 @pytest.fixture
@@ -39,7 +40,9 @@ def test_every_id_that_we_make_is_abbreviated_wherever_it_stands(private: bool) 
     for _ in range(1000):
         stream_id = new_stream_id(private=private)
         keys = StreamKeys.of(stream_id)
-        for text in (stream_id, f"run {stream_id}: ok", keys.log, repr(f"x\n{stream_id}"), f"/v1%2F{stream_id}?a"):
+        responses = [f"/v1/responses/resp_{stream_id}/cancel", *(f"{kind}_{stream_id}_1_0" for kind in ITEM_KINDS)]
+        texts = [stream_id, f"run {stream_id}: ok", keys.log, repr(f"x\n{stream_id}"), f"/v1%2F{stream_id}?a"]
+        for text in (*texts, *responses):
             shown = redact(text)
             assert stream_id not in shown
             assert abbreviate(stream_id) in shown
