@@ -4,6 +4,7 @@ A response stores only the items that its own request added, and the id of the r
 from its log. So a conversation is not stored again with each turn.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,8 @@ from gateway.http.errors import ApiError
 from gateway.http.models import PARAM_LIMIT_CHARS
 from gateway.runs.response_request import NamedItem
 
+FOLDS_AT_ONCE = 2
+"""A fold holds a whole answer: more at once only take more memory."""
 _NOT_CUT = frozenset({"message"})
 """The items of an answer that was cut which a later request continues: half a call or half a thought has no use."""
 
@@ -52,6 +55,7 @@ class StoredResponses:
         self._client = client
         self._log = log
         self._context_limit_bytes = context_limit_bytes
+        self._slots = asyncio.Semaphore(FOLDS_AT_ONCE)
 
     async def find(self, stream_id: str) -> StoredResponse | None:
         """None if there is no such run, or another call has started it. Raises: BrokerUnavailableError,
@@ -88,10 +92,11 @@ class StoredResponses:
         dialect = ResponsesDialect(stored.stream_id, stored.echo)
         last: Event | None = None
         frames: list[bytes] = []
-        async for event in self._log.read_ended(stored.stream_id, end):
-            if event.kind is Kind.RESTART:
-                dialect.forget()
-            last, frames = event, dialect.write_frames(event.kind.encode(), event.data)
+        async with self._slots:
+            async for event in self._log.read_ended(stored.stream_id, end):
+                if event.kind is Kind.RESTART:
+                    dialect.forget()
+                last, frames = event, dialect.write_frames(event.kind.encode(), event.data)
         assert last is not None
         return parse_json(last.data), read_last_response(frames)
 
