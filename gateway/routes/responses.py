@@ -16,7 +16,7 @@ from contract.position import Position
 from contract.stream_log import StreamLog
 from gateway.access.authenticator import Authenticator
 from gateway.access.caller import Caller
-from gateway.access.permissions import Permissions
+from gateway.access.permissions import Permission, Permissions
 from gateway.dialects.response_ids import stream_id_of
 from gateway.dialects.responses import ResponsesDialect
 from gateway.fanout.feed import Feed
@@ -141,7 +141,7 @@ class ResponseRoutes:
         if stored is None:
             raise no_such_response()
         if stored.is_background and run.stream:
-            return await self._show(request, stored, BEFORE_ALL, headers)
+            return await self._show(request, stored, BEFORE_ALL, headers, None)
         if stored.is_background:
             return JsonResponse(await self._stored.describe(stored), headers=headers)
         if run.stream:
@@ -169,20 +169,22 @@ class ResponseRoutes:
         starting_after: Annotated[int, Query(ge=BEFORE_ALL)] = BEFORE_ALL,
     ) -> Response:
         """The response; or its events, after the one with the number `starting_after`."""
-        stored = await self._find(request, response_id)
+        stored, permission = await self._find(request, response_id)
         if stream:
-            return await self._show(request, stored, starting_after, {"X-Stream-Id": stored.stream_id})
+            headers = {"X-Stream-Id": stored.stream_id}
+            return await self._show(request, stored, starting_after, headers, permission)
         return JsonResponse(await self._stored.describe(stored))
 
     async def cancel(self, response_id: str, request: Request) -> JsonResponse:
         """Stops the response. Answers when it has ended, or after a short wait."""
-        stored = await self._find(request, response_id)
+        stored, _ = await self._find(request, response_id)
         await cancel_run(self._client, self._queue, stored.stream_id)
-        return JsonResponse(await self._stored.describe(await self._find(request, response_id)))
+        ended, _ = await self._find(request, response_id)
+        return JsonResponse(await self._stored.describe(ended))
 
     async def delete(self, response_id: str, request: Request) -> JsonResponse:
         """Deletes the response and its stream. One that is still being written stops."""
-        stored = await self._find(request, response_id)
+        stored, _ = await self._find(request, response_id)
         await self._queue.delete(stored.stream_id)
         return JsonResponse({"id": response_id, "object": "response", "deleted": True})
 
@@ -195,7 +197,7 @@ class ResponseRoutes:
         after: str | None = None,
     ) -> JsonResponse:
         """The items of the request, the newest first."""
-        stored = await self._find(request, response_id)
+        stored, _ = await self._find(request, response_id)
         caller = await self._authenticator.authenticate(request)
         items = await self._stored.read_input(caller, stored)
         if order == "desc":
@@ -206,21 +208,28 @@ class ResponseRoutes:
         ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": "", "last_id": ""}
         return JsonResponse({"object": "list", "data": page, **ends, "has_more": begin + limit < len(items)})
 
-    async def _find(self, request: Request, response_id: str) -> StoredResponse:
+    async def _find(self, request: Request, response_id: str) -> tuple[StoredResponse, Permission]:
         """Raises: ApiError 404, also for a response that this client may not control: it contains the request."""
         stream_id = stream_id_of(response_id)
         stored = None if stream_id is None else await self._stored.find(stream_id)
         if stored is None or not stored.is_kept:
             raise no_such_response(response_id)
         try:
-            await self._permissions.check_control(request, stored.stream_id)
+            return stored, await self._permissions.check_control(request, stored.stream_id)
         except ApiError as error:
             if error.code in ("ticket_missing", "stream_not_found"):
                 raise no_such_response(response_id) from None
             raise
-        return stored
 
-    async def _show(self, request: Request, stored: StoredResponse, after: int, headers: dict[str, str]) -> Response:
+    async def _show(
+        self,
+        request: Request,
+        stored: StoredResponse,
+        after: int,
+        headers: dict[str, str],
+        permission: Permission | None,
+    ) -> Response:
+        """`permission` is None for the caller who has just started the response."""
         if self._local_viewers.draining:
             text = "This gateway is being stopped. The run continues and can be watched from another one."
             raise gateway_stopping(text, headers)
@@ -233,6 +242,8 @@ class ResponseRoutes:
             raise no_such_response() from None
         except (BrokerUnavailableError, BrokerRefusedError):
             raise broker_unavailable(headers) from None
+        if permission is not None and permission.ticket is not None:
+            viewer.ticket_round = permission.record.revoked
         return self._respond(request, viewer, {**feed.dialect.headers, **headers})
 
 

@@ -109,7 +109,8 @@ class RunSubmitter:
         is_new = answer is Submitted.OK
         if is_new:
             self._on_started()
-            if self._runs is not None and not chat.endpoint:
+            # A caller who wants nothing kept does not want the prompt in the list either.
+            if self._runs is not None and not chat.endpoint and not chat.keep_ms:
                 await self._runs.add(stream_id, chat.request)
         record = None if is_new else await read_run(self._client, stream_id)
         revoked = record.revoked if record else 0
