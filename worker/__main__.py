@@ -8,6 +8,7 @@ import uvloop
 
 from contract.log_redaction import configure_logging
 from contract.settings import MalformedSettingError, read_settings
+from contract.socks_proxy import SocksUnavailableError
 from worker.app import host_prefix, run_worker
 from worker.health import is_announced
 from worker.providers.plug_in import load_source
@@ -27,7 +28,7 @@ def main() -> None:
         # httpx2 logs every request. The log line of each run is enough.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         uvloop.run(run_worker(settings, load_source(settings)))
-    except (MalformedSettingError, SourceNotFoundError) as error:
+    except (MalformedSettingError, SourceNotFoundError, SocksUnavailableError) as error:
         sys.exit(f"worker: {error}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 
 from contract.private_host import is_private_host
+from contract.socks_proxy import SocksUnavailableError, uses_socks
 from manycast.client.errors import (
     ConnectionLostError,
     NothingMoreError,
@@ -42,13 +43,19 @@ class Transport:
             url = httpx2.URL(self.base_url)
             if url.scheme not in ("http", "https") or not url.host:
                 raise UnreachableError(self.base_url, "not an http address")
+            is_private = is_private_host(url.host)
+            try:
+                if not is_private:
+                    uses_socks(self.base_url)
+            except SocksUnavailableError as error:
+                raise UnreachableError(self.base_url, str(error)) from error
             self._http = httpx2.AsyncClient(
                 headers={"User-Agent": "manycast", **headers},
                 timeout=httpx2.Timeout(ANSWER_LIMIT_S, connect=CONNECT_LIMIT_S),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=10),
                 follow_redirects=True,
                 # A proxy from the environment cannot reach this machine or its network.
-                trust_env=not is_private_host(url.host),
+                trust_env=not is_private,
             )
 
     async def close(self) -> None:

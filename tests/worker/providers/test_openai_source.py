@@ -11,6 +11,7 @@ import pytest
 from contract.errors import RunError, RunFailedError
 from manycast.local_stack.port import free_port
 from tests.quirks import chunks_of
+from tests.socks_server import socks_server
 from tests.stack import Simulator
 from tests.worker.raw_provider import HEAD, Answer, RawProvider, drops, hangs, hangs_up, raw_provider, refuses, sends
 from tests.worker.runs import DEADLINE_S, counts, until
@@ -462,3 +463,32 @@ async def test_a_choice_that_says_error_fails_the_answer() -> None:
     with pytest.raises(RunFailedError) as failed:
         await chunks_of((FRAME, b"data: " + json.dumps(chunk).encode() + b"\n\n"))
     assert (failed.value.error.message, failed.value.error.http_status) == ("Upstream", 502)
+
+
+@pytest.fixture
+def without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.usefixtures("without_proxies")
+async def test_a_socks_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_provider(sends(FRAME, DONE)) as provider, socks_server() as proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy.url)
+        source = source_at(provider.base_url, uses_proxy_for_private=True)
+        async with aclosing(source.generate(REQUEST)) as items:
+            assert CHUNK in [item async for item in items]
+        await source.close()
+    assert [host for host, _ in proxy.asked] == ["127.0.0.1"]
+
+
+@pytest.mark.usefixtures("without_proxies")
+async def test_a_socks_proxy_that_is_away_is_a_provider_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{free_port()}")
+    source = source_at("http://127.0.0.1:1/v1", uses_proxy_for_private=True)
+    with pytest.raises(RunFailedError) as failed:
+        async with aclosing(source.generate(REQUEST)) as items:
+            await anext(items)
+    assert failed.value.error.code == "upstream_disconnected"
+    await source.close()
