@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.keys import CONTROL
 from gateway.routes.static_page import SECURITY_HEADERS
-from tests.house import imports, papers, redis_rights, shape
+from tests.house import blocks, imports, papers, redis_rights, shape
 from tests.house.tree import ROOT, Tree, our_tree
 
 pytestmark = pytest.mark.skipif(
@@ -39,6 +39,9 @@ CHECKS_AND_FAULTS: list[tuple[Callable[[Tree], list[str]], Tree]] = [
     (shape.foreign_places, {"README.md": "see https://" + "pypi" + ".org/x"}),
     (shape.foreign_places, {"README.md": f"cd {ROOT}"}),
     (shape.pretended_parts, {"tests/test_a.py": "from unittest." + "mock import patch"}),
+    (blocks.unrun_blocks, {"docs/new.md": "```sh\nls\n```\n"}),
+    (blocks.unrun_blocks, {"docs/new.md": "Type\n\n    ls\n"}),
+    (blocks.unrun_blocks, {"docs/protocol.md": "no block\n"}),
     (papers.untold_keys, {"docs/protocol.md": f"| `{CONTROL}` | channel | x |\n"}),
     (papers.loose_pins, {"worker/requirements.in": "redis==1\n", "worker/requirements.txt": "redis==2 \\\n"}),
     (papers.loose_pins, {"worker/requirements.in": "redis==1\n", "tests/requirements.txt": "redis==2 \\\n"}),

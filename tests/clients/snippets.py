@@ -1,4 +1,4 @@
-"""The snippets of docs/use-it-with.md, and the same ones for a run that exists already."""
+"""The snippets of docs/use-it-with.md and the README, and the same ones for a run that exists already."""
 
 import json
 import re
@@ -6,13 +6,14 @@ import re
 from tests.stack import ROOT
 
 PAPER = (ROOT / "docs" / "use-it-with.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 _START_IN_PYTHON = 'client.post("/v1/streams", json=body).json()'
 _START_IN_A_PAGE = 'await (await fetch("/v1/streams", { method: "POST", body })).json()'
 
 
-def snippets(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAPER, re.DOTALL | re.MULTILINE)
+def snippets(language: str, paper: str = PAPER) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", paper, re.DOTALL | re.MULTILINE)
 
 
 def snippet_with(language: str, text: str) -> str:

@@ -21,6 +21,7 @@ from manycast.local_stack.port import free_port
 from tests.author import Run, open_run
 from tests.broker import Broker
 from tests.clients.conftest import install_packages
+from tests.clients.snippets import snippets
 from tests.stack import ROOT, Gateway, Process, closing_all, wait_for_http
 
 HOME = Path(__file__).parent / "proxies"
@@ -98,6 +99,31 @@ def nginx(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     (directory / "nginx.conf").write_text(configuration)
     with proxy([binary, "-p", str(directory), "-c", "nginx.conf"], port, directory) as url:
         yield url
+
+
+SET_UPS = {
+    "rewrites:": "next/next.config.mjs",
+    "proxy: {": "vite.mjs",
+    "createProxyMiddleware": "express.mjs",
+    "location / {": "nginx.conf",
+}
+"""A text of each snippet of docs/use-it-with.md -> the file that these tests run."""
+OTHER_FRAME = {'const gateway = "http://127.0.0.1:8000";', "export default {", "};"}
+"""How the snippets of configuration files begin and end; the files here are programs."""
+
+
+def test_no_documented_set_up_is_left_out() -> None:
+    under_a_path = ["location /llm/"]  # tests/web/test_path_prefix.py runs it
+    for snippet in (*snippets("mjs"), *snippets("nginx")):
+        assert any(text in snippet for text in (*SET_UPS, *under_a_path)), snippet
+
+
+@pytest.mark.parametrize("text", SET_UPS)
+def test_the_set_up_that_runs_here_is_the_documented_one(text: str) -> None:
+    (snippet,) = [one for one in (*snippets("mjs"), *snippets("nginx")) if text in one]
+    running = (HOME / SET_UPS[text]).read_text().replace("GATEWAY_URL;", "http://127.0.0.1:8000;")
+    lines = {line.strip() for line in running.splitlines()}
+    assert [line for line in snippet.splitlines() if line.strip() not in lines | OTHER_FRAME | {""}] == []
 
 
 @pytest.fixture(params=["express", "next_js", "nginx", "vite"])

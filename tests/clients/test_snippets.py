@@ -1,4 +1,4 @@
-"""docs/use-it-with.md tells the truth: each of its snippets is run as it stands, at another address."""
+"""docs/use-it-with.md and the README tell the truth: each snippet is run as it stands, at another address."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from tests.clients.conftest import CHROMIUM, CHROMIUM_ARGUMENTS, NODE_HOME, Stack, install_packages, run_program
 from tests.clients.network import network_to
-from tests.clients.snippets import PAPER, snippet_with, snippets
+from tests.clients.snippets import PAPER, README, snippet_with, snippets
 from tests.clients.sse.table import HOME as SSE_HOME
 from tests.stack import ROOT, Gateway
 from tests.viewers import until
@@ -34,7 +34,11 @@ def test_there_is_a_snippet_of_every_kind() -> None:
     assert set(kinds) == {"python", "js", "jsx", "sh", "browser", "mjs", "nginx"}
 
 
-@pytest.mark.parametrize("snippet", snippets("python"), ids=range(len(snippets("python"))))
+PYTHON = [*snippets("python"), *snippets("python", README)]
+PAGES = [*snippets("browser"), *snippets("js", README)]
+
+
+@pytest.mark.parametrize("snippet", PYTHON, ids=range(len(PYTHON)))
 async def test_python(stack: Stack, snippet: str) -> None:
     if "langchain" in snippet:
         pytest.importorskip("langchain_openai", reason="langchain-openai is not installed")
@@ -46,6 +50,22 @@ async def test_shell(stack: Stack, snippet: str) -> None:
     if shutil.which("curl") is None:
         pytest.skip("there is no curl here")
     assert SAID in await run_program("sh", "-ec", at(stack.gateway, snippet))
+
+
+async def test_the_commands_of_the_readme(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl here")
+    (snippet,) = snippets("sh", README)
+    ask, *more = at(stack.gateway, snippet).splitlines()
+    # As in a shell with the environment of `pip install`, and a gateway at another address.
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+    monkeypatch.setenv("MANYCAST_SERVER", stack.gateway)
+    asked = await run_program("sh", "-ec", ask)
+    found = re.search(r"/watch#([\w-]+)", asked)
+    assert found is not None
+    assert SAID in asked
+    for line in more:
+        assert SAID in await run_program("sh", "-ec", line.replace("ID", found[1]))
 
 
 @pytest.mark.parametrize("snippet", snippets("js"), ids=range(len(snippets("js"))))
@@ -86,7 +106,7 @@ async def page() -> AsyncIterator[Page]:
         await browser.close()
 
 
-@pytest.mark.parametrize("snippet", snippets("browser"), ids=range(len(snippets("browser"))))
+@pytest.mark.parametrize("snippet", PAGES, ids=range(len(PAGES)))
 async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> None:
     if re.search(r'from "[^/.]', snippet):
         (tmp_path / "app.mjs").write_text(snippet)

@@ -10,6 +10,7 @@ from manycast.client import Client, watch
 from manycast.client.event import Done
 from manycast.local_stack.port import free_port
 from tests.broker import Broker
+from tests.clients.snippets import snippet_with
 from tests.stack import Gateway, Process, Simulator, Worker, closing_all, wait_for_http
 from tests.web.conftest import WEB
 from tests.web.page_on_stack import ask, truth, whole
@@ -17,6 +18,7 @@ from tests.web.visit import visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
+# LOCATION is the block that docs/use-it-with.md shows.
 CONFIGURATION = """
 daemon off;
 error_log stderr warn;
@@ -31,14 +33,7 @@ http {
   scgi_temp_path scgi;
   server {
     listen 127.0.0.1:PORT;
-    location /llm/ {
-      proxy_pass GATEWAY/;
-      proxy_http_version 1.1;
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-Prefix /llm;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Host $http_host;
-    }
+LOCATION
   }
 }
 """
@@ -52,7 +47,8 @@ def address(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     simulator = Simulator()
     gateway, worker = Gateway(broker.url, MANYCAST_WEB_DIR=str(WEB)), Worker(broker.url, simulator.url)
     port, directory = free_port(), tmp_path_factory.mktemp("nginx")
-    configuration = CONFIGURATION.replace("PORT", str(port)).replace("GATEWAY", gateway.url)
+    location = snippet_with("nginx", "location /llm/").replace("http://127.0.0.1:8000", gateway.url)
+    configuration = CONFIGURATION.replace("PORT", str(port)).replace("LOCATION", location)
     (directory / "nginx.conf").write_text(configuration)
     nginx = Process("nginx", [binary, "-p", str(directory), "-c", "nginx.conf"], directory)
     with closing_all(nginx, worker, gateway, simulator):

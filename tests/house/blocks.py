@@ -1,0 +1,77 @@
+"""Every block of code in the papers is run by a test, or has a reason why none can run it."""
+
+import re
+from collections.abc import Iterator
+
+from tests.house.tree import Tree
+
+RUN = {
+    ("README.md", "python"): "tests/clients/test_snippets.py",
+    ("README.md", "js"): "tests/clients/test_snippets.py",
+    ("README.md", "sh"): "tests/clients/test_snippets.py",
+    **{
+        ("docs/use-it-with.md", language): "tests/clients/test_snippets.py"
+        for language in ("python", "js", "jsx", "sh", "browser")
+    },
+    ("docs/use-it-with.md", "mjs"): "tests/clients/test_proxies.py",
+    ("docs/use-it-with.md", "nginx"): "tests/clients/test_proxies.py",
+    ("docs/operations.md", "python"): "tests/manycast/test_installed.py",
+    ("docs/providers.md", "toml"): "tests/worker/providers/test_provider_table.py",
+}
+"""(file, language of a fenced block) -> the test that runs all such blocks."""
+
+_MAKE = "make installs, and the tests themselves run by make"
+_COMPOSE = "tests/compose builds and starts the stack in its own project, on its own ports"
+_DRAWING = "a drawing"
+_FORMAT = "shows a format"
+NOT_RUN = {
+    ("README.md", "make run"): _MAKE,
+    ("README.md", "docker compose up --build"): _COMPOSE,
+    ("README.md", "make chaos SEED=13 MINUTES=10"): "takes ten minutes; tests/chaos runs shorter ones",
+    ("README.md", "make bench"): "takes minutes; tests/bench runs its parts",
+    ("README.md", "POST /v1/streams ──> gateway ──> Redis: queue ──> worker ──> your provider"): _DRAWING,
+    (
+        "README.md",
+        "manycast key create team",
+    ): "tests/manycast/command/test_key_file.py and tests/compose/public run these",
+    ("docs/architecture.md", "flowchart LR"): _DRAWING,
+    ("docs/architecture.md", "sequenceDiagram"): _DRAWING,
+    ("docs/operations.md", "docker compose up --wait"): _COMPOSE,
+    ("docs/operations.md", "SITE_ADDRESS=chat.example.com"): "needs a public name; tests/compose/public uses localhost",
+    ("docs/operations.md", "manycast up"): "tests/manycast/test_installed.py runs it",
+    ("docs/operations.md", "manycast key create team"): "tests/manycast/command/test_key_file.py runs it",
+    ("docs/protocol.md", "1-1"): _FORMAT,
+    ("docs/protocol.md", "event: "): _FORMAT,
+    ("docs/simulator.md", "python -m simulator"): "tests/simulator/process.py starts it so",
+    ("docs/simulator.md", '{"model":"demo","messages":[…]'): _FORMAT,
+    ("docs/simulator.md", '{"open":0,"completed":2'): _FORMAT,
+}
+"""(file, how the block begins) -> why no test runs it as it stands."""
+
+_PAPER = re.compile(r"README\.md|docs/[^/]+\.md")
+_FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?:    [^\n]*\n)+")
+
+
+def unrun_blocks(tree: Tree) -> list[str]:
+    """A block that no test runs and that has no reason, or a reason without its block."""
+    breaches, used = [], set()
+    for path, language, text in _blocks(tree):
+        if (path, language) in RUN:
+            continue
+        begun = next((key for key in NOT_RUN if key[0] == path and text.startswith(key[1])), None)
+        if begun is None:
+            breaches.append(f"{path}: no test runs the block {text.splitlines()[0]!r}")
+        used.add(begun)
+    stale = [key for key in NOT_RUN if key not in used and key[0] in tree]
+    return breaches + [f"{path}: there is no block that begins with {text!r}" for path, text in stale]
+
+
+def _blocks(tree: Tree) -> Iterator[tuple[str, str, str]]:
+    """File, language ("" if it is indented) and text of each block."""
+    for path, paper in tree.items():
+        if _PAPER.fullmatch(path):
+            for language, text in _FENCED.findall(paper):
+                yield path, language, text
+            for block in _INDENTED.findall(_FENCED.sub("", paper)):
+                yield path, "", re.sub(r"^    ", "", block, flags=re.MULTILINE)
