@@ -43,6 +43,11 @@ def bucket_key(digest: str) -> str:
     return f"mc:bucket:{{{digest}}}"
 
 
+def ended_session_key(digest: str) -> str:
+    """Says that a session was ended. `digest` is the SHA-256 of the session's id, in hex."""
+    return f"mc:ended:{{{digest}}}"
+
+
 def caller_key(digest: str) -> str:
     """Holds the ids of a caller's current runs. `digest` is the SHA-256 of the caller's name, in hex."""
     return f"mc:caller:{{{digest}}}"

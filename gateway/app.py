@@ -22,13 +22,14 @@ from gateway.access.served_hosts import ServedHosts, ServedHostsOnly
 from gateway.access.setup import build_access
 from gateway.fanout.hub import Hub, HubLimits
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
-from gateway.fanout.responses import choose_response
+from gateway.fanout.responses import Respond, choose_response
 from gateway.http.body import BodyBudget
 from gateway.http.errors import answer_errors
 from gateway.http.json_response import JsonResponse
 from gateway.http.middleware import add_middleware, parse_origins
 from gateway.http.run_errors import answer_lost_logs
 from gateway.metrics import Metrics
+from gateway.routes.admitted_viewers import AdmittedViewers
 from gateway.routes.ai_sdk import AiSdkRoutes
 from gateway.routes.chat_completions import ChatCompletionRoutes
 from gateway.routes.events import EventRoutes
@@ -85,6 +86,7 @@ class Gateway:
         self._queue = JobQueue(self._client, retention_ms)
         self._runs = RunList(self._client, retention_ms) if settings.list_runs else None
         self._access = build_access(self._client, settings.access)
+        self._admitted = AdmittedViewers(self._access.authenticator)
         self._hub = _build_hub(settings, self._client, self._log)
         self._local_viewers = _build_local_viewers(settings, self._client, self._hub)
         self._metrics = Metrics(
@@ -127,7 +129,6 @@ class Gateway:
         yield RunListRoutes(authenticator, self._runs)
         completions = CompletionCache(self._log, settings.completion_budget_bytes, COMPLETION_SETTING)
         yield StreamRoutes(client, permissions, self._queue, completions, retention_s=settings.retention_s)
-        yield from (watch(permissions, hub, local_viewers, respond) for watch in (EventRoutes, JointEventRoutes))
         yield TicketRoutes(client, authenticator, permissions, default_s=settings.ticket_s, control_s=control_s)
         answers = RunAnswers(
             hub, local_viewers, respond, head_wait_s=settings.head_wait_s, ping_interval_s=settings.ping_interval_s
@@ -157,7 +158,13 @@ class Gateway:
             respond=respond,
             lifetime_ms=settings.retention_s * 1000,
         )
+        yield from self._build_watch_routes(respond)
         yield from self._build_service_routes()
+
+    def _build_watch_routes(self, respond: Respond) -> Iterator[Routes]:
+        watching = (self._access.permissions, self._admitted, self._hub, self._local_viewers, respond)
+        yield EventRoutes(*watching)
+        yield JointEventRoutes(*watching)
 
     def _build_service_routes(self) -> Iterator[Routes]:
         authenticator, _ = self._access
@@ -179,6 +186,7 @@ class Gateway:
                 ("subscription", self._hub.run()),
                 ("quiet feeds", self._hub.check_quiet_feeds(self._settings.ping_interval_s)),
                 ("viewer counts", self._local_viewers.report_counts()),
+                ("admitted viewers", self._admitted.run()),
                 ("send timeouts", self.send_timeouts.run()),
             )
         ]

@@ -119,9 +119,9 @@ class KeyRing:
         # The time that this takes reveals only whether the id exists, which is no secret.
         return key if key is not None and key.matches(secret) else None
 
-    def find_by_name(self, name: str) -> ApiKey | None:
+    def find_by_id(self, key_id: str) -> ApiKey | None:
         self._read_again()
-        return next((key for key in self._keys.values() if key.name == name), None)
+        return self._keys.get(key_id)
 
     def _read_again(self) -> None:
         if self._file is None or (stamp := _stamp(self._file)) == self._seen:

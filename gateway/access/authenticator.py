@@ -11,9 +11,10 @@ from contract.rate_limit import RateLimit, take_token
 from gateway.access.api_keys import ApiKey, KeyRing
 from gateway.access.caller import Caller, rate_limit_headers
 from gateway.access.request_source import SAFE_METHODS, Proxies, RequestSource, is_loopback, read_source
-from gateway.access.sessions import COOKIE, SessionOwner, Sessions
+from gateway.access.sessions import SessionOwner, Sessions, cookie_name
 from gateway.access.tickets import is_ticket
 from gateway.http.errors import ApiError
+from gateway.http.root_path import prefix_of
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Authenticator:
             await self._take_token(RateLimit(f"refused:{source.rate_limit_group}", self._policy.per_minute))
             raise
         if caller.key is not None:
-            headers = await self._take_token(RateLimit(caller.name, caller.key.requests_per_minute))
+            headers = await self._take_token(RateLimit(caller.identity, caller.key.requests_per_minute))
         elif self.admits_only_local:
             headers = {}
         else:
@@ -128,7 +129,7 @@ class Authenticator:
             )
 
     async def _authenticate_person(self, request: Request, source: RequestSource) -> Caller:
-        cookie = request.cookies.get(COOKIE)
+        cookie = request.cookies.get(self.session_cookie(request))
         owner = await self._sign_ins.find(cookie) if cookie else None
         if owner is not None:
             return _caller_of(owner)
@@ -136,6 +137,18 @@ class Authenticator:
             return Caller(f"user:{source.user}")
         headers = {"WWW-Authenticate": "Bearer"}
         raise ApiError(401, "missing_api_key", "To start runs here, send an API key or sign in.", headers=headers)
+
+    async def is_still_admitted(self, caller: Caller) -> bool:
+        """Whether the key and the session that admitted the caller still hold.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError.
+        """
+        if caller.key is not None:
+            key = self._keys.find_by_id(caller.key.id)
+            # Its limits may have changed.
+            if key is None or key.hash != caller.key.hash:
+                return False
+        return not caller.session_id or not await self._sign_ins.has_ended(caller.session_id)
 
     async def check_sign_in_rate(self, request: Request) -> None:
         """Limits attempts to sign in, so that nobody guesses the password by trying.
@@ -159,6 +172,20 @@ class Authenticator:
             raise ApiError(401, "wrong_secret", "That is neither the password nor an API key.", param="secret")
         return _caller_of(owner), await self._sign_ins.begin(owner)
 
+    async def sign_out(self, request: Request) -> None:
+        """Ends the session of this request, if it has one.
+
+        Raises: ApiError 403, BrokerUnavailableError, BrokerRefusedError.
+        """
+        self.check_page(request)
+        cookie = request.cookies.get(self.session_cookie(request))
+        if cookie:
+            await self._sign_ins.end(cookie)
+
+    def session_cookie(self, request: Request) -> str:
+        """The name of the cookie with the session of this request."""
+        return cookie_name(prefix_of(request), is_secure=self.read_source(request).is_secure)
+
     @property
     def has_sign_in(self) -> bool:
         """Whether people can sign in, with a password or a key."""
@@ -177,7 +204,9 @@ class Authenticator:
 
 
 def _caller_of(owner: SessionOwner) -> Caller:
-    return Caller("person", sees_all=True) if owner.key is None else Caller(f"key:{owner.key.name}", owner.key)
+    if owner.key is None:
+        return Caller("person", sees_all=True, session_id=owner.session_id)
+    return Caller(f"key:{owner.key.name}", owner.key, session_id=owner.session_id)
 
 
 def bearer_token(request: Request) -> str | None:

@@ -9,17 +9,19 @@ from gateway.access.api_keys import ApiKey
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`name` is "" for a caller without a name, which owns no run. `key` is the caller's API key, with its limits.
+    """`name`, for people, is "" for a caller without a name, which owns no run. `key` is the caller's API key, with its
+    limits.
 
     `sees_all`: the caller may list the runs of others. `is_operator`: the caller uses the command line on a computer
-    where only local callers are admitted, and may do anything. `headers`: for the response; they state what is left of
-    the rate limit.
+    where only local callers are admitted, and may do anything. `session_id`: of the session that admitted the caller,
+    if one did. `headers`: for the response; they state what is left of the rate limit.
     """
 
     name: str
     key: ApiKey | None = None
     sees_all: bool = False
     is_operator: bool = False
+    session_id: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -30,9 +32,15 @@ class Caller:
     def may_use(self, model: str) -> bool:
         return self.key is None or self.key.may_use(model)
 
+    @property
+    def identity(self) -> str:
+        """What Redis knows the caller by: the owner of its runs. Another key may get the name of a withdrawn one, but
+        never its id."""
+        return self.name if self.key is None else f"key:{self.key.id}"
+
     def owns(self, owner: str) -> bool:
-        """Whether a stream belongs to this caller. `owner` is the name of the caller that started it."""
-        return self.is_operator or (self.name != "" and self.name == owner)
+        """Whether a stream belongs to this caller. `owner` is the identity of the caller that started it."""
+        return self.is_operator or (self.identity != "" and self.identity == owner)
 
 
 def rate_limit_headers(per_minute: int, taken: TokenResult) -> dict[str, str]:

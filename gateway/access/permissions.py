@@ -8,6 +8,7 @@ from contract.connection import Client
 from contract.run_record import RunRecord, read_run
 from contract.stream_id import is_private
 from gateway.access.authenticator import Authenticator, bearer_token
+from gateway.access.caller import Caller
 from gateway.access.signing import read_subject
 from gateway.access.tickets import Scope, Ticket, Tickets, is_ticket, ticket_missing
 from gateway.http.errors import ApiError
@@ -20,14 +21,15 @@ HEADER = "X-Stream-Ticket"
 
 
 class Permission(NamedTuple):
-    """The right to watch or control the stream of `record`. `ticket` is None for the owner, who needs none."""
+    """The right to watch or control the stream of `record`: by `ticket`, or as `owner`, who needs none."""
 
     ticket: Ticket | None
+    owner: Caller | None
     record: RunRecord
 
 
 class Permissions:
-    """Checks each request. An admitted viewer stays until its stream ends or the stream's tickets are revoked."""
+    """Checks each request. An admitted viewer stays until its stream ends, or what admitted it is revoked."""
 
     def __init__(self, client: Client, authenticator: Authenticator, tickets: Tickets) -> None:
         self._client = client
@@ -52,9 +54,10 @@ class Permissions:
 
     async def _check(self, request: Request, stream_id: str, scope: Scope, action: str) -> Permission:
         record = await self._find(stream_id)
-        if await self._is_owner(request, record.caller):
-            return Permission(None, record)
-        return Permission(await self._check_ticket(request, stream_id, scope, action, record), record)
+        owner = await self._find_owner(request, record.caller)
+        if owner is not None:
+            return Permission(None, owner, record)
+        return Permission(await self._check_ticket(request, stream_id, scope, action, record), None, record)
 
     async def _check_ticket(
         self, request: Request, stream_id: str, scope: Scope, action: str, record: RunRecord
@@ -68,11 +71,13 @@ class Permissions:
             self._authenticator.check_page(request)
         return await self._tickets.check(text, stream_id, scope, record)
 
-    async def _is_owner(self, request: Request, owner: str) -> bool:
+    async def _find_owner(self, request: Request, owner: str) -> Caller | None:
+        """The caller of the request, if it owns the stream."""
         try:
-            return (await self._authenticator.authenticate(request)).owns(owner)
+            caller = await self._authenticator.authenticate(request)
         except ApiError:
-            return False
+            return None
+        return caller if caller.owns(owner) else None
 
     async def _find(self, stream_id: str) -> RunRecord:
         record = await read_run(self._client, stream_id)

@@ -47,7 +47,8 @@ def build_access(client: Client, options: AccessOptions) -> AccessControl:
         trusts_user_header=options.trusts_user_header,
         per_minute=options.requests_per_minute,
     )
-    authenticator = Authenticator(client, keys, Sessions(signing, keys, options.password, options.sign_in_s), policy)
+    sessions = Sessions(client, signing, keys, options.password, options.sign_in_s)
+    authenticator = Authenticator(client, keys, sessions, policy)
     if authenticator.admits_only_local:
         logger.info(LOCAL_ONLY)
     return AccessControl(authenticator, Permissions(client, authenticator, Tickets(signing)))

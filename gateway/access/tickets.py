@@ -32,12 +32,17 @@ class Tickets:
     def __init__(self, signing: Signing) -> None:
         self._signing = signing
 
-    async def give(self, stream_id: str, scope: Scope, *, lifetime_s: int, revoked: int) -> Ticket:
+    async def give(
+        self, stream_id: str, scope: Scope, *, lifetime_s: int, revoked: int, giver: Ticket | None = None
+    ) -> Ticket:
         """A new ticket. `revoked`: how often the stream's tickets have been revoked; the next time makes it invalid.
+        `giver`: the ticket of the request that asks for it, which the new one does not outlive.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
         expires_at = int(time.time()) + lifetime_s
+        if giver is not None:
+            expires_at = min(expires_at, giver.expires_at)
         claims = {"sub": stream_id, "scope": scope, "revoked": revoked}
         return Ticket(await self._signing.sign(AUDIENCE, claims, expires_at), scope, expires_at)
 

@@ -16,6 +16,7 @@ from gateway.fanout.shared_cursor import SharedCursor, Write
 STOPPING_CODE = "gateway_stopping"
 STOPPING = "This gateway is being stopped. The run continues and can be watched from another one."
 REVOKED_RETRY_MS = 1_000
+WITHDRAWN = "The key or session that admitted this viewer is no longer valid."
 UNREADABLE = "The rest of the answer cannot be read right now. The run is not affected."
 
 ReadPage = Callable[[Feed, int], Awaitable[Slice]]
@@ -34,6 +35,7 @@ class Viewer:
     """Watches one feed from an index on. A `Watcher`: it says what its response sends."""
 
     __slots__ = (
+        "__weakref__",
         "_index",
         "_notices",
         "_read_page",
@@ -110,6 +112,11 @@ class Viewer:
         if self.ticket_round is None or self.ticket_round >= count:
             return
         self.dismissal = Dismissal(REVOKED_RETRY_MS, "ticket_revoked", "The ticket was revoked.")
+        self.wake()
+
+    def withdraw(self) -> None:
+        """Ends the response: the key or session that admitted the viewer is no longer valid."""
+        self.dismissal = Dismissal(REVOKED_RETRY_MS, "access_withdrawn", WITHDRAWN)
         self.wake()
 
     def dismiss(self, retry_window_ms: int) -> None:

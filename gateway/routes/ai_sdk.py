@@ -99,9 +99,9 @@ class AiSdkRoutes:
         )
         stream_id, dialect = run.stream_id, run.dialect
         if (turn := run.turn) is not None:
-            name, lifetime_ms = run.caller.name, self._lifetime_ms
+            whose, lifetime_ms = run.caller.identity, self._lifetime_ms
             await remember_answer(
-                self._client, name, turn, stream_id=stream_id, dialect=dialect, lifetime_ms=lifetime_ms
+                self._client, whose, turn, stream_id=stream_id, dialect=dialect, lifetime_ms=lifetime_ms
             )
         headers = {**run.submitted.headers, "X-Stream-Ticket": run.submitted.control.text}
         return await self._show(request, stream_id, dialect, headers=headers, when_gone=run.when_gone)
@@ -117,7 +117,7 @@ class AiSdkRoutes:
     async def messages(self, request: Request, chat: str) -> Response:
         """The messages of a chat before the one that `resume` shows: a page begins with them. Empty for a new chat."""
         caller = await self._authenticator.authenticate(request)
-        messages = await read_messages(self._client, caller.name, chat)
+        messages = await read_messages(self._client, caller.identity, chat)
         # The page's own JSON, which need not be parsed: it may contain images.
         body = b'{"id":%b,"messages":%b}' % (encode_json(chat), messages)
         return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
@@ -131,7 +131,7 @@ class AiSdkRoutes:
 
     async def _find(self, request: Request, chat: str) -> LastAnswer | None:
         caller = await self._authenticator.authenticate(request)
-        answer = await find_answer(self._client, caller.name, chat)
+        answer = await find_answer(self._client, caller.identity, chat)
         return answer if answer is not None and answer.dialect in DIALECTS else None
 
     async def _show(

@@ -13,6 +13,7 @@ from gateway.fanout.responses import Respond
 from gateway.fanout.viewer import STOPPING
 from gateway.http.errors import ApiError, broker_unavailable, gateway_stopping
 from gateway.http.stream_urls import check_stream_id, no_such_stream
+from gateway.routes.admitted_viewers import AdmittedViewers
 from gateway.routes.early_end import answer_full, end_at_once
 from gateway.routes.models import StreamIdPath
 from gateway.routes.new_viewer import new_viewer
@@ -23,8 +24,16 @@ from gateway.routes.resume_position import ResumePosition
 class EventRoutes:
     """Watching a stream."""
 
-    def __init__(self, permissions: Permissions, hub: Hub, local_viewers: LocalViewers, respond: Respond) -> None:
+    def __init__(
+        self,
+        permissions: Permissions,
+        admitted: AdmittedViewers,
+        hub: Hub,
+        local_viewers: LocalViewers,
+        respond: Respond,
+    ) -> None:
         self._permissions = permissions
+        self._admitted = admitted
         self._hub = hub
         self._local_viewers = local_viewers
         self._respond = respond
@@ -72,6 +81,5 @@ class EventRoutes:
             return Response(status_code=204)
         if not self._local_viewers.has_room(stream_id):
             return answer_full(feed.dialect)
-        if permission is not None and permission.ticket is not None:
-            viewer.ticket_round = permission.record.revoked
+        self._admitted.add(viewer, permission)
         return self._respond(request, viewer, feed.dialect.headers)

@@ -21,6 +21,7 @@ from gateway.fanout.responses import Respond
 from gateway.fanout.viewer import STOPPING, Viewer
 from gateway.http.errors import ApiError, broker_unavailable, gateway_stopping, too_many_viewers
 from gateway.http.stream_urls import check_stream_id, no_such_stream
+from gateway.routes.admitted_viewers import AdmittedViewers
 from gateway.routes.early_end import answer_full, end_at_once
 from gateway.routes.new_viewer import RETRY_MS, place_viewer
 from gateway.routes.openapi import NO_CONTENT, SSE, document
@@ -59,8 +60,16 @@ class Closed(NamedTuple):
 class JointEventRoutes:
     """Watching several streams at once."""
 
-    def __init__(self, permissions: Permissions, hub: Hub, local_viewers: LocalViewers, respond: Respond) -> None:
+    def __init__(
+        self,
+        permissions: Permissions,
+        admitted: AdmittedViewers,
+        hub: Hub,
+        local_viewers: LocalViewers,
+        respond: Respond,
+    ) -> None:
         self._permissions = permissions
+        self._admitted = admitted
         self._hub = hub
         self._local_viewers = local_viewers
         self._respond = respond
@@ -124,8 +133,7 @@ class JointEventRoutes:
             return Closed.by(error)
         if feed.status is FeedStatus.ENDED and position == feed.buffer.last:
             return Closed(204, None)
-        if permission is not None and permission.ticket is not None:
-            viewer.ticket_round = permission.record.revoked
+        self._admitted.add(viewer, permission)
         return viewer
 
 

@@ -5,7 +5,6 @@ from starlette.responses import Response
 
 from gateway.access.authenticator import LOCAL_ONLY, Authenticator
 from gateway.access.caller import Caller
-from gateway.access.sessions import COOKIE
 from gateway.http.body import parse_object, read_body
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
@@ -63,7 +62,7 @@ class SessionRoutes:
         caller, cookie = await self._authenticator.sign_in(body.secret)
         answer = JsonResponse(self._describe(caller))
         answer.set_cookie(
-            COOKIE,
+            self._authenticator.session_cookie(request),
             cookie,
             max_age=self._lifetime_s,
             path=_path(request),
@@ -74,11 +73,11 @@ class SessionRoutes:
         return answer
 
     async def sign_out(self, request: Request) -> Response:
-        """Deletes the session cookie."""
-        self._authenticator.check_page(request)
+        """Ends the session and deletes its cookie."""
+        await self._authenticator.sign_out(request)
         answer = Response(status_code=204)
-        secure = self._authenticator.read_source(request).is_secure
-        answer.delete_cookie(COOKIE, path=_path(request), httponly=True, samesite="strict", secure=secure)
+        secure, name = self._authenticator.read_source(request).is_secure, self._authenticator.session_cookie(request)
+        answer.delete_cookie(name, path=_path(request), httponly=True, samesite="strict", secure=secure)
         return answer
 
     def _describe(self, caller: Caller) -> Session:

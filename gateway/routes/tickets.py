@@ -79,18 +79,22 @@ class TicketRoutes:
         body = check_body(TicketRequest, parse_object(raw) if raw else {})
         scope, lifetime_s = Scope(body.scope), self._default_s if body.expires_in_s is None else body.expires_in_s
         revoked = permission.record.revoked
-        ticket = await self._permissions.give(stream_id, scope, lifetime_s=lifetime_s, revoked=revoked)
+        ticket = await self._permissions.give(
+            stream_id, scope, lifetime_s=lifetime_s, revoked=revoked, giver=permission.ticket
+        )
         control = ticket.text if scope is Scope.CONTROL else None
         urls = urls_of(stream_id, prefix_of(request), view=ticket.text, control=control)
         return JsonResponse(Ticket(ticket=ticket.text, scope=scope, expires_at=ticket.expires_at, urls=urls), 201)
 
     async def revoke(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
         """Makes every ticket of this stream invalid; the caller gets a new control ticket."""
-        await self._permissions.check_control(request, stream_id)
+        permission = await self._permissions.check_control(request, stream_id)
         revoked = await revoke_tickets(self._client, stream_id)
         if revoked is None:
             raise no_such_stream(stream_id)
-        ticket = await self._permissions.give(stream_id, Scope.CONTROL, lifetime_s=self._control_s, revoked=revoked)
+        ticket = await self._permissions.give(
+            stream_id, Scope.CONTROL, lifetime_s=self._control_s, revoked=revoked, giver=permission.ticket
+        )
         return JsonResponse(NewTickets(tickets=ControlTickets(control=ticket.text)))
 
     async def keep(self, stream_id: StreamIdPath, request: Request) -> Response:

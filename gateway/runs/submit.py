@@ -97,7 +97,7 @@ class RunSubmitter:
             chat.policy,
             chat.digest,
             once,
-            caller=caller.name,
+            caller=caller.identity,
             max_at_once=caller.runs_at_once,
             response=chat.response,
             keep_ms=self._keep_ms(chat, key),
@@ -127,10 +127,10 @@ class RunSubmitter:
     def _identify(self, caller: Caller, chat: ChatRequest, key: str | None, retries: int | None) -> Once | None:
         """Raises: ApiError 400 for a malformed key."""
         if key is not None:
-            return Once(digest_idempotency_key(key, caller.name), OnceUse.KEY, self._limits.key_ms)
+            return Once(digest_idempotency_key(key, caller.identity), OnceUse.KEY, self._limits.key_ms)
         if retries is None or not self._limits.retry_ms:
             return None
-        digest = digest_body(chat.digest, caller.name)
+        digest = digest_body(chat.digest, caller.identity)
         return Once(digest, OnceUse.RETRY if retries else OnceUse.FIRST, self._limits.retry_ms)
 
     async def _queue_run(self, submission: Submission) -> tuple[Submitted, str]:

@@ -1,5 +1,6 @@
 """Who may start a run: by key, by session, by a proxy's word, or by being here. And everyone who may not."""
 
+import asyncio
 from contextlib import closing
 
 import httpx2
@@ -9,8 +10,9 @@ from contract.connection import Client, call_redis
 from contract.keys import JOBS
 from gateway.access.api_keys import make_key
 from tests.broker import Broker
-from tests.gateway.access.conftest import BODY, PASSWORD, Door, bearer, code, lines
+from tests.gateway.access.conftest import BODY, PASSWORD, PRIVATE, Door, bearer, code, lines
 from tests.stack import Gateway
+from tests.viewers import Response, read_events, until
 
 STARTS = [
     ("/v1/streams", BODY),
@@ -75,6 +77,72 @@ async def test_a_key_that_is_taken_out_of_the_file_opens_no_more(
             assert code(await http.post("/v1/streams", json=BODY)) == (401, "missing_api_key")
 
 
+async def test_a_new_key_with_the_name_of_an_old_one_does_not_own_its_runs(
+    broker: Broker, client: Client, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (old, old_line), (new, new_line) = make_key("team"), make_key("team")
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    file.write_text(lines(old_line))
+    with closing(Gateway(broker.url, MANYCAST_KEYS_FILE=str(file), MANYCAST_LIST_RUNS="true")) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            path = f"/v1/streams/{(await http.post('/v1/streams', json=PRIVATE, headers=bearer(old))).json()['id']}"
+            cookies = {"Cookie": f"manycast_session={await session_of(http, old)}"}
+            assert (await http.get(path, headers=bearer(old))).status_code == 200
+            file.write_text(lines(new_line))
+            assert code(await http.get(path, headers=bearer(new))) == (403, "ticket_missing")
+            assert (await http.get("/v1/streams", headers=bearer(new))).json()["data"] == []
+            assert code(await http.get(path, headers=cookies)) == (403, "ticket_missing")
+            file.write_text(lines(old_line.model_copy(update={"name": "renamed"})))
+            assert (await http.get(path, headers=bearer(old))).status_code == 200
+
+
+async def session_of(http: httpx2.AsyncClient, secret: str) -> str:
+    """The cookie of a new session. The client does not keep it."""
+    cookie = (await http.post("/v1/session", json={"secret": secret})).cookies["manycast_session"]
+    http.cookies.clear()
+    return cookie
+
+
+@pytest.mark.parametrize("withdrawal", ["the key", "the key of the session", "signing out"])
+async def test_who_watches_by_a_withdrawn_key_or_session_is_sent_away_and_nobody_else(
+    broker: Broker, client: Client, tmp_path_factory: pytest.TempPathFactory, withdrawal: str
+) -> None:
+    (gone, gone_line), (kept, kept_line) = make_key("gone"), make_key("kept")
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    file.write_text(lines(gone_line, kept_line))
+    with closing(Gateway(broker.url, MANYCAST_KEYS_FILE=str(file))) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
+            headers = {"Cookie": f"manycast_session={await session_of(http, gone)}"}
+            if withdrawal == "the key":
+                headers = bearer(gone)
+            ids = [
+                (await http.post("/v1/streams", json=PRIVATE, headers=bearer(secret))).json()["id"]
+                for secret in (gone, kept)
+            ]
+            sent_away, other = Response(), Response()
+            async with (
+                httpx2.AsyncClient(headers=headers, timeout=20) as first,
+                httpx2.AsyncClient(headers=bearer(kept), timeout=20) as second,
+            ):
+                watching = [
+                    asyncio.create_task(read_events(each, f"{gateway.url}/v1/streams/{run}/events", response=response))
+                    for each, run, response in ((first, ids[0], sent_away), (second, ids[1], other))
+                ]
+                await until(lambda: bool(sent_away.states and other.states))
+                if withdrawal == "signing out":
+                    await http.delete("/v1/session", headers=headers)
+                else:
+                    file.write_text(lines(kept_line))
+                async with asyncio.timeout(15):
+                    await watching[0]
+                assert not sent_away.logged
+                refused = await http.get(f"/v1/streams/{ids[0]}", headers=headers)
+                assert code(refused) == (403, "ticket_missing")
+                await http.post(f"/v1/streams/{ids[1]}/cancel", headers=bearer(kept))
+                await watching[1]
+            assert other.done["status"] == "cancelled"
+
+
 async def test_a_key_may_use_the_models_it_names(broker: Broker, client: Client) -> None:
     secret, made = make_key("team", models=["demo", "gpt-*"])
     with closing(Gateway(broker.url, MANYCAST_KEYS=lines(made))) as gateway:
@@ -137,8 +205,7 @@ async def test_runs_are_listed_to_those_who_started_them(
 async def test_others_runs_take_no_room_in_the_list_and_private_prompts_are_their_owners(
     http: httpx2.AsyncClient, key: dict[str, str], other_key: dict[str, str]
 ) -> None:
-    private = {**BODY, "manycast": {"visibility": "private"}}
-    mine = (await http.post("/v1/streams", json=private, headers=key)).json()["id"]
+    mine = (await http.post("/v1/streams", json=PRIVATE, headers=key)).json()["id"]
     for _ in range(3):
         await http.post("/v1/streams", json=BODY, headers=other_key)
     (run,) = (await http.get("/v1/streams?limit=1", headers=key)).json()["data"]

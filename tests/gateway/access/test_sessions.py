@@ -1,5 +1,7 @@
 """A person's browser: signed in by a password or a key, known by a cookie, of no use to other sites."""
 
+from contextlib import closing
+
 import httpx2
 
 from tests.broker import Broker
@@ -58,7 +60,7 @@ async def test_a_session_is_good_at_every_gateway_until_the_password_changes(
     http: httpx2.AsyncClient, broker: Broker
 ) -> None:
     cookie = {"Cookie": f"manycast_session={(await sign_in(http)).cookies['manycast_session']}"}
-    for password, status in ((PASSWORD, 201), ("another", 401)):
+    for password, status in ((PASSWORD, 201), ("another password", 401)):
         gateway = Gateway(broker.url, MANYCAST_PASSWORD=password, MANYCAST_SIGNING_KEYS=SIGNING)
         try:
             async with httpx2.AsyncClient(base_url=gateway.url) as other:
@@ -100,3 +102,44 @@ async def test_where_only_this_machine_may_start_runs_the_page_is_told_so(local_
     told = (await local_http.get("/v1/session", headers={"X-Forwarded-For": "203.0.113.7"})).json()
     assert (told["may_start"], told["sign_in"]) == (False, False)
     assert code(await local_http.post("/v1/session", json={"secret": "x"})) == (401, "wrong_secret")
+
+
+async def test_a_copied_cookie_opens_no_more_after_its_owner_has_signed_out(
+    http: httpx2.AsyncClient, broker: Broker
+) -> None:
+    copied = {"Cookie": f"manycast_session={(await sign_in(http)).cookies['manycast_session']}"}
+    http.cookies.clear()
+    kept = {"Cookie": f"manycast_session={(await sign_in(http)).cookies['manycast_session']}"}
+    http.cookies.clear()
+    assert (await http.post("/v1/streams", json=BODY, headers=copied)).status_code == 201
+    assert (await http.delete("/v1/session", headers=copied)).status_code == 204
+    with closing(Gateway(broker.url, MANYCAST_PASSWORD=PASSWORD, MANYCAST_SIGNING_KEYS=SIGNING)) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url) as other:
+            for client in (http, other):
+                assert code(await client.post("/v1/streams", json=BODY, headers=copied)) == (401, "missing_api_key")
+                assert (await client.post("/v1/streams", json=BODY, headers=kept)).status_code == 201
+    assert (await http.delete("/v1/session", headers={"Cookie": "manycast_session=x"})).status_code == 204
+
+
+async def test_over_https_no_other_host_can_set_the_cookie(http: httpx2.AsyncClient) -> None:
+    https = {"X-Forwarded-Proto": "https"}
+    line = (await sign_in(http, **https)).headers["set-cookie"]
+    name, _, value = line.partition(";")[0].partition("=")
+    assert name == "__Host-manycast_session"
+    assert "path=/;" in line.lower()
+    assert "secure" in line.lower()
+    assert "domain" not in line.lower()
+    http.cookies.clear()
+    assert (await http.get("/v1/session", headers=https | {"Cookie": f"{name}={value}"})).json()["may_start"]
+    planted = https | {"Cookie": f"manycast_session={value}"}
+    assert not (await http.get("/v1/session", headers=planted)).json()["may_start"]
+
+
+async def test_under_a_path_prefix_the_cookie_stays_with_the_application(http: httpx2.AsyncClient) -> None:
+    proxy = {"X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/llm"}
+    line = (await sign_in(http, **proxy)).headers["set-cookie"]
+    name, _, value = line.partition(";")[0].partition("=")
+    assert name == "__Secure-manycast_session"
+    assert "path=/llm;" in line.lower()
+    http.cookies.clear()
+    assert (await http.get("/v1/session", headers=proxy | {"Cookie": f"{name}={value}"})).json()["may_start"]

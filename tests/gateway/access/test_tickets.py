@@ -401,3 +401,17 @@ async def watch_a_moment(http: httpx2.AsyncClient, stream_ids: list[str], in_url
             if all(seen.of(each, "ping") or seen.of(each, "closed") for each in stream_ids):
                 break
     return seen
+
+
+async def test_a_ticket_makes_none_that_outlives_it(http: httpx2.AsyncClient, key: dict[str, str]) -> None:
+    run = await start(http, key)
+    brief = await ask_ticket(http, run, key, scope="control", expires_in_s=60)
+    for scope in ("view", "control"):
+        assert read_expiry(await ask_ticket(http, run, bearer(brief), scope=scope, expires_in_s=3600)) <= read_expiry(
+            brief
+        )
+    made = await ask_ticket(http, run, bearer(brief), expires_in_s=10)
+    assert read_expiry(made) < read_expiry(brief)
+    answer = await http.delete(f"/v1/streams/{run['id']}/tickets", headers=bearer(brief))
+    assert read_expiry(answer.json()["tickets"]["control"]) <= read_expiry(brief)
+    assert read_expiry(await ask_ticket(http, run, key, scope="control", expires_in_s=3600)) > read_expiry(brief)

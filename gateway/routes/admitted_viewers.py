@@ -1,0 +1,55 @@
+"""Disconnects viewers of private streams soon after the key or session that admitted them was withdrawn."""
+
+import asyncio
+import logging
+from weakref import WeakKeyDictionary
+
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from gateway.access.authenticator import Authenticator
+from gateway.access.caller import Caller
+from gateway.access.permissions import Permission
+from gateway.fanout.viewer import Viewer
+
+CHECK_INTERVAL_S = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class AdmittedViewers:
+    """The viewers that own what they watch. Viewers with a ticket hear of its revocation through their feed."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+        self._callers: WeakKeyDictionary[Viewer, Caller] = WeakKeyDictionary()
+
+    def add(self, viewer: Viewer, permission: Permission | None) -> None:
+        """`permission`: what admitted the viewer; None on a stream that everybody may watch."""
+        if permission is None:
+            return
+        if permission.ticket is not None:
+            viewer.ticket_round = permission.record.revoked
+        owner = permission.owner
+        # Other callers, such as this machine's operator, cannot be withdrawn.
+        if owner is not None and (owner.key is not None or owner.session_id):
+            self._callers[viewer] = owner
+
+    async def run(self) -> None:
+        """Checks until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            try:
+                await self._check()
+            except (BrokerUnavailableError, BrokerRefusedError) as error:
+                # Nobody is sent away because Redis fails. The next check will tell.
+                logger.debug("cannot check the sessions of viewers: %s", error)
+
+    async def _check(self) -> None:
+        """Asks once for all viewers of a key or session."""
+        known: dict[tuple[str, str], bool] = {}
+        for viewer, caller in list(self._callers.items()):
+            credentials = (caller.identity, caller.session_id)
+            if credentials not in known:
+                known[credentials] = await self._authenticator.is_still_admitted(caller)
+            if not known[credentials]:
+                self._callers.pop(viewer, None)
+                viewer.withdraw()
