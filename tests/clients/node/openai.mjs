@@ -45,7 +45,8 @@ export async function folding({ gateway }) {
 
 export async function quirks({ gateway, provider }) {
   const names = (await (await fetch(`${provider}/v1/models`)).json()).data.map(({ id }) => id);
-  const quirky = names.filter((id) => id.startsWith("quirk-"));
+  // Those that refuse a field answer as `demo` does when they are asked without it.
+  const quirky = names.filter((id) => id.startsWith("quirk-") && !id.startsWith("quirk-refuses-"));
   assert.ok(quirky.length > 20);
   for (const model of quirky) {
     const completion = await client(gateway).chat.completions.stream({ ...ask, model }).finalChatCompletion();
