@@ -11,6 +11,7 @@ from contract.errors import BrokerRefusedError
 from contract.event import Status
 from contract.job_queue import Job, Lease, OnceUse, Submission, Submitted, Verdict
 from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
+from contract.presence import Count, count_viewers
 from contract.run_record import read_response, read_run
 from contract.scripts import Call, run_call
 from contract.stream_log import Batch, Ending, WriteStatus
@@ -212,6 +213,35 @@ async def test_a_run_may_be_kept_for_less_time_than_others(store: Store, ends: s
         await store.queue.cancel(submission.stream_id)
     for key in (keys.meta, keys.log):
         assert 0 < await call_redis(store.client, "PTTL", key) <= 5_000
+
+
+async def test_a_run_whose_caller_has_left_ends_unless_somebody_watches_it_then(store: Store) -> None:
+    for is_watched in (True, False):
+        job, claim = await store.start()
+        await store.queue.leave(job.stream_id, 0)
+        if is_watched:
+            await count_viewers(store.client, "g", [Count(job.stream_id, 1)], 60_000, 0)
+        expected = [WriteStatus.OK if is_watched else WriteStatus.CANCELLED]
+        assert await store.queue.renew("w1", [Lease(job, claim.epoch)]) == expected
+        await count_viewers(store.client, "g", [Count(job.stream_id, 0)], 60_000, 0)
+        # The check is made once.
+        assert await store.queue.renew("w1", [Lease(job, claim.epoch)]) == expected
+
+
+async def test_a_caller_who_has_left_has_time_to_come_back(store: Store) -> None:
+    job, claim = await store.start()
+    await store.queue.leave(job.stream_id, 0)
+    await store.queue.leave(job.stream_id, 60_000)
+    assert await store.queue.renew("w1", [Lease(job, claim.epoch)]) == [WriteStatus.OK]
+
+
+async def test_leaving_a_run_that_has_ended_changes_nothing(store: Store) -> None:
+    job, claim = await store.start()
+    await finish(store, job, claim.epoch, 1)
+    await store.queue.leave(job.stream_id, 0)
+    assert not await call_redis(store.client, "HEXISTS", StreamKeys.of(job.stream_id).meta, "abandon_ms")
+    await store.queue.leave("none", 0)
+    assert not await call_redis(store.client, "EXISTS", StreamKeys.of("none").meta)
 
 
 def claim_call(job: Job, worker: str, name: str) -> Call:
