@@ -10,28 +10,30 @@ MAX_PAUSE_S = 300.0
 class Breaker:
     """Opens after `limit` failures in a row (0: never), for `pause_s` seconds that double up to five minutes.
 
-    After a pause one call tries the provider (half-open): if it fails, the next pause begins. Each `enter` that returns
-    None must be followed by `succeed`, `fail` or `leave`.
+    After each pause one call tries the provider: if it fails, the next pause begins. A try that takes long does not
+    keep others from trying: `pause_s` later, the next call tries too.
+
+    Each `enter` that returns None must be followed by `succeed`, `fail` or `leave`.
     """
 
     def __init__(self, limit: int, pause_s: float, clock: Callable[[], float]) -> None:
         self.failures = 0
         self._limit = limit
+        self._pause_s = pause_s
         self._backoff = Backoff(pause_s, max(pause_s, MAX_PAUSE_S))
         self._clock = clock
         self._open_until: float | None = None
         self._is_trying = False
 
     def enter(self) -> float | None:
-        """None if the provider may be asked. Otherwise the seconds until the next try, 0 if one is under way."""
+        """None if the provider may be asked, otherwise the seconds until the next try."""
         if self._open_until is None:
             return None
-        left_s = self._open_until - self._clock()
-        if left_s > 0:
-            return left_s
-        if self._is_trying:
-            return 0.0
+        now = self._clock()
+        if now < self._open_until:
+            return self._open_until - now
         self._is_trying = True
+        self._open_until = now + self._pause_s
         return None
 
     def succeed(self) -> None:
@@ -42,7 +44,7 @@ class Breaker:
         self._backoff.reset()
 
     def fail(self) -> bool:
-        """The provider has failed. Returns whether this opens the breaker."""
+        """The provider has failed. Returns whether a pause begins."""
         self.failures += 1
         is_due = self._is_trying if self._open_until is not None else 0 < self._limit <= self.failures
         if is_due:
@@ -52,4 +54,6 @@ class Breaker:
 
     def leave(self) -> None:
         """The call ended without telling anything about the provider."""
-        self._is_trying = False
+        if self._is_trying:
+            self._is_trying = False
+            self._open_until = self._clock()

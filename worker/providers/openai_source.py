@@ -203,8 +203,8 @@ class OpenAISource:
         wait_s = self._breaker.enter()
         if wait_s is None:
             return
-        when = f"not asked for another {math.ceil(wait_s)} seconds" if wait_s else "being tried again now"
-        text = f"{self._shown_name} failed {self._breaker.failures} times in a row, and is {when}."
+        failed = f"{self._shown_name} failed {self._breaker.failures} times in a row"
+        text = f"{failed}, and is not asked for another {math.ceil(wait_s)} seconds."
         error = own_error(Code.PROVIDER_UNAVAILABLE, text[0].upper() + text[1:])
         raise ProviderFailedError(error, elsewhere=True)
 

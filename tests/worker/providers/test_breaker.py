@@ -56,7 +56,7 @@ def test_after_the_pause_one_call_tries_the_provider(clock: Clock) -> None:
     breaker = opened(clock)
     wait_out(breaker, clock)
     assert breaker.enter() is None
-    assert breaker.enter() == 0
+    assert breaker.enter() == 8
     breaker.succeed()
     assert breaker.enter() is None
     assert breaker.enter() is None
@@ -77,6 +77,14 @@ def test_pauses_get_longer_until_the_provider_answers(clock: Clock) -> None:
     assert not breaker.fail()
     assert breaker.fail()
     assert wait_out(breaker, clock) <= 8
+
+
+def test_a_try_that_takes_long_does_not_keep_others_from_trying(clock: Clock) -> None:
+    breaker = opened(clock)
+    wait_out(breaker, clock)
+    assert breaker.enter() is None
+    wait_out(breaker, clock)
+    assert breaker.enter() is None
 
 
 def test_a_try_that_tells_nothing_lets_the_next_call_try(clock: Clock) -> None:
