@@ -15,9 +15,7 @@ logger = logging.getLogger(__name__)
 ANNOUNCE_EVERY_S = 2.0
 LIFETIME_S = 7.0
 """Three announcements may fail before a worker counts as dead."""
-LIST_EVERY_S = 300.0
-LIST_AGAIN_S = 10.0
-"""The delay after a listing without models."""
+LIST_EVERY_S = 10.0
 LEAVE_TIMEOUT_S = 2.0
 
 
@@ -68,4 +66,4 @@ class Registration:
             models = await self._source.list_models()
             self._models = models or self._models
             self._default_model.choose_from(self._models)
-            await asyncio.sleep(LIST_EVERY_S if models else LIST_AGAIN_S)
+            await asyncio.sleep(LIST_EVERY_S)

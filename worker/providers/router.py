@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
@@ -17,6 +19,7 @@ from worker.settings import OPENAI_URL, Settings
 
 logger = logging.getLogger(__name__)
 
+LIST_EVERY_S = 300.0
 SHOWN_PATTERNS = 20
 NO_MODEL = "The request names no model, and the provider lists none. Set MANYCAST_DEFAULT_MODEL for the worker."
 SHOWN_CHARS = 128
@@ -77,6 +80,7 @@ class ProviderRouter:
         self._sources = {provider.name: connect(provider) for provider in providers}
         self._slots = {one.name: asyncio.Semaphore(one.runs_at_once) for one in providers if one.runs_at_once}
         self._listed: dict[str, tuple[Model, ...]] = {}
+        self._listed_at: dict[str, float] = {}
 
     def knows(self, model: str) -> bool:
         return self._provider_of(model) is not None
@@ -140,7 +144,8 @@ class ProviderRouter:
         return f"No provider has the model '{model[:SHOWN_CHARS]}'. There are: {shown}{more}."
 
     async def list_models(self) -> tuple[Model, ...]:
-        """The models of all providers, in the callers' names. A provider that fails keeps its last list."""
+        """The models of all providers, in the callers' names. A provider that has listed some is asked again after
+        LIST_EVERY_S, and keeps its last list if it then fails."""
         lists = await asyncio.gather(*(self._list(source) for source in self._sources.values()))
         found: dict[str, Model] = {}
         for models in lists:
@@ -150,15 +155,18 @@ class ProviderRouter:
 
     async def _list(self, source: OpenAISource) -> list[Model]:
         provider = source.provider
+        now, name = time.monotonic(), provider.name
         # Azure lists the models that it could deploy, and not those that are deployed.
-        listed = () if provider.azure else await source.list_models()
-        self._listed[provider.name] = listed or self._listed.get(provider.name, ())
+        if not provider.azure and now - self._listed_at.get(name, -math.inf) >= LIST_EVERY_S:
+            listed = await source.list_models()
+            if listed:
+                self._listed[name], self._listed_at[name] = listed, now
         offered = [
-            replace(model, id=name)
-            for model in self._listed[provider.name]
-            for name in provider.callers_names_of(model.id)
+            replace(model, id=given)
+            for model in self._listed.get(name, ())
+            for given in provider.callers_names_of(model.id)
         ]
-        offered += [Model(name, provider.name, 0) for name in provider.named_models()]
+        offered += [Model(given, name, 0) for given in provider.named_models()]
         return [model for model in offered if self._provider_of(model.id) is provider]
 
     def describe(self) -> tuple[ProviderState, ...]:

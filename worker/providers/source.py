@@ -44,7 +44,7 @@ class Source(Protocol):
         """
 
     async def list_models(self) -> tuple[Model, ...]:
-        """The models on offer; empty if unknown. Must not raise."""
+        """The models on offer; empty if unknown. Called every ten seconds. Must not raise."""
 
     def describe(self) -> tuple[ProviderState, ...]:
         """Its providers, as the last listing of models found them."""

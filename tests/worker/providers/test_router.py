@@ -307,6 +307,13 @@ async def test_refusals_that_are_no_failures_of_the_provider_do_not_stop_it(fold
     assert len(one.bodies) == 4
 
 
+async def test_a_provider_with_too_much_to_do_stays_as_healthy_as_it_was(folder: Path) -> None:
+    async with two(folder, BUSY, refuses("429 Busy", b"{}"), BUSY, fields="breaker_failures = 2") as (router, one, _):
+        for _ in range(5):
+            assert await ask(router) == "two"
+    assert len(one.bodies) == 3
+
+
 async def test_runs_beyond_the_limit_of_a_provider_wait_for_a_place(folder: Path) -> None:
     gate = asyncio.Event()
     open_now = most = 0
@@ -380,6 +387,24 @@ async def test_the_models_of_all_providers_are_listed_where_they_would_be_asked(
     assert found["my-gpt"] == "azure"
     assert {"demo-fast", "demo-long", "fault-500"} <= set(found)
     assert {"demo", "fault-401"}.isdisjoint(found)
+
+
+async def test_only_a_provider_without_a_list_is_asked_for_it_again(folder: Path) -> None:
+    listing = refuses("200 OK", b'{"object":"list","data":[{"id":"a","created":1,"owned_by":"x","object":"model"}]}')
+    async with raw_provider(listing) as one, raw_provider(BUSY, listing) as other:
+        table = f"""
+            [providers.one]
+            base_url = "{one.base_url}"
+            models = ["a"]
+            [providers.two]
+            base_url = "{other.base_url}"
+            models = ["two/*"]
+            rename = {{ "two/*" = "*" }}
+        """
+        async with routed(folder, table) as router:
+            found = [sorted(model.id for model in await router.list_models()) for _ in range(3)]
+    assert found == [["a"], ["a", "two/a"], ["a", "two/a"]]
+    assert (len(one.heads), len(other.heads)) == (1, 2)
 
 
 @pytest.mark.parametrize(
