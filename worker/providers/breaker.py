@@ -25,6 +25,10 @@ class Breaker:
         self._open_until: float | None = None
         self._is_trying = False
 
+    @property
+    def is_open(self) -> bool:
+        return self._open_until is not None
+
     def enter(self) -> float | None:
         """None if the provider may be asked, otherwise the seconds until the next try."""
         if self._open_until is None:

@@ -192,7 +192,7 @@ class OpenAISource:
             delay_s = backoff.next_delay_s() if asked_s is None else asked_s
             goes_elsewhere = elsewhere and call.has_fallback
             is_final = not tries_left or not error.retryable or error.code in self._never_retried
-            if goes_elsewhere or is_final or delay_s > MAX_DELAY_S:
+            if goes_elsewhere or is_final or delay_s > MAX_DELAY_S or self._breaker.is_open:
                 raise ProviderFailedError(error, elsewhere=elsewhere)
             tries_left -= 1
             logger.info("retrying %s in %.1f s: %s", self._shown_name, delay_s, error.message)

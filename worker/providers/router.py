@@ -35,7 +35,6 @@ class _Ask(Protocol):
 def open_source(settings: Settings) -> "ProviderRouter":
     """Raises: SourceNotFoundError if no provider is configured, or the table of providers cannot be used."""
     providers = configured_providers(settings)
-
     first_chunk = settings.silence_before_first_chunk
 
     def default_options(model: str) -> CallOptions:
@@ -70,7 +69,9 @@ def configured_providers(settings: Settings) -> tuple[Provider, ...]:
             "set OPENAI_API_KEY, or OPENAI_BASE_URL for a provider that needs no key, or MANYCAST_PROVIDERS for several"
         )
     # One provider has no other to turn to, and each of its failures is told in its own words.
-    return (Provider(base_url=url or OPENAI_URL, models=("*",), breaker_failures=0).with_key(key),)
+    provider = Provider(models=("*",), breaker_failures=0).with_key(key)
+    # Whatever address OpenAI's SDK takes is good here.
+    return (provider.model_copy(update={"base_url": url or OPENAI_URL}),)
 
 
 class ProviderRouter:

@@ -281,6 +281,21 @@ async def test_a_provider_that_keeps_failing_is_not_asked_and_the_error_says_how
     )
 
 
+async def test_the_run_whose_failure_stops_a_provider_is_told_the_providers_own_error(folder: Path) -> None:
+    async with raw_provider(refuses("503 Busy", b'{"message":"too busy"}')) as one:
+        table = f"""
+            [providers.one]
+            base_url = "{one.base_url}"
+            models = ["*"]
+            retries = 5
+            breaker_failures = 2
+            breaker_pause_s = 600
+        """
+        async with routed(folder, table) as router:
+            assert (await failure(router)).message == "too busy"
+    assert len(one.bodies) == 2
+
+
 async def test_the_runs_of_a_provider_that_keeps_failing_go_to_its_fallback(folder: Path) -> None:
     fields = "breaker_failures = 2\nbreaker_pause_s = 600"
     async with two(folder, BUSY, fields=fields) as (router, one, other):
@@ -405,6 +420,19 @@ async def test_only_a_provider_without_a_list_is_asked_for_it_again(folder: Path
             found = [sorted(model.id for model in await router.list_models()) for _ in range(3)]
     assert found == [["a"], ["a", "two/a"], ["a", "two/a"]]
     assert (len(one.heads), len(other.heads)) == (1, 2)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "", "/v1?tag=1"])
+async def test_without_a_table_every_address_is_good_that_the_sdk_takes(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.delenv("MANYCAST_PROVIDERS", raising=False)
+    async with raw_provider(says("one")) as one:
+        host = one.base_url.removesuffix("/v1").removeprefix("http://")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://{host}{path}")
+        router = open_source(Settings())
+        assert await ask(router) == "one"
+        await router.close()
 
 
 @pytest.mark.parametrize(
