@@ -13,7 +13,7 @@ from contract.connection import Client, call_redis
 from contract.digest import digest_name
 from contract.errors import BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
-from contract.keys import CONTROL, JOBS, WORKERS_GROUP, StreamKeys, caller_key, once_key
+from contract.keys import CONTROL, JOBS, RECENT, WORKERS_GROUP, StreamKeys, caller_key, once_key
 from contract.scripts import Call, run_call, run_calls
 from contract.stream_log import WriteStatus
 
@@ -244,12 +244,12 @@ class JobQueue:
         return None if answer == WriteStatus.GONE else answer
 
     async def delete(self, stream_id: str) -> None:
-        """Removes a run and its log. A running one stops: its worker can write no more.
+        """Removes a run, its log and its prompt in the list of runs. A running one stops: its worker can write no more.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
         keys = StreamKeys.of(stream_id)
-        call = Call("delete_run", (keys.log, keys.meta, keys.live, keys.viewers, JOBS, CONTROL), (stream_id,))
+        call = Call("delete_run", (keys.log, keys.meta, keys.live, keys.viewers, JOBS, CONTROL, RECENT), (stream_id,))
         await run_call(self._client, call)
 
     async def leave(self, stream_id: str, after_ms: int) -> None:

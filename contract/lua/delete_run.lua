@@ -1,15 +1,18 @@
--- delete_run: removes a run and its log, whatever its state. May be repeated.
--- KEYS: 1 log, 2 meta, 3 live channel, 4 viewers, 5 jobs, 6 control channel
+-- delete_run: removes a run, its log and its prompt in the list of runs, whatever its state. May be repeated.
+-- KEYS: 1 log, 2 meta, 3 live channel, 4 viewers, 5 jobs, 6 control channel, 7 recent runs
 -- ARGV: 1 stream id
 -- Returns: nothing
 -- Errors: those of Redis itself
--- Cost: O(events of the log)
+-- Cost: O(events of the log + recent runs)
 
 local entry = redis.call('HGET', KEYS[2], 'job')
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[4])
 if entry then
   redis.call('XACK', KEYS[5], 'workers', entry)
   redis.call('XDEL', KEYS[5], entry)
+end
+for _, run in ipairs(redis.call('XRANGE', KEYS[7], '-', '+')) do
+  if run[2][2] == ARGV[1] then redis.call('XDEL', KEYS[7], run[1]) end
 end
 -- A worker that has the run stops. Gateways read the log again, and find that there is none.
 redis.call('PUBLISH', KEYS[6], 'cancel ' .. ARGV[1])

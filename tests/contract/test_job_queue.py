@@ -12,10 +12,11 @@ from contract.event import Status
 from contract.job_queue import Job, Lease, OnceUse, Submission, Submitted, Verdict
 from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
 from contract.presence import Count, count_viewers
+from contract.recent_runs import RecentRun, add_recent_run, read_recent_runs
 from contract.run_record import read_response, read_run
 from contract.scripts import Call, run_call
 from contract.stream_log import Batch, Ending, WriteStatus
-from tests.contract.store import MAX_LOST, MAX_WAITING, Store, chunk_lines, done_line
+from tests.contract.store import LIFETIME_MS, MAX_LOST, MAX_WAITING, Store, chunk_lines, done_line
 
 
 async def finish(store: Store, job: Job, epoch: int, seq: int, status: Status = Status.COMPLETED) -> tuple[str, int]:
@@ -618,3 +619,11 @@ async def test_a_deleted_run_leaves_nothing_whatever_its_state(store: Store) -> 
         assert await read_run(store.client, stream_id) is None
         assert await call_redis(store.client, "EXISTS", *StreamKeys.of(stream_id)) == 0
     assert await pending(store) == {}
+
+
+async def test_the_prompt_of_a_deleted_run_is_not_kept_in_the_list(store: Store) -> None:
+    deleted, kept = await store.submit(), await store.submit()
+    for stream_id in (deleted, kept):
+        await add_recent_run(store.client, RecentRun(stream_id, "The secret."), LIFETIME_MS)
+    await store.queue.delete(deleted)
+    assert [run.stream_id for run in await read_recent_runs(store.client, 10)] == [kept]
