@@ -147,7 +147,10 @@ export async function passThrough({ gateway, provider }) {
   };
   for (const [name, call] of Object.entries(calls)) {
     const [got, expected] = [await call(client(gateway)), await call(client(provider))];
-    for (const answer of [got, expected]) delete answer.id, delete answer.created;
+    for (const answer of [got, expected]) {
+      delete answer.id;
+      delete answer.created;
+    }
     assert.deepEqual(got, expected, name);
   }
   const texts = [];
