@@ -404,7 +404,8 @@ async def test_what_cannot_be_served_is_refused_by_name_and_starts_nothing(
     refused = await http.post("/v1/responses", json={**BODY, **fields})
     error = refused.json()["error"]
     assert (refused.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
-    assert await call_redis(client, "KEYS", "mc:{*") == []
+    # The runs of earlier tests may still be counted as watched.
+    assert await call_redis(client, "KEYS", "mc:{*}:meta") == []
 
 
 async def test_an_idempotency_key_finds_the_response(http: httpx2.AsyncClient, author: Author) -> None:
