@@ -8,9 +8,7 @@ from typing import Any
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from gateway.http.errors import GONE_STATUS, ApiError
-
-BUSY_RETRY_AFTER_S = 2
+from gateway.http.errors import GONE_STATUS, ApiError, gateway_busy
 
 
 class BodyBudget:
@@ -47,8 +45,7 @@ class BodyBudget:
             "This gateway is reading too many large requests at once. Nothing was started. "
             f"{self._settings[1]} sets how many bytes ({self._budget_bytes})."
         )
-        headers = {"Retry-After": str(BUSY_RETRY_AFTER_S)}
-        return ApiError(503, "gateway_busy", message, type_="server_error", headers=headers)
+        return gateway_busy(message)
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:

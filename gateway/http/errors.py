@@ -13,6 +13,7 @@ from gateway.http.root_path import prefix_of, route_path
 from gateway.http.unknown_path import explain_path
 
 INVALID_REQUEST = "invalid_request_error"
+BUSY_RETRY_AFTER_S = 2
 BROKER_RETRY_AFTER_S = 2
 FULL_RETRY_AFTER_S = 10
 GONE_STATUS = 499
@@ -44,6 +45,12 @@ def broker_unavailable(headers: Mapping[str, str] | None = None) -> ApiError:
     message = "The broker cannot be reached right now."
     headers = {"Retry-After": str(BROKER_RETRY_AFTER_S), **(headers or {})}
     return ApiError(503, "broker_unavailable", message, type_="server_error", headers=headers)
+
+
+def gateway_busy(message: str) -> ApiError:
+    """A budget of this process is used up. `message` names its setting."""
+    headers = {"Retry-After": str(BUSY_RETRY_AFTER_S)}
+    return ApiError(503, "gateway_busy", message, type_="server_error", headers=headers)
 
 
 def too_many_viewers(headers: Mapping[str, str] | None = None) -> ApiError:

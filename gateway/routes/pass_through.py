@@ -19,7 +19,7 @@ from contract.run_record import read_run
 from contract.stream_log import LogLostError, StreamLog
 from gateway.routes.models import IdempotencyKey, OnDisconnect, PassedThrough, RetryCount
 from gateway.routes.openapi import SSE, START_ERRORS, document
-from gateway.routes.run_answers import Opening, RunAnswers, WholeAnswer
+from gateway.routes.run_answers import Opening, RunAnswers, WholeAnswer, id_headers
 from gateway.routes.slow_completion import cut_connection
 from gateway.runs.begin import RunStarter, parsing
 from gateway.runs.pass_through import (
@@ -105,12 +105,7 @@ class PassThroughRoutes:
     ) -> Response:
         parse = parsing(partial(parse_pass_through, endpoint))
         run = await self._starter.start_watched(request, parse, key, on_disconnect, retries=retries)
-        headers = {
-            **run.submitted.headers,
-            "X-Stream-Id": run.stream_id,
-            "X-Request-Id": run.stream_id,
-            "X-Stream-Ticket": run.submitted.control.text,
-        }
+        headers = id_headers(run.submitted)
         if run.stream:
             return await self._answers.stream(request, run, headers, Opening(run.dialect))
         return await self._answers.whole(request, run, headers, partial(self._read, run.stream_id))

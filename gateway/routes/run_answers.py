@@ -170,10 +170,14 @@ def run_headers(submitted: SubmittedRun, prefix: str) -> dict[str, str]:
         f'<{urls.status}>; rel="status"; type="application/json"',
         f'<{urls.page}>; rel="alternate"; type="text/html"',
     )
+    return {**id_headers(submitted), "Link": ", ".join(links)}
+
+
+def id_headers(submitted: SubmittedRun) -> dict[str, str]:
+    """Headers that name the run."""
     return {
         **submitted.headers,
         "X-Stream-Id": submitted.stream_id,
         "X-Request-Id": submitted.stream_id,
         "X-Stream-Ticket": submitted.control.text,
-        "Link": ", ".join(links),
     }

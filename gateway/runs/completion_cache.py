@@ -9,12 +9,11 @@ from typing import Any
 from contract.event import encode_json
 from contract.position import Position
 from contract.stream_log import StreamLog
-from gateway.http.errors import ApiError
+from gateway.http.errors import gateway_busy
 from gateway.runs.read_completion import read_completion
 
 FOLDS_AT_ONCE = 2
 """A fold holds the whole log and blocks the event loop page by page: more at once only take more memory."""
-BUSY_RETRY_AFTER_S = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +91,7 @@ class CompletionCache:
                 "This gateway is sending too many large completions at once. "
                 f"{self._setting} sets how many bytes ({self._budget_bytes})."
             )
-            headers = {"Retry-After": str(BUSY_RETRY_AFTER_S)}
-            raise ApiError(503, "gateway_busy", message, type_="server_error", headers=headers)
+            raise gateway_busy(message)
         entry.size = size
         self._held_bytes += size
         self._make_room()
