@@ -1,6 +1,7 @@
 """The real stack for clients by others, and the provider itself to compare with."""
 
 import asyncio
+import fcntl
 import os
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ InstallPins = Callable[[str], Path]
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PROGRAM_DEADLINE_S = 60
+NPM_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -82,22 +84,31 @@ def find_node() -> tuple[str, list[str]]:
 
 
 def install_packages(home: Path) -> str:
-    """The path of Node. The packages of `home` are installed once, each checked against its hash in the lock file."""
+    """The path of Node. The packages of `home` are installed once, each checked against its hash in the lock file.
+
+    One npm runs at a time, because suites that run side by side install into one folder and one cache. A registry that
+    fails is asked again: npm itself repeats only some failures.
+    """
     node, npm = find_node()
     lock, installed = (home / "package-lock.json").read_text(), home / "node_modules" / ".installed"
-    if not installed.exists() or installed.read_text() != lock:
-        done = subprocess.run(
-            [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=home,
-            env={**os.environ, "NO_UPDATE_NOTIFIER": "1"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        if done.returncode:
-            pytest.skip(f"npm could not install the packages: {done.stderr.strip().splitlines()[-1]}")
-        installed.write_text(lock)
+    with Path(__file__).open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        for left in reversed(range(NPM_ATTEMPTS)):
+            if installed.exists() and installed.read_text() == lock:
+                break
+            done = subprocess.run(
+                [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+                cwd=home,
+                env={**os.environ, "NO_UPDATE_NOTIFIER": "1"},
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            if not done.returncode:
+                installed.write_text(lock)
+            elif not left:
+                pytest.skip(f"npm could not install the packages of {home.name}: {done.stderr.strip()}")
     return node
 
 

@@ -22,7 +22,8 @@ from tests.stack import Simulator, Worker, closing_all
 from tests.worker.conftest import QUICK
 from tests.worker.runs import DEADLINE_S, Caller, counts, done, has_chunks, text, until
 
-LEASE_S = 1
+# Long enough that a worker on a busy machine renews its lease in time: a run survives only one lost lease.
+LEASE_S = 3
 SLOW = {"chunks_per_s": 20, "chunks": 40, "seed": 7}
 
 
@@ -30,7 +31,8 @@ class Pair:
     """Two workers on one broker."""
 
     def __init__(self, broker: Broker, provider: Simulator, **settings: str) -> None:
-        self.parts = [Worker(broker.url, provider.url, **{**QUICK, **settings}) for _ in range(2)]
+        settings = {**QUICK, "MANYCAST_LEASE_S": str(LEASE_S), **settings}
+        self.parts = [Worker(broker.url, provider.url, **settings) for _ in range(2)]
 
     async def owner_of(self, stream_id: str) -> tuple[Worker, Worker]:
         """The one that runs it, and the other."""
