@@ -15,6 +15,7 @@ WIDE_DOORS = {
     ("gateway", "pydantic"): "settings, lines of API keys, and the bodies of requests and responses are all models",
     ("worker", "pydantic"): "the settings and the table of providers are models",
     ("gateway", "starlette"): "FastAPI is Starlette underneath: responses, types, exceptions",
+    ("manycast", "pydantic"): "the settings of the command, and the schemas of scripts, which import nothing of ours",
     ("simulator", "fastapi"): "a route is declared in the module of its call",
 }
 
