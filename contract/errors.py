@@ -21,6 +21,10 @@ class Code(StrEnum):
     RUN_TOO_LONG = "run_too_long"
     WORKER_LOST = "worker_lost"
     WORKER_ERROR = "worker_error"
+    SCRIPT_FAILED = "script_failed"
+    SCRIPT_ERROR = "script_error"
+    SCRIPT_LIMIT = "script_limit"
+    SCRIPT_CHANGED = "script_changed"
     BROKER_UNAVAILABLE = "broker_unavailable"
     STREAM_LOST = "stream_lost"
 

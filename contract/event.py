@@ -27,6 +27,9 @@ class Kind(StrEnum):
     CHUNK = "chunk"
     RESTART = "restart"
     DONE = "done"
+    STEP = "step"
+    EMIT = "emit"
+    VALUE = "value"
 
 
 class Status(StrEnum):

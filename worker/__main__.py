@@ -13,6 +13,7 @@ from worker.app import host_prefix, run_worker
 from worker.health import is_announced
 from worker.providers.plug_in import load_source
 from worker.providers.source import SourceNotFoundError
+from worker.scripts.loader import ScriptsUnusableError, load_scripts
 from worker.settings import Settings
 
 
@@ -27,8 +28,8 @@ def main() -> None:
         configure_logging(settings.log_level)
         # httpx2 logs every request. The log line of each run is enough.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
-        uvloop.run(run_worker(settings, load_source(settings)))
-    except (MalformedSettingError, SourceNotFoundError, SocksUnavailableError) as error:
+        uvloop.run(run_worker(settings, load_source(settings), load_scripts(settings.scripts)))
+    except (MalformedSettingError, SourceNotFoundError, ScriptsUnusableError, SocksUnavailableError) as error:
         sys.exit(f"worker: {error}")
 
 

@@ -25,6 +25,9 @@ from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.job_reader import JobReader
 from worker.jobs.registration import Registration
 from worker.providers.source import Source
+from worker.scripts.loader import Scripts
+from worker.scripts.provider_calls import ProviderCalls
+from worker.scripts.script_runner import ScriptRunner
 from worker.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -49,7 +52,7 @@ def host_prefix() -> str:
 class Worker:
     """All parts of one worker process. Must be created inside the running event loop."""
 
-    def __init__(self, settings: Settings, source: Source) -> None:
+    def __init__(self, settings: Settings, source: Source, scripts: Scripts) -> None:
         self.name = worker_name()
         self._grace_s = settings.grace_s
         self._source = source
@@ -58,7 +61,8 @@ class Worker:
         self._writes = command_client(settings.redis_url, connections=2)
         self._blocking = blocking_client(settings.redis_url)
         self._queue = JobQueue(self._commands, settings.retention_s * 1000)
-        self._publisher = Publisher(StreamLog(self._writes, settings.retention_s * 1000), settings.unsent_limit_bytes)
+        log = StreamLog(self._writes, settings.retention_s * 1000)
+        self._publisher = Publisher(log, settings.unsent_limit_bytes)
         default_model = DefaultModel(settings.fixed_default_model)
         self._options = GenerationOptions(
             worker=self.name,
@@ -72,6 +76,8 @@ class Worker:
             default_model=default_model,
             needs_finish_reason=settings.strict_finish,
         )
+        calls = ProviderCalls(source, default_model, settings.silence_after_first_chunk, settings.strict_finish)
+        self._scripts = ScriptRunner(scripts, calls, log, settings.script_calls)
         self._pool = GenerationPool(settings.worker_streams, self._make_generation)
         connectivity = Connectivity(settings.lease_s * CONTACT_GAP_SHARE)
         renewing = JobQueue(self._writes, settings.retention_s * 1000)
@@ -80,10 +86,12 @@ class Worker:
         control = ControlListener(self._pool, self._reader, self._heartbeat)
         self._subscription = Subscription(settings.redis_url, control, WATCHDOG_S)
         self._subscription.want(CONTROL)
-        self._registration = Registration(self._commands, source, self.name, default_model, settings.own_generator)
+        self._registration = Registration(
+            self._commands, source, self.name, default_model, settings.own_generator, self._scripts.models
+        )
 
     def _make_generation(self, job: Job) -> Generation:
-        return Generation(job, self._queue, self._publisher, self._source, self._options)
+        return Generation(job, self._queue, self._publisher, self._source, self._scripts, self._options)
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         """Works until `stop` is set, then shuts down in order; `hurry` cuts the grace period short.
@@ -139,7 +147,7 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def run_worker(settings: Settings, source: Source) -> None:
+async def run_worker(settings: Settings, source: Source, scripts: Scripts) -> None:
     """Runs until SIGTERM or SIGINT. A second signal cuts the grace period short. Raises: as Worker.run."""
     stop, hurry = asyncio.Event(), asyncio.Event()
 
@@ -149,4 +157,4 @@ async def run_worker(settings: Settings, source: Source) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    await Worker(settings, source).run(stop, hurry)
+    await Worker(settings, source, scripts).run(stop, hurry)

@@ -9,7 +9,7 @@
 
 -- The field `owner` holds the worker's name.
 local state = redis.call('HMGET', KEYS[2], 'status', 'epoch', 'last', 'cancel', 'owner', 'released', 'lost',
-  'on_lost', 'request', 'created_ms', 'job', 'claim', 'endpoint')
+  'on_lost', 'request', 'created_ms', 'job', 'claim', 'endpoint', 'model')
 if not state[1] or is_final(state[1]) or state[11] ~= ARGV[2] then
   retire_job(KEYS[4], ARGV[2])
   return { 'gone' }
@@ -39,7 +39,9 @@ if lost >= tonumber(ARGV[3]) or tonumber(epoch) > tonumber(ARGV[4]) or (is_secon
   return { 'lost', epoch, 1, '', queued_ms, '' }
 end
 local next_seq = last_seq_of(epoch, last) + 1
-if last ~= '0-0' and not is_repeated then
+-- The answer of a script goes on from what its log records. The worker says which step of it starts again.
+local goes_on = string.sub(state[14] or '', 1, 7) == 'script/'
+if last ~= '0-0' and not is_repeated and not goes_on then
   local reason = state[6] and 'worker_stopped' or 'worker_lost'
   local line = 'restart {"epoch":' .. epoch .. ',"reason":"' .. reason .. '"}'
   next_seq = write_events(KEYS[1], KEYS[2], KEYS[3], last, epoch, 1, { line }, 1, ARGV[5]) + 1

@@ -81,20 +81,26 @@ class UIDialect:
         if self.closed:
             return b""
         value = json.loads(data)
+        written = b""
         match kind.decode():
             case Kind.START:
-                self._progress.started = True
-                return self._begin(value["stream"]) + self._write_sources(read_sources(value["chunk"]))
+                written = self._begin(value["stream"]) + self._write_sources(read_sources(value["chunk"]))
             case Kind.CHUNK:
-                told = self._write_sources(read_sources(value))
-                return told + b"".join(self._write_choice(choice) for choice in _choices(value))
+                written = self._write_sources(read_sources(value))
+                written += b"".join(self._write_choice(choice) for choice in _choices(value))
             case Kind.RESTART if self._progress.started:
-                return self._fail(LOST)
+                written = self._fail(LOST)
+            case Kind.EMIT:
+                written = encode_part({"type": f"data-{value['name']}", "id": value["id"], "data": value["data"]})
             case Kind.DONE:
-                return self._finish(value)
-        return b""
+                written = self._finish(value)
+        return written
 
     def _begin(self, stream_id: str) -> bytes:
+        if self._progress.started:
+            # Another worker goes on with the answer of a script.
+            return b""
+        self._progress.started = True
         start = {"type": "start"} if self._continues else {"type": "start", "messageId": stream_id}
         return encode_part(start) + encode_part({"type": "start-step"})
 

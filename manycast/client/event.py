@@ -55,6 +55,27 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a script begins, goes on, ends or starts again: `state` is begin, chunk, end or restart. `data` has the
+    fields of docs/protocol.md, section 14."""
+
+    position: Position
+    id: str
+    state: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """An event of a script's author. `step` is the id of the step that it belongs to."""
+
+    position: Position
+    name: str
+    step: str | None
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """The connection works. `state`: queued, waiting, streaming, broker_unavailable, full (the client reconnects)."""
 
@@ -88,7 +109,7 @@ class Reconnecting:
     attempt: int
 
 
-Event = Start | Chunk | Restart | Done | Ping | Viewers | Gap | Reconnecting
+Event = Start | Chunk | Restart | Done | Step | Emit | Ping | Viewers | Gap | Reconnecting
 
 
 class MalformedFrameError(ValueError):
@@ -143,6 +164,10 @@ class EventReader:
                 return Restart(_required(position), data["epoch"], data["reason"])
             case "done":
                 return _read_done(position, data)
+            case "step":
+                return Step(_required(position), data["id"], data["state"], data)
+            case "emit":
+                return Emit(_required(position), data["name"], data["step"], data["data"])
             case "ping":
                 return Ping(data["state"])
             case "viewers":

@@ -14,7 +14,11 @@ from manycast.command.terminal import Terminal
 from manycast.exit_status import Exit
 
 SIMULATOR_OWNER = "manycast-simulator"
-RESTARTS = {"worker_lost": "the worker was lost", "worker_stopped": "the worker was stopped"}
+RESTARTS = {
+    "worker_lost": "the worker was lost",
+    "worker_stopped": "the worker was stopped",
+    "step_restarted": "a step starts again",
+}
 CUTS = {
     "length": "cut short: the answer reached its token limit",
     "content_filter": "cut short by the provider's content filter",

@@ -16,6 +16,7 @@ RUN = {
     ("docs/use-it-with.md", "mjs"): "tests/clients/test_proxies.py",
     ("docs/use-it-with.md", "nginx"): "tests/clients/test_proxies.py",
     ("docs/operations.md", "python"): "tests/manycast/test_installed.py",
+    ("docs/scripts.md", "python"): "tests/manycast/script/test_examples.py",
     ("docs/providers.md", "toml"): "tests/worker/providers/test_provider_table.py",
 }
 """(file, language of a fenced block) -> the test that runs all such blocks."""
@@ -42,6 +43,7 @@ NOT_RUN = {
     ("docs/operations.md", "manycast key create team"): "tests/manycast/command/test_key_file.py runs it",
     ("docs/protocol.md", "1-1"): _FORMAT,
     ("docs/protocol.md", "event: "): _FORMAT,
+    ("docs/scripts.md", "MANYCAST_SCRIPTS=scripts"): "tests/manycast/script/test_first_script.py runs both",
     ("docs/simulator.md", "python -m simulator"): "tests/simulator/process.py starts it so",
     ("docs/simulator.md", '{"model":"demo","messages":[…]'): _FORMAT,
     ("docs/simulator.md", '{"open":0,"completed":2'): _FORMAT,

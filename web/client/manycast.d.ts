@@ -30,6 +30,18 @@ export interface Done {
   timing: { queued_ms: number | null; first_chunk_ms: number | null; total_ms: number | null; pace?: number[] } | null;
 }
 
+/** A step of a script (docs/protocol.md, section 14). The state says which of the other fields there are. */
+export interface Step {
+  id: string;
+  state: "begin" | "chunk" | "end" | "restart";
+  kind?: "generate" | "tool" | "part" | "script";
+  name?: string;
+  parent?: string | null;
+  choices?: Record<string, any>[];
+  ms?: number;
+  [field: string]: any;
+}
+
 export interface Callbacks {
   /** A new epoch begins, with its first chunk. */
   start?(start: { stream: string; epoch: number; chunk: Record<string, unknown> }, position: Position): void;
@@ -41,6 +53,10 @@ export interface Callbacks {
   gap?(gap: { asked: Position; last: Position }): void;
   /** The end of the stream. Not called if `after` was already the end: see the states `ended` and `gone`. */
   done?(done: Done, position: Position | null): void;
+  /** A step of a script begins, goes on, ends or starts again. */
+  step?(step: Step, position: Position): void;
+  /** An event of a script's author. `step` is the id of the step that it belongs to. */
+  emit?(emit: { id: string; name: string; step: string | null; data: any }, position: Position): void;
   /** The number of viewers, over all gateways. */
   viewers?(count: number): void;
   /** Called when the state changes. Not called for the first state, `connecting`. */

@@ -106,6 +106,7 @@ export function describeCaller(caller) {
 
 /** @param {string} reason  of the `restart` event */
 export const describeRestart = (reason) =>
+  reason === "step_restarted" ? "The worker was lost on the way, so a part of the answer began again." :
   `The worker was ${reason === "worker_stopped" ? "stopped" : "lost"} on the way, so the answer began again.`;
 
 export const describeGap = () => "The broker lost part of the answer, so it is shown again from its start.";

@@ -24,15 +24,13 @@ from worker.generations.provider_call import ProviderCall
 from worker.generations.publisher import Publisher
 from worker.model_timeouts import ModelTimeouts
 from worker.outage import Outage
-from worker.providers.errors import own_error
-from worker.providers.source import Source
+from worker.providers.errors import own_error, silent_provider
+from worker.providers.source import LINGER_S, ScriptAnswers, Source
 
 logger = logging.getLogger(__name__)
 
 FIRST_CLAIM_DELAY_S = 0.05
 MAX_CLAIM_DELAY_S = 1.0
-LINGER_S = 5.0
-"""How long a complete answer waits for its usage."""
 CLEANUP_TIMEOUT_S = 5.0
 """How long a cancelled source may take to end."""
 
@@ -67,14 +65,21 @@ class Stop(StrEnum):
 class Generation:
     """Call `claim` once, then `run` once. `stop` may be called at any time, more than once."""
 
-    def __init__(
-        self, job: Job, queue: JobQueue, publisher: Publisher, source: Source, options: GenerationOptions
+    def __init__(  # noqa: PLR0917 - created in one place
+        self,
+        job: Job,
+        queue: JobQueue,
+        publisher: Publisher,
+        source: Source,
+        scripts: ScriptAnswers,
+        options: GenerationOptions,
     ) -> None:
         self.job = job
         self.lease: Lease | None = None
         self._queue = queue
         self._publisher = publisher
         self._source = source
+        self._scripts = scripts
         self._options = options
         self._clock = asyncio.get_running_loop().time
         self._stop: Stop | None = None
@@ -178,6 +183,9 @@ class Generation:
         # The default is a model for chats. The provider has its own default, or none, for other calls.
         if "model" not in request and not claim.endpoint and (model := await self._options.default_model.find()):
             request["model"] = model
+        if not claim.endpoint and self._scripts.answers(str(request.get("model", ""))):
+            answer = self._scripts.run(request, self.job.stream_id, claim.epoch)
+            return await self._call.run_script(answer, request, claim.epoch, outbox)
         return await self._call.run(self._source, request, claim.epoch, outbox, endpoint=claim.endpoint)
 
     def _judge(self, error: RunError | None) -> tuple[Status, RunError | None]:
@@ -191,8 +199,7 @@ class Generation:
                 logger.info(said, self.job.stream_id, error.message)
             return Status.COMPLETED, None
         if self._stop is Stop.STALLED:
-            text = f"The provider sent nothing for {self._call.chunk_timeout_s:g} seconds."
-            return Status.FAILED, own_error(Code.UPSTREAM_TIMEOUT, text)
+            return Status.FAILED, silent_provider(self._call.chunk_timeout_s)
         if self._stop is Stop.OVERDUE:
             return Status.FAILED, run_too_long(self._options.run_limit_s)
         if error is None and not self._call.outcome.is_finished:

@@ -5,7 +5,7 @@ import logging
 from contextlib import aclosing
 from typing import Any
 
-from contract.errors import Code, RunError, RunFailedError
+from contract.errors import SERVER_ERROR, Code, RunError, RunFailedError
 from contract.event import Chunk, Kind, chunk_difference, encode_json, entry_line, shared_fields
 from worker.generations.outbox import Outbox
 from worker.generations.outcome import Outcome, answer_too_large, count_choices, worker_failed
@@ -14,7 +14,7 @@ from worker.generations.publisher import Publisher
 from worker.model_timeouts import ModelTimeouts
 from worker.providers.errors import own_error
 from worker.providers.repair import ChunkRepair, NoRepair
-from worker.providers.source import END, Answer, ChunkTimeout, Source
+from worker.providers.source import END, Answer, ChunkTimeout, LogEntry, Source
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,16 @@ class ProviderCall:
         self.outcome = Outcome(count_choices(request))
         self.chunk_timeout_s = self._chunk_timeouts.of(str(request.get("model", "")))
         answer, repair = self._ask(source, request, endpoint)
+        return await self._write_all(answer, repair, epoch, outbox)
+
+    async def run_script(self, answer: Answer, request: dict[str, Any], epoch: int, outbox: Outbox) -> RunError | None:
+        """As `run`, for the answer of a script."""
+        self.outcome = Outcome(count_choices(request))
+        return await self._write_all(answer, ChunkRepair(), epoch, outbox)
+
+    async def _write_all(
+        self, answer: Answer, repair: ChunkRepair | NoRepair, epoch: int, outbox: Outbox
+    ) -> RunError | None:
         try:
             async with aclosing(answer) as chunks:
                 async for given in chunks:
@@ -73,6 +83,9 @@ class ProviderCall:
                     self._heard_at = self._clock()
                     if isinstance(given, ChunkTimeout):
                         self.chunk_timeout_s = given.seconds
+                        continue
+                    if isinstance(given, LogEntry):
+                        await self._write_entry(given, outbox)
                         continue
                     chunk: Chunk | None
                     if given is END:
@@ -132,6 +145,19 @@ class ProviderCall:
         self._put(outbox, entry_line(Kind.CHUNK, _encode(chunk_difference(self._shared, chunk))))
         self._publisher.send(outbox)
         self.outcome.record(chunk)
+
+    async def _write_entry(self, entry: LogEntry, outbox: Outbox) -> None:
+        try:
+            line = entry_line(entry.kind, encode_json(entry.data))
+        except (TypeError, ValueError, RecursionError) as error:
+            text = f"The script wrote an event of the kind '{entry.kind}' that is not JSON: {error}"
+            raise RunFailedError(RunError(Code.SCRIPT_ERROR.value, text, SERVER_ERROR)) from error
+        self._put(outbox, line)
+        self._publisher.send(outbox)
+        if entry.waits:
+            await self._publisher.confirmed(outbox)
+        elif self._publisher.is_full:
+            await self._wait_for_room()
 
     def _put(self, outbox: Outbox, line: bytes) -> None:
         self._answer_bytes += len(line)

@@ -64,6 +64,11 @@ class Publisher:
         while outbox.is_open:
             await self._settled.wait()
 
+    async def confirmed(self, outbox: Outbox) -> None:
+        """Returns once Redis has all lines of `outbox`, or it takes no more."""
+        while outbox.takes_lines and outbox.unsent_bytes:
+            await self._settled.wait()
+
     async def run(self) -> None:
         """Runs until cancelled."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)

@@ -22,15 +22,22 @@ LEAVE_TIMEOUT_S = 2.0
 class Registration:
     """One task of a worker."""
 
-    def __init__(
-        self, client: Client, source: Source, worker: str, default_model: DefaultModel, generator: str
+    def __init__(  # noqa: PLR0917 - created in one place
+        self,
+        client: Client,
+        source: Source,
+        worker: str,
+        default_model: DefaultModel,
+        generator: str,
+        scripts: tuple[Model, ...],
     ) -> None:
-        """`generator`: for the operator, see WorkerOffer."""
+        """`generator`: for the operator, see WorkerOffer. `scripts` are offered besides the models of the source."""
         self._client = client
         self._source = source
         self._worker = worker
         self._default_model = default_model
         self._generator = generator
+        self._scripts = scripts
         self._models: tuple[Model, ...] = ()
         self._outage = Outage(logger, "this worker is not registered")
 
@@ -40,9 +47,8 @@ class Registration:
         try:
             while True:
                 try:
-                    offer = WorkerOffer(
-                        self._models, self._default_model.name, self._generator, self._source.describe()
-                    )
+                    models = (*self._models, *self._scripts)
+                    offer = WorkerOffer(models, self._default_model.name, self._generator, self._source.describe())
                     await announce(self._client, self._worker, round(LIFETIME_S * 1000), offer)
                     self._outage.end()
                 except (BrokerUnavailableError, BrokerRefusedError) as error:

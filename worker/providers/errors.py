@@ -69,6 +69,11 @@ def own_error(code: Code, message: str) -> RunError:
     return RunError(code=code.value, message=message, type=PROVIDER_ERROR, retryable=True)
 
 
+def silent_provider(seconds: float) -> RunError:
+    """The error of a provider that has sent nothing for so long."""
+    return own_error(Code.UPSTREAM_TIMEOUT, f"The provider sent nothing for {seconds:g} seconds.")
+
+
 def unknown_model(message: str) -> RunError:
     """The error of a request whose model no provider has, as OpenAI reports it."""
     return RunError("model_not_found", message, "invalid_request_error", "model", http_status=404)

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from contract.event import Chunk
+from contract.event import Chunk, Kind
 from contract.worker_registry import Model, ProviderState
 
 END: Chunk = {}
@@ -18,7 +18,20 @@ class ChunkTimeout:
     seconds: float
 
 
-Answer = AsyncGenerator[Chunk | ChunkTimeout | None, None]
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """An item of a script's answer that is no chunk, but an event of its own. `waits`: the source goes on only when
+    Redis has it."""
+
+    kind: Kind
+    data: dict[str, Any]
+    waits: bool
+
+
+Answer = AsyncGenerator[Chunk | ChunkTimeout | LogEntry | None, None]
+
+LINGER_S = 5.0
+"""How long a complete answer waits for its usage."""
 
 
 class Source(Protocol):
@@ -51,6 +64,16 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Closes its connections."""
+
+
+class ScriptAnswers(Protocol):
+    """The answers of models that are scripts. One object serves all runs of the process."""
+
+    def answers(self, model: str) -> bool:
+        """Whether the model is a script."""
+
+    def run(self, request: dict[str, Any], stream_id: str, epoch: int) -> Answer:
+        """The answer of a script, as `Source.generate` gives it. In a later epoch it goes on from the run's log."""
 
 
 class SourceNotFoundError(Exception):

@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 from contract.errors import RunError
+from contract.event import Kind
 from gateway.dialects.ai_sdk import UIDialect
 from tests.author import Entry
 from tests.gateway.dialects.test_openai import read_frames
@@ -164,3 +165,17 @@ def test_what_a_provider_wants_back_with_the_results_of_tools_goes_out_as_metada
         {"manycast": {"field": "reasoning"}},
         {"manycast": {"extra_content": signed, "reasoning_details": [detail]}},
     ]
+
+
+def test_events_of_a_script_are_data_parts() -> None:
+    emitted: Entry = ("1-3", Kind.EMIT, {"id": "2", "name": "progress", "step": None, "data": {"done": 1}})
+    parts = parts_of(*attempt([chunk_of({"content": "Hello"}, "stop")]), emitted, done())
+    assert {"type": "data-progress", "id": "2", "data": {"done": 1}} in parts
+
+
+def test_an_answer_that_goes_on_in_another_epoch_is_one_message() -> None:
+    first = attempt([chunk_of({"content": "Hel"})])
+    second = attempt([chunk_of({"content": "lo"}, "stop")], epoch=2)
+    parts = parts_of(*first, *second, done())
+    assert [part for part in parts if part in BEGIN] == BEGIN
+    assert [part["delta"] for part in parts if part != "[DONE]" and part["type"] == "text-delta"] == ["Hel", "lo"]

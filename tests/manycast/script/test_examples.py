@@ -1,0 +1,64 @@
+"""The examples of docs/scripts.md, against answers that the test gives."""
+
+import re
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from manycast.script import Script
+from manycast.script.testing import Rehearsal, calls, run_script
+from tests.house.tree import ROOT
+
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "scripts.md").read_text(), re.DOTALL | re.MULTILINE)
+NAMES = ("haiku", "summary", "shop", "careful", "test_haiku")
+
+
+@pytest.fixture
+def examples() -> Iterator[dict[str, ModuleType]]:
+    """The modules of the page, by name. The test of the first one imports it."""
+    found = {}
+    try:
+        for name, block in zip(NAMES, BLOCKS, strict=True):
+            module = sys.modules[name] = found[name] = ModuleType(name)
+            exec(compile(block, f"{name}.py", "exec"), vars(module))
+        yield found
+    finally:
+        for name in found:
+            del sys.modules[name]
+
+
+def test_draft_critique_final(examples: dict[str, ModuleType]) -> None:
+    examples["test_haiku"].test_the_critic_reads_the_draft()
+
+
+async def test_a_long_text_is_read_in_parts(examples: dict[str, ModuleType]) -> None:
+    told = await run(
+        examples["summary"].summary, "word " * 2000, {"summary": "All.", "part 1": "A", "part 2": "B", "part 3": "C"}
+    )
+    assert told.answer == "All."
+    assert told.requests[-1]["messages"][-1]["content"].endswith("A\nB\nC")
+    assert told.emitted("progress") == [{"part": 1}, {"part": 2}, {"part": 3}]
+
+
+async def test_an_agent_inside_another_script_uses_its_tool(examples: dict[str, ModuleType]) -> None:
+    wanted = calls(("price_of", {"article": "tea"}), ("price_of", {"article": "beer"}))
+    told = await run(examples["shop"].party, "", {"shopkeeper": [wanted, "Seven euros."], "invitation": "Come!"})
+    assert told.answer == "Come!"
+    assert [step.text for step in told.steps if step.kind == "tool"] == [
+        "3",
+        "We do not have beer. We have: tea, cake.",
+    ]
+    assert told.requests[-1]["messages"][-1]["content"] == "Invite me to a party that costs this: Seven euros."
+
+
+async def test_a_judge_sends_a_draft_back(examples: dict[str, ModuleType]) -> None:
+    verdicts = ['{"is_good": false, "advice": "Shorter."}', '{"is_good": true, "advice": ""}']
+    told = await run(examples["careful"].careful, "Hello", {"draft": ["Long", "Short"], "judge": verdicts})
+    assert told.answer == "Short"
+    assert told.requests[2]["messages"][-1]["content"] == "Write it again: Shorter."
+
+
+async def run(script: Script[object], text: str, answers: dict[str, object]) -> Rehearsal[object]:
+    return await run_script(script, text, answers=answers)  # type: ignore[arg-type]

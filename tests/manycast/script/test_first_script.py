@@ -1,0 +1,71 @@
+"""The way of docs/scripts.md: a file in a folder, `manycast up`, and clients that know nothing of scripts."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from openai import OpenAI
+
+from tests.manycast.command_line import LocalStack, run, up
+from tests.manycast.script.test_examples import BLOCKS
+
+QUESTION = {"model": "script/haiku", "messages": [{"role": "user", "content": "autumn"}]}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    folder = tmp_path_factory.mktemp("first")
+    (folder / "scripts").mkdir()
+    (folder / "scripts" / "haiku.py").write_text(BLOCKS[0])
+    with up(folder / "data", cwd=folder, MANYCAST_SCRIPTS="scripts", SIMULATOR_CHUNKS_PER_S="500") as stack:
+        yield stack
+
+
+def test_the_command_asks_a_script(stack: LocalStack) -> None:
+    asked = run("ask", "autumn", "--model", "script/haiku", "--server", stack.url)
+    assert asked.returncode == 0, asked.stderr
+    assert len(asked.stdout) > 50
+
+
+def test_an_openai_sdk_lists_and_runs_it(stack: LocalStack) -> None:
+    client = OpenAI(base_url=f"{stack.url}/v1", api_key="any")
+    assert "script/haiku" in [model.id for model in client.models.list()]
+    pieces = [
+        chunk.choices[0].delta.content or ""
+        for chunk in client.chat.completions.create(stream=True, **QUESTION)  # type: ignore[call-overload]
+    ]
+    whole = client.chat.completions.create(**QUESTION)  # type: ignore[call-overload]
+    assert len(pieces) > 10
+    assert "".join(pieces) == whole.choices[0].message.content
+    assert whole.usage.total_tokens > 0
+
+
+def test_other_dialects_have_the_answer_alone(stack: LocalStack) -> None:
+    started = json.loads(post(f"{stack.url}/v1/streams"))
+    events = f"{stack.url}{started['urls']['events']}"
+    native = read(events)
+    answer = json.loads(read(f"{stack.url}{started['urls']['completion']}"))["choices"][0]["message"]["content"]
+    assert native.count("event: step") > 6
+    assert read(f"{events}?dialect=text") == f"{answer}\n"
+    deltas = [json.loads(line[6:]) for line in read(f"{events}?dialect=ui").splitlines() if line.startswith("data: {")]
+    assert "".join(part["delta"] for part in deltas if part["type"] == "text-delta") == answer
+
+
+def test_the_responses_api_runs_it(stack: LocalStack) -> None:
+    client = OpenAI(base_url=f"{stack.url}/v1", api_key="any")
+    response = client.responses.create(model="script/haiku", input="autumn")
+    assert len(response.output_text) > 50
+
+
+def post(url: str) -> bytes:
+    request = urllib.request.Request(url, json.dumps(QUESTION).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        body: bytes = answer.read()
+        return body.decode()

@@ -1,0 +1,98 @@
+"""Scripts that tests run in a real worker. The worker loads this folder's copy of the file."""
+
+import asyncio
+from pathlib import Path
+
+from manycast.script import Run, ScriptFailedError, script
+
+RELEASED = Path(__file__).with_name("_released")
+KNOBS = {"chunks": 4, "seed": 7}
+
+
+@script
+async def three(run: Run) -> object:
+    """Three steps; the last one is the answer."""
+    run.system("You write haiku.")
+    draft = await run.generate(f"A haiku about {run.text}", name="draft", model="demo-echo")
+    await run.emit("drafted", {"length": len(draft.text)})
+    await run.generate("Find its weakest line", name="critique", model="demo-fast", simulator=KNOBS)
+    return await run.generate("Write it again", name="final", model="demo-fast", say=True, simulator=KNOBS)
+
+
+@script
+async def held(run: Run) -> object:
+    """Three steps. It stops at the place that the request names, until the file RELEASED is there."""
+    message = None
+    for name in ("one", "two", "three"):
+        await _hold(run, f"before {name}")
+        step, _, after = run.request["hold"].rpartition(" ")
+        stalls = step == f"in {name}" and not RELEASED.exists()
+        message = await run.generate(
+            f"Say {name}",
+            name=name,
+            model="fault-stall-middle" if stalls else "demo-fast",
+            say=name == "three",
+            simulator={**KNOBS, **({"fault_after": int(after)} if stalls else {})},
+        )
+    await _hold(run, "at the end")
+    return message
+
+
+async def _hold(run: Run, place: str) -> None:
+    while run.request["hold"] == place and not RELEASED.exists():
+        await asyncio.sleep(0.02)
+
+
+@script
+async def changing(run: Run) -> None:
+    """One step. A test changes its name on the way."""
+    await run.generate("Hello", name="old name", model="demo-fast", simulator=KNOBS)
+    await _hold(run, "at the end")
+
+
+@script
+async def broken(run: Run) -> None:
+    """Fails with an error of its own code."""
+    await run.say("So far. ")
+    raise KeyError("secret detail")
+
+
+@script
+async def exits(run: Run) -> None:
+    """Would end the worker."""
+    raise SystemExit(3)
+
+
+@script
+async def refuses(run: Run) -> None:
+    """Fails with words."""
+    raise ScriptFailedError("Ask for something else.")
+
+
+@script
+async def loops(run: Run) -> None:
+    """Never ends by itself."""
+    while True:
+        await run.say("again ")
+
+
+@script
+async def asks(run: Run) -> object:
+    """Asks the model that the user names."""
+    return await run.generate("Hello", name="asked", model=run.text, say=True, simulator=run.request.get("simulator"))
+
+
+@script
+async def sends_no_json(run: Run) -> None:
+    """Emits what JSON does not have."""
+    await run.emit("strange", {1, 2})
+
+
+@script
+async def waits(run: Run) -> None:
+    """Waits for ever, and has a model answer meanwhile."""
+    await run.gather(run.generate("Hello", model="fault-stall-middle"), _wait())
+
+
+async def _wait() -> None:
+    await asyncio.Event().wait()

@@ -1,0 +1,165 @@
+"""A worker runs scripts: what their runs write, and how they fail."""
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.connection import Client, command_client
+from contract.event import Event, Kind
+from contract.worker_registry import read_offers
+from tests.broker import Broker, valkey_binary
+from tests.stack import Simulator, Worker, closing_all
+from tests.worker.conftest import QUICK
+from tests.worker.runs import Caller, chunks, counts, done, text, until
+
+CHAINS = Path(__file__).with_name("chains.py")
+MAX_CALLS = 50
+
+
+@pytest.fixture(scope="module")
+def place(provider: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Worker]]:
+    """A broker, and a worker with the scripts of this folder."""
+    folder = tmp_path_factory.mktemp("scripts")
+    shutil.copy(CHAINS, folder)
+    broker = Broker(valkey_binary())
+    settings = {
+        "MANYCAST_SCRIPTS": str(folder),
+        "MANYCAST_SCRIPT_CALLS": str(MAX_CALLS),
+        "MANYCAST_CHUNK_TIMEOUT_S": "1",
+    }
+    worker = Worker(broker.url, provider.url, **QUICK, **settings)
+    with closing_all(worker):
+        yield broker, worker
+    broker.close()
+
+
+@pytest.fixture
+async def redis(place: tuple[Broker, Worker]) -> AsyncIterator[Client]:
+    client = command_client(place[0].url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def caller(redis: Client) -> Caller:
+    return Caller(redis)
+
+
+@pytest.fixture
+def worker(place: tuple[Broker, Worker]) -> Worker:
+    return place[1]
+
+
+def steps(events: list[Event], state: str) -> list[dict[str, Any]]:
+    told = [json.loads(event.data) for event in events if event.kind is Kind.STEP]
+    return [step for step in told if step["state"] == state]
+
+
+async def test_scripts_are_models(redis: Client, worker: Worker) -> None:
+    found: list[str] = []
+    while not found:
+        found = [model.id for offer in await read_offers(redis) for model in offer.models]
+        assert worker.process.poll() is None, worker.output
+    assert found[-1] == "script/waits"
+
+
+async def test_a_script_answers_and_its_steps_are_events(caller: Caller, provider: Simulator) -> None:
+    before = counts(provider.url, "demo-fast").get("requests", 0)
+    events = await caller.run("script/three", prompt="autumn")
+    assert done(events)["status"] == "completed"
+    assert [(step["kind"], step["name"]) for step in steps(events, "begin")] == [
+        ("generate", "draft"),
+        ("generate", "critique"),
+        ("generate", "final"),
+    ]
+    draft, critique, final = [step["message"]["content"] for step in steps(events, "end")]
+    assert "A haiku about autumn" in draft
+    assert text(events) == final != critique
+    emitted = [json.loads(event.data) for event in events if event.kind is Kind.EMIT]
+    assert [(one["name"], one["data"]) for one in emitted] == [("drafted", {"length": len(draft)})]
+    assert counts(provider.url, "demo-fast")["requests"] == before + 2
+    usage = done(events)["usage"]
+    assert usage["total_tokens"] == sum(step["usage"]["total_tokens"] for step in steps(events, "end"))
+
+
+async def test_the_answer_of_a_script_has_the_form_of_openai(caller: Caller) -> None:
+    found = chunks(await caller.run("script/three", prompt="autumn"))
+    assert {(one["object"], one["model"], one["id"][:9]) for one in found} == {
+        ("chat.completion.chunk", "script/three", "chatcmpl-")
+    }
+    assert found[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert [one["choices"][0]["finish_reason"] for one in found] == [None] * (len(found) - 1) + ["stop"]
+
+
+async def test_a_fault_in_a_script_is_told_to_viewers_without_its_details(caller: Caller, worker: Worker) -> None:
+    events = await caller.run("script/broken")
+    error = done(events)["error"]
+    assert (error["code"], text(events)) == ("script_error", "So far. ")
+    assert error["message"] == "The script 'broken' failed (KeyError). The worker's log has the reason."
+    await until(lambda: "KeyError: 'secret detail'" in worker.output, lambda: worker.output)
+
+
+async def test_a_script_that_exits_does_not_end_the_worker(caller: Caller, worker: Worker) -> None:
+    assert done(await caller.run("script/exits"))["error"]["code"] == "script_error"
+    assert done(await caller.run("script/three"))["status"] == "completed"
+
+
+async def test_a_script_fails_with_words_of_its_own(caller: Caller) -> None:
+    error = done(await caller.run("script/refuses"))["error"]
+    assert (error["code"], error["message"]) == ("script_failed", "Ask for something else.")
+
+
+async def test_a_script_cannot_go_on_for_ever(caller: Caller) -> None:
+    events = await caller.run("script/loops")
+    error = done(events)["error"]
+    assert (error["code"], error["message"]) == ("script_limit", f"The script has made more than {MAX_CALLS} calls.")
+    assert text(events) == "again " * MAX_CALLS
+
+
+async def test_an_event_that_is_not_json_is_told(caller: Caller) -> None:
+    error = done(await caller.run("script/sends_no_json"))["error"]
+    assert error["code"] == "script_error"
+    assert "is not JSON" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("fault-401", "invalid_api_key"),
+        ("fault-error-frame", "server_error"),
+        ("fault-truncated", "upstream_truncated"),
+        ("fault-drop", "upstream_disconnected"),
+        ("fault-garbage", "upstream_invalid"),
+        ("fault-stall-middle", "upstream_timeout"),
+    ],
+)
+async def test_a_provider_fails_in_a_step_as_it_fails_without_a_script(caller: Caller, model: str, code: str) -> None:
+    alone, events = await caller.run(model), await caller.run("script/asks", prompt=model)
+    assert done(events)["error"] == done(alone)["error"]
+    assert done(events)["error"]["code"] == code
+    (end,) = steps(events, "end")
+    assert end["error"] == done(alone)["error"]
+
+
+async def test_a_script_gets_the_default_model_if_it_names_none(caller: Caller) -> None:
+    (end,) = steps(await caller.run("script/asks", prompt=""), "end")
+    assert end["model"] == "demo"
+
+
+async def test_a_script_that_is_not_there_is_an_unknown_model(caller: Caller) -> None:
+    error = done(await caller.run("script/nothing"))["error"]
+    assert (error["code"], error["http_status"]) == ("model_not_found", 404)
+    assert "There is no script 'nothing'. There are: script/asks, script/broken" in error["message"]
+
+
+async def test_a_cancelled_script_stops_its_provider_calls(caller: Caller, provider: Simulator) -> None:
+    aborted = counts(provider.url, "fault-stall-middle").get("aborted", 0)
+    stream_id = await caller.submit("script/waits")
+    await caller.events_until(stream_id, lambda events: bool(steps(events, "chunk")))
+    await caller.queue.cancel(stream_id)
+    assert done(await caller.finished(stream_id))["status"] == "cancelled"
+    await until(lambda: counts(provider.url, "fault-stall-middle")["aborted"] > aborted)

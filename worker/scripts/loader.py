@@ -1,0 +1,90 @@
+"""Finds the scripts that MANYCAST_SCRIPTS names: a folder, or an importable module."""
+
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from manycast.script import Script, script
+
+Scripts = Mapping[str, Script[Any]]
+"""By name."""
+
+
+class ScriptsUnusableError(Exception):
+    """MANYCAST_SCRIPTS cannot be used. The text is for the operator, and names the file and the line."""
+
+
+def load_scripts(named: str) -> Scripts:
+    """All scripts of the modules in a folder, or of one module. None if `named` is empty.
+
+    A folder is put on the module path, so that its files can import each other. Names that begin with `_` or `.` are
+    left out. Raises: ScriptsUnusableError.
+    """
+    found: dict[str, Script[Any]] = {}
+    if not named:
+        return found
+    for module in _modules(named):
+        for value in vars(module).values():
+            if not isinstance(value, Script):
+                continue
+            known = found.setdefault(value.name, value)
+            if known is not value:
+                raise _error(named, f"two scripts have the name '{value.name}': {known.place}, and {value.place}")
+    if not found:
+        raise _error(named, "there is no script in it: a function with @script from manycast.script")
+    return dict(sorted(found.items()))
+
+
+def _modules(named: str) -> Iterator[ModuleType]:
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        if "/" in named or named.endswith(".py"):
+            raise _error(named, "there is no such folder")
+        _put_on_path(Path.cwd())
+        yield _import(named, named)
+        return
+    folder = folder.resolve()
+    _put_on_path(folder)
+    for path in sorted(folder.iterdir()):
+        name = path.stem
+        is_module = path.suffix == ".py" or (path / "__init__.py").is_file()
+        if not is_module or name.startswith(("_", ".")):
+            continue
+        if not name.isidentifier():
+            raise _error(named, f"{path}: the name of a module consists of letters, digits and underscores")
+        module = _import(named, name)
+        place = Path(module.__file__ or "")
+        if place not in (path, path / "__init__.py"):
+            raise _error(named, f"{path}: another module has the name '{name}' ({place}): rename this file")
+        yield module
+
+
+def _import(named: str, name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except (Exception, SystemExit) as error:
+        raise _error(named, f"{_place_of(error)}{type(error).__name__}: {error}") from error
+
+
+def _place_of(error: BaseException) -> str:
+    """The author's file and line of an error: not those of Python's own importing, nor those of the decorator."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}: "
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith("<")]
+    not_theirs = (__file__, import_module.__code__.co_filename, script.__code__.co_filename)
+    here = [one for one in frames if one.filename not in not_theirs]
+    return f"{here[-1].filename}, line {here[-1].lineno}: " if here else ""
+
+
+def _put_on_path(folder: Path) -> None:
+    # Last, so that no file of the folder hides an installed module.
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _error(named: str, text: str) -> ScriptsUnusableError:
+    return ScriptsUnusableError(f"MANYCAST_SCRIPTS '{named}': {text}")

@@ -1,0 +1,167 @@
+"""Runs scripts as sources: what a script does becomes items that the generation writes into the log."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from contract.backoff import Backoff
+from contract.errors import SERVER_ERROR, BrokerRefusedError, BrokerUnavailableError, Code, RunError, RunFailedError
+from contract.event import Chunk, Kind, merge_chunk, parse_json
+from contract.passed import FIELD, take_passed
+from contract.position import START
+from contract.stream_log import StreamLog
+from contract.worker_registry import Model
+from manycast.script import GenerationError, Script, ScriptChangedError, ScriptError, ScriptLimitError
+from manycast.script.host import Entry
+from manycast.script.perform import perform
+from worker.outage import Outage
+from worker.providers.errors import unknown_model
+from worker.providers.source import Answer, ChunkTimeout, LogEntry
+from worker.scripts.loader import Scripts
+from worker.scripts.provider_calls import SCRIPT_PREFIX, ProviderCalls, failed_generation
+
+logger = logging.getLogger(__name__)
+
+FIRST_DELAY_S = 0.1
+MAX_DELAY_S = 1.0
+_CODES = {ScriptLimitError: Code.SCRIPT_LIMIT, ScriptChangedError: Code.SCRIPT_CHANGED}
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRunner:
+    """All scripts of a worker. `log` is read when a run is taken over; `max_calls` is the bound of one run."""
+
+    scripts: Scripts
+    calls: ProviderCalls
+    log: StreamLog
+    max_calls: int
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The scripts as `/v1/models` lists them."""
+        return tuple(Model(f"{SCRIPT_PREFIX}{name}", "script", 0) for name in self.scripts)
+
+    def answers(self, model: str) -> bool:
+        """See ScriptAnswers. Also a worker without scripts must not ask a provider for one: claim.lua relies on it."""
+        return model.startswith(SCRIPT_PREFIX)
+
+    async def run(self, request: dict[str, Any], stream_id: str, epoch: int) -> Answer:
+        """The answer to a request whose model is a script, as a source gives it. Raises: RunFailedError."""
+        name = str(request["model"])[len(SCRIPT_PREFIX) :]
+        script = self.scripts.get(name)
+        if script is None:
+            there = ", ".join(f"{SCRIPT_PREFIX}{one}" for one in self.scripts) or "none (MANYCAST_SCRIPTS is not set)"
+            raise RunFailedError(unknown_model(f"There is no script '{name[:128]}'. There are: {there}."))
+        # A script may wait for more than providers. Its calls of providers have their own timeouts.
+        yield ChunkTimeout(0)
+        past, head = await self._read_past(stream_id, epoch)
+        if not head:
+            made = {"created": int(time.time()), "model": request["model"]}
+            head = {"id": f"chatcmpl-{stream_id}", "object": "chat.completion.chunk", **made}
+        body, _ = take_passed(request)
+        passed = {FIELD: request[FIELD]} if FIELD in request else {}
+        host = _Host(stream_id, epoch, self.calls)
+        performance = perform(script, body, host, head=head, past=past, max_calls=self.max_calls, passed=passed)
+        task = asyncio.create_task(_guard(performance, script, stream_id))
+        task.add_done_callback(lambda _: host.end())
+        try:
+            while (item := await host.next_item()) is not None:
+                yield item
+                host.note_written()
+            task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _read_past(self, stream_id: str, epoch: int) -> tuple[list[Entry], Chunk]:
+        """What earlier attempts wrote, and the fields of the answer's chunks; empty if they wrote nothing."""
+        backoff, outage = Backoff(FIRST_DELAY_S, MAX_DELAY_S), Outage(logger, f"run {stream_id} cannot be taken over")
+        while epoch > 1:
+            try:
+                return await self._read_log(stream_id)
+            except (BrokerUnavailableError, BrokerRefusedError) as error:
+                outage.record(error)
+            await asyncio.sleep(backoff.next_delay_s())
+        return [], {}
+
+    async def _read_log(self, stream_id: str) -> tuple[list[Entry], Chunk]:
+        past: list[Entry] = []
+        shared: Chunk = {}
+        async for event in self.log.read(stream_id, START):
+            data = parse_json(event.data)
+            if event.kind is Kind.START:
+                shared = data["chunk"]
+            else:
+                past.append(Entry(event.kind, merge_chunk(shared, data) if event.kind is Kind.CHUNK else data))
+        kept = ("id", "object", "created", "model")
+        return past, {name: shared[name] for name in kept if name in shared}
+
+
+class _Host:
+    """The host of one run (manycast.script.host). Hands what the script does to `ScriptRunner.run`, one by one."""
+
+    def __init__(self, run_id: str, epoch: int, calls: ProviderCalls) -> None:
+        self.run_id = run_id
+        self._epoch = epoch
+        self._calls = calls
+        self._items: asyncio.Queue[tuple[Chunk | LogEntry, asyncio.Future[None]] | None] = asyncio.Queue()
+        self._written: asyncio.Future[None] | None = None
+
+    def generate(self, request: dict[str, Any], name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002 - for tests
+        return self._calls.generate(request, self.run_id)
+
+    async def write(self, entry: Entry) -> None:
+        await self._hand_over(entry, waits=False)
+
+    async def store(self, entry: Entry) -> None:
+        await self._hand_over(entry, waits=True)
+
+    def now(self) -> float:
+        return time.time()
+
+    async def _hand_over(self, entry: Entry, *, waits: bool) -> None:
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        item: Chunk | LogEntry = entry.data
+        if entry.kind == Kind.RESTART:
+            item = LogEntry(Kind.RESTART, {"epoch": self._epoch, "reason": "step_restarted"}, waits)
+        elif entry.kind != Kind.CHUNK:
+            item = LogEntry(Kind(entry.kind), entry.data, waits)
+        self._items.put_nowait((item, written))
+        await written
+
+    async def next_item(self) -> Chunk | LogEntry | None:
+        """None after the end of the script."""
+        handed = await self._items.get()
+        if handed is None:
+            return None
+        item, self._written = handed
+        return item
+
+    def note_written(self) -> None:
+        """The last item has been written."""
+        # A part of the script may have been cancelled while it waited.
+        if self._written is not None and not self._written.done():
+            self._written.set_result(None)
+
+    def end(self) -> None:
+        self._items.put_nowait(None)
+
+
+async def _guard(performance: Any, script: Script[Any], stream_id: str) -> None:
+    """Raises: RunFailedError for whatever the script raises."""
+    try:
+        await performance
+    except GenerationError as failure:
+        raise RunFailedError(failed_generation(failure)) from failure
+    except ScriptError as error:
+        logger.info("run %s: script '%s' has failed: %s", stream_id, script.name, error)
+        code = _CODES.get(type(error), Code.SCRIPT_FAILED)
+        raise RunFailedError(RunError(code.value, str(error), SERVER_ERROR)) from error
+    except (Exception, SystemExit) as error:
+        # A SystemExit would end the worker.
+        logger.exception("run %s: script '%s' (%s) failed", stream_id, script.name, script.place)
+        text = f"The script '{script.name}' failed ({type(error).__name__}). The worker's log has the reason."
+        raise RunFailedError(RunError(Code.SCRIPT_ERROR.value, text, SERVER_ERROR)) from error
