@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Coroutine
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -19,7 +20,7 @@ from manycast.chaos.command import print_schedule, run_and_report
 from manycast.chaos.environment import StartupError
 from manycast.chaos.run import ChaosOptions
 from manycast.client import Client
-from manycast.client.address import MalformedAddressError, parse_address
+from manycast.client.address import MalformedAddressError, parse_address, with_scheme
 from manycast.client.errors import ManycastError, RefusedError, UnreachableError
 from manycast.command.ask import ask, watch
 from manycast.command.doctor import (
@@ -46,7 +47,7 @@ from manycast.settings import ClientSettings, Settings
 from worker.providers.provider_table import ProviderTableError, load_providers
 
 app = typer.Typer(
-    help="One completion, many viewers.",
+    help="Manycast streams the answer of a language model to everyone who has its link.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -60,23 +61,51 @@ keys = typer.Typer(no_args_is_help=True, help="Create API keys.")
 app.add_typer(keys, name="key")
 
 
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        typer.echo(f"manycast {version('manycast')}")
+    except PackageNotFoundError:
+        _fail("the version is unknown, because Manycast runs from a folder where it is not installed")
+    raise typer.Exit
+
+
 @app.callback()
-def _name_verbs() -> None:
-    """A callback makes typer treat every function as a subcommand."""
+def _take_common_options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Has no help of its own: `app` has it."""
 
 
 @app.command()
 def up(
-    host: Annotated[str | None, typer.Option(help="The address to listen on. [default: 127.0.0.1]")] = None,
-    port: Annotated[
-        int | None, typer.Option(help="The port; 0 takes a free one. [default: 8000]", min=0, max=65535)
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="The address to listen on; 0.0.0.0 admits other devices. [default: 127.0.0.1]", metavar="ADDRESS"
+        ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The directory for the answers. [default: .manycast]")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="The port to listen on; 0 takes a free one. [default: 8000]", min=0, max=65535, metavar="NUMBER"
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The directory that keeps the answers. [default: .manycast]", metavar="DIRECTORY"),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the complete logs of all parts.")] = False,
     started_with: Annotated[str | None, typer.Option(hidden=True, help="What advice on the port begins with.")] = None,
 ) -> None:
-    """Run Manycast on this machine. A simulator answers, unless a provider is set: OPENAI_API_KEY, OPENAI_BASE_URL or
-    MANYCAST_PROVIDERS."""
+    """Run Manycast on this computer.
+
+    The built-in demo answers, unless you name a provider with OPENAI_API_KEY, OPENAI_BASE_URL or MANYCAST_PROVIDERS.
+    """
     settings = _read_settings(Settings)
     if settings.providers is not None:
         _check_providers(settings.providers)
@@ -100,33 +129,58 @@ def _check_providers(path: Path) -> None:
         _fail(f"MANYCAST_PROVIDERS: {error}")
 
 
-Server = Annotated[str | None, typer.Option(help="The address of the gateway. [default: http://127.0.0.1:8000]")]
+Server = Annotated[
+    str | None,
+    typer.Option(help="The address of the server. [default: MANYCAST_SERVER, or http://127.0.0.1:8000]", metavar="URL"),
+]
 
-KeyFile = Annotated[Path | None, typer.Option(help="A file with your API key. [default: MANYCAST_API_KEY]")]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(help="The file that contains your API key. [default: the key in MANYCAST_API_KEY]", metavar="FILE"),
+]
 
 
 @app.command("ask")
 def ask_verb(
-    prompt: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
-    model: Annotated[str | None, typer.Option("--model", "-m", help="The model. [default: the worker's]")] = None,
-    private: Annotated[bool, typer.Option("--private", help="Only people with a ticket can watch.")] = False,
+    *,
+    question: Annotated[
+        list[str],
+        typer.Argument(
+            help="The question, with or without quotes; - reads it from standard input.", metavar="QUESTION"
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="The model to ask. [default: the server's choice]", metavar="NAME"),
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", "-s", help="The system prompt, which says how to answer.", metavar="TEXT")
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Let only people with the private link watch the answer.")
+    ] = False,
     server: Server = None,
     key_file: KeyFile = None,
 ) -> None:
-    """Ask, and print the answer as it arrives. The link to watch it goes to standard error."""
-    text = sys.stdin.buffer.read().decode("utf-8", "replace") if prompt == "-" else _decodable(prompt)
+    """Ask a question, and print the answer as it arrives.
+
+    The link to watch the answer goes to standard error. Write -- before a question that contains a word with a hyphen
+    in front.
+    """
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == ["-"] else _decodable(" ".join(question))
     if not text.strip():
         _fail("the question is empty")
     body: dict[str, Any] = {"messages": [{"role": "user", "content": text}]}
+    if system:
+        body["messages"].insert(0, {"role": "system", "content": _decodable(system)})
     if model is not None:
         body["model"] = model
     url, key = _find_server(server, key_file)
+    terminal = _open_terminal()
 
     async def verb() -> Exit:
         async with Client(url, api_key=key) as client:
-            return await ask(
-                client, body, Terminal(sys.stdout, sys.stderr), sys.stdin, command=COMMAND, private=private
-            )
+            return await ask(client, body, terminal, sys.stdin, command=COMMAND, private=private)
 
     _run(verb())
 
@@ -134,26 +188,27 @@ def ask_verb(
 # An id may begin with a hyphen and must not be taken for an option.
 @app.command("watch", context_settings={"ignore_unknown_options": True})
 def watch_verb(
-    stream: Annotated[str, typer.Argument(help="A stream's id, or any address of it.", metavar="ID|URL")],
+    stream: Annotated[str, typer.Argument(help="The id of the answer, or its link.", metavar="ID|LINK")],
     server: Server = None,
     key_file: KeyFile = None,
 ) -> None:
-    """Follow an answer from its start, whoever asked for it."""
+    """Follow an answer from its start to its end, whoever asked for it."""
     url, key = _find_server(server, key_file)
+    terminal = _open_terminal()
 
     async def verb() -> Exit:
         address = parse_address(stream, url)
         # A link may lead to any server: send the key only to the configured one.
-        own = key if address.base_url == url.rstrip("/") else None
+        own = key if address.base_url == url else None
         async with Client(address.base_url, api_key=own) as client:
-            return await watch(client, address.stream_id, Terminal(sys.stdout, sys.stderr), ticket=address.ticket)
+            return await watch(client, address.stream_id, terminal, ticket=address.ticket)
 
     _run(verb())
 
 
 @app.command()
 def doctor(server: Server = None, key_file: KeyFile = None) -> None:
-    """Check that everything Manycast needs is here. Says how to fix each problem."""
+    """Find out what is missing, and how to fix it."""
     settings = _read_settings(Settings)
     url, key = _find_server(server, key_file)
     is_named = server is not None or "server" in settings.model_fields_set
@@ -180,31 +235,53 @@ def doctor(server: Server = None, key_file: KeyFile = None) -> None:
 
 @app.command("chaos")
 def chaos_verb(
-    seed: Annotated[int, typer.Option(help="The same seed causes the same faults at the same times.")] = 1,
-    minutes: Annotated[float, typer.Option(help="How long to cause faults.", min=0.1, max=1440)] = 1.0,
-    schedule: Annotated[bool, typer.Option("--schedule", help="Only print the faults.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="The number that determines the faults and their times.", metavar="NUMBER")
+    ] = 1,
+    minutes: Annotated[
+        float,
+        typer.Option(help="The time during which faults happen, in minutes.", min=0.1, max=1440, metavar="NUMBER"),
+    ] = 1.0,
+    schedule: Annotated[bool, typer.Option("--schedule", help="Print the faults, but do not cause them.")] = False,
 ) -> None:
-    """Test that viewers lose nothing. Kills, freezes and disconnects every part of a new stack."""
+    """Test that viewers lose nothing.
+
+    The test starts Manycast, and kills, freezes and disconnects each of its parts while viewers watch.
+    """
     options = ChaosOptions(seed, minutes)
     _run(print_schedule(options) if schedule else run_and_report(options, dict(os.environ), COMMAND))
 
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Argument(help="The key's name: letters, digits and . _ @ -")],
+    name: Annotated[str, typer.Argument(help="The name of the key: letters, digits and . _ @ - are allowed.")],
     file: Annotated[
-        Path | None, typer.Option(help="The key file to add it to. The gateway reads it from MANYCAST_KEYS_FILE.")
+        Path | None,
+        typer.Option(help="The file to add the key to; MANYCAST_KEYS_FILE names it to the gateway.", metavar="FILE"),
     ] = None,
-    requests_per_minute: Annotated[int, typer.Option(help="0: no limit.", min=0)] = 0,
-    runs_at_once: Annotated[int, typer.Option(help="0: no limit.", min=0)] = 0,
-    models: Annotated[str, typer.Option(help="Names or patterns, separated by commas. [default: all]")] = "",
+    requests_per_minute: Annotated[
+        int, typer.Option(help="The most requests in a minute; 0 sets no limit.", min=0, metavar="NUMBER")
+    ] = 0,
+    runs_at_once: Annotated[
+        int, typer.Option(help="The most answers at the same time; 0 sets no limit.", min=0, metavar="NUMBER")
+    ] = 0,
+    models: Annotated[
+        str,
+        typer.Option(
+            help="The models that the key may use: names or patterns with commas between them. [default: all]",
+            metavar="NAMES",
+        ),
+    ] = "",
 ) -> None:
-    """Create an API key. The key is printed once; the file gets only its hash."""
+    """Create an API key.
+
+    The key is printed once. The file gets only its hash.
+    """
     wanted = [model for model in models.replace(" ", "").split(",") if model]
     try:
         secret, key = make_key(name, requests_per_minute=requests_per_minute, runs_at_once=runs_at_once, models=wanted)
     except ValueError:
-        _fail(f"'{name}' is not a valid key name: use up to 64 letters, digits and . _ @ -")
+        _fail(f"'{name}' is not a valid key name: use up to 64 letters, digits and . _ @ - are allowed.")
     if file is None:
         typer.echo(
             "Give the gateway this line, in MANYCAST_KEYS or in the file that MANYCAST_KEYS_FILE names:", err=True
@@ -228,13 +305,17 @@ def _read_settings(kind: type[SettingsT]) -> SettingsT:
 
 
 def _find_server(server: str | None, key_file: Path | None) -> tuple[str, str | None]:
-    """The server to use, and the API key for it."""
+    """The server to use, with its scheme and without a slash at its end, and the API key for it."""
     settings = _read_settings(ClientSettings)
     try:
         own = settings.api_key.get_secret_value() if settings.api_key else None
-        return server or settings.server, find_key(own, key_file)
+        return with_scheme(server or settings.server).rstrip("/"), find_key(own, key_file)
     except OwnKeyError as error:
         _fail(str(error))
+
+
+def _open_terminal() -> Terminal:
+    return Terminal(sys.stdout, sys.stderr, styled=_read_settings(ClientSettings).no_color is None)
 
 
 def _decodable(argument: str) -> str:

@@ -12,6 +12,8 @@ class ClientSettings(ServiceSettings):
 
     server: str = "http://127.0.0.1:8000"
     api_key: SecretStr | None = Field(None, repr=False)
+    # https://no-color.org: any value asks for plain text.
+    no_color: str | None = Field(None, validation_alias="NO_COLOR")
 
 
 class Settings(ClientSettings):

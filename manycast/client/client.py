@@ -20,7 +20,7 @@ from urllib.parse import urljoin
 
 from contract.position import Position
 from contract.sse import FrameReader, FrameTooLongError
-from manycast.client.address import DEFAULT_BASE_URL, parse_address
+from manycast.client.address import DEFAULT_BASE_URL, parse_address, with_scheme
 from manycast.client.errors import (
     ConnectionLostError,
     NothingMoreError,
@@ -65,6 +65,7 @@ class Model:
 class Client:
     """One server. Open it with `async with`; every method may be called from any task of that event loop.
 
+    Without a scheme, `base_url` means HTTP on this computer and in private networks, and HTTPS elsewhere.
     `api_key` is the server's, not the provider's. Every request carries it and `headers`. `patience_s` limits how long
     `watch` waits for a server that has gone away.
     """
@@ -79,7 +80,7 @@ class Client:
         patience_s: float = PATIENCE_S,
     ) -> None:
         """Raises: UnreachableError if `base_url` is no HTTP address."""
-        self._transport = Transport(base_url, {**bearer(api_key), **(headers or {})}, stall_limit_s)
+        self._transport = Transport(with_scheme(base_url), {**bearer(api_key), **(headers or {})}, stall_limit_s)
         self._patience_s = patience_s
 
     async def __aenter__(self) -> Self:

@@ -45,7 +45,7 @@ class StreamNotFoundError(ManycastError):
     """The stream never existed, or has expired."""
 
     def __init__(self, stream_id: str) -> None:
-        super().__init__(f"no stream {stream_id}: it never existed, or it has expired")
+        super().__init__(f"there is no answer {stream_id}: it never existed, or it has expired")
         self.stream_id = stream_id
 
 

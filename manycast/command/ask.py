@@ -15,6 +15,7 @@ from manycast.command.terminal import Terminal
 from manycast.exit_status import Exit
 
 STOP_WORDS = frozenset({"s", "stop", "y", "yes"})
+ENDINGS = {"cancelled": "stopped"}
 
 
 async def ask(
@@ -46,9 +47,10 @@ async def ask(
         interrupted.clear()
         terminal.end_line()
         if await _wants_to_stop(terminal, keyboard, interrupted):
-            terminal.print_status(f"the run is {await client.cancel(stream)}")
+            ending = await client.cancel(stream)
+            terminal.print_status(f"the answer is {ENDINGS.get(ending, ending)}")
         else:
-            terminal.print_status(f"the run continues; watch it with: {command} watch {stream.page_url}")
+            terminal.print_status(f"the answer continues; watch it with: {command} watch {stream.page_url}")
         return Exit.INTERRUPTED
 
 
@@ -112,7 +114,7 @@ async def _wants_to_stop(terminal: Terminal, keyboard: TextIO, interrupted: asyn
     """Asks if there is a terminal to ask. A second interrupt leaves the run running, and so does no answer."""
     if not keyboard.isatty():
         return False
-    terminal.prompt("[s]top the run, or [l]eave it running? (l) ")
+    terminal.prompt("[s]top the answer, or [l]eave it running? (l) ")
     loop = asyncio.get_running_loop()
     is_typed = asyncio.Event()
     loop.add_reader(keyboard.fileno(), is_typed.set)

@@ -48,17 +48,17 @@ async def look_at_broker(redis_url: str | None, command: str) -> list[Finding]:
         try:
             find_binary()
         except BrokerError as error:
-            return [Finding("fail", "broker", "REDIS_URL is not set, and there is no Valkey to start", str(error))]
-        return [Finding("ok", "broker", f"REDIS_URL is not set: `{command} up` starts its own Valkey")]
+            return [Finding("fail", "database", "REDIS_URL is not set, and there is no Valkey to start", str(error))]
+        return [Finding("ok", "database", f"REDIS_URL is not set: `{command} up` starts its own Valkey")]
     shown = hide_password(redis_url)
     try:
         client = command_client(redis_url, connections=1)
     except ValueError as error:
-        return [Finding("fail", "broker", f"REDIS_URL={shown} is malformed: {error}", "redis://HOST:PORT/0")]
+        return [Finding("fail", "database", f"REDIS_URL={shown} is malformed: {error}", "redis://HOST:PORT/0")]
     try:
         return judge_broker(shown, await call_redis(client, "INFO"))
     except (BrokerUnavailableError, BrokerRefusedError) as error:
-        return [Finding("fail", "broker", f"{shown}: {error}", "start it, or correct REDIS_URL")]
+        return [Finding("fail", "database", f"{shown}: {error}", "start it, or correct REDIS_URL")]
     finally:
         await client.aclose()
 
@@ -68,20 +68,20 @@ def judge_broker(url: str, info: dict[str, Any]) -> list[Finding]:
     is_valkey = info.get("server_name") == "valkey"
     name, oldest = ("Valkey", OLDEST_VALKEY) if is_valkey else ("Redis", OLDEST_REDIS)
     version = str(info.get("valkey_version" if is_valkey else "redis_version", "0"))
-    findings = [Finding("ok", "broker", f"{name} {version} at {url}")]
+    findings = [Finding("ok", "database", f"{name} {version} at {url}")]
     if _numbers(version) < oldest:
         needed = ".".join(map(str, oldest))
-        findings = [Finding("fail", "broker", f"{name} {version} at {url}", f"{name} {needed} or newer is needed")]
+        findings = [Finding("fail", "database", f"{name} {version} at {url}", f"{name} {needed} or newer is needed")]
     if not int(info.get("aof_enabled", 0)):
         advice = "CONFIG SET appendonly yes, and set it in the configuration file"
         findings.append(
-            Finding("warn", "broker", f"no append-only file: a restart of {name} loses all answers", advice)
+            Finding("warn", "database", f"no append-only file: a restart of {name} loses all answers", advice)
         )
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if int(info.get("maxmemory", 0)) and policy != "noeviction":
         advice = "CONFIG SET maxmemory-policy noeviction"
         findings.append(
-            Finding("warn", "broker", f"maxmemory-policy {policy}: when {name} is full, it deletes answers", advice)
+            Finding("warn", "database", f"maxmemory-policy {policy}: when {name} is full, it deletes answers", advice)
         )
     return findings
 
@@ -191,8 +191,8 @@ def judge_server(state: Mapping[str, Any]) -> list[Finding]:
 def _judge_its_broker(broker: Mapping[str, Any]) -> Finding:
     name, oldest = ("Valkey", OLDEST_VALKEY) if broker["name"] == "valkey" else ("Redis", OLDEST_REDIS)
     if broker["version"] is None:
-        return Finding("ok", "server", "its broker works, but does not tell its version")
-    fact = f"its broker is {name} {broker['version']}"
+        return Finding("ok", "server", "its database works, but does not tell its version")
+    fact = f"its database is {name} {broker['version']}"
     if _numbers(broker["version"]) < oldest:
         return Finding("fail", "server", fact, f"{name} {'.'.join(map(str, oldest))} or newer is needed")
     if broker["append_only"] is False:
@@ -243,7 +243,8 @@ async def _look_at_admission(client: Client, api_key: str | None) -> list[Findin
         return []
     name, words = admission.get("caller"), admission.get("message") or ""
     if admission.get("may_start"):
-        return [Finding("ok", "access", f"you may start runs, as {name}" if name else f"you may start runs. {words}")]
+        you_may = "you may ask questions"
+        return [Finding("ok", "access", f"{you_may}, as {name}" if name else f"{you_may}. {words}")]
     level: Literal["fail", "warn"] = "fail" if api_key else "warn"
     return [Finding(level, "access", words, "set MANYCAST_API_KEY, or use --key-file")]
 

@@ -122,7 +122,7 @@ class Follower:
                 self._terminal.print_status(cut)
             return Exit.COMPLETED
         if done.status is Status.CANCELLED:
-            self._terminal.print_status("cancelled; the answer is not complete")
+            self._terminal.print_status("stopped; the answer is not complete")
         else:
             self._terminal.print_status(f"failed: {_describe(done.error)}")
         return Exit.NOT_COMPLETED

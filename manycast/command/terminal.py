@@ -11,11 +11,15 @@ from manycast.client.answer import defang
 
 
 class Terminal:
-    """`out` gets the answer only; `notes` gets messages about it. Either may be a terminal, a file or a pipe."""
+    """`out` gets the answer only; `notes` gets messages about it. Either may be a terminal, a file or a pipe.
 
-    def __init__(self, out: TextIO, notes: TextIO) -> None:
+    `styled`: whether messages on a terminal are dim.
+    """
+
+    def __init__(self, out: TextIO, notes: TextIO, *, styled: bool = True) -> None:
         self._out = out
         self._notes = notes
+        self._styled = styled
         self._out_is_tty = out.isatty()
         self._notes_is_tty = notes.isatty()
         self._ends_line = True
@@ -55,7 +59,8 @@ class Terminal:
         line = defang(sentence.replace("\n", " ")) + "\n"
         if self._notes_is_tty:
             # The answer is in the middle of a line on the same screen.
-            line = f"{'' if self._ends_line or not self._out_is_tty else chr(10)}\x1b[2m{line[:-1]}\x1b[0m\n"
+            line = f"\x1b[2m{line[:-1]}\x1b[0m\n" if self._styled else line
+            line = line if self._ends_line or not self._out_is_tty else f"\n{line}"
             self._ends_line = self._ends_line or self._out_is_tty
         self._notes.write(_encodable(line, self._notes))
         self._notes.flush()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from manycast.client.address import Address, MalformedAddressError, parse_address
+from manycast.client.address import Address, MalformedAddressError, parse_address, with_scheme
 
 ID = "abcdefghijklmnopqrst-_"
 
@@ -22,6 +22,8 @@ ID = "abcdefghijklmnopqrst-_"
         (f"http://host/?stream={ID}", "http://host"),
         (f"http://host/s/{ID}", "http://host"),
         (f"http://[::1]:8000/s/{ID}", "http://[::1]:8000"),
+        (f"host/s/{ID}", "http://host"),
+        (f"chat.example.com/watch#{ID}", "https://chat.example.com"),
     ],
 )
 def test_an_address_is_taken_apart(text: str, base_url: str) -> None:
@@ -47,8 +49,28 @@ def test_a_ticket_is_taken_off_an_address(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "short", ID + "/x", 65 * "x", f"ftp://host/{ID}", "http://host/", f"host/s/{ID}", "http://["]
+    "text", ["", "short", ID + "/x", 65 * "x", f"ftp://host/{ID}", "http://host/", "http://[", "[/x"]
 )
 def test_anything_else_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(MalformedAddressError):
         parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("localhost:8000/llm", "http://localhost:8000/llm"),
+        (" gateway:8000", "http://gateway:8000"),
+        ("192.168.1.20:8000", "http://192.168.1.20:8000"),
+        ("[::1]:8000", "http://[::1]:8000"),
+        ("chat.example.com", "https://chat.example.com"),
+        ("8.8.8.8:8000", "https://8.8.8.8:8000"),
+        ("HTTP://chat.example.com", "HTTP://chat.example.com"),
+        ("https://localhost", "https://localhost"),
+        ("ftp://localhost", "ftp://localhost"),
+        ("", ""),
+    ],
+)
+def test_an_address_without_a_scheme_gets_https_unless_it_is_near(given: str, meant: str) -> None:
+    assert with_scheme(given) == meant

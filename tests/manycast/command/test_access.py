@@ -120,16 +120,16 @@ def test_ctrl_c_and_s_stop_the_run_where_that_takes_a_ticket(server: LocalStack,
     with console(*arguments, MANYCAST_API_KEY=ANN) as terminal:
         terminal.wait_for("simulator, not a language model")
         terminal.type(CTRL_C)
-        terminal.wait_for("[s]top the run, or [l]eave it running?")
+        terminal.wait_for("[s]top the answer, or [l]eave it running?")
         terminal.type(b"s\n")
         assert terminal.wait() == 130
-        assert "the run is cancelled" in terminal.screen
+        assert "the answer is stopped" in terminal.screen
         stream_id = id_of(link_of(terminal.screen))
     assert fetch(f"{server.url}/v1/streams/{stream_id}", key=ANN)["status"] == "cancelled"
 
 
 def test_doctor_says_whether_the_key_opens(server: LocalStack) -> None:
-    assert "you may start runs, as key:ann" in run("doctor", "--server", server.url, MANYCAST_API_KEY=ANN).stdout
+    assert "you may ask questions, as key:ann" in run("doctor", "--server", server.url, MANYCAST_API_KEY=ANN).stdout
     wrong = run("doctor", "--server", server.url, MANYCAST_API_KEY="mc-wrong")
     assert wrong.returncode == 1
     assert "fail access" in wrong.stdout

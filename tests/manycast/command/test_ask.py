@@ -70,12 +70,37 @@ def test_the_answer_is_the_output_and_what_is_said_about_it_is_not(server: Local
     ]
 
 
-@pytest.mark.parametrize("form", ["{id}", "{url}/watch#{id}", "{url}/v1/streams/{id}/events"])
+@pytest.mark.parametrize("form", ["{id}", "{url}/watch#{id}", "{host}/watch#{id}", "{url}/v1/streams/{id}/events"])
 def test_another_terminal_watches_the_same_by_any_address(server: LocalStack, form: str) -> None:
     asked = run("ask", "Hello", "--model", "demo-fast", "--server", server.url)
-    address = form.format(id=stream_of(asked.stderr), url=server.url)
+    host = server.url.removeprefix("http://")
+    address = form.format(id=stream_of(asked.stderr), url=server.url, host=host)
     watched = run("watch", address, MANYCAST_SERVER=server.url)
     assert (watched.returncode, watched.stdout) == (0, asked.stdout), watched.stderr
+
+
+def test_a_question_without_quotes_is_asked_as_one_and_the_system_prompt_goes_with_it(server: LocalStack) -> None:
+    address = server.url.removeprefix("http://")
+    done = run("ask", "How", "are", "you?", "-m", "demo-echo", "--system", "Be brief.", "--server", address)
+    assert (done.returncode, done.stdout) == (0, "How are you?\n"), done.stderr
+    tokens = fetch(f"{server.url}/v1/streams/{stream_of(done.stderr)}/completion")["usage"]["prompt_tokens"]
+    without = run("ask", "How are you?", "-m", "demo-echo", "--server", address)
+    fewer = fetch(f"{server.url}/v1/streams/{stream_of(without.stderr)}/completion")["usage"]["prompt_tokens"]
+    assert tokens > fewer, "the provider got the system prompt too"
+
+
+def test_words_behind_two_hyphens_are_no_options(server: LocalStack) -> None:
+    done = run("ask", "--model", "demo-echo", "--server", server.url, "--", "what", "does", "ls", "-l", "do?")
+    assert done.stdout == "what does ls -l do?\n", done.stderr
+
+
+def test_the_screen_has_no_colours_where_nobody_wants_them(server: LocalStack) -> None:
+    with console("ask", "Hi", "--model", "demo-echo", "--server", server.url, NO_COLOR="1") as terminal:
+        assert terminal.wait() == 0
+    assert "\x1b" not in terminal.screen
+    with console("ask", "Hi", "--model", "demo-echo", "--server", server.url, NO_COLOR="") as terminal:
+        assert terminal.wait() == 0
+    assert "\x1b" in terminal.screen, "an empty variable asks for nothing"
 
 
 def test_a_hyphen_reads_the_question_from_the_standard_input(server: LocalStack) -> None:
@@ -121,10 +146,10 @@ def test_ctrl_c_and_s_stop_the_run(server: LocalStack) -> None:
         terminal.wait_for("watch it at")
         terminal.wait_for("simulator, not a language model")
         terminal.type(CTRL_C)
-        terminal.wait_for("[s]top the run, or [l]eave it running?")
+        terminal.wait_for("[s]top the answer, or [l]eave it running?")
         terminal.type(b"s\n")
         assert terminal.wait() == 130
-        assert "the run is cancelled" in terminal.screen
+        assert "the answer is stopped" in terminal.screen
         assert status_of(server, stream_of(terminal.screen)) == "cancelled"
 
 
@@ -133,11 +158,11 @@ def test_ctrl_c_and_anything_else_leave_it_running(server: LocalStack, keys: byt
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("simulator, not a language model")
         terminal.type(CTRL_C)
-        terminal.wait_for("[s]top the run, or [l]eave it running?")
+        terminal.wait_for("[s]top the answer, or [l]eave it running?")
         terminal.type(keys)
         assert terminal.wait() == 130
         stream_id = stream_of(terminal.screen)
-        assert f"the run continues; watch it with: {CALLED} watch {server.url}/watch#{stream_id}" in terminal.screen
+        assert f"the answer continues; watch it with: {CALLED} watch {server.url}/watch#{stream_id}" in terminal.screen
         assert status_of(server, stream_id) == "running"
         assert "Traceback" not in terminal.screen
     cancel(server, stream_id)
@@ -150,7 +175,7 @@ def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(ser
         asking.send_signal(signal.SIGINT)
         notes = asking.stderr.read()
         assert asking.wait(40) == 130
-    assert notes.splitlines()[-1].startswith(f"the run continues; watch it with: {CALLED} watch ")
+    assert notes.splitlines()[-1].startswith(f"the answer continues; watch it with: {CALLED} watch ")
     assert status_of(server, stream_of(notes)) == "running"
     cancel(server, stream_of(notes))
 
@@ -163,7 +188,7 @@ def test_watch_tells_that_somebody_else_has_stopped_it(server: LocalStack) -> No
             watching.wait_for("simulator, not a language model")
             cancel(server, stream_id)
             assert (watching.wait(), terminal.wait()) == (1, 1)
-            assert "cancelled; the answer is not complete" in watching.screen
+            assert "stopped; the answer is not complete" in watching.screen
 
 
 @pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN], ids=["default", "ignored"])
@@ -236,7 +261,7 @@ def test_a_stream_that_never_was_is_told_in_one_line(server: LocalStack) -> None
     done = run("watch", stream_id, "--server", server.url)
     assert (done.returncode, done.stderr) == (
         1,
-        f"manycast: no stream {stream_id}: it never existed, or it has expired\n",
+        f"manycast: there is no answer {stream_id}: it never existed, or it has expired\n",
     )
 
 
@@ -244,7 +269,7 @@ def test_what_is_no_address_is_told_in_one_line() -> None:
     done = run("watch", "hello")
     assert (done.returncode, done.stderr) == (
         1,
-        "manycast: 'hello' is neither a stream's id nor the address of one\n",
+        "manycast: 'hello' is neither the id of an answer nor a link to one\n",
     )
 
 

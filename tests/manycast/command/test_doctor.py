@@ -23,6 +23,7 @@ from tests.manycast.scripted_server import Request, ScriptedServer, write_json, 
 from tests.stack import Gateway, Simulator, Worker, closing_all
 
 VALKEY = {"server_name": "valkey", "redis_version": "7.2.4", "valkey_version": "9.1.2", "aof_enabled": 1}
+MAY_ASK = "you may ask questions"
 
 
 def levels(findings: list[Finding]) -> list[str]:
@@ -195,8 +196,8 @@ async def test_a_gateway_is_judged_by_what_it_says_of_itself(
 @pytest.mark.parametrize(
     ("api_key", "admission", "expected"),
     [
-        ("mc-1", {"caller": "key:ann", "may_start": True, "message": None}, ("ok", "you may start runs, as key:ann")),
-        (None, {"caller": None, "may_start": True, "message": "Only here."}, ("ok", "you may start runs. Only here.")),
+        ("mc-1", {"caller": "key:ann", "may_start": True, "message": None}, ("ok", f"{MAY_ASK}, as key:ann")),
+        (None, {"caller": None, "may_start": True, "message": "Only here."}, ("ok", f"{MAY_ASK}. Only here.")),
         (None, {"caller": None, "may_start": False, "message": "Send a key."}, ("warn", "Send a key.")),
         ("mc-2", {"caller": None, "may_start": False, "message": "None of ours."}, ("fail", "None of ours.")),
     ],
@@ -223,7 +224,7 @@ def test_the_command_prints_a_line_for_each_and_fails_with_the_first_that_fails(
     well = run("doctor", "--server", server)
     assert [line.split()[:2] for line in well.stdout.splitlines() if not line.startswith(" ")] == [
         ["ok", "python"],
-        ["ok", "broker"],
+        ["ok", "database"],
         ["ok", "provider"],
         ["fail", "gateway"],
     ]

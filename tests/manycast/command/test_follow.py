@@ -200,7 +200,7 @@ async def test_a_failure_is_told_in_the_providers_words_and_what_came_before_sta
 async def test_a_cancelled_run_is_told_and_is_no_success(outputs: Outputs, notes: Output) -> None:
     out = outputs.file()
     assert await follow(out, notes, chunk("Hel"), done(Status.CANCELLED, None)) is Exit.NOT_COMPLETED
-    assert notes.text == "cancelled; the answer is not complete\n"
+    assert notes.text == "stopped; the answer is not complete\n"
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
