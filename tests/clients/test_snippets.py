@@ -80,7 +80,7 @@ async def test_react_answers_and_resumes_after_a_reload(stack: Stack, node: str,
     source = tmp_path / "Chat.jsx"
     # Slow enough for a reload in the middle.
     assert 'model: "demo"' in snippet
-    slow = snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 40 }')
+    slow = snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 60 }')
     source.write_text(at(stack.gateway, slow))
     await run_program(node, "page.mjs", str(source), cwd=NODE_HOME)
 
@@ -124,7 +124,7 @@ def event_source(tmp_path: Path, site: str) -> str:
     """The address of a page with the snippet for `EventSource`, slow enough for what happens in the middle."""
     snippet = snippet_with("browser", "new URL(run.urls.events")
     assert 'model: "demo"' in snippet
-    (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 60 }'))
+    (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 90 }'))
     return site
 
 
@@ -148,7 +148,7 @@ async def test_a_page_with_event_source_survives_a_proxys_502(event_source: str,
 async def test_a_page_with_many_answers_survives_a_proxys_502(site: str, page: Page, tmp_path: Path) -> None:
     snippet = snippet_with("browser", "/v1/events")
     assert 'model: "demo"' in snippet
-    (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 60 }'))
+    (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 90 }'))
     parts = page.locator("#answer p")
     async with network_to(site) as network:
         await page.goto(network.url)
