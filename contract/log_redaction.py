@@ -1,9 +1,16 @@
-"""Log set-up of gateway and worker. Logs shorten stream ids: anyone with a full id could watch the stream."""
+"""Log set-up of gateway and worker. Logs shorten stream ids: anyone with a full id could watch the stream.
+
+A record is one line, its traceback apart, however much a provider or a caller wrote of it: nobody can forge a line.
+"""
 
 import logging
 import re
 
+from contract.printable import escape, shorten
+
 SHOWN_CHARS = 10
+MESSAGE_LIMIT_CHARS = 4_000
+TRACEBACK_LIMIT_CHARS = 32_000
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 # The ids that contract/stream_id.py makes. An id may follow an escape: `\ns_…` in a repr, `%2Fs_…` in a URL. It is also
@@ -26,8 +33,9 @@ def redact(text: str) -> str:
     return _STREAM_ID.sub(lambda match: abbreviate(match[0]), text)
 
 
-class StreamIdFilter(logging.Filter):
-    """Abbreviates stream ids in the message, the arguments, the traceback and the stack of a record.
+class SafeTextFilter(logging.Filter):
+    """Abbreviates stream ids in the message, the arguments, the traceback and the stack of a record; escapes and
+    shortens what others may have written there. The lines of a traceback are indented.
 
     Add it to a handler: a filter of a logger does not see the records of the loggers below it.
     """
@@ -37,18 +45,24 @@ class StreamIdFilter(logging.Filter):
             message = record.getMessage()
         except Exception:  # logging itself would print the arguments, ids included
             message = f"a log line that cannot be formatted: {record.msg!r} with {record.args!r}"
-        record.msg, record.args = redact(message), None
+        record.msg, record.args = escape(shorten(redact(message), MESSAGE_LIMIT_CHARS)), None
         if record.exc_info and not record.exc_text:
             record.exc_text = _formatter.formatException(record.exc_info)
         if record.exc_text:
-            record.exc_text = redact(record.exc_text)
+            record.exc_text = _indent(redact(record.exc_text))
         if record.stack_info:
-            record.stack_info = redact(record.stack_info)
+            record.stack_info = _indent(redact(record.stack_info))
         return True
+
+
+def _indent(text: str) -> str:
+    """The lines of a traceback. Its end, which names the error, is kept if it is too long."""
+    text = text if len(text) <= TRACEBACK_LIMIT_CHARS else f"…{text[-TRACEBACK_LIMIT_CHARS:]}"
+    return "\n".join(f"  {escape(line)}" for line in text.split("\n"))
 
 
 def configure_logging(level: str) -> None:
     """Logs to standard error from `level` on (`debug`, `info`, `warning` or `error`), with stream ids abbreviated."""
     handler = logging.StreamHandler()
-    handler.addFilter(StreamIdFilter())
+    handler.addFilter(SafeTextFilter())
     logging.basicConfig(level=level.upper(), format=LOG_FORMAT, handlers=[handler])

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from contract.printable import one_line
 from contract.settings import MalformedSettingError, SettingsT, read_settings
 from gateway.access.api_keys import make_key
 from manycast.chaos.command import print_schedule, run_and_report
@@ -34,7 +35,7 @@ from manycast.command.doctor import (
 )
 from manycast.command.key_file import KeyFileError, add_key
 from manycast.command.own_key import OwnKeyError, find_key
-from manycast.command.terminal import Terminal
+from manycast.command.terminal import STATUS_LIMIT_CHARS, Terminal
 from manycast.exit_status import Exit
 from manycast.local_stack.broker import BrokerError
 from manycast.local_stack.plan import Plan
@@ -349,7 +350,8 @@ def _run(verb: Coroutine[Any, Any, Exit]) -> NoReturn:
 
 
 def _fail(sentence: str) -> NoReturn:
-    typer.echo(f"manycast: {sentence}", err=True)
+    # A server may have written a part of it.
+    typer.echo(f"manycast: {one_line(sentence, STATUS_LIMIT_CHARS)}", err=True)
     raise typer.Exit(1)
 
 

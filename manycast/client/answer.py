@@ -6,12 +6,6 @@ It takes only the text of choice 0, because a terminal has one column, and count
 from collections.abc import Mapping
 from typing import Any
 
-# Control characters: a model's text must not move the cursor or set the title. They are shown as symbols.
-_CONTROLS: dict[int, int | None] = {code: 0x2400 + code for code in range(0x20)}
-_CONTROLS |= {0x7F: 0x2421, **dict.fromkeys(range(0x80, 0xA0), 0xFFFD), ord("\r"): None}
-for _kept in "\n\t":
-    del _CONTROLS[ord(_kept)]
-
 
 class TextJoiner:
     """Joins pieces that may be cut anywhere, even inside a surrogate pair, into text that can be encoded."""
@@ -77,8 +71,3 @@ class Answer:
                 arguments + (function.get("arguments") or ""),
             )
         return "".join(text for text in (delta.get("content"), delta.get("refusal")) if isinstance(text, str))
-
-
-def defang(text: str) -> str:
-    """`text` without control characters, except line ends and tabs."""
-    return text.translate(_CONTROLS)

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from contract.connection import call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.printable import one_line
 from manycast.client import STALL_LIMIT_S, Client
 from manycast.client.errors import ManycastError, RefusedError
 from manycast.client.transport import Transport
@@ -21,6 +22,7 @@ OLDEST_PYTHON = (3, 11)
 OLDEST_REDIS = (7, 0)
 OLDEST_VALKEY = (8, 0)
 NOT_FOUND = 404
+FACT_LIMIT_CHARS = 2_000
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Finding:
     advice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.level:<5}{self.subject:<10}{self.fact}" + (f"\n{'':15}-> {self.advice}" if self.advice else "")
+        # A server or a provider may have written a part of it.
+        fact, advice = (one_line(text, FACT_LIMIT_CHARS) for text in (self.fact, self.advice))
+        return f"{self.level:<5}{self.subject:<10}{fact}" + (f"\n{'':15}-> {advice}" if advice else "")
 
 
 async def look_at_python(version: tuple[int, ...] = sys.version_info[:3]) -> list[Finding]:

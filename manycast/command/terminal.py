@@ -7,7 +7,10 @@ import os
 import stat
 from typing import TextIO
 
-from manycast.client.answer import defang
+from contract.printable import defang, one_line
+
+STATUS_LIMIT_CHARS = 4_000
+"""A server or a model may have written a part of a message."""
 
 
 class Terminal:
@@ -56,7 +59,7 @@ class Terminal:
 
     def print_status(self, sentence: str) -> None:
         """Writes a message on its own line, apart from the answer."""
-        line = defang(sentence.replace("\n", " ")) + "\n"
+        line = one_line(sentence, STATUS_LIMIT_CHARS) + "\n"
         if self._notes_is_tty:
             # The answer is in the middle of a line on the same screen.
             line = f"\x1b[2m{line[:-1]}\x1b[0m\n" if self._styled else line

@@ -5,8 +5,8 @@ A line without a level belongs to the line before it, as the lines of a tracebac
 
 import re
 
-# The level is at the start, or follows a time and the name of a logger.
-_LEVEL = re.compile(r"^.{0,60}?\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
+# The level is at the start, or follows a time and the name of a logger. An indented line is part of a traceback.
+_LEVEL = re.compile(r"^(?!\s).{0,60}?\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 _QUIET = frozenset({"DEBUG", "INFO"})
 # Valkey's format: `123:M 01 Jan 2026 10:00:00.000 # text`; # marks a warning, the other characters do not.
 _VALKEY = re.compile(r"^\d+:[A-Z] .{10,30} ([#*.-]) (.*)")

@@ -4,6 +4,7 @@ from collections import defaultdict, deque
 from functools import partial
 from typing import TextIO
 
+from contract.printable import defang
 from manycast.local_stack.log_filter import LineFilter
 
 LAST_LINES = 20
@@ -45,7 +46,7 @@ def _prefixed(name: str, line: str) -> str:
 
 def _write(out: TextIO, line: str) -> None:
     try:
-        out.write(line + "\n")
+        out.write(defang(line) + "\n")
         out.flush()
     except (OSError, ValueError):
         return

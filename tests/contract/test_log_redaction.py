@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from contract.keys import StreamKeys
-from contract.log_redaction import StreamIdFilter, abbreviate, redact
+from contract.log_redaction import SafeTextFilter, abbreviate, redact
 from contract.stream_id import is_stream_id, new_stream_id
 
 STREAM_ID = "s_Zk3v9cWq1xTtYbN0aUj2Rg"
@@ -19,7 +19,7 @@ def log() -> Iterator[tuple[logging.Logger, io.StringIO]]:
     """A logger whose handler has the filter, and what the handler wrote."""
     logger, written = logging.getLogger("tests.redaction"), io.StringIO()
     handler = logging.StreamHandler(written)
-    handler.addFilter(StreamIdFilter())
+    handler.addFilter(SafeTextFilter())
     logger.addHandler(handler)
     logger.propagate = False
     yield logger, written
@@ -84,3 +84,36 @@ def test_a_line_that_cannot_be_formatted_is_logged_without_its_id(log: tuple[log
     logger.warning("run %s %d", STREAM_ID, "x")
     assert STREAM_ID not in written.getvalue()
     assert "s_Zk3v9cWq…" in written.getvalue()
+
+
+HARM = "no\r\n2026-01-01 00:00:00,000 WARNING manycast.security forged\x1b[2J\u202e\x07 \u2028end"
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def test_nobody_forges_a_line_or_a_control_sequence(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, written = log
+    logger.warning("the provider said: %s", HARM)
+    try:
+        fail(HARM)
+    except ValueError:
+        logger.exception("failed with %s", HARM, stack_info=True)
+    lines = written.getvalue().split("\n")
+    assert [line for line in lines if line and not line.startswith("  ")] == [
+        line for line in lines if line.startswith(("the provider said", "failed with"))
+    ]
+    assert all(line.isprintable() for line in lines)
+    assert r"no\r\n2026" in lines[0] and r"forged\x1b[2J\u202e\x07 \u2028end" in lines[0]
+
+
+def test_a_long_text_is_cut_and_a_traceback_keeps_its_end(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, written = log
+    logger.warning("%s", "x" * 1_000_000)
+    try:
+        fail("y" * 1_000_000 + "the end")
+    except ValueError:
+        logger.exception("failed")
+    assert len(written.getvalue()) < 100_000
+    assert written.getvalue().endswith("the end\n")

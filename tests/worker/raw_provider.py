@@ -1,6 +1,7 @@
 """A provider that sends exactly the bytes a test gives it: a real server on a free port."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -82,6 +83,21 @@ def hangs_up(sent: bytes) -> Answer:
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(sent)
         await writer.drain()
+
+    return answer
+
+
+def never_ends(status: str, *headers: bytes, first: bytes, then: bytes) -> Answer:
+    """A body that goes on until the client leaves."""
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"\r\n".join((f"HTTP/1.1 {status}".encode(), *headers, b"connection: close")) + b"\r\n\r\n" + first
+        )
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(then)
+                await writer.drain()
 
     return answer
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from contract.printable import escape, shorten
+
 MESSAGE_LIMIT_CHARS = 500
 NAME_LIMIT_CHARS = 100
 TEXT_LIMIT_CHARS = 1 << 16
@@ -36,7 +38,6 @@ _EMPTY_TYPES = frozenset({"error", "object"})
 _STATUS_IN_TEXT = re.compile(r"(?:HTTP(?:/[\d.]+)?|error(?: code)?|status(?: code)?)?[:\s]*([45]\d\d)\b", re.IGNORECASE)
 _TITLES = tuple(re.compile(rf"<{tag}(?:\s[^<>]*)?>([^<]*)", re.IGNORECASE) for tag in ("title", "h1", "message"))
 _TAG = re.compile(r"<[^<>]*>")
-_JOINERS = "\u200c\u200d"
 
 
 @dataclass(slots=True)
@@ -79,12 +80,7 @@ def is_page(text: str) -> bool:
 def one_line(text: str, limit_chars: int) -> str:
     """The text in one line, without control characters, and not longer than the limit."""
     words = " ".join(text[: 4 * limit_chars].split())
-    shown = "".join(char if char.isprintable() or char in _JOINERS else _escape(char) for char in words)
-    return shown if len(shown) <= limit_chars else f"{shown[: limit_chars - 1]}…"
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode()
+    return shorten(escape(words), limit_chars)
 
 
 def _name(text: str | None) -> str | None:

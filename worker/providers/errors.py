@@ -13,6 +13,7 @@ from worker.providers.error_words import Said, is_page, read_error
 _PASSING_STATUSES = frozenset({408, 409, 429})
 # The status is 429, but waiting does not help: the account has no money left.
 _LASTING_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_REDIRECTS = range(300, 400)
 _STATUS_BY_NAME = {
     "invalid_request_error": 400,
     "invalid_argument": 400,
@@ -32,7 +33,13 @@ _STATUS_BY_NAME = {
 def answered_error(status: int, body: object) -> RunError:
     """The error of a response whose status is not 2xx. `body` is parsed JSON, the error object in it, or text."""
     said = read_error(body)
-    return _error(said, status, said.message or f"The provider answered with status {status}.")
+    message = f"The provider answered with status {status}."
+    if status in _REDIRECTS:
+        # What it says is for browsers.
+        return _error(
+            said, status, f"{message[:-1]}, a redirect, which is not followed. Set the new address as base URL."
+        )
+    return _error(said, status, said.message or message)
 
 
 def streamed_error(value: object) -> RunError:

@@ -50,6 +50,9 @@ FRAME_LIMIT_BYTES = 16 << 20
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 30.0
 LISTING_TIMEOUT_S = 10.0
+LISTING_LIMIT_BYTES = 16 << 20
+ERROR_LIMIT_BYTES = 64 << 10
+"""How much of the body of an error is read, decompressed."""
 MAX_CONNECTIONS = 1 << 16
 """Practically unlimited: MANYCAST_WORKER_STREAMS limits the calls."""
 IDLE_CONNECTION_S = 30.0
@@ -345,6 +348,9 @@ def _new_client(provider: Provider, connect_timeout_s: float, uses_proxy_for_pri
             limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_S),
             # Without a transport of its own, a host is reached directly.
             mounts={f"all://{_in_url(host)}": None} if is_direct else None,
+            # A redirect could lead to an address that only this machine reaches, and would take the prompt there.
+            follow_redirects=False,
+            event_hooks={"response": [_limit_body]},
         ),
     }
     if provider.azure:
@@ -358,6 +364,37 @@ def _new_client(provider: Provider, connect_timeout_s: float, uses_proxy_for_pri
         # The SDK has read them from the environment. They may belong to another provider.
         client.organization = client.project = None
     return client
+
+
+async def _limit_body(response: httpx2.Response) -> None:
+    """Cuts a body that the SDK would read as a whole: that of an error, and that of a list of models."""
+    if response.is_success and response.request.method != "GET":
+        return
+    limit_bytes = LISTING_LIMIT_BYTES if response.is_success else ERROR_LIMIT_BYTES
+    sent = httpx2.Response(response.status_code, headers=response.headers, stream=response.stream)
+    response.stream = _Beginning(sent, limit_bytes)
+    # It is decoded already.
+    response.headers.pop("content-encoding", None)
+
+
+class _Beginning(httpx2.AsyncByteStream):
+    """At most `limit_bytes` of the decoded body of `response`."""
+
+    def __init__(self, response: httpx2.Response, limit_bytes: int) -> None:
+        self._response = response
+        self._limit_bytes = limit_bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = self._limit_bytes
+        async with aclosing(self._response.aiter_bytes()) as pieces:
+            async for piece in pieces:
+                yield piece[:left]
+                left -= len(piece)
+                if left <= 0:
+                    return
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
 
 
 def _in_url(host: str) -> str:

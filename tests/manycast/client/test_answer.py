@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manycast.client.answer import Answer, TextJoiner, defang
+from manycast.client.answer import Answer, TextJoiner
 
 
 def content(text: str, index: int = 0) -> dict[str, Any]:
@@ -55,8 +55,3 @@ def test_tool_calls_are_put_together_from_their_pieces() -> None:
         answer.take({"choices": [{"delta": {"tool_calls": [{"index": index, "function": function}]}}]})
     answer.take({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]}}]})
     assert answer.tool_calls == ['f({"a":1})', "g()"]
-
-
-def test_what_a_terminal_would_obey_is_shown_and_line_ends_and_tabs_stay() -> None:
-    # Titles, the clipboard, the cursor: a model's words, or a stranger's prompt, must not reach them.
-    assert defang("\x1b]52;c;Zm9v\x07 a\r\nb\tc\x9b2J\x7f") == "␛]52;c;Zm9v␇ a\nb\tc\ufffd2J␡"

@@ -295,3 +295,8 @@ async def test_the_doctor_is_content_with_a_server_that_works(broker: Broker) ->
     assert f"ok   server    a worker asks the provider {simulator.url}/v1" in told
     assert "fail" not in told
     assert status == 0
+
+
+def test_a_finding_shows_what_a_server_wrote_and_does_not_obey_it() -> None:
+    shown = str(Finding("fail", "server", "it says \x1b[2J\nok   server   fine", "do \u202eit"))
+    assert shown.splitlines() == ["fail server    it says ␛[2J ok   server   fine", f"{'':15}-> do \ufffdit"]

@@ -227,12 +227,23 @@ async def test_trouble_is_told_once_and_so_is_its_end(outputs: Outputs, notes: O
 
 async def test_on_one_screen_a_note_begins_on_a_line_of_its_own(outputs: Outputs) -> None:
     screen = outputs.terminal()
-    error = RunError("x", "words\x1b[2J")
+    error = RunError("x", "words")
     await follow(screen, screen, start(), chunk("Hel"), Ping("broker_unavailable"), done(Status.FAILED, None, error))
     lines = screen.text.splitlines()
     assert lines[0] == "Hel"
     assert "Redis" in lines[1]
-    assert "words␛[2J (x)" in lines[-1]
+    assert "words (x)" in lines[-1]
+
+
+async def test_neither_a_model_nor_a_server_controls_the_terminal(outputs: Outputs, notes: Output) -> None:
+    screen = outputs.terminal()
+    harm = "\x1b[2J\x9b2J\u202e"
+    error = RunError(f"x{harm}", f"words{harm}\r\nmore " + "and more " * 1_000)
+    await follow(screen, notes, start(), chunk(f"a{harm}\n\tb"), done(Status.FAILED, None, error))
+    assert screen.text.splitlines() == ["a␛[2J\ufffd2J\ufffd", "\tb"]
+    (note,) = notes.text.splitlines()
+    assert "words␛[2J\ufffd2J\ufffd more and more" in note
+    assert len(note) < 5_000 and note.endswith("…")
 
 
 async def test_an_output_of_an_older_encoding_is_given_question_marks(notes: Output, tmp_path: Path) -> None:

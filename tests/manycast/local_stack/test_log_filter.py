@@ -34,5 +34,5 @@ def test_information_is_not_and_neither_is_advice_for_administrators(line: str) 
 
 def test_a_line_without_a_level_belongs_to_the_line_before_it() -> None:
     lines = LineFilter()
-    said = ["INFO: a", "  more of a", "ERROR: b", "Traceback:", "  File x", "INFO: c", "  more of c"]
+    said = ["INFO: a", "  more of a", "ERROR: b", "  Traceback:", "  File INFO x", "INFO: c", "  more of c"]
     assert [lines.is_urgent(line) for line in said] == [False, False, True, True, True, False, False]

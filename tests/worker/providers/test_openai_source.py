@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -13,7 +14,18 @@ from manycast.local_stack.port import free_port
 from tests.quirks import chunks_of
 from tests.socks_server import socks_server
 from tests.stack import Simulator
-from tests.worker.raw_provider import HEAD, Answer, RawProvider, drops, hangs, hangs_up, raw_provider, refuses, sends
+from tests.worker.raw_provider import (
+    HEAD,
+    Answer,
+    RawProvider,
+    drops,
+    hangs,
+    hangs_up,
+    never_ends,
+    raw_provider,
+    refuses,
+    sends,
+)
 from tests.worker.runs import DEADLINE_S, counts, until
 from worker.providers.openai_source import OpenAISource
 from worker.providers.provider_table import CallOptions, Provider
@@ -448,6 +460,54 @@ async def test_a_broken_connection_is_told_in_our_words_and_not_the_librarys(ans
     async with asked(answer) as (source, _):
         error = await failure(source)
     assert (error.code, error.message) == ("upstream_disconnected", "The connection to the provider was lost.")
+
+
+def squeezed(text: bytes, more: bytes) -> tuple[bytes, bytes]:
+    """`text` as gzip that does not end, and a piece that may follow any number of times: `more`, over and over."""
+    squeeze = zlib.compressobj(wbits=31)
+    first = squeeze.compress(text) + squeeze.flush(zlib.Z_FULL_FLUSH)
+    return first, squeeze.compress(more * 100_000) + squeeze.flush(zlib.Z_FULL_FLUSH)
+
+
+REFUSAL = b'{"error":{"message":"No such model"}}'
+GZIP_REFUSAL, GZIP_BLANKS = squeezed(REFUSAL, b" ")
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "302 Found"])
+@pytest.mark.parametrize(
+    ("headers", "first", "then"),
+    [((), REFUSAL, b" " * 10_000), ((b"content-encoding: gzip",), GZIP_REFUSAL, GZIP_BLANKS)],
+    ids=["plain", "gzip"],
+)
+async def test_an_endless_error_is_read_only_to_its_limit(
+    status: str, headers: tuple[bytes, ...], first: bytes, then: bytes
+) -> None:
+    async with asked(never_ends(status, *headers, first=first, then=then)) as (source, _):
+        async with asyncio.timeout(DEADLINE_S):
+            error = await failure(source)
+    assert error.http_status == int(status[:3])
+    if status.startswith("404"):
+        assert error.message == "No such model"
+
+
+async def test_an_endless_list_of_models_is_read_only_to_its_limit() -> None:
+    async with asked(never_ends("200 OK", first=b'{"data":[', then=b" " * 100_000)) as (source, _):
+        async with asyncio.timeout(DEADLINE_S):
+            assert await source.list_models() == ()
+    assert source.describe().problem == "its list of models cannot be read"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_reported_and_not_followed(status: int) -> None:
+    async with raw_provider(sends(FRAME, DONE)) as elsewhere:
+        place = f"location: {elsewhere.base_url}/chat/completions".encode()
+        async with asked(refuses(f"{status} Moved", b"", place), retries=1) as (source, provider):
+            error = await failure(source)
+            assert await source.list_models() == ()
+        assert elsewhere.heads == []
+    assert len(provider.heads) == 2
+    assert (error.http_status, error.retryable) == (status, False)
+    assert "redirect" in error.message
 
 
 async def test_a_provider_that_is_not_there_is_named_as_such() -> None:
