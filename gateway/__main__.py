@@ -90,9 +90,9 @@ def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
     )
     match settings.http_protocol:
         case "direct":
-            return partial(DirectProtocol, limits, addresses, gateway.send_timeouts)
+            return partial(DirectProtocol, limits, addresses, gateway.send_timeouts, gateway.security)
         case "httptools":
-            return partial(BoundedProtocol, limits, addresses, gateway.send_timeouts)
+            return partial(BoundedProtocol, limits, addresses, gateway.send_timeouts, gateway.security)
         case name:
             return name
 

@@ -15,9 +15,10 @@ from starlette.types import ASGIApp
 from contract.connection import Client, command_client
 from contract.job_queue import JobQueue
 from contract.stream_log import StreamLog
+from gateway.access.own_pages import OwnPagesOnly
 from gateway.access.own_proxy import OwnProxyOnly
 from gateway.access.path_prefix import PathPrefix
-from gateway.access.request_source import Proxies
+from gateway.access.request_source import Proxies, read_source
 from gateway.access.served_hosts import ServedHosts, ServedHostsOnly
 from gateway.access.setup import build_access
 from gateway.fanout.hub import Hub, HubLimits
@@ -28,6 +29,7 @@ from gateway.http.errors import answer_errors
 from gateway.http.json_response import JsonResponse
 from gateway.http.middleware import add_middleware, parse_origins
 from gateway.http.run_errors import answer_lost_logs
+from gateway.http.security_log import SecurityLog
 from gateway.metrics import Metrics
 from gateway.routes.admitted_viewers import AdmittedViewers
 from gateway.routes.ai_sdk import AiSdkRoutes
@@ -85,24 +87,27 @@ class Gateway:
         self._log = StreamLog(self._client, retention_ms)
         self._queue = JobQueue(self._client, retention_ms)
         self._runs = RunList(self._client, retention_ms) if settings.list_runs else None
-        self._access = build_access(self._client, settings.access)
-        self._admitted = AdmittedViewers(self._access.authenticator)
         self._hub = _build_hub(settings, self._client, self._log)
         self._local_viewers = _build_local_viewers(settings, self._client, self._hub)
         self._metrics = Metrics(
             lambda: len(self._local_viewers), lambda: sum(1 for _ in self._hub.feeds()), self._hub.count_encoded_events
         )
+        self.security = _build_security_log(settings, self._metrics)
+        self._access = build_access(self._client, settings.access, self.security)
+        self._admitted = AdmittedViewers(self._access.authenticator)
         self.send_timeouts = SendTimeouts(settings.send_timeout_s)
 
         self.api = _new_api(self._lifespan)
-        answer_errors(self.api)
+        answer_errors(self.api, self.security)
         answer_lost_logs(self.api)
         for routes in self._build_routes():
             routes.register(self.api)
         document_api(self.api)
         if settings.web_dir is not None:
             mount_static_page(self.api, settings.web_dir)
-        app = add_middleware(_guard(self.api, settings), parse_origins(settings.cors_origins))
+        is_local = self._access.authenticator.admits_only_local
+        guarded = _guard(self.api, settings, self.security, admits_only_local=is_local)
+        app = add_middleware(guarded, parse_origins(settings.cors_origins))
         self.app = PathPrefix(app, settings.path_prefix, Proxies(settings.believed_proxies))
 
     def _build_routes(self) -> Iterator[Routes]:
@@ -129,7 +134,9 @@ class Gateway:
         yield RunListRoutes(authenticator, self._runs)
         completions = CompletionCache(self._log, settings.completion_budget_bytes, COMPLETION_SETTING)
         yield StreamRoutes(client, permissions, self._queue, completions, retention_s=settings.retention_s)
-        yield TicketRoutes(client, authenticator, permissions, default_s=settings.ticket_s, control_s=control_s)
+        yield TicketRoutes(
+            client, authenticator, permissions, self.security, default_s=settings.ticket_s, control_s=control_s
+        )
         answers = RunAnswers(
             hub, local_viewers, respond, head_wait_s=settings.head_wait_s, ping_interval_s=settings.ping_interval_s
         )
@@ -163,8 +170,8 @@ class Gateway:
 
     def _build_watch_routes(self, respond: Respond) -> Iterator[Routes]:
         watching = (self._access.permissions, self._admitted, self._hub, self._local_viewers, respond)
-        yield EventRoutes(*watching)
-        yield JointEventRoutes(*watching)
+        yield EventRoutes(*watching, security=self.security)
+        yield JointEventRoutes(*watching, security=self.security)
 
     def _build_service_routes(self) -> Iterator[Routes]:
         authenticator, _ = self._access
@@ -211,6 +218,11 @@ class Gateway:
             signal.raise_signal(signal.SIGTERM)
 
 
+def _build_security_log(settings: Settings, metrics: Metrics) -> SecurityLog:
+    proxies = Proxies(settings.believed_proxies)
+    return SecurityLog(lambda request: read_source(request, proxies).address, metrics.count_decision)
+
+
 def _build_hub(settings: Settings, client: Client, log: StreamLog) -> Hub:
     limits = HubLimits(
         buffer_bytes=settings.tape_limit_bytes,
@@ -226,11 +238,16 @@ def _build_local_viewers(settings: Settings, client: Client, hub: Hub) -> LocalV
     return LocalViewers(name, client, hub, ViewerLimits(settings.viewer_limit, settings.stream_viewer_limit))
 
 
-def _guard(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Refuses requests that did not come through our own proxy, or are for another host, as far as either is set."""
+def _guard(app: ASGIApp, settings: Settings, security: SecurityLog, *, admits_only_local: bool) -> ASGIApp:
+    """Refuses requests that did not come through our own proxy, are for another host, or come from another site's page,
+    as far as each is set."""
     hosts = ServedHosts(settings.hosts)
-    guarded = ServedHostsOnly(app, hosts) if hosts else app
-    return OwnProxyOnly(guarded, settings.proxy_secret) if settings.proxy_secret else guarded
+    if admits_only_local:
+        proxies, allowed = Proxies(settings.believed_proxies), parse_origins(settings.cors_origins)
+        app = OwnPagesOnly(app, proxies, allowed, security)
+    if hosts:
+        app = ServedHostsOnly(app, hosts, security)
+    return OwnProxyOnly(app, settings.proxy_secret, security) if settings.proxy_secret else app
 
 
 def _new_api(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

@@ -6,6 +6,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from gateway.http.security_log import Kind
+
 
 class _EventsWritten(Collector):
     def __init__(self, written: Callable[[], Mapping[str, int]]) -> None:
@@ -32,6 +34,13 @@ class Metrics:
         Gauge("manycast_viewers", "Viewers connected to this gateway.", registry=self._registry).set_function(viewers)
         Gauge("manycast_feeds", "Streams this gateway has in memory.", registry=self._registry).set_function(feeds)
         self._registry.register(_EventsWritten(written))
+        text = "Decisions about access, by kind: the lines of the security log, and those that it left out."
+        self._decisions = Counter("manycast_security_decisions", text, ["kind"], registry=self._registry)
+        for kind in Kind:
+            self._decisions.labels(kind)
+
+    def count_decision(self, kind: Kind) -> None:
+        self._decisions.labels(kind).inc()
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

@@ -5,7 +5,7 @@ A key has 256 random bits and cannot be guessed, so one round of SHA-256 is enou
 
 import hmac
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +13,8 @@ from secrets import token_hex, token_urlsafe
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.http.security_log import Kind
 
 PREFIX = "mc-"
 
@@ -95,14 +97,22 @@ def _parse_lines(text: str) -> KeyList:
     return found
 
 
+def _note_nothing(*_: object) -> None:
+    """For key rings that no server uses."""
+
+
 class KeyRing:
     """The valid keys. Reads the file again when it has changed: to withdraw a key, remove its line.
 
     A mistake in the changed file disables only the line that contains it, so that withdrawals still take effect.
     """
 
-    def __init__(self, lines: str, file: Path | None) -> None:
-        """Raises: MalformedKeysError, also if the file cannot be read. At the start, any mistake is an error."""
+    def __init__(self, lines: str, file: Path | None, note: Callable[[Kind, str, str], None] = _note_nothing) -> None:
+        """`note`: as `SecurityLog.note_address`; it is told when the file was read again.
+
+        Raises: MalformedKeysError, also if the file cannot be read. At the start, any mistake is an error.
+        """
+        self._note = note
         self._fixed = parse_keys(lines)
         self._file = file
         self._seen = None if file is None else _stamp(file)
@@ -131,12 +141,13 @@ class KeyRing:
             keys, faults = _parse_lines(_read(self._file))
         except MalformedKeysError as error:
             keys, faults = [], [str(error)]
-        self._keys = {key.id: key for key in [*keys, *self._fixed]}
-        logger.log(
-            logging.ERROR if faults else logging.INFO,
-            "API keys reloaded: %s",
-            "; ".join([f"{len(keys)} in the file", *faults]),
-        )
+        known, self._keys = self._keys, {key.id: key for key in [*keys, *self._fixed]}
+        if faults:
+            logger.error("the file of API keys has mistakes: %s", "; ".join(faults))
+        changes = {"added": self._keys.keys() - known.keys(), "withdrawn": known.keys() - self._keys.keys()}
+        names = {**known, **self._keys}
+        words = [f"{what} {', '.join(sorted(names[one].name for one in ids))}" for what, ids in changes.items() if ids]
+        self._note(Kind.KEYS_RELOADED, "", "; ".join([f"{len(keys)} in the file", *words]))
 
 
 def _digest(salt: str, secret: str) -> str:

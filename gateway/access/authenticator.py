@@ -15,6 +15,7 @@ from gateway.access.sessions import SessionOwner, Sessions, cookie_name
 from gateway.access.tickets import is_ticket
 from gateway.http.errors import ApiError
 from gateway.http.root_path import prefix_of
+from gateway.http.security_log import Kind, SecurityLog
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +41,14 @@ class AccessPolicy:
 class Authenticator:
     """Admits or refuses requests. It keeps no state that a decision depends on, so every gateway decides alike."""
 
-    def __init__(self, client: Client, keys: KeyRing, sign_ins: Sessions, policy: AccessPolicy) -> None:
+    def __init__(
+        self, client: Client, keys: KeyRing, sign_ins: Sessions, policy: AccessPolicy, security: SecurityLog
+    ) -> None:
         self._client = client
         self._keys = keys
         self._sign_ins = sign_ins
         self._policy = policy
+        self._security = security
         self._has_warned_of_proxy = False
 
     @property
@@ -58,6 +62,7 @@ class Authenticator:
     def check_page(self, request: Request) -> None:
         """Refuses requests of other sites' pages, which a browser sends with our cookies. Raises: ApiError 403."""
         if request.method not in SAFE_METHODS and not self.read_source(request).is_own_page:
+            self._security.note(Kind.REFUSED_ORIGIN, request, f"origin {request.headers.get('origin', 'unknown')}")
             raise ApiError(403, "cross_site", "A page of another site may not do this.", type_="permission_error")
 
     async def authenticate_start(self, request: Request) -> Caller:
@@ -68,19 +73,29 @@ class Authenticator:
         source = self.read_source(request)
         try:
             caller = await self.authenticate(request)
-        except ApiError:
-            await self._take_token(RateLimit(f"refused:{source.rate_limit_group}", self._policy.per_minute))
+        except ApiError as refusal:
+            if refusal.code == "not_this_machine":
+                self._security.note(Kind.REFUSED_ADDRESS, request, refusal.code)
+            await self._take_token(request, RateLimit(f"refused:{source.rate_limit_group}", self._policy.per_minute))
             raise
         if caller.key is not None:
-            headers = await self._take_token(RateLimit(caller.identity, caller.key.requests_per_minute))
+            headers = await self._take_token(request, RateLimit(caller.identity, caller.key.requests_per_minute))
         elif self.admits_only_local:
             headers = {}
         else:
-            headers = await self._take_token(RateLimit(f"address:{source.rate_limit_group}", self._policy.per_minute))
+            headers = await self._take_token(
+                request, RateLimit(f"address:{source.rate_limit_group}", self._policy.per_minute)
+            )
         return replace(caller, headers=headers)
 
     async def authenticate(self, request: Request) -> Caller:
         """The caller. Raises: ApiError 401, 403, BrokerUnavailableError, BrokerRefusedError."""
+        caller = await self._authenticate(request)
+        # For the security log.
+        request.state.caller = caller.name
+        return caller
+
+    async def _authenticate(self, request: Request) -> Caller:
         key = self.find_key(request)
         if key is not None:
             return Caller(f"key:{key.name}", key)
@@ -99,6 +114,7 @@ class Authenticator:
             return None
         key = self._keys.find(bearer)
         if key is None:
+            self._security.note(Kind.REFUSED_KEY, request, "unknown_key")
             raise ApiError(401, "invalid_api_key", "This API key is unknown or was withdrawn.")
         return key
 
@@ -163,14 +179,17 @@ class Authenticator:
             RateLimit(f"sign-in network:{source.network_group}", NETWORK_SIGN_INS_PER_MINUTE),
             RateLimit("sign-in", ALL_SIGN_INS_PER_MINUTE),
         ):
-            await self._take_token(limit)
+            await self._take_token(request, limit)
 
-    async def sign_in(self, secret: str) -> tuple[Caller, str]:
+    async def sign_in(self, request: Request, secret: str) -> tuple[Caller, str]:
         """The caller, and the value of its session cookie. Raises: ApiError 401, BrokerUnavailableError."""
         owner = self._sign_ins.authenticate(secret)
         if owner is None:
+            self._security.note(Kind.WRONG_PASSWORD, request, "wrong_secret")
             raise ApiError(401, "wrong_secret", "That is neither the password nor an API key.", param="secret")
-        return _caller_of(owner), await self._sign_ins.begin(owner)
+        caller, cookie = _caller_of(owner), await self._sign_ins.begin(owner)
+        self._security.note(Kind.SIGN_IN, request, "right_secret", caller=caller.name)
+        return caller, cookie
 
     async def sign_out(self, request: Request) -> None:
         """Ends the session of this request, if it has one.
@@ -179,8 +198,12 @@ class Authenticator:
         """
         self.check_page(request)
         cookie = request.cookies.get(self.session_cookie(request))
-        if cookie:
-            await self._sign_ins.end(cookie)
+        if not cookie:
+            return
+        owner = await self._sign_ins.find(cookie)
+        await self._sign_ins.end(cookie)
+        if owner is not None:
+            self._security.note(Kind.SIGN_OUT, request, "signed_out", caller=_caller_of(owner).name)
 
     def session_cookie(self, request: Request) -> str:
         """The name of the cookie with the session of this request."""
@@ -191,13 +214,17 @@ class Authenticator:
         """Whether people can sign in, with a password or a key."""
         return bool(self._keys) or self._sign_ins.has_password
 
-    async def _take_token(self, allowance: RateLimit) -> dict[str, str]:
+    async def _take_token(self, request: Request, allowance: RateLimit) -> dict[str, str]:
         if allowance.per_minute == 0:
             return {}
         taken = await take_token(self._client, allowance)
         headers = rate_limit_headers(allowance.per_minute, taken)
         if taken.granted:
             return headers
+        caller = getattr(request.state, "caller", "")
+        self._security.note(
+            Kind.LIMIT_REACHED, request, f"{allowance.per_minute}/minute {allowance.name}", caller=caller
+        )
         headers["Retry-After"] = str(math.ceil(taken.next_ms / 1000))
         text = f"No more than {allowance.per_minute} requests a minute are allowed. This one was refused."
         raise ApiError(429, "rate_limit_exceeded", text, type_="requests", headers=headers)

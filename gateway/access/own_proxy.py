@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 from gateway.http.root_path import route_path
+from gateway.http.security_log import Kind, SecurityLog
 
 HEADER = "x-manycast-proxy"
 MIN_SECRET_CHARS = 32
@@ -18,13 +19,16 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 class OwnProxyOnly:
     """Passes to `app` what carries the secret, and the requests of health checks. Compares in constant time."""
 
-    def __init__(self, app: ASGIApp, secret: str) -> None:
+    def __init__(self, app: ASGIApp, secret: str, security: SecurityLog) -> None:
         self._app = app
+        self._security = security
         self._secret = secret.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
         if scope["type"] == "http" and route_path(scope) not in OPEN_PATHS and not self._is_ours(Headers(scope=scope)):
+            # Its headers are not believed: the peer's own address.
+            self._security.note_address(Kind.NOT_FROM_PROXY, (scope["client"] or ("",))[0], "no_secret")
             text = "This gateway answers only its own proxy. Use the address at which Manycast is published."
             error = ApiError(403, "not_from_proxy", text, type_="permission_error")
             app = JsonResponse(error.body, error.status)

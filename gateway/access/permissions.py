@@ -12,12 +12,20 @@ from gateway.access.caller import Caller
 from gateway.access.signing import read_subject
 from gateway.access.tickets import Scope, Ticket, Tickets, is_ticket, ticket_missing
 from gateway.http.errors import ApiError
+from gateway.http.security_log import Kind, SecurityLog
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 
 COOKIE = "manycast_ticket"
 QUERY = "ticket"
 HEADER = "X-Stream-Ticket"
 """A request for several streams may carry several tickets: this header lists them, separated by commas."""
+
+
+_REFUSALS = {
+    "ticket_invalid": Kind.FORGED_TICKET,
+    "ticket_expired": Kind.EXPIRED_TICKET,
+    "ticket_revoked": Kind.REVOKED_TICKET,
+}
 
 
 class Permission(NamedTuple):
@@ -31,10 +39,11 @@ class Permission(NamedTuple):
 class Permissions:
     """Checks each request. An admitted viewer stays until its stream ends, or what admitted it is revoked."""
 
-    def __init__(self, client: Client, authenticator: Authenticator, tickets: Tickets) -> None:
+    def __init__(self, client: Client, authenticator: Authenticator, tickets: Tickets, security: SecurityLog) -> None:
         self._client = client
         self._authenticator = authenticator
         self._tickets = tickets
+        self._security = security
         self.give = tickets.give
 
     async def check_viewer(self, request: Request, stream_id: str) -> Permission | None:
@@ -69,7 +78,12 @@ class Permissions:
                 raise ticket_missing(action)
             # The browser sends the cookie by itself, so a page of another site may have caused this request.
             self._authenticator.check_page(request)
-        return await self._tickets.check(text, stream_id, scope, record)
+        try:
+            return await self._tickets.check(text, stream_id, scope, record)
+        except ApiError as refusal:
+            kind = _REFUSALS.get(refusal.code, Kind.REFUSED_TICKET)
+            self._security.note(kind, request, refusal.code, stream=stream_id)
+            raise
 
     async def _find_owner(self, request: Request, owner: str) -> Caller | None:
         """The caller of the request, if it owns the stream."""

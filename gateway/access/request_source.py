@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Interface, ip_address, ip_network
 from urllib.parse import urlsplit
 
-from fastapi import Request
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FOREIGN_PROXY_HEADERS = ("forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip", "fastly-client-ip")
@@ -96,7 +96,7 @@ def limit_group(address: str) -> str:
     return str(IPv6Interface((parsed, 64)).network) if isinstance(parsed, IPv6Address) else str(parsed)
 
 
-def read_source(request: Request, proxies: Proxies) -> RequestSource:
+def read_source(request: HTTPConnection, proxies: Proxies) -> RequestSource:
     """The source of this request."""
     peer = request.client.host if request.client else ""
     headers = request.headers

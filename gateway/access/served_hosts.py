@@ -8,11 +8,13 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 from gateway.http.root_path import route_path
+from gateway.http.security_log import Kind, SecurityLog
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """What health checks ask for, by whatever address they know. The answers hold nothing of callers."""
@@ -60,8 +62,9 @@ class ServedHosts:
 class ServedHostsOnly:
     """Passes to `app` the requests for a served host, and those of health checks."""
 
-    def __init__(self, app: ASGIApp, hosts: ServedHosts) -> None:
+    def __init__(self, app: ASGIApp, hosts: ServedHosts, security: SecurityLog) -> None:
         self._app = app
+        self._security = security
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,6 +73,7 @@ class ServedHostsOnly:
             host = Headers(scope=scope).get("host", "")
             if not self._hosts.serves(host):
                 shown = host[:SHOWN_CHARS]
+                self._security.note(Kind.REFUSED_HOST, HTTPConnection(scope), f"host {shown}")
                 text = f"This server does not serve the host '{shown}'. If it should, add it to MANYCAST_HOSTS."
                 error = ApiError(421, "unknown_host", text)
                 app = JsonResponse(error.body, error.status)

@@ -12,6 +12,7 @@ from gateway.access.request_source import Proxies
 from gateway.access.sessions import Sessions
 from gateway.access.signing import Signing, parse_secrets
 from gateway.access.tickets import Tickets
+from gateway.http.security_log import SecurityLog
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +38,10 @@ class AccessOptions(NamedTuple):
     requests_per_minute: int
 
 
-def build_access(client: Client, options: AccessOptions) -> AccessControl:
+def build_access(client: Client, options: AccessOptions, security: SecurityLog) -> AccessControl:
     """Logs a line when only this computer may start runs. Raises: ValueError for an option that cannot be parsed."""
     signing = Signing(client, parse_secrets(options.signing_keys))
-    keys = KeyRing(options.keys, options.keys_file)
+    keys = KeyRing(options.keys, options.keys_file, security.note_address)
     policy = AccessPolicy(
         proxies=Proxies(options.trusted_proxies),
         published_on=options.published_on,
@@ -48,7 +49,7 @@ def build_access(client: Client, options: AccessOptions) -> AccessControl:
         per_minute=options.requests_per_minute,
     )
     sessions = Sessions(client, signing, keys, options.password, options.sign_in_s)
-    authenticator = Authenticator(client, keys, sessions, policy)
+    authenticator = Authenticator(client, keys, sessions, policy, security)
     if authenticator.admits_only_local:
         logger.info(LOCAL_ONLY)
-    return AccessControl(authenticator, Permissions(client, authenticator, Tickets(signing)))
+    return AccessControl(authenticator, Permissions(client, authenticator, Tickets(signing), security))

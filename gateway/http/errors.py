@@ -10,6 +10,7 @@ from starlette.routing import Match
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from gateway.http.json_response import JsonResponse
 from gateway.http.root_path import prefix_of, route_path
+from gateway.http.security_log import LIMITS, Kind, SecurityLog
 from gateway.http.unknown_path import explain_path
 
 INVALID_REQUEST = "invalid_request_error"
@@ -67,12 +68,15 @@ def gateway_stopping(message: str, headers: Mapping[str, str] | None = None) -> 
     return ApiError(503, "gateway_stopping", message, type_="server_error", headers=headers)
 
 
-def answer_errors(app: FastAPI) -> None:
+def answer_errors(app: FastAPI, security: SecurityLog) -> None:
     """Makes `app` answer every error with OpenAI's error body, including the framework's own errors."""
 
     @app.exception_handler(ApiError)
-    async def api_error(_: Request, error: Exception) -> JsonResponse:
+    async def api_error(request: Request, error: Exception) -> JsonResponse:
         assert isinstance(error, ApiError)
+        if error.code in LIMITS:
+            caller = getattr(request.state, "caller", "")
+            security.note(Kind.LIMIT_REACHED, request, error.code, caller=caller)
         return JsonResponse(error.body, error.status, headers=error.headers)
 
     @app.exception_handler(BrokerUnavailableError)

@@ -12,6 +12,7 @@ from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.responses import Respond
 from gateway.fanout.viewer import STOPPING
 from gateway.http.errors import ApiError, broker_unavailable, gateway_stopping
+from gateway.http.security_log import Kind, SecurityLog
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.routes.admitted_viewers import AdmittedViewers
 from gateway.routes.early_end import answer_full, end_at_once
@@ -31,12 +32,15 @@ class EventRoutes:
         hub: Hub,
         local_viewers: LocalViewers,
         respond: Respond,
+        *,
+        security: SecurityLog,
     ) -> None:
         self._permissions = permissions
         self._admitted = admitted
         self._hub = hub
         self._local_viewers = local_viewers
         self._respond = respond
+        self._security = security
 
     def register(self, app: FastAPI) -> None:
         path = "/v1/streams/{stream_id}/events"
@@ -80,6 +84,7 @@ class EventRoutes:
         if feed.status is FeedStatus.ENDED and position == feed.buffer.last:
             return Response(status_code=204)
         if not self._local_viewers.has_room(stream_id):
+            self._security.note(Kind.LIMIT_REACHED, request, "too_many_viewers")
             return answer_full(feed.dialect)
         self._admitted.add(viewer, permission)
         return self._respond(request, viewer, feed.dialect.headers)

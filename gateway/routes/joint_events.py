@@ -20,6 +20,7 @@ from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.responses import Respond
 from gateway.fanout.viewer import STOPPING, Viewer
 from gateway.http.errors import ApiError, broker_unavailable, gateway_stopping, too_many_viewers
+from gateway.http.security_log import Kind, SecurityLog
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.routes.admitted_viewers import AdmittedViewers
 from gateway.routes.early_end import answer_full, end_at_once
@@ -67,12 +68,15 @@ class JointEventRoutes:
         hub: Hub,
         local_viewers: LocalViewers,
         respond: Respond,
+        *,
+        security: SecurityLog,
     ) -> None:
         self._permissions = permissions
         self._admitted = admitted
         self._hub = hub
         self._local_viewers = local_viewers
         self._respond = respond
+        self._security = security
 
     def register(self, app: FastAPI) -> None:
         app.add_api_route(
@@ -101,6 +105,7 @@ class JointEventRoutes:
         joint = self._join(places, opened)
         if not joint.viewers:
             if any(isinstance(found, Viewer) for found in opened):
+                self._security.note(Kind.LIMIT_REACHED, request, "too_many_viewers")
                 return answer_full(DIALECTS[NATIVE]())
             if not any(isinstance(found, Closed) and found.error for found in opened):
                 return Response(status_code=204)

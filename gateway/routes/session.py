@@ -59,7 +59,7 @@ class SessionRoutes:
         """Takes the password or an API key, and sets the session cookie."""
         await self._authenticator.check_sign_in_rate(request)
         body = check_body(SignInRequest, parse_object(await read_body(request, BODY_LIMIT_BYTES)))
-        caller, cookie = await self._authenticator.sign_in(body.secret)
+        caller, cookie = await self._authenticator.sign_in(request, body.secret)
         answer = JsonResponse(self._describe(caller))
         answer.set_cookie(
             self._authenticator.session_cookie(request),

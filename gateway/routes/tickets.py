@@ -14,6 +14,7 @@ from gateway.http.body import parse_object, read_body
 from gateway.http.json_response import JsonResponse
 from gateway.http.models import check_body
 from gateway.http.root_path import prefix_of
+from gateway.http.security_log import Kind, SecurityLog
 from gateway.http.stream_urls import no_such_stream, urls_of
 from gateway.routes.models import ControlTickets, NewTickets, StreamIdPath, Ticket, TicketRequest
 from gateway.routes.openapi import ACCESS_ERRORS, BODY_ERRORS, document
@@ -30,6 +31,7 @@ class TicketRoutes:
         client: Client,
         authenticator: Authenticator,
         permissions: Permissions,
+        security: SecurityLog,
         *,
         default_s: int,
         control_s: int,
@@ -37,6 +39,7 @@ class TicketRoutes:
         self._client = client
         self._authenticator = authenticator
         self._permissions = permissions
+        self._security = security
         self._default_s = default_s
         self._control_s = control_s
 
@@ -92,6 +95,9 @@ class TicketRoutes:
         revoked = await revoke_tickets(self._client, stream_id)
         if revoked is None:
             raise no_such_stream(stream_id)
+        caller = permission.owner.name if permission.owner else ""
+        by = "by_ticket" if permission.ticket else "by_owner"
+        self._security.note(Kind.REVOCATION, request, by, caller=caller, stream=stream_id)
         ticket = await self._permissions.give(
             stream_id, Scope.CONTROL, lifetime_s=self._control_s, revoked=revoked, giver=permission.ticket
         )

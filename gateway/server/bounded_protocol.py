@@ -16,6 +16,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.http.errors import ApiError
+from gateway.http.security_log import LIMITS, Kind, SecurityLog
 from gateway.server.address_count import AddressCount
 from gateway.server.request_limits import (
     HEAD_LIMIT_BYTES,
@@ -68,12 +69,18 @@ class BoundedProtocol(HttpToolsProtocol):
         "_limits",
         "_phase",
         "_refusal",
+        "_security",
         "_send_timeouts",
         "_unparsed_bytes",
     )
 
     def __init__(
-        self, limits: RequestLimits, addresses: AddressCount, send_timeouts: SendTimeouts, **uvicorn_arguments: Any
+        self,
+        limits: RequestLimits,
+        addresses: AddressCount,
+        send_timeouts: SendTimeouts,
+        security: SecurityLog,
+        **uvicorn_arguments: Any,
     ) -> None:
         """`addresses` counts all connections of this server. `send_timeouts` drops clients that do not read their
         responses."""
@@ -82,6 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._addresses = addresses
         self._counted_as: str | None = None
         self._send_timeouts = send_timeouts
+        self._security = security
         self._phase = Phase.HEAD
         self._deadline: asyncio.TimerHandle | None = None
         self._refusal = MALFORMED
@@ -212,6 +220,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: ApiError) -> None:
         """Sends the error if the client would take it for the answer to this request, and closes the connection."""
+        if refusal.code in LIMITS:
+            self._security.note_address(Kind.LIMIT_REACHED, self.client[0] if self.client else "", refusal.code)
         can_answer = self._can_answer
         self.pipeline.clear()
         self._end_answering()

@@ -7,6 +7,7 @@ connection: a response that takes it over writes without a task of its own. Unde
 from collections import deque
 from typing import Any, Protocol
 
+from gateway.http.security_log import SecurityLog
 from gateway.server.address_count import AddressCount
 from gateway.server.bounded_protocol import BoundedProtocol
 from gateway.server.request_limits import RequestLimits
@@ -38,9 +39,14 @@ class DirectProtocol(BoundedProtocol):
     __slots__ = ("_owner",)
 
     def __init__(
-        self, limits: RequestLimits, addresses: AddressCount, send_timeouts: SendTimeouts, **uvicorn_arguments: Any
+        self,
+        limits: RequestLimits,
+        addresses: AddressCount,
+        send_timeouts: SendTimeouts,
+        security: SecurityLog,
+        **uvicorn_arguments: Any,
     ) -> None:
-        super().__init__(limits, addresses, send_timeouts, **uvicorn_arguments)
+        super().__init__(limits, addresses, send_timeouts, security, **uvicorn_arguments)
         self._owner: ConnectionOwner | None = None
 
     def on_message_begin(self) -> None:

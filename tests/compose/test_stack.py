@@ -39,7 +39,11 @@ async def begin_stream(web: httpx2.AsyncClient) -> str:
 
 async def test_what_another_proxy_has_passed_on_does_not_come_from_this_machine(web: httpx2.AsyncClient) -> None:
     foreign = [
-        {name: "203.0.113.7"} for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "Via")
+        {name: "203.0.113.7"}
+        for name in (
+            *("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "Via"),
+            *("True-Client-IP", "Fastly-Client-IP"),
+        )
     ]
     foreign += [
         {"X-Forwarded-Host": name} for name in ("evil.example", "localhost.evil.example", "localhost, evil.example")

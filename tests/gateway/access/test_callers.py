@@ -272,6 +272,22 @@ async def test_without_any_key_nobody_else_may(
     assert await queued(client) == 0
 
 
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+async def test_without_any_key_a_page_of_another_site_reads_nothing_and_ours_reads_all(
+    local: Gateway, client: Client, origin: str
+) -> None:
+    async with httpx2.AsyncClient(base_url=local.url, timeout=20) as http:
+        run = (await http.post("/v1/streams", json=BODY)).json()["id"]
+        paths = ("/v1/models", f"/v1/streams/{run}", f"/v1/streams/{run}/events", "/v1/session", "/metrics", "/readyz")
+        for path in paths:
+            for headers in ({"Origin": origin}, {"Origin": origin, "Sec-Fetch-Site": "cross-site"}):
+                assert code(await http.get(path, headers=headers)) == (403, "cross_site"), path
+        for headers in ({"Origin": local.url}, {"Origin": local.url, "Sec-Fetch-Site": "same-origin"}):
+            assert (await http.get(f"/v1/streams/{run}", headers=headers)).status_code == 200
+        # A link on another site.
+        assert (await http.get("/v1/models", headers={"Sec-Fetch-Site": "cross-site"})).status_code == 200
+
+
 async def test_a_published_gateway_does_not_take_for_near_what_another_proxy_has_passed_on(
     broker: Broker, client: Client
 ) -> None:

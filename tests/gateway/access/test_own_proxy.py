@@ -36,7 +36,7 @@ async def test_who_does_not_know_the_secret_gets_nothing(behind_proxy: Gateway, 
             assert code(refused) == (403, "not_from_proxy"), path
         assert code(await http.post("/v1/streams", json=BODY, headers=proof)) == (403, "not_from_proxy")
         for path in ("/healthz", "/readyz", "/metrics"):
-            assert "not_from_proxy" not in (await http.get(path)).text
+            assert (await http.get(path)).status_code in (200, 503)
 
 
 async def test_who_knows_the_secret_says_where_a_request_comes_from(behind_proxy: Gateway) -> None:
