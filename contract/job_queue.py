@@ -14,6 +14,7 @@ from contract.digest import digest_name
 from contract.errors import BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
 from contract.keys import CONTROL, JOBS, RECENT, WORKERS_GROUP, StreamKeys, caller_key, once_key
+from contract.limits import QUESTION_LIMIT_CHARS
 from contract.scripts import Call, run_call, run_calls
 from contract.stream_log import WriteStatus
 
@@ -67,9 +68,10 @@ class Submission:
 
     `request` is the JSON for the provider, with what else it may get (contract.passed), `body` a hex digest of the
     request body. `caller` starts the run ("" if unknown) and may have `max_at_once` runs (0: any number). `response` is
-    what the Responses API keeps of its request (b"" for other runs); Redis then drops `request` when the run ends.
-    `keep_ms` is how long a run is kept after its end, if shorter than others (0: as others). `endpoint` is that of a
-    pass-through call, "" for other runs.
+    what the Responses API keeps of its request (b"" for other runs). `keep_ms` is how long a run is kept after its end,
+    if shorter than others (0: as others). `endpoint` is that of a pass-through call, "" for other runs. `question` is
+    the last thing the user said, of which at most QUESTION_LIMIT_CHARS are kept. Redis drops `request` when the run
+    ends.
     """
 
     stream_id: str
@@ -83,6 +85,7 @@ class Submission:
     response: bytes = b""
     keep_ms: int = 0
     endpoint: str = ""
+    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,7 @@ class JobQueue:
             once = (submission.once.use, submission.once.lifetime_ms)
         # A caller's text may hold a lone surrogate, which UTF-8 cannot encode.
         model = submission.model.encode(errors="replace")
+        question = submission.question[:QUESTION_LIMIT_CHARS].encode(errors="replace")
         arguments = (
             submission.stream_id,
             submission.request,
@@ -155,6 +159,7 @@ class JobQueue:
             submission.response,
             submission.keep_ms,
             submission.endpoint,
+            question,
             *once,
         )
         answer, stream_id = await run_call(self._client, Call("submit", keys, arguments))

@@ -12,3 +12,6 @@ PAGE_LIMIT_EVENTS = 512
 """The number of entries that one read of a log asks for."""
 
 IDEMPOTENCY_KEY_LIMIT_CHARS = 255
+
+QUESTION_LIMIT_CHARS = 4000
+"""How much of the user's last message is kept with its answer."""

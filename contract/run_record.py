@@ -13,7 +13,7 @@ from contract.position import Position
 class RunRecord:
     """One run. Times are Unix milliseconds of Redis's clock; `done` is the data of the `done` event. `caller` started
     the run ("" if unknown); `revoked` is how often its tickets were revoked; `endpoint` is that of a pass-through call,
-    "" for other runs."""
+    "" for other runs; `expires_ms` is when a run that has ended expires (0 before)."""
 
     status: Status
     epoch: int
@@ -26,6 +26,7 @@ class RunRecord:
     revoked: int
     done: dict[str, Any] | None
     endpoint: str = ""
+    expires_ms: int = 0
 
 
 async def read_run(client: Client, stream_id: str) -> RunRecord | None:
@@ -42,9 +43,10 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         "caller",
         "revoked",
         "endpoint",
+        "expires_ms",
     )
     values: list[bytes | None] = await call_redis(client, "HMGET", StreamKeys.of(stream_id).meta, *names)
-    status, epoch, last, model, created, claimed, ended, done, caller, revoked, endpoint = (
+    status, epoch, last, model, created, claimed, ended, done, caller, revoked, endpoint, expires = (
         None if value is None else value.decode() for value in values
     )
     if status is None or epoch is None or last is None or created is None:
@@ -61,6 +63,7 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         revoked=int(revoked or 0),
         done=None if done is None else parse_json(done.encode()),
         endpoint=endpoint or "",
+        expires_ms=int(expires or 0),
     )
 
 
@@ -71,3 +74,12 @@ async def read_response(client: Client, stream_id: str) -> bytes | None:
     """
     stored: bytes | None = await call_redis(client, "HGET", StreamKeys.of(stream_id).meta, "response")
     return stored
+
+
+async def read_question(client: Client, stream_id: str) -> str:
+    """The beginning of the user's last message, up to QUESTION_LIMIT_CHARS; "" if there is none or the run has expired.
+
+    Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    question: bytes | None = await call_redis(client, "HGET", StreamKeys.of(stream_id).meta, "question")
+    return (question or b"").decode()

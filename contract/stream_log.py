@@ -58,11 +58,13 @@ class LogLostError(Exception):
 
 
 class StreamLog:
-    """Writes and reads logs. A log expires `retention_ms` after its creation, last renewal or end."""
+    """Writes and reads logs. A log expires `retention_ms` after its creation, last renewal or end, and that of a failed
+    run `failed_ms` after its end, if that is shorter (None: as others)."""
 
-    def __init__(self, client: Client, retention_ms: int) -> None:
+    def __init__(self, client: Client, retention_ms: int, failed_ms: int | None = None) -> None:
         self._client = client
         self._retention_ms = retention_ms
+        self._failed_ms = retention_ms if failed_ms is None else min(failed_ms, retention_ms)
 
     async def write(self, batches: Sequence[Batch]) -> list[WriteResult | BrokerRefusedError]:
         """Writes all batches in one round trip, each atomically. May be repeated with the same batches.
@@ -82,7 +84,8 @@ class StreamLog:
         if batch.ending is None:
             head = (batch.epoch, batch.first_seq, self._retention_ms)
             return Call("append", (keys.log, keys.meta, keys.live), (*head, *batch.lines))
-        ending = (batch.epoch, batch.first_seq, self._retention_ms, batch.ending.status, batch.ending.entry)
+        kept_ms = self._failed_ms if batch.ending.status is Status.FAILED else self._retention_ms
+        ending = (batch.epoch, batch.first_seq, kept_ms, batch.ending.status, batch.ending.entry)
         return Call("finish", (keys.log, keys.meta, keys.live, JOBS), (*ending, *batch.lines))
 
     async def read_page(self, stream_id: str, after: Position, limit_events: int = PAGE_LIMIT_EVENTS) -> list[Event]:

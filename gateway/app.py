@@ -133,7 +133,7 @@ class Gateway:
         yield StartRoutes(client, starter, permissions, settings.ticket_s)
         yield RunListRoutes(authenticator, self._runs)
         completions = CompletionCache(self._log, settings.completion_budget_bytes, COMPLETION_SETTING)
-        yield StreamRoutes(client, permissions, self._queue, completions, retention_s=settings.retention_s)
+        yield StreamRoutes(client, permissions, self._queue, completions)
         yield TicketRoutes(
             client, authenticator, permissions, self.security, default_s=settings.ticket_s, control_s=control_s
         )

@@ -61,7 +61,7 @@ class Worker:
         self._writes = command_client(settings.redis_url, connections=2)
         self._blocking = blocking_client(settings.redis_url)
         self._queue = JobQueue(self._commands, settings.retention_s * 1000)
-        log = StreamLog(self._writes, settings.retention_s * 1000)
+        log = StreamLog(self._writes, settings.retention_s * 1000, settings.failed_retention_s * 1000)
         self._publisher = Publisher(log, settings.unsent_limit_bytes)
         default_model = DefaultModel(settings.fixed_default_model)
         self._options = GenerationOptions(

@@ -32,6 +32,7 @@ class Settings(ServiceSettings):
     attempts: int = Field(2, ge=1)
     most_epochs: int = Field(10, ge=1)
     retention_s: int = Field(86400, ge=1)
+    failed_retention_s: int = Field(3600, ge=1)
 
     connect_timeout_s: float = Field(5.0, gt=0)
     first_chunk_timeout_s: float = Field(120.0, ge=0)

@@ -4,8 +4,8 @@
 --   7 digest of the body, 8 max ms without viewers (0: no limit), 9 caller ("" if unknown), 10 max current runs of
 --   this caller (0: no limit), 11 what the Responses API keeps of its request ('' for other runs), 12 ms for which the
 --   run is kept after its end, if shorter than others (0: as others), 13 endpoint of a pass-through call ('' for other
---   runs), 14 how KEYS[4] is used: key (an idempotency key), first or retry (it identifies a body of this caller; a first
---   request replaces it, a retry finds the run of the request before), 15 its lifetime in ms
+--   runs), 14 question of the user ('': none), 15 how KEYS[4] is used: key (an idempotency key), first or retry (it identifies a body of this caller; a first
+--   request replaces it, a retry finds the run of the request before), 16 its lifetime in ms
 -- Returns: {result, stream id}. ok. known: this idempotency key created that stream before. mismatch: it did, with
 --   another body. full: too many jobs wait. busy: this caller has too many current runs
 -- Errors: those of Redis itself
@@ -27,11 +27,11 @@ local function is_worth_joining(id)
   return state[1] and state[1] ~= 'cancelled' and not state[2]
 end
 
-if KEYS[4] and ARGV[14] ~= 'first' then
+if KEYS[4] and ARGV[15] ~= 'first' then
   local known = redis.call('HMGET', KEYS[4], 'id', 'body')
   if known[1] and known[1] ~= ARGV[1] then
     if known[2] ~= ARGV[7] then return { 'mismatch', known[1] } end
-    if ARGV[14] == 'key' or is_worth_joining(known[1]) then return { 'known', known[1] } end
+    if ARGV[15] == 'key' or is_worth_joining(known[1]) then return { 'known', known[1] } end
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then return { 'ok', ARGV[1] } end
@@ -53,6 +53,7 @@ if ARGV[8] ~= '0' then redis.call('HSET', KEYS[1], 'unwatched_ms', ARGV[8]) end
 if ARGV[11] ~= '' then redis.call('HSET', KEYS[1], 'response', ARGV[11]) end
 if ARGV[12] ~= '0' then redis.call('HSET', KEYS[1], 'keep_ms', ARGV[12]) end
 if ARGV[13] ~= '' then redis.call('HSET', KEYS[1], 'endpoint', ARGV[13]) end
+if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], 'question', ARGV[14]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if max_runs > 0 then
   redis.call('SADD', KEYS[3], ARGV[1])
@@ -61,6 +62,6 @@ if max_runs > 0 then
 end
 if KEYS[4] then
   redis.call('HSET', KEYS[4], 'id', ARGV[1], 'body', ARGV[7])
-  redis.call('PEXPIRE', KEYS[4], ARGV[15])
+  redis.call('PEXPIRE', KEYS[4], ARGV[16])
 end
 return { 'ok', ARGV[1] }

@@ -46,12 +46,13 @@ end
 
 -- Ends the run. `line` is its `done` event.
 local function close_run(log, meta, jobs, status, entry, line, retention_ms)
-  redis.call('HSET', meta, 'status', status, 'ended_ms', string.format('%d', now_ms()), 'done', string.sub(line, 6))
-  redis.call('HDEL', meta, 'owner', 'cancel', 'claim', 'released')
-  local kept = redis.call('HMGET', meta, 'response', 'keep_ms')
-  -- A response is rebuilt from what it added. Its whole context would be kept again with each turn.
-  if kept[1] then redis.call('HDEL', meta, 'request') end
-  if kept[2] then retention_ms = math.min(retention_ms, kept[2]) end
+  local keep_ms = redis.call('HGET', meta, 'keep_ms')
+  if keep_ms then retention_ms = math.min(retention_ms, keep_ms) end
+  local now = now_ms()
+  redis.call('HSET', meta, 'status', status, 'ended_ms', string.format('%d', now), 'done', string.sub(line, 6),
+    'expires_ms', string.format('%d', now + retention_ms))
+  -- Only an attempt needs the request, and it may be large: a chat's request contains the whole conversation.
+  redis.call('HDEL', meta, 'owner', 'cancel', 'claim', 'released', 'request')
   redis.call('PEXPIRE', meta, retention_ms)
   redis.call('PEXPIRE', log, retention_ms)
   retire_job(jobs, entry)

@@ -34,15 +34,11 @@ class StreamRoutes:
         permissions: Permissions,
         queue: JobQueue,
         completions: CompletionCache,
-        *,
-        retention_s: int,
     ) -> None:
-        """`retention_s`: how long a finished run is kept."""
         self._client = client
         self._permissions = permissions
         self._queue = queue
         self._completions = completions
-        self._retention_s = retention_s
 
     def register(self, app: FastAPI) -> None:
         path = "/v1/streams/{stream_id}"
@@ -94,7 +90,7 @@ class StreamRoutes:
             raise ApiError(409, "not_finished", f"The run is {record.status}.", headers={"Retry-After": "1"})
         # The cache of a shared browser must not show a private answer to a person without a ticket.
         is_kept = not is_private(stream_id)
-        cache_control = f"private, max-age={self._lifetime_s(record)}, immutable" if is_kept else "no-store"
+        cache_control = f"private, max-age={_lifetime_s(record)}, immutable" if is_kept else "no-store"
         headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": cache_control}
         if if_none_match == headers["ETag"]:
             return Response(status_code=304, headers=headers)
@@ -115,11 +111,6 @@ class StreamRoutes:
             parts = (folded.completion[:-1], b',"manycast":' + encode_json(ours) + b"}")
             return LargeBody(parts, holding.pop_all(), headers)
 
-    def _lifetime_s(self, record: RunRecord) -> int:
-        """How many seconds this server still keeps the run. No cache may keep it longer."""
-        ends_s = (record.ended_ms or 0) / 1000 + self._retention_s
-        return max(0, int(ends_s - time.time()))
-
     async def cancel(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
         """Stops the run. Answers when it has ended, or after a short wait."""
         await self._permissions.check_control(request, stream_id)
@@ -133,3 +124,8 @@ class StreamRoutes:
         if record is None:
             raise no_such_stream(stream_id)
         return record
+
+
+def _lifetime_s(record: RunRecord) -> int:
+    """How many seconds this server still keeps the run. No cache may keep it longer."""
+    return max(0, int(record.expires_ms / 1000 - time.time()))

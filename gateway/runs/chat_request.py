@@ -12,7 +12,7 @@ from pydantic import ConfigDict, FailFast, Field
 
 from contract.event import encode_json
 from contract.job_queue import Policy
-from contract.limits import IDEMPOTENCY_KEY_LIMIT_CHARS
+from contract.limits import IDEMPOTENCY_KEY_LIMIT_CHARS, QUESTION_LIMIT_CHARS
 from gateway.dialects.registry import OPENAI, OPENAI_USAGE
 from gateway.http.body import parse_object
 from gateway.http.errors import ApiError
@@ -92,8 +92,8 @@ class ChatRequest:
     """`request` is the JSON for the provider, without our part. `digest` identifies the body, for idempotency.
 
     `stream` and `dialect` say how the caller wants it answered, `private` who may watch, `turn` which chat of the AI
-    SDK it belongs to. `prompt_chars` is the length of all texts in its messages. `response`, `keep_ms` and
-    `endpoint` are those of a Submission.
+    SDK it belongs to. `prompt_chars` is the length of all texts in its messages. `response`, `keep_ms`, `endpoint` and
+    `question` are those of a Submission.
     """
 
     request: bytes
@@ -108,6 +108,7 @@ class ChatRequest:
     response: bytes = b""
     keep_ms: int = 0
     endpoint: str = ""
+    question: str = ""
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:
@@ -128,6 +129,7 @@ def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
         stream=bool(body.stream),
         dialect=OPENAI_USAGE if body.includes_usage else OPENAI,
         prompt_chars=count_chars(fields["messages"]),
+        question=find_question(fields["messages"]),
     )
 
 
@@ -151,6 +153,24 @@ def count_chars(value: Any) -> int:
         elif isinstance(item, dict):
             pending += (field for name, field in item.items() if name not in _FILES)
     return chars
+
+
+def find_question(messages: list[dict[str, Any]]) -> str:
+    """The text of the user's last message, or "". Only the provider checks a message, so its content may have any
+    shape."""
+    for message in reversed(messages):
+        if message["role"] == "user":
+            return _text_of(message.get("content"))[:QUESTION_LIMIT_CHARS]
+    return ""
+
+
+def _text_of(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part.get("text") for part in content if isinstance(part, dict))
+    return " ".join(part for part in parts if isinstance(part, str))
 
 
 def digest_idempotency_key(key: str, caller: str) -> str:

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from typing import Any, Literal
+from typing import Literal
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.event import parse_json
 from contract.presence import read_viewers_by_gateway
 from contract.recent_runs import KEPT_RUNS, RecentRun, add_recent_run, read_recent_runs
 from contract.run_record import read_run
@@ -39,10 +38,10 @@ class RunList:
         self._client = client
         self._lifetime_ms = lifetime_ms
 
-    async def add(self, stream_id: str, request: bytes) -> None:
+    async def add(self, stream_id: str, question: str) -> None:
         """Records a queued run. Logs a failure and does not raise it, because the run itself is not affected."""
         try:
-            await add_recent_run(self._client, RecentRun(stream_id, read_prompt(request)), self._lifetime_ms)
+            await add_recent_run(self._client, RecentRun(stream_id, question), self._lifetime_ms)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
             logger.warning("run %s is missing from the list of runs: %s", stream_id, error)
 
@@ -66,19 +65,3 @@ class RunList:
         shows_prompt = not is_private(run.stream_id) or caller.owns(record.caller)
         described = describe(run.stream_id, record, sum(gateways.values()), prefix)
         return ListedRun(**dict(described), prompt=run.prompt if shows_prompt else "", gateways=gateways)
-
-
-def read_prompt(request: bytes) -> str:
-    """The text of the user's last message, or "". Only the provider checks a message, so it may have any shape."""
-    messages = parse_json(request)["messages"]
-    texts = [_text_of(message.get("content")) for message in messages if message.get("role") == "user"]
-    return texts[-1] if texts else ""
-
-
-def _text_of(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    parts = (part.get("text") for part in content if isinstance(part, dict))
-    return " ".join(part for part in parts if isinstance(part, str))

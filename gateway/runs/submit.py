@@ -102,6 +102,7 @@ class RunSubmitter:
             response=chat.response,
             keep_ms=self._keep_ms(chat, key),
             endpoint=chat.endpoint,
+            question=chat.question,
         )
         answer, stream_id = await self._queue_run(submission)
         if answer not in (Submitted.OK, Submitted.KNOWN):
@@ -111,7 +112,7 @@ class RunSubmitter:
             self._on_started()
             # A caller who wants nothing kept does not want the prompt in the list either.
             if self._runs is not None and not chat.endpoint and not chat.keep_ms:
-                await self._runs.add(stream_id, chat.request)
+                await self._runs.add(stream_id, chat.question)
         record = None if is_new else await read_run(self._client, stream_id)
         revoked = record.revoked if record else 0
         ticket = await self._permissions.give(

@@ -11,12 +11,13 @@ from contract.errors import BrokerRefusedError
 from contract.event import Status
 from contract.job_queue import Job, Lease, OnceUse, Submission, Submitted, Verdict
 from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
+from contract.limits import QUESTION_LIMIT_CHARS
 from contract.presence import Count, count_viewers
 from contract.recent_runs import RecentRun, add_recent_run, read_recent_runs
-from contract.run_record import read_response, read_run
+from contract.run_record import read_question, read_response, read_run
 from contract.scripts import Call, run_call
-from contract.stream_log import Batch, Ending, WriteStatus
-from tests.contract.store import LIFETIME_MS, MAX_LOST, MAX_WAITING, Store, chunk_lines, done_line
+from contract.stream_log import Batch, Ending, StreamLog, WriteStatus
+from tests.contract.store import LIFETIME_MS, MAX_LOST, MAX_WAITING, RETENTION_MS, Store, chunk_lines, done_line
 
 
 async def finish(store: Store, job: Job, epoch: int, seq: int, status: Status = Status.COMPLETED) -> tuple[str, int]:
@@ -517,6 +518,43 @@ async def test_there_is_nothing_to_cancel_where_there_is_no_stream(store: Store)
     assert await call_redis(store.client, "EXISTS", *StreamKeys.of("x" * 22)) == 0
 
 
+# Ending
+
+
+@pytest.mark.parametrize("ends", ["finished", "cancelled while it waits"])
+async def test_a_run_that_has_ended_keeps_its_question_and_not_its_request(store: Store, ends: str) -> None:
+    submission = replace(
+        store.submission(), request=b'{"messages":["%b"]}' % (b"m" * 100_000), question="Why? \ud83d" * 1000
+    )
+    await store.queue.submit(submission, MAX_WAITING)
+    if ends == "finished":
+        (job,) = await store.take("w1")
+        assert (await store.claim(job, "w1")).request == submission.request
+        # Another attempt needs it too.
+        claim = await store.hand_over(job, "w2")
+        assert claim.request == submission.request
+        assert await finish(store, job, claim.epoch, 1) == ("ok", 1)
+    else:
+        await store.queue.cancel(submission.stream_id)
+    kept = "Why? ?" * 1000
+    assert await read_question(store.client, submission.stream_id) == kept[:QUESTION_LIMIT_CHARS]
+    assert not await call_redis(store.client, "HEXISTS", StreamKeys.of(submission.stream_id).meta, "request")
+
+
+async def test_a_failed_run_is_kept_for_a_shorter_time_than_others(store: Store) -> None:
+    log = StreamLog(store.client, RETENTION_MS, 5_000)
+    for status, kept_ms in ((Status.FAILED, 5_000), (Status.COMPLETED, RETENTION_MS), (Status.CANCELLED, RETENTION_MS)):
+        job, claim = await store.start()
+        ending = Ending(status, job.entry)
+        assert await log.write([Batch(job.stream_id, claim.epoch, 1, [done_line(status)], ending)])
+        for key in StreamKeys.of(job.stream_id)[:2]:
+            assert kept_ms - 5_000 < await call_redis(store.client, "PTTL", key) <= kept_ms
+        record = await read_run(store.client, job.stream_id)
+        assert record is not None
+        assert record.ended_ms is not None
+        assert record.expires_ms - record.ended_ms == kept_ms
+
+
 # Members of the group
 
 
@@ -591,7 +629,6 @@ async def test_a_finished_response_keeps_what_its_request_added_and_not_the_whol
     assert claim.request == submission.request
     assert await call_redis(store.client, "PTTL", meta) > 5_000
     assert await finish(store, job, claim.epoch, 1) == (WriteStatus.OK, 1)
-    assert await call_redis(store.client, "HEXISTS", meta, "request") == 0
     assert await read_response(store.client, submission.stream_id) == b'{"input":[]}'
     for key in StreamKeys.of(submission.stream_id)[:2]:
         assert 0 < await call_redis(store.client, "PTTL", key) <= 5_000
@@ -601,7 +638,6 @@ async def test_other_runs_have_no_response(store: Store) -> None:
     job, claim = await store.start()
     await finish(store, job, claim.epoch, 1)
     assert await read_response(store.client, job.stream_id) is None
-    assert await call_redis(store.client, "HEXISTS", StreamKeys.of(job.stream_id).meta, "request") == 1
 
 
 async def test_a_deleted_run_leaves_nothing_whatever_its_state(store: Store) -> None:

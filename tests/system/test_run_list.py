@@ -2,7 +2,7 @@
 
 import httpx2
 
-from gateway.runs.run_list import read_prompt
+from gateway.runs.chat_request import find_question
 from tests.broker import Broker
 from tests.stack import Gateway, closing_all
 from tests.system.conftest import Stack
@@ -38,8 +38,9 @@ async def test_a_limit_beyond_what_is_kept_is_refused(http: httpx2.AsyncClient, 
 
 
 async def test_a_prompt_is_found_in_every_shape_and_missing_in_none() -> None:
-    assert read_prompt(b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}') == "a"
-    parts = b'[{"type":"text","text":"a"},{"type":"image_url"}]'
-    assert read_prompt(b'{"messages":[{"role":"user","content":%b}]}' % parts) == "a"
-    assert read_prompt(b'{"messages":[{"role":"system","content":"a"}]}') == ""
-    assert read_prompt(b'{"messages":[{"role":"user"}]}') == ""
+    answered = {"role": "assistant", "content": "b"}
+    assert find_question([{"role": "user", "content": "a"}, answered]) == "a"
+    parts = [{"type": "text", "text": "a"}, {"type": "image_url"}]
+    assert find_question([{"role": "user", "content": parts}, answered]) == "a"
+    assert find_question([{"role": "system", "content": "a"}]) == ""
+    assert find_question([{"role": "user"}]) == ""

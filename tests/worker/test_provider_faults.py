@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from contract.connection import command_client
+from contract.connection import call_redis, command_client
 from contract.event import Kind
+from contract.keys import StreamKeys
 from tests.broker import Broker, valkey_binary
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.runs import Caller, chunks, counts, done, text
@@ -14,6 +15,7 @@ IMPATIENT = {
     "MANYCAST_FIRST_CHUNK_TIMEOUT_S": "1.5",
     "MANYCAST_CHUNK_TIMEOUT_S": "1.5",
     "MANYCAST_PROVIDER_RETRIES": "1",
+    "MANYCAST_FAILED_RETENTION_S": "300",
 }
 
 
@@ -52,11 +54,13 @@ async def caller(place: Broker) -> AsyncIterator[Caller]:
 async def test_a_run_fails_with_the_reason_and_keeps_its_text(
     caller: Caller, model: str, expected: tuple[str, int | None, bool], has_text: bool
 ) -> None:
-    events = await caller.run(model)
+    stream_id = await caller.submit(model)
+    events = await caller.finished(stream_id)
     end = done(events)
     assert end["status"] == "failed"
     error = end["error"]
     assert (error["code"], error["http_status"], error["retryable"]) == expected
+    assert 0 < await call_redis(caller.client, "PTTL", StreamKeys.of(stream_id).log) <= 300_000
     assert error["message"]
     assert bool(text(events)) is has_text
 
