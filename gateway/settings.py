@@ -45,6 +45,7 @@ class Settings(ServiceSettings):
     ticket_s: int = Field(3600, gt=0)
     sign_in_s: int = Field(43200, gt=0)
     requests_per_minute: int = Field(60, ge=0)
+    runs_at_once: int = Field(20, ge=0)
     queue_limit: int = Field(1000, gt=0)
     ping_interval_s: float = Field(15.0, gt=0)
     http_protocol: Literal["direct", "httptools", "h11"] = "direct"
@@ -90,6 +91,7 @@ class Settings(ServiceSettings):
             published_on=self.published_on,
             trusts_user_header=self.user_header,
             requests_per_minute=self.requests_per_minute,
+            runs_at_once=self.runs_at_once,
         )
 
     @property

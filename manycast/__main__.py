@@ -16,7 +16,7 @@ import typer
 
 from contract.printable import one_line
 from contract.settings import MalformedSettingError, SettingsT, read_settings
-from gateway.access.api_keys import make_key
+from gateway.access.api_keys import DEFAULT_REQUESTS_PER_MINUTE, DEFAULT_RUNS_AT_ONCE, make_key
 from manycast.chaos.command import print_schedule, run_and_report
 from manycast.chaos.environment import StartupError
 from manycast.chaos.run import ChaosOptions
@@ -256,16 +256,17 @@ def chaos_verb(
 @keys.command("create")
 def create_key(
     name: Annotated[str, typer.Argument(help="The name of the key: letters, digits and . _ @ - are allowed.")],
+    *,
     file: Annotated[
         Path | None,
         typer.Option(help="The file to add the key to; MANYCAST_KEYS_FILE names it to the gateway.", metavar="FILE"),
     ] = None,
     requests_per_minute: Annotated[
         int, typer.Option(help="The most requests in a minute; 0 sets no limit.", min=0, metavar="NUMBER")
-    ] = 0,
+    ] = DEFAULT_REQUESTS_PER_MINUTE,
     runs_at_once: Annotated[
         int, typer.Option(help="The most answers at the same time; 0 sets no limit.", min=0, metavar="NUMBER")
-    ] = 0,
+    ] = DEFAULT_RUNS_AT_ONCE,
     models: Annotated[
         str,
         typer.Option(
@@ -273,14 +274,18 @@ def create_key(
             metavar="NAMES",
         ),
     ] = "",
+    unlimited: Annotated[
+        bool, typer.Option("--unlimited", help="Set no limits, whatever the other options say.")
+    ] = False,
 ) -> None:
     """Create an API key.
 
     The key is printed once. The file gets only its hash.
     """
     wanted = [model for model in models.replace(" ", "").split(",") if model]
+    per_minute, at_once = (0, 0) if unlimited else (requests_per_minute, runs_at_once)
     try:
-        secret, key = make_key(name, requests_per_minute=requests_per_minute, runs_at_once=runs_at_once, models=wanted)
+        secret, key = make_key(name, requests_per_minute=per_minute, runs_at_once=at_once, models=wanted)
     except ValueError:
         _fail(f"'{name}' is not a valid key name: use up to 64 letters, digits and . _ @ - are allowed.")
     if file is None:
@@ -294,6 +299,8 @@ def create_key(
         except KeyFileError as error:
             _fail(str(error))
         typer.echo(f"Added '{name}' to {file}. Start the gateway with MANYCAST_KEYS_FILE={file.absolute()}", err=True)
+    limits = f"{per_minute or 'any number of'} requests a minute, {at_once or 'any number of'} runs at once"
+    typer.echo(f"Its limits: {limits}. To change them, edit the line.", err=True)
     typer.echo("The key. It will not be shown again:", err=True)
     typer.echo(secret)
 

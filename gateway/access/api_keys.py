@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gateway.http.security_log import Kind
 
 PREFIX = "mc-"
+DEFAULT_REQUESTS_PER_MINUTE = 60
+DEFAULT_RUNS_AT_ONCE = 20
+"""The limits of a key that names none. A key without limits says so: its limits are 0."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +37,8 @@ class ApiKey(BaseModel):
     id: str = Field(pattern=r"^[0-9a-f]{8}$")
     salt: str = Field(pattern=r"^[0-9a-f]{32}$")
     hash: str = Field(pattern=r"^[0-9a-f]{64}$")
-    requests_per_minute: int = Field(0, ge=0)
-    runs_at_once: int = Field(0, ge=0)
+    requests_per_minute: int = Field(DEFAULT_REQUESTS_PER_MINUTE, ge=0)
+    runs_at_once: int = Field(DEFAULT_RUNS_AT_ONCE, ge=0)
     models: tuple[str, ...] = ()
 
     def matches(self, secret: str) -> bool:
@@ -47,7 +50,11 @@ class ApiKey(BaseModel):
 
 
 def make_key(
-    name: str, *, requests_per_minute: int = 0, runs_at_once: int = 0, models: Iterable[str] = ()
+    name: str,
+    *,
+    requests_per_minute: int = DEFAULT_REQUESTS_PER_MINUTE,
+    runs_at_once: int = DEFAULT_RUNS_AT_ONCE,
+    models: Iterable[str] = (),
 ) -> tuple[str, ApiKey]:
     """The key itself, to be shown once, and the entry to store. Raises: ValueError for a malformed name or limit."""
     key_id, salt = token_hex(4), token_hex(16)

@@ -30,12 +30,14 @@ LOCAL_ONLY = "Only this computer can start runs until you set a password or an A
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
     """Which callers to admit. `published_on`: the address where callers reach this gateway, if it listens on another.
-    `per_minute`: how many requests one address may send in a minute, unless a key sets another limit; 0: any number."""
+    `per_minute`: how many requests one address may send in a minute, `runs_at_once`: how many runs a person may have at
+    the same time, unless a key sets other limits; 0: any number."""
 
     proxies: Proxies
     published_on: str
     trusts_user_header: bool
     per_minute: int
+    runs_at_once: int
 
 
 class Authenticator:
@@ -98,7 +100,7 @@ class Authenticator:
     async def _authenticate(self, request: Request) -> Caller:
         key = self.find_key(request)
         if key is not None:
-            return Caller(f"key:{key.name}", key)
+            return _holder_of(key)
         source = self.read_source(request)
         if self.admits_only_local:
             caller = self._authenticate_local(source)
@@ -148,9 +150,9 @@ class Authenticator:
         cookie = request.cookies.get(self.session_cookie(request))
         owner = await self._sign_ins.find(cookie) if cookie else None
         if owner is not None:
-            return _caller_of(owner)
+            return self._caller_of(owner)
         if self._policy.trusts_user_header and source.user:
-            return Caller(f"user:{source.user}")
+            return Caller(f"user:{source.user}", runs_at_once=self._policy.runs_at_once)
         headers = {"WWW-Authenticate": "Bearer"}
         raise ApiError(401, "missing_api_key", "To start runs here, send an API key or sign in.", headers=headers)
 
@@ -187,7 +189,7 @@ class Authenticator:
         if owner is None:
             self._security.note(Kind.WRONG_PASSWORD, request, "wrong_secret")
             raise ApiError(401, "wrong_secret", "That is neither the password nor an API key.", param="secret")
-        caller, cookie = _caller_of(owner), await self._sign_ins.begin(owner)
+        caller, cookie = self._caller_of(owner), await self._sign_ins.begin(owner)
         self._security.note(Kind.SIGN_IN, request, "right_secret", caller=caller.name)
         return caller, cookie
 
@@ -214,6 +216,12 @@ class Authenticator:
         """Whether people can sign in, with a password or a key."""
         return bool(self._keys) or self._sign_ins.has_password
 
+    def _caller_of(self, owner: SessionOwner) -> Caller:
+        if owner.key is not None:
+            return _holder_of(owner.key, owner.session_id)
+        at_once = self._policy.runs_at_once
+        return Caller("person", runs_at_once=at_once, sees_all=True, session_id=owner.session_id)
+
     async def _take_token(self, request: Request, allowance: RateLimit) -> dict[str, str]:
         if allowance.per_minute == 0:
             return {}
@@ -230,10 +238,8 @@ class Authenticator:
         raise ApiError(429, "rate_limit_exceeded", text, type_="requests", headers=headers)
 
 
-def _caller_of(owner: SessionOwner) -> Caller:
-    if owner.key is None:
-        return Caller("person", sees_all=True, session_id=owner.session_id)
-    return Caller(f"key:{owner.key.name}", owner.key, session_id=owner.session_id)
+def _holder_of(key: ApiKey, session_id: str = "") -> Caller:
+    return Caller(f"key:{key.name}", key, runs_at_once=key.runs_at_once, session_id=session_id)
 
 
 def bearer_token(request: Request) -> str | None:

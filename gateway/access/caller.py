@@ -9,8 +9,8 @@ from gateway.access.api_keys import ApiKey
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`name`, for people, is "" for a caller without a name, which owns no run. `key` is the caller's API key, with its
-    limits.
+    """`name`, for people, is "" for a caller without a name, which owns no run. `key` is the caller's API key.
+    `runs_at_once`: how many runs the caller may have at the same time; 0: any number.
 
     `sees_all`: the caller may list the runs of others. `is_operator`: the caller uses the command line on a computer
     where only local callers are admitted, and may do anything. `session_id`: of the session that admitted the caller,
@@ -19,15 +19,11 @@ class Caller:
 
     name: str
     key: ApiKey | None = None
+    runs_at_once: int = 0
     sees_all: bool = False
     is_operator: bool = False
     session_id: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def runs_at_once(self) -> int:
-        """How many runs the caller may have at the same time. 0 means any number."""
-        return self.key.runs_at_once if self.key else 0
 
     def may_use(self, model: str) -> bool:
         return self.key is None or self.key.may_use(model)

@@ -36,6 +36,7 @@ class AccessOptions(NamedTuple):
     published_on: str
     trusts_user_header: bool
     requests_per_minute: int
+    runs_at_once: int
 
 
 def build_access(client: Client, options: AccessOptions, security: SecurityLog) -> AccessControl:
@@ -47,6 +48,7 @@ def build_access(client: Client, options: AccessOptions, security: SecurityLog) 
         published_on=options.published_on,
         trusts_user_header=options.trusts_user_header,
         per_minute=options.requests_per_minute,
+        runs_at_once=options.runs_at_once,
     )
     sessions = Sessions(client, signing, keys, options.password, options.sign_in_s)
     authenticator = Authenticator(client, keys, sessions, policy, security)

@@ -47,6 +47,14 @@ def test_models_are_names_or_patterns_and_none_means_all() -> None:
     assert make_key("team")[1].may_use("anything")
 
 
+def test_a_key_has_limits_unless_it_says_otherwise() -> None:
+    limited, unlimited = make_key("team")[1], make_key("app", requests_per_minute=0, runs_at_once=0)[1]
+    assert limited.requests_per_minute > 0
+    assert limited.runs_at_once > 0
+    by_hand = limited.model_dump_json(exclude={"requests_per_minute", "runs_at_once"})
+    assert parse_keys(f"{by_hand}\n{line(unlimited)}") == [limited, unlimited]
+
+
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     (first, first_key), (second, second_key) = make_key("first"), make_key("second")
     file = tmp_path / "keys"
@@ -111,7 +119,7 @@ def test_a_line_that_is_none_is_named_and_not_shown(text: str, where: str) -> No
     key = line(make_key("team")[1])
     text = (
         text.replace("{SECOND}", key + line(make_key("team")[1]))
-        .replace("{LIMIT}", key.replace('minute":0', 'minute":-1'))
+        .replace("{LIMIT}", key.replace('minute":60', 'minute":-1'))
         .replace("{NAME}", key.replace('"team"', '"my team"'))
         .replace("{MORE}", key.replace("{", '{"colour":1,', 1))
     )

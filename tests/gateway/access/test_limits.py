@@ -27,10 +27,10 @@ Limited = tuple[list[httpx2.AsyncClient], dict[str, dict[str, str]]]
 async def limited(broker: Broker, client: Client) -> AsyncIterator[Limited]:
     """Two gateways with the same keys, and the headers that the holder of each key sends."""
     made = {
-        "a": make_key("a", requests_per_minute=PER_MINUTE),
-        "b": make_key("b", requests_per_minute=PER_MINUTE),
-        "few": make_key("few", runs_at_once=AT_ONCE),
-        "free": make_key("free"),
+        "a": make_key("a", requests_per_minute=PER_MINUTE, runs_at_once=0),
+        "b": make_key("b", requests_per_minute=PER_MINUTE, runs_at_once=0),
+        "few": make_key("few", requests_per_minute=0, runs_at_once=AT_ONCE),
+        "free": make_key("free", requests_per_minute=0, runs_at_once=0),
     }
     settings = {"MANYCAST_KEYS": lines(*(key for _, key in made.values())), "MANYCAST_REQUESTS_PER_MINUTE": "5"}
     with closing(Gateway(broker.url, **settings)) as one, closing(Gateway(broker.url, **settings)) as two:
@@ -80,6 +80,25 @@ async def test_a_key_has_no_more_runs_at_once_than_it_may(limited: Limited) -> N
     assert int(refused.headers["retry-after"]) > 0
     assert (await gateways[0].post(started[0]["urls"]["cancel"])).json()["status"] == "cancelled"
     assert (await gateways[1].post("/v1/streams", json=BODY, headers=keys["few"])).status_code == 201
+
+
+async def test_people_have_no_more_runs_at_once_than_they_may(broker: Broker, client: Client) -> None:
+    settings = {
+        "MANYCAST_PASSWORD": PASSWORD,
+        "MANYCAST_USER_HEADER": "true",
+        "MANYCAST_TRUSTED_PROXIES": "127.0.0.1",
+        "MANYCAST_HOSTS": "127.0.0.1",
+        "MANYCAST_RUNS_AT_ONCE": "2",
+    }
+    with closing(Gateway(broker.url, **settings)) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            for user in ("ada", "bob"):
+                answers = [await http.post("/v1/streams", json=BODY, headers={"X-Forwarded-User": user}) for _ in "123"]
+                assert [answer.status_code for answer in answers] == [201, 201, 429]
+                assert code(answers[-1]) == (429, "too_many_runs")
+            await http.post("/v1/session", json={"secret": PASSWORD})
+            answers = [await http.post("/v1/streams", json=BODY) for _ in "123"]
+            assert [answer.status_code for answer in answers] == [201, 201, 429]
 
 
 async def test_an_sdk_is_told_by_the_headers_of_its_own_call(limited: Limited) -> None:

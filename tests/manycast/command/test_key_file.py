@@ -27,10 +27,13 @@ def test_the_key_alone_is_printed_and_opens_the_file(tmp_path: Path) -> None:
     assert done.stdout.strip() not in file.read_text()
 
 
-def test_without_a_file_the_line_is_shown_beside_the_key() -> None:
-    done = create("team")
+@pytest.mark.parametrize(("arguments", "limits"), [((), (60, 20)), (("--unlimited",), (0, 0))])
+def test_without_a_file_the_line_is_shown_beside_the_key(arguments: tuple[str, ...], limits: tuple[int, int]) -> None:
+    done = create("team", *arguments)
     line = next(line for line in done.stderr.splitlines() if line.startswith("{"))
-    assert KeyRing(line, None).find(done.stdout.strip()) is not None
+    key = KeyRing(line, None).find(done.stdout.strip())
+    assert key is not None
+    assert (key.requests_per_minute, key.runs_at_once) == limits
 
 
 def test_what_cannot_be_a_name_is_told_in_one_line() -> None:
