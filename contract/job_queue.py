@@ -1,6 +1,7 @@
 """Jobs: submit, take, claim, renew, release, cancel. A lease is a pending entry of the Redis consumer group.
 
-Only Redis's clock counts: a lease ends when Redis has seen no renewal for the lease time.
+Callers take turns (contract/lua/turns.lua). Only Redis's clock counts: a lease ends when Redis has seen no renewal for
+the lease time.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from contract.connection import Client, call_redis
 from contract.digest import digest_name
 from contract.errors import BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
-from contract.keys import CONTROL, JOBS, RECENT, WORKERS_GROUP, StreamKeys, caller_key, once_key
+from contract.keys import CONTROL, JOBS, RECENT, TURNS, WORKERS_GROUP, StreamKeys, caller_key, once_key
 from contract.limits import QUESTION_LIMIT_CHARS
 from contract.scripts import Call, run_call, run_calls
 from contract.stream_log import WriteStatus
@@ -23,12 +24,14 @@ _READ = ("XREADGROUP", "GROUP", WORKERS_GROUP)
 
 
 class Submitted(StrEnum):
-    """The result of a submission. BUSY: the caller has too many runs at once. FULL: too many jobs wait."""
+    """The result of a submission. FULL: too many runs wait. SHARE: the caller has its share of the waiting runs. BUSY:
+    the caller has too many runs at once."""
 
     OK = "ok"
     KNOWN = "known"
     MISMATCH = "mismatch"
     FULL = "full"
+    SHARE = "share"
     BUSY = "busy"
 
 
@@ -137,7 +140,8 @@ class JobQueue:
 
         May be repeated with the same submission. Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        keys = [StreamKeys.of(submission.stream_id).meta, JOBS, caller_key(digest_name(submission.caller))]
+        account = digest_name(submission.caller)
+        keys = [StreamKeys.of(submission.stream_id).meta, JOBS, TURNS, caller_key(account)]
         once: tuple[str | int, ...] = ()
         if submission.once is not None:
             keys.append(once_key(submission.once.digest))
@@ -160,6 +164,7 @@ class JobQueue:
             submission.keep_ms,
             submission.endpoint,
             question,
+            account,
             *once,
         )
         answer, stream_id = await run_call(self._client, Call("submit", keys, arguments))
@@ -199,12 +204,15 @@ class JobQueue:
             Job(entry.decode(), stream_id.decode()) for entry, stream_id in zip(reply[::2], reply[1::2], strict=True)
         ]
 
-    async def claim(self, job: Job, worker: str, max_lost: int, max_epochs: int) -> Claim:
-        """Each call creates a new lease. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    async def claim(self, job: Job, worker: str, max_lost: int, max_epochs: int, *, room: int = 0) -> Claim:
+        """Each call creates a new lease. `room`: how many more runs the worker could take now.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError.
+        """
         keys = StreamKeys.of(job.stream_id)
         # redis-py repeats a call whose reply was lost. The random name lets the script recognise the repetition.
-        arguments = (worker, job.entry, max_lost, max_epochs, self._lifetime_ms, token_hex(8))
-        call = Call("claim", (keys.log, keys.meta, keys.live, JOBS), arguments)
+        arguments = (worker, job.entry, max_lost, max_epochs, self._lifetime_ms, token_hex(8), room)
+        call = Call("claim", (keys.log, keys.meta, keys.live, JOBS, TURNS), arguments)
         verdict, *lease = await run_call(self._client, call)
         if Verdict(verdict.decode()) is Verdict.GONE:
             return Claim(Verdict.GONE)
@@ -244,7 +252,7 @@ class JobQueue:
             "timing": None,
         }
         arguments = (stream_id, self._lifetime_ms, entry_line(Kind.DONE, encode_json(done)))
-        call = Call("cancel", (keys.log, keys.meta, keys.live, JOBS, CONTROL), arguments)
+        call = Call("cancel", (keys.log, keys.meta, keys.live, JOBS, CONTROL, TURNS), arguments)
         answer: str = (await run_call(self._client, call)).decode()
         return None if answer == WriteStatus.GONE else answer
 
@@ -254,8 +262,8 @@ class JobQueue:
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
         keys = StreamKeys.of(stream_id)
-        call = Call("delete_run", (keys.log, keys.meta, keys.live, keys.viewers, JOBS, CONTROL, RECENT), (stream_id,))
-        await run_call(self._client, call)
+        names = (keys.log, keys.meta, keys.live, keys.viewers, JOBS, CONTROL, RECENT, TURNS)
+        await run_call(self._client, Call("delete_run", names, (stream_id,)))
 
     async def leave(self, stream_id: str, after_ms: int) -> None:
         """Stops the run if nobody watches it `after_ms` from now. May be repeated; the last call counts.

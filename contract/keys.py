@@ -9,6 +9,7 @@ JOBS = "mc:jobs"
 WORKERS_GROUP = "workers"
 WORKERS = "mc:workers"
 OFFERS = "mc:offers"
+TURNS = "mc:turns"
 CONTROL = "mc:control"
 RECENT = "mc:recent"
 SIGNING = "mc:signing"
@@ -31,6 +32,12 @@ class StreamKeys(NamedTuple):
 def once_key(digest: str) -> str:
     """Holds the run of an idempotency key. `digest` is its SHA-256 in hex, so that no caller chooses a Redis key."""
     return f"mc:once:{{{digest}}}"
+
+
+def backlog_key(digest: str) -> str:
+    """Holds a caller's runs that wait for its next turn. contract/lua/turns.lua makes it. `digest` is as in
+    `caller_key`. It has no hash tag of its own: it must live beside the queue."""
+    return f"mc:backlog:{digest}"
 
 
 def chat_key(digest: str) -> str:

@@ -12,11 +12,13 @@ from contract.errors import BrokerRefusedError
 
 _SHARED = {
     "append": ("write_events",),
-    "cancel": ("write_events",),
-    "claim": ("write_events",),
+    "cancel": ("turns", "write_events"),
+    "claim": ("turns", "write_events"),
+    "delete_run": ("turns",),
     "finish": ("write_events",),
     "read_viewers": ("sum_viewers",),
     "renew": ("sum_viewers",),
+    "submit": ("turns",),
 }
 
 Argument = str | bytes | int

@@ -91,6 +91,8 @@ class Author:
             for job in await self._queue.take(self._blocking, self.name, 1, BLOCK_MS):
                 if stream_id in (None, job.stream_id):
                     return await self._claim(job, self.name)
+                # The caller's next run waits until this one is claimed.
+                await self._queue.claim(job, self.name, MAX_LOST, MAX_EPOCHS)
             assert time.monotonic() < deadline, "no job was submitted"
 
     async def take_over(self, run: Run) -> Run:

@@ -1,16 +1,20 @@
 -- claim: starts a new epoch for a job that was delivered to this worker. Earlier epochs can no longer write.
--- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs
+-- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs, 5 turns
 -- ARGV: 1 worker, 2 entry of the job, 3 max lost workers, 4 max epochs, 5 lifetime in ms, 6 random name of this call: if
---   the reply was lost, the repeated call has the same name and gets the same lease again
+--   the reply was lost, the repeated call has the same name and gets the same lease again, 7 how many more runs this
+--   worker has room for
 -- Returns: {verdict, epoch, next seq, request, queued ms, endpoint}. run: generate the answer. cancelled: finish it as cancelled.
 --   lost: no attempt is left; finish it as failed. {gone}: the job has ended or belongs to another worker
 -- Errors: those of Redis itself
--- Cost: O(1)
+-- Cost: O(1), O(room + workers) if the caller's next runs join the line
 
 -- The field `owner` holds the worker's name.
 local state = redis.call('HMGET', KEYS[2], 'status', 'epoch', 'last', 'cancel', 'owner', 'released', 'lost',
-  'on_lost', 'request', 'created_ms', 'job', 'claim', 'endpoint', 'model')
+  'on_lost', 'request', 'created_ms', 'job', 'claim', 'endpoint', 'model', 'account')
 if not state[1] or is_final(state[1]) or state[11] ~= ARGV[2] then
+  -- If the run has expired, only its entry knows the caller, whose turn is over.
+  local entry = redis.call('XRANGE', KEYS[4], ARGV[2], ARGV[2])[1]
+  if entry and entry[2][4] then pass_turn(KEYS[4], KEYS[5], entry[2][4], ARGV[2], tonumber(ARGV[7])) end
   retire_job(KEYS[4], ARGV[2])
   return { 'gone' }
 end
@@ -29,6 +33,7 @@ if not is_repeated then
   redis.call('HDEL', KEYS[2], 'released')
   redis.call('PEXPIRE', KEYS[2], ARGV[5])
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
+  if state[15] then pass_turn(KEYS[4], KEYS[5], state[15], ARGV[2], tonumber(ARGV[7])) end
 end
 local queued_ms = redis.call('HGET', KEYS[2], 'claimed_ms') - state[10]
 

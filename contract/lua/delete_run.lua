@@ -1,13 +1,15 @@
 -- delete_run: removes a run, its log and its prompt in the list of runs, whatever its state. May be repeated.
--- KEYS: 1 log, 2 meta, 3 live channel, 4 viewers, 5 jobs, 6 control channel, 7 recent runs
+-- KEYS: 1 log, 2 meta, 3 live channel, 4 viewers, 5 jobs, 6 control channel, 7 recent runs, 8 turns
 -- ARGV: 1 stream id
 -- Returns: nothing
 -- Errors: those of Redis itself
--- Cost: O(events of the log + recent runs)
+-- Cost: O(events of the log + recent runs + waiting runs of the caller)
 
-local entry = redis.call('HGET', KEYS[2], 'job')
+local state = redis.call('HMGET', KEYS[2], 'job', 'status', 'account')
+local entry = state[1]
+if state[2] == 'queued' and state[3] then leave_queue(KEYS[5], KEYS[8], state[3], entry, ARGV[1]) end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[4])
-if entry then
+if entry and entry ~= '' then
   redis.call('XACK', KEYS[5], 'workers', entry)
   redis.call('XDEL', KEYS[5], entry)
 end

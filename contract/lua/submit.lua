@@ -1,15 +1,17 @@
 -- submit: creates a stream and queues its job, once per idempotency key.
--- KEYS: 1 meta, 2 jobs, 3 the caller's current runs, 4 idempotency key (optional)
--- ARGV: 1 stream id, 2 request JSON, 3 model, 4 policy on a lost worker, 5 lifetime in ms, 6 max waiting jobs,
+-- KEYS: 1 meta, 2 jobs, 3 turns, 4 the caller's current runs, 5 idempotency key (optional)
+-- ARGV: 1 stream id, 2 request JSON, 3 model, 4 policy on a lost worker, 5 lifetime in ms, 6 max waiting runs,
 --   7 digest of the body, 8 max ms without viewers (0: no limit), 9 caller ("" if unknown), 10 max current runs of
 --   this caller (0: no limit), 11 what the Responses API keeps of its request ('' for other runs), 12 ms for which the
 --   run is kept after its end, if shorter than others (0: as others), 13 endpoint of a pass-through call ('' for other
---   runs), 14 question of the user ('': none), 15 how KEYS[4] is used: key (an idempotency key), first or retry (it identifies a body of this caller; a first
---   request replaces it, a retry finds the run of the request before), 16 its lifetime in ms
+--   runs), 14 question of the user ('': none), 15 digest of the caller, 16 how KEYS[5] is used: key (an idempotency
+--   key), first or retry (it identifies a body of this caller; a first request replaces it, a retry finds the run of
+--   the request before), 17 its lifetime in ms
 -- Returns: {result, stream id}. ok. known: this idempotency key created that stream before. mismatch: it did, with
---   another body. full: too many jobs wait. busy: this caller has too many current runs
+--   another body. full: too many runs wait. share: this caller has its share of the waiting runs. busy: this caller has
+--   too many current runs
 -- Errors: those of Redis itself
--- Cost: O(1), O(workers) for the count of waiting jobs, and O(max current runs) if that is limited
+-- Cost: O(1), O(workers) for the count of waiting runs, and O(max current runs) if that is limited
 
 -- Removes ended runs before counting. Doing it here is cheaper than at the end of each run.
 local function count_runs(runs)
@@ -27,11 +29,11 @@ local function is_worth_joining(id)
   return state[1] and state[1] ~= 'cancelled' and not state[2]
 end
 
-if KEYS[4] and ARGV[15] ~= 'first' then
-  local known = redis.call('HMGET', KEYS[4], 'id', 'body')
+if KEYS[5] and ARGV[16] ~= 'first' then
+  local known = redis.call('HMGET', KEYS[5], 'id', 'body')
   if known[1] and known[1] ~= ARGV[1] then
     if known[2] ~= ARGV[7] then return { 'mismatch', known[1] } end
-    if ARGV[15] == 'key' or is_worth_joining(known[1]) then return { 'known', known[1] } end
+    if ARGV[16] == 'key' or is_worth_joining(known[1]) then return { 'known', known[1] } end
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then return { 'ok', ARGV[1] } end
@@ -41,13 +43,25 @@ if pending.err then
   redis.call('XGROUP', 'CREATE', KEYS[2], 'workers', '0', 'MKSTREAM')
   pending = { 0 }
 end
-local waiting = redis.call('XLEN', KEYS[2]) - pending[1]
-if waiting >= tonumber(ARGV[6]) then return { 'full', '' } end
+local account = ARGV[15]
+local state = redis.call('HMGET', KEYS[3], account, 'waiting')
+local turn = state[1]
+local free = ARGV[6] - (redis.call('XLEN', KEYS[2]) - pending[1] + (state[2] or 0))
+if free <= 0 then return { 'full', '' } end
+-- A caller may have as many waiting runs as there is room left, so that none fills the queue. Without a name there is one.
+if ARGV[9] ~= '' and turn and redis.call('LLEN', backlog_of(account)) + 1 >= free then return { 'share', '' } end
 local max_runs = tonumber(ARGV[10])
-if max_runs > 0 and count_runs(KEYS[3]) >= max_runs then return { 'busy', '' } end
-local entry = redis.call('XADD', KEYS[2], '*', 'id', ARGV[1])
+if max_runs > 0 and count_runs(KEYS[4]) >= max_runs then return { 'busy', '' } end
+local entry = ''
+if turn then
+  redis.call('RPUSH', backlog_of(account), ARGV[1])
+  count_waiting(KEYS[3], 1)
+else
+  entry = join_line(KEYS[2], ARGV[1], account)
+  redis.call('HSET', KEYS[3], account, entry)
+end
 redis.call('HSET', KEYS[1], 'status', 'queued', 'epoch', '0', 'last', '0-0', 'request', ARGV[2], 'model', ARGV[3],
-  'on_lost', ARGV[4], 'lost', '0', 'job', entry, 'caller', ARGV[9],
+  'on_lost', ARGV[4], 'lost', '0', 'job', entry, 'caller', ARGV[9], 'account', account,
   'created_ms', string.format('%d', now_ms()))
 if ARGV[8] ~= '0' then redis.call('HSET', KEYS[1], 'unwatched_ms', ARGV[8]) end
 if ARGV[11] ~= '' then redis.call('HSET', KEYS[1], 'response', ARGV[11]) end
@@ -56,12 +70,14 @@ if ARGV[13] ~= '' then redis.call('HSET', KEYS[1], 'endpoint', ARGV[13]) end
 if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], 'question', ARGV[14]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if max_runs > 0 then
-  redis.call('SADD', KEYS[3], ARGV[1])
+  redis.call('SADD', KEYS[4], ARGV[1])
   -- A run may last longer than its answer is kept. Keep the set for a week at least, so that the run still counts.
-  redis.call('PEXPIRE', KEYS[3], math.max(ARGV[5], 604800000))
+  redis.call('PEXPIRE', KEYS[4], math.max(ARGV[5], 604800000))
 end
-if KEYS[4] then
-  redis.call('HSET', KEYS[4], 'id', ARGV[1], 'body', ARGV[7])
-  redis.call('PEXPIRE', KEYS[4], ARGV[16])
+if KEYS[5] then
+  redis.call('HSET', KEYS[5], 'id', ARGV[1], 'body', ARGV[7])
+  redis.call('PEXPIRE', KEYS[5], ARGV[17])
 end
+-- If the line has lost the run whose turn it is (somebody removed it by hand), no claim will pass the turn.
+if turn and not redis.call('XRANGE', KEYS[2], turn, turn)[1] then pass_turn(KEYS[2], KEYS[3], account, turn, 0) end
 return { 'ok', ARGV[1] }

@@ -40,6 +40,8 @@ local function write_events(log, meta, live, last, epoch, first, lines, from, tt
 end
 
 local function retire_job(jobs, entry)
+  -- A run in its caller's backlog has no entry.
+  if entry == '' then return end
   redis.call('XACK', jobs, 'workers', entry)
   redis.call('XDEL', jobs, entry)
 end

@@ -205,7 +205,7 @@ class Authenticator:
         owner = await self._sign_ins.find(cookie)
         await self._sign_ins.end(cookie)
         if owner is not None:
-            self._security.note(Kind.SIGN_OUT, request, "signed_out", caller=_caller_of(owner).name)
+            self._security.note(Kind.SIGN_OUT, request, "signed_out", caller=self._caller_of(owner).name)
 
     def session_cookie(self, request: Request) -> str:
         """The name of the cookie with the session of this request."""

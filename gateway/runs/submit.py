@@ -156,5 +156,8 @@ def _to_api_error(answer: Submitted, caller: Caller) -> ApiError:
     if answer is Submitted.BUSY:
         text = f"No more than {caller.runs_at_once} runs at once are allowed. Nothing was started."
         return ApiError(429, "too_many_runs", text, type_="requests", headers=headers)
+    if answer is Submitted.SHARE:
+        text = "So many of your runs are waiting that others would find no room. Nothing was started."
+        return ApiError(429, "too_many_runs", text, type_="requests", headers=headers)
     text = "Too many runs are waiting. Nothing was started."
     return ApiError(503, "queue_full", text, type_="server_error", headers=headers)

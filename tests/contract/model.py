@@ -23,6 +23,7 @@ class Run:
     """One run as everybody must see it. `holder` is whom its job stands delivered to."""
 
     stream_id: str
+    caller: str
     on_lost: str
     max_lost: int
     max_epochs: int
@@ -117,3 +118,43 @@ class Run:
 
     def _end(self, status: str) -> None:
         self.status, self.holder, self.is_released = status, None, False
+
+
+@dataclass
+class Turns:
+    """Whose run is next. `joined`: all runs that a worker may have or get, in the order in which they joined."""
+
+    joined: list[Run] = field(default_factory=list)
+    untaken: list[Run] = field(default_factory=list)
+    backlogs: dict[str, list[Run]] = field(default_factory=dict)
+    turns: dict[str, Run] = field(default_factory=dict)
+
+    def add(self, run: Run) -> None:
+        if run.caller in self.turns:
+            self.backlogs.setdefault(run.caller, []).append(run)
+        else:
+            self._begin_turn(run.caller, [run])
+
+    def pass_turn(self, run: Run, room: int) -> None:
+        if self.turns.get(run.caller) is not run:
+            return
+        del self.turns[run.caller]
+        backlog = self.backlogs.get(run.caller, [])
+        size = max(1, room - len(self.untaken))
+        turn, self.backlogs[run.caller] = backlog[:size], backlog[size:]
+        if turn:
+            self._begin_turn(run.caller, turn)
+
+    def leave(self, run: Run) -> None:
+        """The run is cancelled while it waits."""
+        if run in self.backlogs.get(run.caller, []):
+            self.backlogs[run.caller].remove(run)
+            return
+        self.pass_turn(run, 0)
+        if run in self.untaken:
+            self.untaken.remove(run)
+
+    def _begin_turn(self, caller: str, runs: list[Run]) -> None:
+        self.joined += runs
+        self.untaken += runs
+        self.turns[caller] = runs[-1]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from contract.connection import Client, PubSubConnection, call_redis
 from contract.event import Event
 from contract.job_queue import Claim, Job, JobQueue, Once, OnceUse, Policy, Submission, Submitted, Verdict
-from contract.keys import JOBS, StreamKeys
+from contract.keys import JOBS, TURNS, StreamKeys, backlog_key
 from contract.position import START
 from contract.stream_log import Batch, StreamLog
 from tests.broker import Broker
@@ -85,8 +85,12 @@ class Store:
     def submission(
         self, *, on_lost: str = "restart", once: str | None = None, use: OnceUse = OnceUse.KEY, body: str = "b"
     ) -> Submission:
+        """Of a caller of its own, so that it waits for nobody else's turn."""
         identity = None if once is None else Once(once, use, LIFETIME_MS)
-        return Submission(f"{next(self._numbers):022d}", b'{"messages":[]}', "demo", Policy(on_lost), body, identity)
+        number = next(self._numbers)
+        return Submission(
+            f"{number:022d}", b'{"messages":[]}', "demo", Policy(on_lost), body, identity, caller=f"key:{number}"
+        )
 
     async def submit(self, *, on_lost: str = "restart") -> str:
         answer, stream_id = await self.queue.submit(self.submission(on_lost=on_lost), MAX_WAITING)
@@ -139,5 +143,7 @@ class Store:
         return [name.decode() for name, _ in await call_redis(self.client, "XRANGE", JOBS, "-", "+")]
 
     async def keys_without_expiry(self) -> list[str]:
+        """Apart from the queue."""
         keys = [key.decode() for key in await call_redis(self.client, "KEYS", "*")]
-        return [key for key in keys if key != JOBS and await call_redis(self.client, "PTTL", key) == -1]
+        others = [key for key in keys if key not in (JOBS, TURNS) and not key.startswith(backlog_key(""))]
+        return [key for key in others if await call_redis(self.client, "PTTL", key) == -1]

@@ -10,7 +10,7 @@ from contract.connection import call_redis
 from contract.errors import BrokerRefusedError
 from contract.event import Status
 from contract.job_queue import Job, Lease, OnceUse, Submission, Submitted, Verdict
-from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
+from contract.keys import JOBS, TURNS, WORKERS_GROUP, StreamKeys
 from contract.limits import QUESTION_LIMIT_CHARS
 from contract.presence import Count, count_viewers
 from contract.recent_runs import RecentRun, add_recent_run, read_recent_runs
@@ -248,7 +248,8 @@ async def test_leaving_a_run_that_has_ended_changes_nothing(store: Store) -> Non
 
 def claim_call(job: Job, worker: str, name: str) -> Call:
     keys = StreamKeys.of(job.stream_id)
-    return Call("claim", (keys.log, keys.meta, keys.live, JOBS), (worker, job.entry, MAX_LOST, 50, 600_000, name))
+    arguments = (worker, job.entry, MAX_LOST, 50, 600_000, name, 0)
+    return Call("claim", (keys.log, keys.meta, keys.live, JOBS, TURNS), arguments)
 
 
 @pytest.mark.parametrize("on_lost", ["restart", "fail"])

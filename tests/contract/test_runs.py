@@ -19,15 +19,16 @@ from hypothesis.stateful import (
 
 from contract import job_queue
 from contract.connection import Client, PubSubConnection, call_redis, command_client
+from contract.digest import digest_name
 from contract.event import Status
-from contract.job_queue import Job, JobQueue, Once, OnceUse, Policy, Submission, Submitted
-from contract.keys import JOBS, StreamKeys
+from contract.job_queue import Claim, Job, JobQueue, Once, OnceUse, Policy, Submission, Submitted
+from contract.keys import JOBS, TURNS, StreamKeys, backlog_key
 from contract.live import LiveEvents, parse_live
 from contract.position import START
 from contract.run_record import read_run
 from contract.stream_log import Batch, Ending, StreamLog
 from tests.broker import Broker
-from tests.contract.model import Lease, Run
+from tests.contract.model import Lease, Run, Turns
 
 T = TypeVar("T")
 
@@ -35,7 +36,9 @@ ON_LOST = st.sampled_from(["restart", "restart", "fail"])
 WORKERS = st.sampled_from(["w1", "w2"])
 BACK = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3])
 """The newest, mostly; at times one of the older ones."""
-MOST_RUNS, MAX_LOST, MAX_EPOCHS = 2, 3, 8
+CALLERS = st.sampled_from(["key:a", "key:a", "key:b"])
+ROOM = st.sampled_from([0, 0, 1, 3])
+MOST_RUNS, MAX_LOST, MAX_EPOCHS = 5, 3, 8
 EXAMPLES = int(os.environ.get("EXAMPLES", "12"))
 """More of them for an afternoon's hunt."""
 
@@ -95,8 +98,8 @@ class Server:
 
 
 class Runs(RuleBasedStateMachine):
-    """Two workers, up to two runs. A worker that is not asked for a while is a frozen one: its leases stay in
-    `leases`, and it tries them again when it wakes."""
+    """Two workers, up to five runs of two callers. A worker that is not asked for a while is a frozen one: its leases
+    stay in `leases`, and it tries them again when it wakes."""
 
     server: Server
 
@@ -105,6 +108,7 @@ class Runs(RuleBasedStateMachine):
         self.client = self.server.client
         self.client.repeats = False
         self.runs: list[Run] = []
+        self.line = Turns()
         self.leases: list[Lease] = []
         self.delivered: list[tuple[str, Run]] = []
         self.replayed: dict[str, list[bytes]] = {}
@@ -119,24 +123,29 @@ class Runs(RuleBasedStateMachine):
 
     # What may happen
 
-    @initialize(on_lost=ON_LOST)
-    def begin(self, on_lost: str) -> None:
-        self.submit(on_lost)
-        self.take("w1", 1, claims=True)
+    @initialize(caller=CALLERS, on_lost=ON_LOST)
+    def begin(self, caller: str, on_lost: str) -> None:
+        self.submit(caller, on_lost)
+        self.take("w1", 1, claims=True, room=0)
 
-    @rule(on_lost=ON_LOST)
+    @rule(caller=CALLERS, on_lost=ON_LOST)
     @precondition(lambda self: len(self.runs) < MOST_RUNS)
-    def submit(self, on_lost: str) -> None:
+    def submit(self, caller: str, on_lost: str) -> None:
         stream_id = f"{len(self.runs):022d}"
-        submission = Submission(
-            stream_id, b"{}", "demo", Policy(on_lost), "b", Once(f"key-{stream_id}", OnceUse.KEY, 600_000)
-        )
-        assert self.wait(self.queue.submit(submission, 10)) == (Submitted.OK, stream_id)
-        run = Run(stream_id, on_lost, MAX_LOST, MAX_EPOCHS)
-        entry = self.wait(call_redis(self.client, "HGET", StreamKeys.of(stream_id).meta, "job"))
-        run.job = Job(entry.decode(), stream_id)
+        once = Once(f"key-{stream_id}", OnceUse.KEY, 600_000)
+        submission = Submission(stream_id, b"{}", "demo", Policy(on_lost), "b", once, caller=caller)
+        assert self.wait(self.queue.submit(submission, 20)) == (Submitted.OK, stream_id)
+        run = Run(stream_id, caller, on_lost, MAX_LOST, MAX_EPOCHS)
         self.runs.append(run)
         self.replayed[StreamKeys.of(stream_id).live] = []
+        self.line.add(run)
+        self.learn_entries()
+
+    def learn_entries(self) -> None:
+        for run in self.line.joined:
+            if run.job is None:
+                entry = self.wait(call_redis(self.client, "HGET", StreamKeys.of(run.stream_id).meta, "job"))
+                run.job = Job(entry.decode(), run.stream_id)
 
     @rule(repeats=st.booleans(), forgets=st.booleans())
     def disturb(self, repeats: bool, forgets: bool) -> None:
@@ -144,37 +153,39 @@ class Runs(RuleBasedStateMachine):
         if forgets:
             self.wait(call_redis(self.client, "SCRIPT", "FLUSH"))
 
-    @rule(worker=WORKERS, limit=st.integers(1, 2), claims=st.booleans())
-    def take(self, worker: str, limit: int, claims: bool) -> None:
-        never = {run.stream_id for _, run in self.delivered}
-        new = [run for run in self.runs if run.stream_id not in never and not run.is_final][:limit]
-        self.deliver(worker, new, self.wait(self.queue.take(self.client, worker, limit, 1)), claims)
+    @rule(worker=WORKERS, limit=st.integers(1, 2), claims=st.booleans(), room=ROOM)
+    def take(self, worker: str, limit: int, claims: bool, room: int) -> None:
+        new, self.line.untaken = self.line.untaken[:limit], self.line.untaken[limit:]
+        self.deliver(worker, new, self.wait(self.queue.take(self.client, worker, limit, 1)), claims, room)
 
-    @rule(worker=WORKERS, limit=st.integers(1, 3), claims=st.booleans())
-    def take_over(self, worker: str, limit: int, claims: bool) -> None:
+    @rule(worker=WORKERS, limit=st.integers(1, 3), claims=st.booleans(), room=ROOM)
+    def take_over(self, worker: str, limit: int, claims: bool, room: int) -> None:
         """No lease has been renewed for long."""
-        overdue = [run for run in self.runs if run.holder is not None][:limit]
-        self.deliver(worker, overdue, self.wait(self.queue.take_over(worker, 0, limit)), claims)
+        overdue = [run for run in self.line.joined if run.holder is not None][:limit]
+        self.deliver(worker, overdue, self.wait(self.queue.take_over(worker, 0, limit)), claims, room)
 
-    def deliver(self, worker: str, expected: list[Run], jobs: list[Job], claims: bool) -> None:
+    def deliver(self, worker: str, expected: list[Run], jobs: list[Job], claims: bool, room: int) -> None:
         assert jobs == [run.job for run in expected]
         for run in expected:
             run.holder = worker
             self.delivered.append((worker, run))
             if claims:
-                self.claim_job(worker, run)
+                self.claim_job(worker, run, room)
 
-    @rule(back=BACK)
+    @rule(back=BACK, room=ROOM)
     @precondition(lambda self: self.delivered)
-    def claim(self, back: int) -> None:
-        self.claim_job(*pick(self.delivered, back))
+    def claim(self, back: int, room: int) -> None:
+        self.claim_job(*pick(self.delivered, back), room)
 
-    def claim_job(self, worker: str, run: Run) -> None:
+    def claim_job(self, worker: str, run: Run, room: int) -> Claim:
         assert run.job is not None
-        claim = self.wait(self.queue.claim(run.job, worker, MAX_LOST, MAX_EPOCHS))
+        claim = self.wait(self.queue.claim(run.job, worker, MAX_LOST, MAX_EPOCHS, room=room))
         assert (claim.verdict, claim.epoch, claim.next_seq) == run.claim(worker)
         if claim.epoch:
             self.leases.append(Lease(run, worker, claim.epoch, claim.next_seq))
+            self.line.pass_turn(run, room)
+            self.learn_entries()
+        return claim
 
     @rule(back=BACK, count=st.integers(1, 3), off=st.integers(-2, 1))
     @precondition(lambda self: self.leases)
@@ -227,6 +238,8 @@ class Runs(RuleBasedStateMachine):
         answer = self.wait(self.queue.cancel(run.stream_id))
         done = b""
         if answer == "cancelled" and not run.is_final:
+            self.line.leave(run)
+            self.learn_entries()
             done = self.wait(call_redis(self.client, "HGET", StreamKeys.of(run.stream_id).meta, "done"))
         assert answer == run.cancel(b"done " + done)
 
@@ -264,11 +277,13 @@ class Runs(RuleBasedStateMachine):
             call_redis(self.client, "EVAL", PENDING, 1, JOBS),
             call_redis(self.client, "EVAL", KEYS_WITHOUT_EXPIRY, 0),
         )
-        waiting = [run.job.entry for run in self.runs if run.job and not run.is_final]
+        waiting = [run.job.entry for run in self.line.joined if run.job and not run.is_final]
         assert [name.decode() for name, _ in queued] == waiting
-        holders = [(run.job.entry, run.holder) for run in self.runs if run.job and run.holder]
+        holders = [(run.job.entry, run.holder) for run in self.line.joined if run.job and run.holder]
         assert [(entry.decode(), holder.decode()) for entry, holder, *_ in pending] == holders
-        assert eternal == [JOBS.encode()]
+        backlogs = [backlog_key(digest_name(caller)) for caller, runs in self.line.backlogs.items() if runs]
+        turns = [TURNS] if self.line.turns else []
+        assert sorted(key.decode() for key in eternal) == sorted([JOBS, *turns, *backlogs])
 
     def replay(self, channel: str, payload: bytes) -> None:
         """As a gateway does that missed nothing."""
@@ -282,16 +297,18 @@ class Runs(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever has happened, one worker that stays makes an end of all of it."""
         self.client.repeats = False
-        taken = [*self.wait(self.queue.take(self.client, "w9", 10, 1)), *self.wait(self.queue.take_over("w9", 0, 10))]
-        for job in dict.fromkeys(taken):
-            run = next(run for run in self.runs if run.job == job)
-            claim = self.wait(self.queue.claim(job, "w9", MAX_LOST, MAX_EPOCHS))
-            run.holder = "w9"
-            assert (claim.verdict, claim.epoch, claim.next_seq) == run.claim("w9")
-            lines, ending = [b'done {"status":"failed"}'], Ending(Status.FAILED, job.entry)
-            written = self.write(Batch(run.stream_id, claim.epoch, claim.next_seq, lines, ending))
-            lease = Lease(run, "w9", claim.epoch, claim.next_seq)
-            assert written == run.finish(lease, claim.next_seq, lines, "failed") == ("ok", claim.next_seq)
+        self.take_over("w9", 10, claims=False, room=0)
+        self.take("w9", 10, claims=False, room=0)
+        while held := [run for run in self.runs if run.holder == "w9"]:
+            for run in held:
+                claim = self.claim_job("w9", run, 1)
+                assert run.job is not None
+                lines, ending = [b'done {"status":"failed"}'], Ending(Status.FAILED, run.job.entry)
+                written = self.write(Batch(run.stream_id, claim.epoch, claim.next_seq, lines, ending))
+                lease = Lease(run, "w9", claim.epoch, claim.next_seq)
+                assert written == run.finish(lease, claim.next_seq, lines, "failed") == ("ok", claim.next_seq)
+            # Its claims have let others into the line.
+            self.take("w9", 10, claims=False, room=0)
         assert all(run.is_final for run in self.runs)
         self.wait(self.compare())
 

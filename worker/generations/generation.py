@@ -96,9 +96,9 @@ class Generation:
         self._claim = Claim(Verdict.GONE)
         self._claimed_at = 0.0
 
-    async def claim(self) -> bool:
-        """Gets the lease. Returns False if there is nothing to run."""
-        self._claim = await self._claim_job()
+    async def claim(self, room: int) -> bool:
+        """Gets the lease. Returns False if there is nothing to run. The process has room for `room` more runs."""
+        self._claim = await self._claim_job(room)
         if self._claim.verdict is Verdict.GONE:
             return False
         self.lease = Lease(self.job, self._claim.epoch)
@@ -147,12 +147,13 @@ class Generation:
             self._outbox.close()
             self._publisher.forget(self._outbox)
 
-    async def _claim_job(self) -> Claim:
+    async def _claim_job(self, room: int) -> Claim:
         options, backoff = self._options, Backoff(FIRST_CLAIM_DELAY_S, MAX_CLAIM_DELAY_S)
         outage = Outage(logger, f"run {self.job.stream_id} cannot be claimed")
         while not self._has_left:
             try:
-                return await self._queue.claim(self.job, options.worker, options.attempts, options.max_epochs)
+                limits = (options.attempts, options.max_epochs)
+                return await self._queue.claim(self.job, options.worker, *limits, room=room)
             except (BrokerUnavailableError, BrokerRefusedError) as error:
                 outage.record(error)
             await asyncio.sleep(backoff.next_delay_s())

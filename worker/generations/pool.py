@@ -58,7 +58,7 @@ class GenerationPool:
     async def _run(self, generation: Generation) -> None:
         self._claims += 1
         try:
-            is_ours = await generation.claim()
+            is_ours = await generation.claim(self.room)
         finally:
             self._claims -= 1
             self._tell()
