@@ -24,15 +24,17 @@ _READ = ("XREADGROUP", "GROUP", WORKERS_GROUP)
 
 
 class Submitted(StrEnum):
-    """The result of a submission. FULL: too many runs wait. SHARE: the caller has its share of the waiting runs. BUSY:
-    the caller has too many runs at once."""
+    """The result of a submission. MEMORY: Redis is nearly full. FULL: too many runs wait. SHARE: the caller has its
+    share of the waiting runs. BUSY: the caller has too many runs at once. BYTES: Redis holds too much for it."""
 
     OK = "ok"
     KNOWN = "known"
     MISMATCH = "mismatch"
+    MEMORY = "memory"
     FULL = "full"
     SHARE = "share"
     BUSY = "busy"
+    BYTES = "bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,15 @@ class Policy:
 
     on_worker_lost: str = "restart"
     unwatched_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StorageLimits:
+    """How much Redis may hold for one caller, in bytes, and which part of Redis's own limit new runs leave to the runs
+    in progress. 0: no limit."""
+
+    caller_bytes: int = 0
+    reserve_percent: int = 0
 
 
 class OnceUse(StrEnum):
@@ -91,6 +102,9 @@ class Submission:
     question: str = ""
 
 
+NO_STORAGE_LIMITS = StorageLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """An entry of the queue, delivered to one worker."""
@@ -135,7 +149,9 @@ class JobQueue:
         self._client = client
         self._lifetime_ms = lifetime_ms
 
-    async def submit(self, submission: Submission, max_waiting: int) -> tuple[Submitted, str]:
+    async def submit(
+        self, submission: Submission, max_waiting: int, storage: StorageLimits = NO_STORAGE_LIMITS
+    ) -> tuple[Submitted, str]:
         """Returns the result and the id of the stream to watch: that of an earlier run, if `once` finds it.
 
         May be repeated with the same submission. Raises: BrokerUnavailableError, BrokerRefusedError.
@@ -165,6 +181,8 @@ class JobQueue:
             submission.endpoint,
             question,
             account,
+            storage.caller_bytes,
+            storage.reserve_percent,
             *once,
         )
         answer, stream_id = await run_call(self._client, Call("submit", keys, arguments))

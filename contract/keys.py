@@ -55,6 +55,11 @@ def ended_session_key(digest: str) -> str:
     return f"mc:ended:{{{digest}}}"
 
 
+def stored_key(digest: str) -> str:
+    """Counts the bytes that Redis holds for a caller. `digest` is the SHA-256 of the caller's name, in hex."""
+    return f"mc:stored:{{{digest}}}"
+
+
 def caller_key(digest: str) -> str:
     """Holds the ids of a caller's current runs. `digest` is the SHA-256 of the caller's name, in hex."""
     return f"mc:caller:{{{digest}}}"

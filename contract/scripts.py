@@ -12,13 +12,14 @@ from contract.errors import BrokerRefusedError
 
 _SHARED = {
     "append": ("write_events",),
-    "cancel": ("turns", "write_events"),
+    "cancel": ("turns", "stored", "write_events", "close_run"),
     "claim": ("turns", "write_events"),
-    "delete_run": ("turns",),
-    "finish": ("write_events",),
+    "delete_run": ("turns", "stored"),
+    "finish": ("stored", "write_events", "close_run"),
     "read_viewers": ("sum_viewers",),
+    "remember_answer": ("stored",),
     "renew": ("sum_viewers",),
-    "submit": ("turns",),
+    "submit": ("turns", "stored"),
 }
 
 Argument = str | bytes | int

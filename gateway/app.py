@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from contract.connection import Client, command_client
-from contract.job_queue import JobQueue
+from contract.job_queue import JobQueue, StorageLimits
 from contract.stream_log import StreamLog
 from gateway.access.own_pages import OwnPagesOnly
 from gateway.access.own_proxy import OwnProxyOnly
@@ -121,6 +121,7 @@ class Gateway:
             ticket_s=control_s,
             key_ms=settings.retention_s * 1000,
             retry_ms=settings.retry_window_s * 1000,
+            storage=StorageLimits(settings.caller_limit_bytes, settings.redis_reserve_percent),
         )
         submitter = RunSubmitter(
             client, self._queue, permissions, runs=self._runs, on_started=self._metrics.runs_started.inc, limits=limits

@@ -47,6 +47,8 @@ class Settings(ServiceSettings):
     requests_per_minute: int = Field(60, ge=0)
     runs_at_once: int = Field(20, ge=0)
     queue_limit: int = Field(1000, gt=0)
+    caller_limit_bytes: int = Field(64 << 20, ge=0)
+    redis_reserve_percent: int = Field(25, ge=0, le=90)
     ping_interval_s: float = Field(15.0, gt=0)
     http_protocol: Literal["direct", "httptools", "h11"] = "direct"
     head_timeout_s: float = Field(10.0, gt=0)

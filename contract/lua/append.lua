@@ -7,13 +7,14 @@
 -- Errors: those of Redis itself
 -- Cost: O(lines)
 
-local state = redis.call('HMGET', KEYS[2], 'epoch', 'last', 'cancel', 'status')
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'last', 'cancel', 'status', 'bytes')
 if not state[1] then return { 'gone', 0 } end
 if state[1] ~= ARGV[1] or state[4] ~= 'running' then return { 'lost', 0 } end
 -- If Redis dropped the log, do not start a new one here: viewers would take the rest for the whole answer.
 if state[2] ~= '0-0' and redis.call('EXISTS', KEYS[1]) == 0 then return { 'gone', 0 } end
 local had = last_seq_of(ARGV[1], state[2])
 if state[3] then return { 'cancelled', had } end
-local seq = write_events(KEYS[1], KEYS[2], KEYS[3], state[2], ARGV[1], tonumber(ARGV[2]), ARGV, 4, ARGV[3])
+local seq = write_events(KEYS[1], KEYS[2], KEYS[3], state[2], ARGV[1], tonumber(ARGV[2]), ARGV, 4, ARGV[3],
+  state[5])
 if not seq then return { 'hole', had } end
 return { 'ok', seq }

@@ -10,7 +10,7 @@
 
 -- The field `owner` holds the worker's name.
 local state = redis.call('HMGET', KEYS[2], 'status', 'epoch', 'last', 'cancel', 'owner', 'released', 'lost',
-  'on_lost', 'request', 'created_ms', 'job', 'claim', 'endpoint', 'model', 'account')
+  'on_lost', 'request', 'created_ms', 'job', 'claim', 'endpoint', 'model', 'account', 'bytes')
 if not state[1] or is_final(state[1]) or state[11] ~= ARGV[2] then
   -- If the run has expired, only its entry knows the caller, whose turn is over.
   local entry = redis.call('XRANGE', KEYS[4], ARGV[2], ARGV[2])[1]
@@ -49,7 +49,7 @@ local goes_on = string.sub(state[14] or '', 1, 7) == 'script/'
 if last ~= '0-0' and not is_repeated and not goes_on then
   local reason = state[6] and 'worker_stopped' or 'worker_lost'
   local line = 'restart {"epoch":' .. epoch .. ',"reason":"' .. reason .. '"}'
-  next_seq = write_events(KEYS[1], KEYS[2], KEYS[3], last, epoch, 1, { line }, 1, ARGV[5]) + 1
+  next_seq = write_events(KEYS[1], KEYS[2], KEYS[3], last, epoch, 1, { line }, 1, ARGV[5], state[16]) + 1
 end
 redis.call('PUBLISH', KEYS[3], '!\nping {"state":"waiting"}')
 return { 'run', epoch, next_seq, state[9], queued_ms, state[13] or '' }

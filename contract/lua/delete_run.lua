@@ -5,9 +5,11 @@
 -- Errors: those of Redis itself
 -- Cost: O(events of the log + recent runs + waiting runs of the caller)
 
-local state = redis.call('HMGET', KEYS[2], 'job', 'status', 'account')
+local state = redis.call('HMGET', KEYS[2], 'job', 'status', 'account', 'stored')
 local entry = state[1]
 if state[2] == 'queued' and state[3] then leave_queue(KEYS[5], KEYS[8], state[3], entry, ARGV[1]) end
+-- Out of memory, Redis refuses to count. The bytes then stay counted until they would have expired.
+if state[4] then pcall(uncount_stored, stored_of(state[3]), state[4]) end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[4])
 if entry and entry ~= '' then
   redis.call('XACK', KEYS[5], 'workers', entry)

@@ -6,7 +6,7 @@
 -- Errors: those of Redis itself
 -- Cost: O(lines)
 
-local state = redis.call('HMGET', KEYS[2], 'epoch', 'last', 'status')
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'last', 'status', 'bytes')
 if not state[1] then
   retire_job(KEYS[4], ARGV[5])
   return { 'gone', 0 }
@@ -18,7 +18,7 @@ if state[3] ~= 'running' then return { 'lost', 0 } end
 local first, from = tonumber(ARGV[2]), 6
 -- The run has not ended, so the log has no `done`. Give `done` the next free seq: write_events skips seqs in the log.
 if first + #ARGV - from <= had then first, from = had + 1, #ARGV end
-local seq = write_events(KEYS[1], KEYS[2], KEYS[3], state[2], ARGV[1], first, ARGV, from, ARGV[3])
+local seq = write_events(KEYS[1], KEYS[2], KEYS[3], state[2], ARGV[1], first, ARGV, from, ARGV[3], state[4])
 if not seq then return { 'hole', had } end
 close_run(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[#ARGV], ARGV[3])
 return { 'ok', seq }

@@ -4,12 +4,13 @@
 --   7 digest of the body, 8 max ms without viewers (0: no limit), 9 caller ("" if unknown), 10 max current runs of
 --   this caller (0: no limit), 11 what the Responses API keeps of its request ('' for other runs), 12 ms for which the
 --   run is kept after its end, if shorter than others (0: as others), 13 endpoint of a pass-through call ('' for other
---   runs), 14 question of the user ('': none), 15 digest of the caller, 16 how KEYS[5] is used: key (an idempotency
+--   runs), 14 question of the user ('': none), 15 digest of the caller, 16 max bytes that Redis may hold for this caller (0: no limit), 17 percent
+--   of Redis's memory that new runs leave to the runs in progress (0: none), 18 how KEYS[5] is used: key (an idempotency
 --   key), first or retry (it identifies a body of this caller; a first request replaces it, a retry finds the run of
---   the request before), 17 its lifetime in ms
+--   the request before), 19 its lifetime in ms
 -- Returns: {result, stream id}. ok. known: this idempotency key created that stream before. mismatch: it did, with
---   another body. full: too many runs wait. share: this caller has its share of the waiting runs. busy: this caller has
---   too many current runs
+--   another body. memory: Redis is nearly full. full: too many runs wait. share: this caller has its share of the waiting
+--   runs. busy: this caller has too many current runs. bytes: Redis holds too much for this caller
 -- Errors: those of Redis itself
 -- Cost: O(1), O(workers) for the count of waiting runs, and O(max current runs) if that is limited
 
@@ -29,14 +30,28 @@ local function is_worth_joining(id)
   return state[1] and state[1] ~= 'cancelled' and not state[2]
 end
 
-if KEYS[5] and ARGV[16] ~= 'first' then
+-- What a run's record and its log take beside their text.
+local OVERHEAD_BYTES = 2048
+
+-- Whether `bytes` fit into the memory that is free for new runs. Without a limit of Redis they do, and also where the
+-- gateway may not ask for it.
+local function has_room(bytes, reserve_percent)
+  local info = redis.pcall('INFO', 'memory')
+  if type(info) ~= 'string' then return true end
+  local used, limit = string.match(info, 'used_memory:(%d+)'), tonumber(string.match(info, 'maxmemory:(%d+)') or 0)
+  return limit == 0 or used + bytes <= limit * (100 - reserve_percent) / 100
+end
+
+if KEYS[5] and ARGV[18] ~= 'first' then
   local known = redis.call('HMGET', KEYS[5], 'id', 'body')
   if known[1] and known[1] ~= ARGV[1] then
     if known[2] ~= ARGV[7] then return { 'mismatch', known[1] } end
-    if ARGV[16] == 'key' or is_worth_joining(known[1]) then return { 'known', known[1] } end
+    if ARGV[18] == 'key' or is_worth_joining(known[1]) then return { 'known', known[1] } end
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then return { 'ok', ARGV[1] } end
+local kept = OVERHEAD_BYTES + #ARGV[11] + #ARGV[14]
+if ARGV[17] ~= '0' and not has_room(kept + #ARGV[2], ARGV[17]) then return { 'memory', '' } end
 local pending = redis.pcall('XPENDING', KEYS[2], 'workers')
 if pending.err then
   -- Create the group before the job, so that no worker misses the job.
@@ -52,6 +67,9 @@ if free <= 0 then return { 'full', '' } end
 if ARGV[9] ~= '' and turn and redis.call('LLEN', backlog_of(account)) + 1 >= free then return { 'share', '' } end
 local max_runs = tonumber(ARGV[10])
 if max_runs > 0 and count_runs(KEYS[4]) >= max_runs then return { 'busy', '' } end
+local stored = stored_of(account)
+local max_bytes = tonumber(ARGV[16])
+if max_bytes > 0 and sum_stored(stored) + kept + #ARGV[2] > max_bytes then return { 'bytes', '' } end
 local entry = ''
 if turn then
   redis.call('RPUSH', backlog_of(account), ARGV[1])
@@ -68,6 +86,9 @@ if ARGV[11] ~= '' then redis.call('HSET', KEYS[1], 'response', ARGV[11]) end
 if ARGV[12] ~= '0' then redis.call('HSET', KEYS[1], 'keep_ms', ARGV[12]) end
 if ARGV[13] ~= '' then redis.call('HSET', KEYS[1], 'endpoint', ARGV[13]) end
 if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], 'question', ARGV[14]) end
+if max_bytes > 0 then
+  redis.call('HSET', KEYS[1], 'bytes', kept, 'stored', count_stored(stored, kept + #ARGV[2], tonumber(ARGV[5])))
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if max_runs > 0 then
   redis.call('SADD', KEYS[4], ARGV[1])
@@ -76,7 +97,7 @@ if max_runs > 0 then
 end
 if KEYS[5] then
   redis.call('HSET', KEYS[5], 'id', ARGV[1], 'body', ARGV[7])
-  redis.call('PEXPIRE', KEYS[5], ARGV[17])
+  redis.call('PEXPIRE', KEYS[5], ARGV[19])
 end
 -- If the line has lost the run whose turn it is (somebody removed it by hand), no claim will pass the turn.
 if turn and not redis.call('XRANGE', KEYS[2], turn, turn)[1] then pass_turn(KEYS[2], KEYS[3], account, turn, 0) end

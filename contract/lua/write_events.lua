@@ -16,8 +16,9 @@ local function last_seq_of(epoch, last)
 end
 
 -- Writes lines[from..] as the events epoch-first, epoch-(first+1), ... Events that the log already has are skipped, so
--- that the call may be repeated. Returns the last seq of this epoch, or false if `first` would leave a hole.
-local function write_events(log, meta, live, last, epoch, first, lines, from, ttl_ms)
+-- that the call may be repeated. `bytes` is what the run takes in Redis so far, false if nobody counts it. Returns the last
+-- seq of this epoch, or false if `first` would leave a hole.
+local function write_events(log, meta, live, last, epoch, first, lines, from, ttl_ms, bytes)
   local seq = last_seq_of(epoch, last)
   if first > seq + 1 then return false end
   local is_new = redis.call('EXISTS', log) == 0
@@ -32,9 +33,14 @@ local function write_events(log, meta, live, last, epoch, first, lines, from, tt
     end
   end
   if #payload > 1 then
-    redis.call('HSET', meta, 'last', epoch .. '-' .. string.format('%d', seq))
+    local position, text = epoch .. '-' .. string.format('%d', seq), table.concat(payload, '\n')
+    if bytes then
+      redis.call('HSET', meta, 'last', position, 'bytes', string.format('%d', bytes + #text))
+    else
+      redis.call('HSET', meta, 'last', position)
+    end
     if is_new then redis.call('PEXPIRE', log, ttl_ms) end
-    redis.call('PUBLISH', live, table.concat(payload, '\n'))
+    redis.call('PUBLISH', live, text)
   end
   return seq
 end
@@ -44,19 +50,5 @@ local function retire_job(jobs, entry)
   if entry == '' then return end
   redis.call('XACK', jobs, 'workers', entry)
   redis.call('XDEL', jobs, entry)
-end
-
--- Ends the run. `line` is its `done` event.
-local function close_run(log, meta, jobs, status, entry, line, retention_ms)
-  local keep_ms = redis.call('HGET', meta, 'keep_ms')
-  if keep_ms then retention_ms = math.min(retention_ms, keep_ms) end
-  local now = now_ms()
-  redis.call('HSET', meta, 'status', status, 'ended_ms', string.format('%d', now), 'done', string.sub(line, 6),
-    'expires_ms', string.format('%d', now + retention_ms))
-  -- Only an attempt needs the request, and it may be large: a chat's request contains the whole conversation.
-  redis.call('HDEL', meta, 'owner', 'cancel', 'claim', 'released', 'request')
-  redis.call('PEXPIRE', meta, retention_ms)
-  redis.call('PEXPIRE', log, retention_ms)
-  retire_job(jobs, entry)
 end
 

@@ -45,9 +45,17 @@ class Kind(StrEnum):
     LIMIT_REACHED = "limit_reached"
 
 
-LIMITS = frozenset({"too_many_runs", "queue_full", "gateway_busy", "too_many_viewers", "too_many_connections"}) | {
-    "too_many_pipelined_requests"
-}
+LIMITS = frozenset(
+    {
+        "too_many_runs",
+        "queue_full",
+        "storage_full",
+        "storage_limit_exceeded",
+        "gateway_busy",
+        "too_many_viewers",
+        "too_many_connections",
+    }
+) | {"too_many_pipelined_requests"}
 """The codes of errors that say that a limit was reached."""
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
-from contract.keys import chat_key
+from contract.keys import chat_key, stored_key
 from contract.scripts import Call, run_call
 from gateway.runs.chat_request import Turn
 
@@ -29,7 +29,10 @@ async def remember_answer(
     fields: list[str | bytes] = ["stream", stream_id, "dialect", dialect, "messages", turn.messages]
     if turn.continued is not None:
         fields += ["continued", turn.continued]
-    await run_call(client, Call("remember_answer", (_key(caller, turn.chat_id),), (lifetime_ms, *fields)))
+    keys = [_key(caller, turn.chat_id)]
+    if caller:
+        keys.append(stored_key(digest_name(caller)))
+    await run_call(client, Call("remember_answer", keys, (lifetime_ms, *fields)))
 
 
 async def find_answer(client: Client, caller: str, chat: str) -> LastAnswer | None:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from contract.connection import Client
 from contract.errors import BrokerUnavailableError
-from contract.job_queue import JobQueue, Once, OnceUse, Submission, Submitted
+from contract.job_queue import JobQueue, Once, OnceUse, StorageLimits, Submission, Submitted
 from contract.run_record import read_run
 from contract.stream_id import new_stream_id
 from gateway.access.caller import Caller
@@ -18,6 +18,7 @@ from gateway.runs.chat_request import ChatRequest, digest_body, digest_idempoten
 from gateway.runs.run_list import RunList
 
 QUEUE_RETRY_AFTER_S = 5
+STORAGE_RETRY_AFTER_S = 60
 SUBMIT_PATIENCE_S = 2.0
 SUBMIT_RETRY_S = 0.2
 MIN_KEPT_MS = 60_000
@@ -28,13 +29,15 @@ MIN_KEPT_MS = 60_000
 class SubmitLimits:
     """`prompt_chars`: how much text the messages of a request may contain. `waiting_runs`: how many runs may be queued.
     `ticket_s`: how long the control ticket of a run is valid. `key_ms`: how long an Idempotency-Key finds its run.
-    `retry_ms`: how long the retry of a request without a key finds the run of that request."""
+    `retry_ms`: how long the retry of a request without a key finds the run of that request. `storage`: what Redis may
+    hold for a caller with a name."""
 
     prompt_chars: int
     waiting_runs: int
     ticket_s: int
     key_ms: int
     retry_ms: int
+    storage: StorageLimits
 
 
 class SubmittedRun(NamedTuple):
@@ -139,9 +142,13 @@ class RunSubmitter:
         but a retry by the client would have a new id and start a second run."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + SUBMIT_PATIENCE_S
+        storage = self._limits.storage
+        if not submission.caller:
+            # Callers without a name are all on this computer. One caller's limit would be that of the whole server.
+            storage = replace(storage, caller_bytes=0)
         while True:
             try:
-                return await self._queue.submit(submission, self._limits.waiting_runs)
+                return await self._queue.submit(submission, self._limits.waiting_runs, storage)
             except BrokerUnavailableError:
                 if clock() >= deadline:
                     raise
@@ -159,5 +166,13 @@ def _to_api_error(answer: Submitted, caller: Caller) -> ApiError:
     if answer is Submitted.SHARE:
         text = "So many of your runs are waiting that others would find no room. Nothing was started."
         return ApiError(429, "too_many_runs", text, type_="requests", headers=headers)
+    if answer is Submitted.BYTES:
+        headers["Retry-After"] = str(STORAGE_RETRY_AFTER_S)
+        text = "Your latest answers fill the space that you may use in the database. Nothing was started."
+        return ApiError(429, "storage_limit_exceeded", text, type_="requests", headers=headers)
+    if answer is Submitted.MEMORY:
+        headers["Retry-After"] = str(STORAGE_RETRY_AFTER_S)
+        text = "The database is nearly full. Nothing was started; answers in progress go on."
+        return ApiError(503, "storage_full", text, type_="server_error", headers=headers)
     text = "Too many runs are waiting. Nothing was started."
     return ApiError(503, "queue_full", text, type_="server_error", headers=headers)

@@ -11,7 +11,7 @@ import pytest
 from contract.connection import Client, blocking_client, call_redis, command_client
 from contract.errors import BrokerRefusedError
 from contract.event import Status
-from contract.job_queue import Lease, OnceUse, Submitted, Verdict
+from contract.job_queue import Lease, OnceUse, StorageLimits, Submitted, Verdict
 from contract.keys import JOBS, TURNS, StreamKeys
 from contract.presence import Count, count_viewers
 from contract.recent_runs import RecentRun, add_recent_run
@@ -188,7 +188,8 @@ async def test_gateway_and_worker_may_do_what_they_do_and_no_more(store: Store) 
             for number in range(8)
         ]
         for run in runs:
-            assert await gateway.queue.submit(run, MAX_WAITING) == (Submitted.OK, run.stream_id)
+            limits = StorageLimits(caller_bytes=1 << 20, reserve_percent=25)
+            assert await gateway.queue.submit(run, MAX_WAITING, limits) == (Submitted.OK, run.stream_id)
             await add_recent_run(client, RecentRun(run.stream_id, "Why?"), 60_000)
         in_line, waiting, deleted, *_, last = [run.stream_id for run in runs]
         await gateway.queue.cancel(in_line)

@@ -7,7 +7,7 @@ from contextlib import closing
 import httpx2
 import pytest
 
-from contract.connection import Client
+from contract.connection import Client, call_redis
 from contract.settings import MalformedSettingError, read_settings
 from gateway.access.api_keys import make_key
 from gateway.settings import Settings
@@ -99,6 +99,31 @@ async def test_people_have_no_more_runs_at_once_than_they_may(broker: Broker, cl
             await http.post("/v1/session", json={"secret": PASSWORD})
             answers = [await http.post("/v1/streams", json=BODY) for _ in "123"]
             assert [answer.status_code for answer in answers] == [201, 201, 429]
+
+
+async def test_a_key_cannot_fill_redis_and_nobody_can_fill_it_whole(broker: Broker, client: Client) -> None:
+    (secret, made), (other, other_made) = make_key("team"), make_key("other")
+    settings = {"MANYCAST_KEYS": lines(made, other_made), "MANYCAST_CALLER_LIMIT_BYTES": "150000"}
+    large = {"model": "demo", "messages": [{"role": "user", "content": "m" * 100_000}]}
+    with closing(Gateway(broker.url, **settings)) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            assert (await http.post("/v1/streams", json=large, headers=bearer(secret))).status_code == 201
+            refused = await http.post("/v1/streams", json=large, headers=bearer(secret))
+            assert code(refused) == (429, "storage_limit_exceeded")
+            assert int(refused.headers["retry-after"]) > 0
+            assert (await http.post("/v1/streams", json=large, headers=bearer(other))).status_code == 201
+            # So much that the buffers of Redis, which come and go, do not matter.
+            await call_redis(client, "SETRANGE", "ballast", 40_000_000, "x")
+            used = (await call_redis(client, "INFO", "memory"))["used_memory"]
+            await call_redis(client, "CONFIG", "SET", "maxmemory", used * 100 // 85)
+            try:
+                refused = await http.post("/v1/streams", json=BODY, headers=bearer(other))
+            finally:
+                await call_redis(client, "CONFIG", "SET", "maxmemory", 0)
+                await call_redis(client, "DEL", "ballast")
+            assert code(refused) == (503, "storage_full")
+            assert int(refused.headers["retry-after"]) > 0
+            assert (await http.post("/v1/streams", json=BODY, headers=bearer(other))).status_code == 201
 
 
 async def test_an_sdk_is_told_by_the_headers_of_its_own_call(limited: Limited) -> None:
