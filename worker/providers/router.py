@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 LIST_EVERY_S = 300.0
 SHOWN_PATTERNS = 20
-NO_MODEL = "The request names no model, and the provider lists none. Set MANYCAST_DEFAULT_MODEL for the worker."
+NO_MODEL = "The request names no model, and the provider lists none for chats. Set MANYCAST_DEFAULT_MODEL (worker)."
 SHOWN_CHARS = 128
 _NO_LIMIT = nullcontext()
 _DEFAULT_MODELS = {"moderations": "omni-moderation-latest"}
