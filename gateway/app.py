@@ -25,7 +25,7 @@ from gateway.fanout.hub import Hub, HubLimits
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
 from gateway.fanout.responses import Respond, choose_response
 from gateway.http.body import BodyBudget
-from gateway.http.errors import answer_errors
+from gateway.http.errors import answer_errors, explain_no_such_path
 from gateway.http.json_response import JsonResponse
 from gateway.http.middleware import add_middleware, parse_origins
 from gateway.http.run_errors import answer_lost_logs
@@ -106,8 +106,11 @@ class Gateway:
         if settings.web_dir is not None:
             mount_static_page(self.api, settings.web_dir)
         is_local = self._access.authenticator.admits_only_local
-        guarded = _guard(self.api, settings, self.security, admits_only_local=is_local)
-        app = add_middleware(guarded, parse_origins(settings.cors_origins))
+        app = add_middleware(
+            _guard(self.api, settings, self.security, admits_only_local=is_local),
+            parse_origins(settings.cors_origins),
+            is_misaddressed=lambda path: bool(explain_no_such_path(self.api, path)),
+        )
         self.app = PathPrefix(app, settings.path_prefix, Proxies(settings.believed_proxies))
 
     def _build_routes(self) -> Iterator[Routes]:

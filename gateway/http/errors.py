@@ -107,8 +107,13 @@ def answer_errors(app: FastAPI, security: SecurityLog) -> None:
         return await api_error(request, ApiError(500, "internal_error", message, type_="server_error"))
 
 
+def explain_no_such_path(app: FastAPI, path: str, prefix: str = "") -> str:
+    """What to do about a request for a path that `app` does not have; "" if that is unknown. See `explain_path`."""
+    return explain_path(path, prefix, lambda candidate: bool(_methods_of(app, candidate)))
+
+
 def _no_such_path(app: FastAPI, request: Request) -> ApiError:
-    advice = explain_path(route_path(request.scope), prefix_of(request), lambda path: bool(_methods_of(app, path)))
+    advice = explain_no_such_path(app, route_path(request.scope), prefix_of(request))
     message = f"Invalid URL ({request.method} {request.url.path})"
     return ApiError(404, "not_found", f"{message}. {advice}" if advice else message)
 

@@ -1,7 +1,7 @@
 """Middleware around all routes: default security headers, CORS, and a check of the Host header."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -54,15 +54,16 @@ def parse_origins(text: str) -> tuple[str, ...]:
     return origins
 
 
-def add_middleware(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """Wraps `app` in the middleware. `origins`: the sites whose scripts may use the API."""
-    return ResponseMiddleware(app, _allow_origins(app, origins) if origins else app)
+def add_middleware(app: ASGIApp, origins: Sequence[str], is_misaddressed: Callable[[str], bool]) -> ASGIApp:
+    """Wraps `app` in the middleware. `origins`: the sites whose scripts may use the API. `is_misaddressed`: whether a
+    path outside of the API is a wrong address of one of its calls. Scripts may read what is said about it."""
+    return ResponseMiddleware(_allow_origins(app, origins, is_misaddressed) if origins else app)
 
 
-def _allow_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+def _allow_origins(app: ASGIApp, origins: Sequence[str], is_misaddressed: Callable[[str], bool]) -> ASGIApp:
     # No credentials: cookies are only for our own page. Any request header is allowed: without credentials, a page can
     # send only secrets that it already knows.
-    return CORSMiddleware(
+    api = CORSMiddleware(
         app,
         allow_origins=origins,
         allow_methods=("GET", "POST", "DELETE"),
@@ -71,13 +72,19 @@ def _allow_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         max_age=PREFLIGHT_MAX_AGE_S,
     )
 
+    async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
+        path = route_path(scope) if scope["type"] == "http" else ""
+        called = api if path.startswith(API_PREFIXES) or is_misaddressed(path) else app
+        await called(scope, receive, send)
+
+    return by_path
+
 
 class ResponseMiddleware:
-    """Adds default headers and refuses malformed Host headers. Passes API paths to `api`, all other paths to `app`."""
+    """Adds default headers and refuses malformed Host headers."""
 
-    def __init__(self, app: ASGIApp, api: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -91,7 +98,7 @@ class ResponseMiddleware:
                     headers.setdefault(name, value)
             await send(message)
 
-        app = self._api if route_path(scope).startswith(API_PREFIXES) else self._app
+        app = self._app
         if not _has_valid_host(scope):
             # Code that builds a URL from a malformed Host header would fail.
             error = ApiError(400, "invalid_host", "The Host header is not a valid host, or there are several.")

@@ -196,6 +196,25 @@ async def test_a_script_of_an_allowed_origin_may_start_watch_and_read_runs(
         assert b"event: done" in events.content
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/chat/completions", "/responses", "/api/v1/chat/completions", "/openai/deployments/x/chat/completions", "/files"],
+)
+async def test_a_script_of_an_allowed_origin_can_read_what_is_wrong_with_its_address(
+    open_gateway: Gateway, path: str
+) -> None:
+    asked = {"Origin": OURS, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=20) as http:
+        assert (await http.options(path, headers=asked)).status_code == 200
+        answer = await http.post(path, json=BODY, headers={"Origin": OURS})
+        assert answer.status_code in (404, 405)
+        assert answer.headers["access-control-allow-origin"] == OURS
+        foreign = await http.post(path, json=BODY, headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in foreign.headers
+        for other in ("/metrics", "/nothing", "/index"):
+            assert "access-control-allow-origin" not in (await http.get(other, headers={"Origin": OURS})).headers
+
+
 async def test_a_script_of_an_allowed_origin_needs_an_api_key(keyed_gateway: Gateway) -> None:
     async with httpx2.AsyncClient(base_url=keyed_gateway.url, timeout=20) as http:
         assert (await http.post("/v1/session", json={"secret": SECRET})).status_code == 200
