@@ -36,6 +36,8 @@ async def caller(
         base_url = "{other.url}/v1"
         models = ["fault-stall-*", "two/*"]
         rename = {{ "two/*" = "*" }}
+        breaker_failures = 2
+        breaker_pause_s = 600
         [providers.two.model."fault-stall-middle"]
         chunk_timeout_s = 0.5
     """)
@@ -61,6 +63,10 @@ async def test_a_model_that_nobody_has_fails_with_404(caller: Caller) -> None:
     assert error["message"].endswith("There are: demo-fast, demo*, fault-stall-*, two/*.")
 
 
-async def test_the_timeout_between_chunks_is_that_of_the_model(caller: Caller) -> None:
-    error = done(await caller.run("fault-stall-middle"))["error"]
-    assert (error["code"], error["message"]) == ("upstream_timeout", "The provider sent nothing for 0.5 seconds.")
+async def test_the_timeout_between_chunks_is_that_of_the_model_and_a_silent_provider_is_not_asked_for_ever(
+    caller: Caller,
+) -> None:
+    for _ in range(2):
+        error = done(await caller.run("fault-stall-middle"))["error"]
+        assert (error["code"], error["message"]) == ("upstream_timeout", "The provider sent nothing for 0.5 seconds.")
+    assert done(await caller.run("fault-stall-middle"))["error"]["code"] == "provider_unavailable"

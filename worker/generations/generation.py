@@ -25,7 +25,7 @@ from worker.generations.publisher import Publisher
 from worker.model_timeouts import ModelTimeouts
 from worker.outage import Outage
 from worker.providers.errors import own_error, silent_provider
-from worker.providers.source import LINGER_S, ScriptAnswers, Source
+from worker.providers.source import LINGER_S, SILENT, ScriptAnswers, Source
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class Generation:
         watch = asyncio.create_task(self._watch(outbox))
         try:
             await asyncio.wait([call, stopped], return_when=asyncio.FIRST_COMPLETED)
-            call.cancel()
+            call.cancel(SILENT if self._stop is Stop.STALLED else None)
             # Do not make viewers wait for a source that does not end.
             await asyncio.wait([call], timeout=CLEANUP_TIMEOUT_S)
         finally:

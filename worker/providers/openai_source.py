@@ -41,7 +41,7 @@ from worker.providers.errors import (
 )
 from worker.providers.provider_table import CallOptions, Provider
 from worker.providers.request_form import RequestForm, RequestForms
-from worker.providers.source import END, Answer, ChunkTimeout
+from worker.providers.source import END, SILENT, Answer, ChunkTimeout
 from worker.providers.whole_body import WholeBody
 
 logger = logging.getLogger(__name__)
@@ -132,9 +132,21 @@ class OpenAISource:
             first, chunks = await self._begin(call, opened)
             if call.options.chunk_timeout_s is not None:
                 yield ChunkTimeout(call.options.chunk_timeout_s)
-            yield first
-            async for chunk in chunks:
-                yield chunk
+            last = first
+            try:
+                yield first
+                async for chunk in chunks:
+                    if chunk is END or (chunk and chunk.get("choices")):
+                        last = chunk
+                    yield chunk
+            except RunFailedError as failure:
+                self._note_end(last, failure.error)
+                raise
+            except asyncio.CancelledError as reason:
+                if reason.args == (SILENT,):
+                    self._note_end(last, own_error(Code.UPSTREAM_TIMEOUT, "The provider fell silent."))
+                raise
+            self._note_end(last, None)
 
     def _own_request(self, request: dict[str, Any], model: str) -> dict[str, Any]:
         """The request with the provider's name of the model. Raises: ProviderFailedError."""
@@ -165,12 +177,12 @@ class OpenAISource:
         first_form, tries_left = call.form, self._retries
         while True:
             self._enter()
-            asked_s = None
+            asked_s, sign = None, asyncio.Event()
             try:
                 async with AsyncExitStack() as one_try:
                     async with asyncio.timeout(timeout_s) as deadline:
                         chunks = await one_try.enter_async_context(aclosing(self._open(call)))
-                        first = await self._first_chunk(chunks, deadline, timeout_s)
+                        first = await self._first_chunk(chunks, deadline, timeout_s, sign)
                     opened.push_async_exit(one_try.pop_all())
                     if call.form is not None and call.form != first_form:
                         self._forms.remember(call.model, call.form, call.request)
@@ -185,7 +197,10 @@ class OpenAISource:
             except BaseException:
                 self._breaker.leave()
                 raise
-            self._note_failure(error)
+            if sign.is_set():
+                self._note_break(error)
+            else:
+                self._note_failure(error)
             form = None if call.form is None else self._forms.after(call.form, error, call.options)
             if form is not None:
                 field = "stream_options" if form.stream else "stream"
@@ -221,6 +236,20 @@ class OpenAISource:
         elif self._breaker.fail():
             logger.warning("%s failed %d times in a row: not asking it", self._shown_name, self._breaker.failures)
 
+    def _note_end(self, last: Chunk, error: RunError | None) -> None:
+        """`last` is END or the last chunk with choices. What fails after a whole answer is no failure."""
+        if last is END or _has_finish_reason(last):
+            self._breaker.succeed()
+            return
+        self._note_break(error)
+
+    def _note_break(self, error: RunError | None) -> None:
+        """`error` is None if the answer ended too early."""
+        status = None if error is None else error.http_status
+        if (status is None or status >= 500) and self._breaker.break_off():
+            said = "%s broke off %d answers in a row: not asking it"
+            logger.warning(said, self._shown_name, self._breaker.failures)
+
     def _is_refusal_elsewhere(self, error: RunError) -> bool:
         status = error.http_status
         if status in _TIMEOUT_STATUSES:
@@ -232,17 +261,22 @@ class OpenAISource:
         return f"the provider '{self.provider.name}'" if self.provider.name else "the provider"
 
     async def _first_chunk(
-        self, chunks: AsyncIterator[Chunk | None], deadline: asyncio.Timeout, timeout_s: float | None
+        self,
+        chunks: AsyncIterator[Chunk | None],
+        deadline: asyncio.Timeout,
+        timeout_s: float | None,
+        sign: asyncio.Event,
     ) -> Chunk:
-        """Each sign of life moves the deadline. Raises: RunFailedError if there is no chunk."""
+        """Each sign of life moves the deadline and sets `sign`. Raises: RunFailedError if there is no chunk."""
         clock = asyncio.get_running_loop().time
         while (chunk := await anext(chunks, END)) is None:
-            self._breaker.succeed()
+            self._breaker.begin()
+            sign.set()
             if timeout_s:
                 deadline.reschedule(clock() + timeout_s)
         if chunk is END:
             _fail(Code.UPSTREAM_TRUNCATED, "The provider ended without sending anything.")
-        self._breaker.succeed()
+        self._breaker.begin()
         return chunk
 
     async def _open(self, call: "_Call") -> AsyncGenerator[Chunk | None, None]:
@@ -547,6 +581,11 @@ class _UnframedBody:
                 value = _decode(lines[-1].decode())
                 if is_error(value):
                     raise RunFailedError(streamed_error(value))
+
+
+def _has_finish_reason(chunk: Chunk) -> bool:
+    choices = chunk.get("choices")
+    return isinstance(choices, list) and any(isinstance(one, dict) and one.get("finish_reason") for one in choices)
 
 
 async def _read_tail(received: AsyncIterator[bytes]) -> None:

@@ -11,6 +11,10 @@ END: Chunk = {}
 """The last item of a source whose provider has said that the answer is complete, as `[DONE]` does. It is no chunk."""
 
 
+SILENT = "silent"
+"""The argument of the CancelledError in a source that yielded nothing for longer than the chunk timeout."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkTimeout:
     """An item of a source that is no chunk: it replaces MANYCAST_CHUNK_TIMEOUT_S for this run (0: no limit)."""

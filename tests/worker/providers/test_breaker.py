@@ -48,7 +48,7 @@ def test_it_opens_after_failures_in_a_row(clock: Clock) -> None:
 
 def test_without_a_limit_it_never_opens(clock: Clock) -> None:
     breaker = Breaker(0, 8.0, clock)
-    assert not any(breaker.fail() for _ in range(100))
+    assert not any(breaker.fail() or breaker.break_off() for _ in range(100))
     assert breaker.enter() is None
 
 
@@ -93,6 +93,34 @@ def test_a_try_that_tells_nothing_lets_the_next_call_try(clock: Clock) -> None:
     assert breaker.enter() is None
     breaker.leave()
     assert breaker.enter() is None
+
+
+def test_a_sign_of_life_ends_the_row_of_failures_before_it(clock: Clock) -> None:
+    breaker = Breaker(2, 8.0, clock)
+    for _ in range(5):
+        assert not breaker.fail()
+        breaker.begin()
+
+
+def test_only_a_whole_answer_ends_the_row_of_broken_ones(clock: Clock) -> None:
+    breaker = Breaker(2, 8.0, clock)
+    breaker.begin()
+    assert not breaker.break_off()
+    breaker.succeed()
+    breaker.begin()
+    assert not breaker.break_off()
+    breaker.begin()
+    assert breaker.break_off()
+    assert breaker.failures == 2
+    first_s = wait_out(breaker, clock)
+    assert breaker.enter() is None
+    breaker.begin()
+    assert breaker.enter() is None
+    assert breaker.break_off()
+    assert wait_out(breaker, clock) >= first_s / 2
+    breaker.succeed()
+    breaker.begin()
+    assert not breaker.break_off()
 
 
 def test_calls_from_before_do_not_extend_the_pause(clock: Clock) -> None:

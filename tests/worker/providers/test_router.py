@@ -296,6 +296,55 @@ async def test_the_run_whose_failure_stops_a_provider_is_told_the_providers_own_
     assert len(one.bodies) == 2
 
 
+BEGINS = b'data: {"id": "1", "choices": [{"index": 0, "delta": {"content": "Hi"}}]}\n\n'
+"""The first chunk of an answer that has more."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        drops(BEGINS),
+        sends(BEGINS),
+        sends(BEGINS, b"data: {nonsense\n\n"),
+        sends(BEGINS, b'data: {"error": {"message": "overloaded", "code": 502}}\n\n'),
+        sends(b": processing\n\n", b'data: {"error": {"message": "overloaded", "code": 502}}\n\n'),
+    ],
+    ids=["drop", "end", "nonsense", "error", "error after a comment"],
+)
+async def test_a_provider_that_breaks_every_answer_is_not_asked(folder: Path, answer: Answer) -> None:
+    async with raw_provider(answer) as one:
+        table = f"""
+            [providers.one]
+            base_url = "{one.base_url}"
+            models = ["*"]
+            breaker_failures = 2
+            breaker_pause_s = 600
+        """
+        async with routed(folder, table) as router:
+            for _ in range(2):
+                await asyncio.gather(ask(router), return_exceptions=True)
+            assert (await failure(router)).code == "provider_unavailable"
+    assert len(one.bodies) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        says("one"),
+        drops(BEGINS.replace(b"}]}", b', "finish_reason": "stop"}]}')),
+        sends(BEGINS, DONE),
+        sends(BEGINS, b'data: {"error": {"message": "too much", "code": 429}}\n\n'),
+        sends(BEGINS, b'data: {"error": {"message": "no", "type": "invalid_request_error"}}\n\n'),
+    ],
+    ids=["whole", "whole, then a drop", "whole without a reason", "too much to do", "the request's fault"],
+)
+async def test_an_answer_that_is_not_broken_by_the_provider_does_not_stop_it(folder: Path, answer: Answer) -> None:
+    async with two(folder, answer, fields="breaker_failures = 2") as (router, one, _):
+        for _ in range(4):
+            await asyncio.gather(ask(router), return_exceptions=True)
+    assert len(one.bodies) == 4
+
+
 async def test_the_runs_of_a_provider_that_keeps_failing_go_to_its_fallback(folder: Path) -> None:
     fields = "breaker_failures = 2\nbreaker_pause_s = 600"
     async with two(folder, BUSY, fields=fields) as (router, one, other):
