@@ -49,6 +49,7 @@ CHECKS_AND_FAULTS: list[tuple[Callable[[Tree], list[str]], Tree]] = [
     (papers.unlocked_pins, {"tests/requirements.txt": "redis==1\n"}),
     (papers.unlocked_pins, {"tests/requirements.txt": "--index-url https://a/b\nredis==1 --hash=sha256:1\n"}),
     (papers.unlocked_pins, {"worker/requirements.txt": "redis==1 --hash=sha256:1\n"}),
+    (papers.unlocked_pins, {"tests/clients/python/agents.txt": "mcp==1\n"}),
     (papers.missing_tests, {"a.md": "`tests/test_a.py::test_b`", "tests/test_a.py": "def test_bc() -> None: ..."}),
     (papers.missing_files, {"docs/a.md": "`gateway/b.py`", "gateway/a.py": ""}),
     (redis_rights.forbidden_commands, {"contract/lua/a.lua": "redis.call('GET', 'x')", "docker-compose.yml": "+set"}),

@@ -181,6 +181,10 @@ def test_an_image_carries_only_what_its_service_needs(stack: Stack, service: str
     assert docker("exec", stack.containers(service)[0], "python", "-c", probe).strip() == "None"
 
 
+def test_the_worker_speaks_socks(stack: Stack) -> None:
+    assert docker("exec", stack.containers("worker")[0], "python", "-c", "import socksio") == ""
+
+
 @pytest.mark.parametrize("service", ["gateway", "worker", "simulator"])
 def test_an_image_installs_nothing_and_adds_little(stack: Stack, service: str) -> None:
     container = stack.containers(service)[0]

@@ -8,7 +8,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from tests.house.pins import ALL, APART, APART_HOME
 from tests.house.tree import ROOT
 
 IGNORED = ROOT / ".ci/advisories.txt"
@@ -28,6 +30,18 @@ def ignored_advisories(text: str) -> list[str]:
                 raise ValueError(f"{IGNORED.name}: {advisory} has no reason")
             ids.append(advisory)
     return ids
+
+
+def audit_all(pins: Sequence[str], ignored: Sequence[str], options: Sequence[str]) -> tuple[int, list[str]]:
+    """`audit` of several files, which may pin one package differently. Ends with a file of which nothing is checked."""
+    status, lines = 0, []
+    for file in pins:
+        found, told = audit(file, ignored, options)
+        status = max(status, found)
+        lines += [f"{Path(file).name}: {line}" for line in told]
+        if found == NOTHING_CHECKED:
+            break
+    return status, lines
 
 
 def audit(pins: str, ignored: Sequence[str], options: Sequence[str]) -> tuple[int, list[str]]:
@@ -63,7 +77,8 @@ def audit(pins: str, ignored: Sequence[str], options: Sequence[str]) -> tuple[in
 
 
 if __name__ == "__main__":
-    status, told = audit(str(ROOT / "tests/requirements.txt"), ignored_advisories(IGNORED.read_text()), sys.argv[1:])
+    audited = [str(ROOT / file) for file in (ALL, *(f"{APART_HOME}/{name}.txt" for name in APART))]
+    status, told = audit_all(audited, ignored_advisories(IGNORED.read_text()), sys.argv[1:])
     for line in told:
         print(f"audit: {line}")
     sys.exit(status)

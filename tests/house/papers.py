@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from pydantic_settings import BaseSettings
 
 from contract import keys
+from tests.house.pins import ALL, APART, APART_HOME, SETS
 from tests.house.tree import Tree
 
 OPERATIONS = "docs/operations.md"
@@ -87,11 +88,14 @@ def loose_pins(tree: Tree) -> list[str]:
 
 
 def unlocked_pins(tree: Tree) -> list[str]:
-    """A requirements.txt with a package without hashes, with an address, or with another version than the tests'."""
-    known = _pins(tree, "tests/requirements.txt")
+    """A file of pins with a package without hashes, with an address, or with a version that is not the tests' (unless
+    packages are installed apart)."""
+    known = _pins(tree, ALL)
     breaches = []
-    for path in (path for path in tree if PurePosixPath(path).name == "requirements.txt"):
-        breaches += [f"{path}: {pin} is not the version that the tests use" for pin in _pins(tree, path) - known]
+    apart = {f"{APART_HOME}/{name}.txt" for name in APART}
+    for path in tree.keys() & (SETS.keys() | apart):
+        if path not in apart:
+            breaches += [f"{path}: {pin} is not the version that the tests use" for pin in _pins(tree, path) - known]
         entries = tree[path].replace("\\\n", " ").splitlines()
         breaches += [
             f"{path}: no hash in {entry}" for entry in entries if entry[:1] not in {"#", ""} and "--hash=" not in entry

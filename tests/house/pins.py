@@ -1,4 +1,4 @@
-"""`make pins`: writes every requirements.txt from the requirements.in files, with uv.
+"""`make pins`: writes every file of pins from the files that name direct dependencies, with uv.
 
 A requirements.in lists the direct dependencies of a part. The requirements.txt beside it pins every package that the
 part installs, with the hashes of its files, for Python 3.11 and later on every platform. pip installs nothing whose
@@ -10,21 +10,25 @@ import sys
 
 from tests.house.tree import ROOT
 
-PRODUCT = ("gateway", "worker", "simulator", "manycast")
-"""The parts that `pip install .` installs together."""
+PRODUCT = tuple(f"{part}/requirements.in" for part in ("gateway", "worker", "simulator", "manycast"))
+"""Of the parts that `pip install .` installs together."""
+ALL = "tests/requirements.txt"
+"""It holds every package, and the others take their versions from it."""
 SETS = {
-    "tests": (
-        *PRODUCT,
-        "web",
-        "tests",
-    ),  # the first: it holds every package, and the others take their versions from it
-    ".": PRODUCT,
-    "gateway": ("gateway",),
-    "worker": ("worker",),
-    "simulator": ("simulator",),
-    "web": ("web",),
+    ALL: (*PRODUCT, "web/requirements.in", "tests/requirements.in"),
+    "requirements.txt": PRODUCT,
+    "gateway/requirements.txt": ("gateway/requirements.in",),
+    "worker/requirements.txt": ("worker/requirements.in",),
+    "worker/socks.txt": ("worker/socks.in",),
+    "simulator/requirements.txt": ("simulator/requirements.in",),
+    "web/requirements.txt": ("web/requirements.in",),
 }
-"""The folder of a requirements.txt -> the parts whose packages it pins."""
+"""A file of pins -> the files that name its direct dependencies."""
+APART_HOME = "tests/clients/python"
+APART = ("agents", "dspy", "instructor", "litellm", "pydantic_ai")
+"""The NAME of NAME.in and NAME.txt: a library, and each package that it needs and the tests lack. They are compiled and
+installed without dependencies, because their ranges exclude versions that are pinned here. What Open WebUI is installed
+from is not among them: it demands exact versions of its packages, so that no package can be renewed by itself."""
 HEADER = "# Written by `make pins` from {sources}.\n"
 _COMPILE = (
     *("-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"),
@@ -35,15 +39,19 @@ _COMPILE = (
 
 def main(renewed: list[str]) -> None:
     """`renewed`: names of packages to bring to their latest version that the requirements.in files allow."""
-    for folder, parts in SETS.items():
-        sources = [f"{part}/requirements.in" for part in parts]
-        output = ROOT / folder / "requirements.txt"
-        options = [option for package in renewed for option in ("--upgrade-package", package)]
-        if folder != "tests":
-            options += ["--constraint", "tests/requirements.txt"]
-        compiled = [sys.executable, *_COMPILE, *options, *sources, "--output-file", str(output)]
-        subprocess.run(compiled, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-        output.write_text(HEADER.format(sources=", ".join(sources)) + output.read_text())
+    renewing = [option for package in renewed for option in ("--upgrade-package", package)]
+    for output, sources in SETS.items():
+        constraint = () if output == ALL else ("--constraint", ALL)
+        _compile(sources, output, *renewing, *constraint)
+    for name in APART:
+        _compile((f"{APART_HOME}/{name}.in",), f"{APART_HOME}/{name}.txt", *renewing, "--no-deps")
+
+
+def _compile(sources: tuple[str, ...], output: str, *options: str) -> None:
+    compiled = [sys.executable, *_COMPILE, *options, *sources, "--output-file", output]
+    subprocess.run(compiled, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    written = ROOT / output
+    written.write_text(HEADER.format(sources=", ".join(sources)) + written.read_text())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from manycast.local_stack.port import free_port
-from tests.house.audit import IGNORED, NOTHING_CHECKED, audit, ignored_advisories
+from tests.house.audit import IGNORED, NOTHING_CHECKED, audit, audit_all, ignored_advisories
 
 
 class Advisories(BaseHTTPRequestHandler):
@@ -60,6 +60,21 @@ def test_a_vulnerable_pin_is_found(pins: Path) -> None:
             1,
             ["redis 8.1.0: CVE-2026-1, GHSA-a, fixed in 9.0", "2 packages checked"],
         )
+
+
+def test_files_may_pin_one_package_differently(pins: Path, tmp_path: Path) -> None:
+    apart = tmp_path / "apart.txt"
+    apart.write_text("orjson==3.12.0\n")
+    with serving() as url:
+        status, lines = audit_all([str(apart), str(pins)], [], asking(url))
+    assert status == 1
+    assert lines == [
+        "apart.txt: 1 packages checked",
+        "pins.txt: redis 8.1.0: CVE-2026-1, GHSA-a, fixed in 9.0",
+        "pins.txt: 2 packages checked",
+    ]
+    status, lines = audit_all([str(apart), str(pins)], [], asking(f"http://127.0.0.1:{free_port()}/"))
+    assert (status, len(lines)) == (NOTHING_CHECKED, 1)
 
 
 def test_a_clean_pin_passes(pins: Path) -> None:
