@@ -52,6 +52,12 @@ class JointViewer:
         """
         self._prologue.append(self._write_closed(index, status, error, for_good=for_good))
 
+    def ask_again(self, retry_window_ms: int) -> None:
+        """Ends the response, so that its client comes back within the window and asks again for the streams that had no
+        room. Has no effect on a response that is over."""
+        for _, viewer in self._turns:
+            viewer.dismiss(retry_window_ms)
+
     @property
     def name(self) -> str:
         return ", ".join(self._stream_ids)
@@ -115,7 +121,7 @@ class JointViewer:
 
     def _take_dismissal(self, index: int, viewer: Viewer, dismissal: Dismissal) -> Slice | None:
         if dismissal.code == STOPPING_CODE:
-            # The gateway drains. All viewers of this response have been dismissed, or will be in a moment.
+            # All viewers of this response have been dismissed, or will be in a moment.
             self.finished = True
             return viewer.take()
         error = {"message": dismissal.text, "type": "permission_error", "param": "ticket", "code": dismissal.code}

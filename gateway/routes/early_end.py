@@ -12,13 +12,16 @@ from gateway.routes.new_viewer import RETRY_MS
 
 
 def answer_full(dialect: Dialect) -> Response:
-    """The response if there is no room for another viewer. Clients that resume get random delays, so that they do not
-    all return at once. Raises: ApiError 503 for other clients."""
+    """The response if there is no room for another viewer. Raises: ApiError 503 for clients that do not resume."""
     if not dialect.resumes:
         raise too_many_viewers()
-    retry_ms = round(FULL_RETRY_AFTER_S * random.uniform(500, 1500))  # noqa: S311 - a delay is no secret
-    body = dialect.write_retry(retry_ms) + dialect.write_notice(b"ping", encode_json({"state": "full"}))
+    body = dialect.write_retry(choose_full_retry_ms()) + dialect.write_notice(b"ping", encode_json({"state": "full"}))
     return Response(body, headers=dict(dialect.headers))
+
+
+def choose_full_retry_ms() -> int:
+    """When a viewer for whom there is no room asks again. Random, so that they do not all return at once."""
+    return round(FULL_RETRY_AFTER_S * random.uniform(500, 1500))  # noqa: S311 - a delay is no secret
 
 
 def end_at_once(dialect: str, error: ApiError) -> Response:

@@ -23,7 +23,7 @@ from gateway.http.errors import ApiError, broker_unavailable, gateway_stopping, 
 from gateway.http.security_log import Kind, SecurityLog
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.routes.admitted_viewers import AdmittedViewers
-from gateway.routes.early_end import answer_full, end_at_once
+from gateway.routes.early_end import answer_full, choose_full_retry_ms, end_at_once
 from gateway.routes.new_viewer import RETRY_MS, place_viewer
 from gateway.routes.openapi import NO_CONTENT, SSE, document
 
@@ -103,12 +103,16 @@ class JointEventRoutes:
         except (BrokerUnavailableError, BrokerRefusedError):
             return end_at_once(NATIVE, broker_unavailable())
         joint = self._join(places, opened)
+        has_all = len(joint.viewers) == sum(isinstance(found, Viewer) for found in opened)
         if not joint.viewers:
-            if any(isinstance(found, Viewer) for found in opened):
+            if not has_all:
                 self._security.note(Kind.LIMIT_REACHED, request, "too_many_viewers")
                 return answer_full(DIALECTS[NATIVE]())
             if not any(isinstance(found, Closed) and found.error for found in opened):
                 return Response(status_code=204)
+        if not has_all:
+            # A plain EventSource asks only when its response has ended.
+            asyncio.get_running_loop().call_later(choose_full_retry_ms() / 1000, joint.ask_again, RETRY_MS)
         return self._respond(request, joint, SSE_HEADERS)
 
     def _join(self, places: Sequence[Place], opened: Sequence[Viewer | Closed | None]) -> JointViewer:

@@ -119,6 +119,28 @@ async def test_a_full_stream_is_told_and_is_there_on_the_next_connection(
     assert [len(seen.of(run.stream_id, "done")) for run in (full, other)] == [1, 1]
 
 
+async def test_a_response_that_lacks_a_full_stream_ends_by_itself_and_its_client_asks_again(
+    http: httpx2.AsyncClient, author: Author, broker: Broker
+) -> None:
+    full, other = [await author.start() for _ in range(2)]
+    for run in (full, other):
+        await run.begin()
+    watcher, seen = Joint([full.stream_id]), Joint([full.stream_id, other.stream_id])
+    with closing_all(gateway := Gateway(broker.url, MANYCAST_STREAM_VIEWER_LIMIT="1")):
+        watching = asyncio.create_task(read_joint(http, gateway.url, watcher))
+        await until(lambda: watcher.logged)
+        await read_joint(http, gateway.url, seen)
+        assert [told["status"] for told in seen.of(full.stream_id, "closed")] == [503]
+        assert seen.retry_ms is not None
+        assert seen.retry_ms <= 1_000
+        for run in (full, other):
+            await run.end()
+        await watching
+        while seen.status != 204:
+            await read_joint(http, gateway.url, seen)
+    assert [len(seen.of(run.stream_id, "done")) for run in (full, other)] == [1, 1]
+
+
 async def test_a_gateway_that_drains_sends_everyone_elsewhere_with_all_places(
     http: httpx2.AsyncClient, author: Author, broker: Broker
 ) -> None:
