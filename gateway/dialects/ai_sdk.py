@@ -16,8 +16,10 @@ from gateway.dialects.vendor_fields import (
     Source,
     add_reasoning_details,
     read_annotations,
+    read_audio,
     read_images,
     read_sources,
+    read_spoken,
     read_usage,
 )
 from gateway.http.run_errors import STREAM_LOST
@@ -111,9 +113,9 @@ class UIDialect:
             name = next((name for name in REASONING_FIELDS if delta.get(name)), "")
             written += self._write_text("reasoning", delta.get(name), **_metadata(field=name))
             add_reasoning_details(self._progress.reasoning_details, delta.get("reasoning_details"))
-            written += self._write_text("text", delta.get("content"))
+            written += self._write_text("text", delta.get("content") or read_spoken(delta))
             written += self._write_text("text", delta.get("refusal"))
-            written += self._write_sources(read_annotations(delta)) + _write_images(delta)
+            written += self._write_sources(read_annotations(delta)) + _write_images(delta) + _write_audio(delta)
             calls = delta.get("tool_calls")
             for fragment in calls if isinstance(calls, list) else ():
                 if isinstance(fragment, dict):
@@ -216,6 +218,12 @@ def _choices(chunk: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _write_images(delta: Mapping[str, Any]) -> bytes:
     files = read_images(delta)
     return b"".join(encode_part({"type": "file", "mediaType": each.media_type, "url": each.url}) for each in files)
+
+
+def _write_audio(delta: Mapping[str, Any]) -> bytes:
+    """Audio is for the moment: a page plays it, and does not keep it in the message or send it with the next one."""
+    audio = read_audio(delta)
+    return b"" if audio is None else encode_part({"type": "data-audio", "data": audio, "transient": True})
 
 
 def _metadata(**fields: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The text dialect: the plain text of the answer, for `curl` and pipes. No I/O.
 
-It contains only the first choice, and of that only the text and the refusal. If a run fails or is cancelled, the text
-ends with a sentence in brackets.
+It contains only the first choice, and of that only the text, or the words of its audio, and the refusal. If a run fails
+or is cancelled, the text ends with a sentence in brackets.
 """
 
 import json
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contract.event import Kind, Status
+from gateway.dialects.vendor_fields import read_spoken
 from gateway.http.run_errors import CANCELLED, STREAM_LOST
 
 
@@ -71,7 +72,8 @@ def _texts(chunk: dict[str, Any]) -> list[str]:
     choices = chunk.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and choice.get("index", 0) == 0 and isinstance(choice.get("delta"), dict):
-            texts = (choice["delta"].get(name) for name in ("content", "refusal"))
+            delta = choice["delta"]
+            texts = (delta.get("content") or read_spoken(delta), delta.get("refusal"))
             found += [text for text in texts if isinstance(text, str)]
     return found
 

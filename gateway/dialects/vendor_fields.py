@@ -1,4 +1,4 @@
-"""Reads what providers add to OpenAI's chunks: sources, images, usage in detail, thoughts. No I/O.
+"""Reads what chunks may contain beside text and calls: sources, images, audio, usage in detail, thoughts. No I/O.
 
 A provider wrote the chunks, so no shape is certain. What has another shape is ignored.
 """
@@ -46,6 +46,21 @@ def _to_sources(entries: object) -> Iterator[Source]:
         # The page makes a link of it.
         if isinstance(url, str) and url.startswith(("https://", "http://")):
             yield Source(url, title if isinstance(title, str) and title else None)
+
+
+def read_spoken(delta: Fields) -> str:
+    """What the audio in a delta says, in words: OpenAI's models that speak send this in place of a content."""
+    audio = delta.get("audio")
+    words = audio.get("transcript") if isinstance(audio, dict) else None
+    return words if isinstance(words, str) else ""
+
+
+def read_audio(delta: Fields) -> Fields | None:
+    """The piece of audio in a delta, without its words: the provider's `data` is base64, and `id` comes once."""
+    audio = delta.get("audio")
+    if not isinstance(audio, dict) or not isinstance(audio.get("data"), str) or not audio["data"]:
+        return None
+    return {name: value for name, value in audio.items() if name != "transcript" and value is not None}
 
 
 def read_images(delta: Fields) -> Iterator[File]:

@@ -70,4 +70,7 @@ class Answer:
                 name or function.get("name") or "",
                 arguments + (function.get("arguments") or ""),
             )
-        return "".join(text for text in (delta.get("content"), delta.get("refusal")) if isinstance(text, str))
+        # Models that speak send their words so.
+        spoken = audio.get("transcript") if isinstance(audio := delta.get("audio"), dict) else None
+        texts = (delta.get("content") or spoken, delta.get("refusal"))
+        return "".join(text for text in texts if isinstance(text, str))

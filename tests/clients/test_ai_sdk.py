@@ -54,6 +54,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
 FIRST_STEP = [
     chunk_of({"reasoning_content": "Let me see"}, citations=["https://a.test"]),
     chunk_of({"content": "One moment.", "images": [IMAGE]}),
+    chunk_of({"audio": {"id": "a", "data": "AA==", "transcript": " Listen."}}),
     chunk_of({"tool_calls": [CALL, BAD_CALL]}, "tool_calls"),
 ]
 
@@ -90,6 +91,7 @@ async def test_each_version_accepts_every_part_and_sends_back_what_the_provider_
     }
     _, asked, *results = json.loads(run.claim.request)["messages"]
     assert asked["reasoning_content"] == "Let me see"
-    assert asked["content"] == "One moment."
+    assert asked["content"] == "One moment. Listen."
+    assert message["heard"] == [{"id": "a", "data": "AA=="}]
     assert [call.get("extra_content") for call in asked["tool_calls"]] == [SIGNED, None]
     assert [each["tool_call_id"] for each in results] == ["a", "b"]

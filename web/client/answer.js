@@ -29,7 +29,7 @@ export class Answer {
     for (const { index = 0, delta = {}, finish_reason } of chunk.choices ?? []) {
       const choice = findPlace(this.choices, index, () => emptyChoice(index));
       if (!choice) continue;
-      choice.content += delta?.content ?? "";
+      choice.content += delta?.content || delta?.audio?.transcript || ""; // models that speak send their words so
       // Not part of OpenAI's API: DeepSeek and vLLM send `reasoning_content`, OpenRouter and Ollama send `reasoning`.
       choice.reasoning += delta?.reasoning_content || (typeof delta?.reasoning === "string" ? delta.reasoning : "");
       choice.refusal += delta?.refusal ?? "";

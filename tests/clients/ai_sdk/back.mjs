@@ -1,5 +1,5 @@
 // `node back.mjs VERSION GATEWAY CHAT`: a page that comes back to a chat, executes the tools that the answer calls, and
-// prints the message with all its steps.
+// prints the message with all its steps, and the audio that it `heard`.
 import assert from "node:assert/strict";
 import { sdk } from "./sdk.mjs";
 
@@ -13,9 +13,11 @@ const hasEveryResult = ({ messages }) => {
 
 const api = `${gateway}/api/chat`;
 const { messages } = await (await fetch(`${api}/${id}/messages`)).json();
+const heard = [];
 const chat = new Chat({
   id,
   messages,
+  onData: ({ type, data }) => type === "data-audio" && heard.push(data),
   transport: new DefaultChatTransport({ api }),
   sendAutomaticallyWhen: hasEveryResult,
   onToolCall({ toolCall: { toolName: tool, toolCallId } }) {
@@ -29,5 +31,5 @@ while (chat.status !== "error" && !(chat.status === "ready" && isComplete())) {
 }
 assert.equal(chat.error, undefined);
 assert.equal(chat.messages.length, 2);
-console.log(JSON.stringify(chat.lastMessage));
+console.log(JSON.stringify({ ...chat.lastMessage, heard }));
 process.exit(0);

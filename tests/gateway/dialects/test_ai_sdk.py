@@ -130,6 +130,24 @@ def test_usage_is_metadata_of_the_message() -> None:
     assert finish == {"type": "finish", "messageMetadata": {"finishReason": "stop", "usage": tokens}}
 
 
+def test_audio_is_told_in_words_that_stay_and_in_data_that_does_not() -> None:
+    chunks = [
+        chunk_of({"content": None, "audio": {"id": "a", "transcript": "Hel"}}),
+        chunk_of({"audio": {"data": "AA==", "transcript": "lo"}}),
+        chunk_of({"audio": {"data": "BB==", "expires_at": 9}}, "stop"),
+    ]
+    assert parts_of(*attempt(chunks), done()) == [
+        *BEGIN,
+        {"type": "text-start", "id": "1"},
+        {"type": "text-delta", "id": "1", "delta": "Hel"},
+        {"type": "text-delta", "id": "1", "delta": "lo"},
+        {"type": "data-audio", "data": {"data": "AA=="}, "transient": True},
+        {"type": "data-audio", "data": {"data": "BB==", "expires_at": 9}, "transient": True},
+        {"type": "text-end", "id": "1"},
+        *end("stop"),
+    ]
+
+
 def test_each_source_is_told_once_and_each_image_as_a_file() -> None:
     cited: dict[str, Any] = {"citations": ["https://a.test"]}
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}

@@ -22,6 +22,14 @@ def test_only_the_text_of_the_first_choice_is_written() -> None:
     assert text_of(*attempt(chunks), done()) == "Grüße no\n"
 
 
+def test_the_words_of_audio_are_text() -> None:
+    chunks = [
+        chunk_of({"content": None, "audio": {"transcript": "Hello"}}),
+        chunk_of({"audio": {"data": "AA"}}, "stop"),
+    ]
+    assert text_of(*attempt(chunks), done()) == "Hello\n"
+
+
 def test_an_emoji_cut_in_the_middle_is_whole_again() -> None:
     chunks = [chunk_of({"content": "a\ud83d"}), chunk_of({"content": "\ude00b"})]
     assert text_of(*attempt(chunks), done()) == "a😀b\n"

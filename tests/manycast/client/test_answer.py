@@ -49,6 +49,12 @@ def test_a_refusal_is_text_and_nulls_are_none() -> None:
     assert answer.take({"usage": {}}) == ""
 
 
+def test_the_words_of_audio_are_text() -> None:
+    answer = Answer()
+    for audio, text in (({"id": "a", "transcript": "Hello"}, "Hello"), ({"data": "AA=="}, ""), ("odd", ""), (None, "")):
+        assert answer.take({"choices": [{"index": 0, "delta": {"content": None, "audio": audio}}]}) == text
+
+
 def test_tool_calls_are_put_together_from_their_pieces() -> None:
     answer = Answer()
     for index, function in [(0, {"name": "f", "arguments": ""}), (1, {"name": "g"}), (0, {"arguments": '{"a"'})]:

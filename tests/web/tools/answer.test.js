@@ -12,6 +12,13 @@ test("the text of an answer is the sum of its deltas", () => {
   assert.equal(answer.model, "m");
 });
 
+test("the words of audio are text", () => {
+  const answer = new Answer();
+  answer.add(chunk({ content: null, audio: { id: "a", transcript: "Hel" } }));
+  answer.add(chunk({ audio: { data: "AA==", transcript: "lo" } }));
+  assert.equal(answer.text, "Hello");
+});
+
 test("both vendors' fields for reasoning are collected", () => {
   const answer = new Answer();
   answer.add(chunk({ reasoning_content: "a" }));
