@@ -1,4 +1,5 @@
-"""Reads what the Responses API answers, and checks all of it against the models of OpenAI's Python SDK."""
+"""Reads what the Responses API answers, and checks all of it against the models of OpenAI's Python SDK and those of the
+public Open Responses specification."""
 
 import json
 from collections import defaultdict
@@ -8,8 +9,10 @@ import openai
 from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import Response
 from openai.types.responses import response_stream_event as events
+from openresponses_types import types as public
 
 from gateway.dialects.responses import BEGINNING_EVENTS, ResponsesDialect
+from gateway.runs.response_request import echo_of
 from tests.author import Entry
 from tests.gateway.fanout.recording import write_all
 from tests.quirks import Message
@@ -19,14 +22,14 @@ _MODELS = {
     for model in get_args(get_args(events.ResponseStreamEvent)[0])
 }
 
-STREAM_ID = "s_0123456789abcdefghijkl"
-ECHO: dict[str, Any] = {
-    "created_at": 1763000000,
-    "model": "demo",
-    "parallel_tool_calls": True,
-    "tool_choice": "auto",
-    "tools": [],
+_PUBLIC_MODELS = {
+    next(iter(model.model_fields["type"].annotation)).value: model
+    for name, model in vars(public).items()
+    if name.endswith("StreamingEvent")
 }
+
+STREAM_ID = "s_0123456789abcdefghijkl"
+ECHO: dict[str, Any] = echo_of({"model": "demo"}, lambda: 1763000000.0)
 
 Event = dict[str, Any]
 
@@ -49,10 +52,12 @@ def read_events(written: bytes) -> list[Event]:
 
 
 def check_event(event: Event) -> Event:
-    checked = dict(event)
+    checked, shown = dict(event), dict(event)
     if "response" in event:
         checked["response"] = check_response(event["response"], as_model=False)
+        shown["response"] = _without_schema(event["response"])
     _MODELS[event["type"]].model_validate(checked, strict=False)
+    _PUBLIC_MODELS[event["type"]].model_validate(shown)
     return event
 
 
@@ -61,7 +66,14 @@ def check_response(response: Event, *, as_model: bool = True) -> Event:
     error = response.get("error")
     checked = response if error is None else {**response, "error": {**error, "code": "server_error"}}
     Response.model_validate(checked)
+    public.ResponseResource.model_validate(_without_schema(response))
     return response if as_model else checked
+
+
+def _without_schema(response: Event) -> Event:
+    """The specification's models want no schema in the format of the text. OpenAI repeats it, and so do we."""
+    form = response["text"]["format"]
+    return {**response, "text": {**response["text"], "format": {**form, "schema": None} if "schema" in form else form}}
 
 
 def events_of(*entries: Entry) -> list[Event]:

@@ -21,6 +21,7 @@ from gateway.dialects.vendor_fields import (
     read_annotations,
     read_response_usage,
     read_sources,
+    read_spoken,
 )
 from gateway.http.run_errors import CANCELLED, STREAM_LOST, error_body
 
@@ -224,7 +225,9 @@ class ResponsesDialect:
             name = next((name for name in REASONING_FIELDS if delta.get(name)), "")
             add_reasoning_details(attempt.reasoning_details, delta.get("reasoning_details"))
             yield from self._write_reasoning(delta.get(name), name)
-            yield from self._write_text("output_text", delta.get("content"), choice.get("logprobs"))
+            yield from self._write_text(
+                "output_text", delta.get("content") or read_spoken(delta), choice.get("logprobs")
+            )
             yield from self._write_text("refusal", delta.get("refusal"), None)
             self._note_sources(read_annotations(delta))
             calls = delta.get("tool_calls")
@@ -271,8 +274,7 @@ class ResponsesDialect:
     def _emit_delta(self, item: Item, delta: str, logprobs: list[dict[str, Any]]) -> bytes:
         if item.part is not None and item.part.kind == "refusal":
             return self._emit("response.refusal.delta", **_in_part(item), delta=delta)
-        shown = [_without_bytes(each) for each in logprobs]
-        return self._emit("response.output_text.delta", **_in_part(item), delta=delta, logprobs=shown)
+        return self._emit("response.output_text.delta", **_in_part(item), delta=delta, logprobs=logprobs)
 
     def _write_call_fragment(self, fragment: Mapping[str, Any]) -> Frames:
         index = fragment.get("index")
@@ -348,8 +350,7 @@ class ResponsesDialect:
                 yield self._emit(
                     "response.output_text.annotation.added", **place, annotation_index=number, annotation=annotation
                 )
-            shown = [_without_bytes(each) for each in part.logprobs.read()]
-            yield self._emit("response.output_text.done", **place, text=whole["text"], logprobs=shown)
+            yield self._emit("response.output_text.done", **place, text=whole["text"], logprobs=whole["logprobs"])
         yield self._emit("response.content_part.done", **place, part=whole)
         item.parts.append(whole)
         item.part = None
@@ -407,7 +408,7 @@ class ResponsesDialect:
         output = [parse_json(self._attempt.items[index]) for index in sorted(self._attempt.items)]
         match done["status"]:
             case Status.COMPLETED if not cut:
-                yield self._end("completed", "completed", None, output, usage=usage)
+                yield self._end("completed", "completed", None, output, usage=usage, **self._completed_at(done))
             case Status.COMPLETED:
                 reason = {"reason": _INCOMPLETE[self._attempt.finish_reason]}
                 yield self._end("incomplete", "incomplete", None, output, usage=usage, incomplete_details=reason)
@@ -415,6 +416,12 @@ class ResponsesDialect:
                 yield self._end("failed", "cancelled", CANCELLED, output, usage=usage)
             case _:
                 yield self._end("failed", "failed", done["error"], output, usage=usage)
+
+    def _completed_at(self, done: Mapping[str, Any]) -> dict[str, int]:
+        """From the log alone, so that it is the same at every gateway."""
+        timing = done["timing"] or {}
+        took_ms = sum(timing.get(name) or 0 for name in ("queued_ms", "total_ms"))
+        return {"completed_at": parse_json(self._echo)["created_at"] + took_ms // 1000}
 
     def _end(self, event: str, status: str, error: Mapping[str, Any] | None, output: list[Any], **fields: Any) -> bytes:
         self.error = error
@@ -455,7 +462,13 @@ class ResponsesDialect:
 
 def describe_unfinished(stream_id: str, echo: bytes, status: str) -> dict[str, Any]:
     """The Response without its output. `status`: queued or in_progress; `echo` as for `ResponsesDialect`."""
-    empty: dict[str, Any] = {"error": None, "incomplete_details": None, "output": [], "usage": None}
+    empty: dict[str, Any] = {
+        "completed_at": None,
+        "error": None,
+        "incomplete_details": None,
+        "output": [],
+        "usage": None,
+    }
     named = {"id": response_id_of(stream_id), "object": "response"}
     return {**named, **parse_json(echo), **empty, "status": status}
 
@@ -526,8 +539,3 @@ def _likely(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _objects(entries: object) -> list[dict[str, Any]]:
     return [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
-
-
-def _without_bytes(entry: Mapping[str, Any]) -> dict[str, Any]:
-    tops = [{"token": top["token"], "logprob": top["logprob"]} for top in entry["top_logprobs"]]
-    return {"token": entry["token"], "logprob": entry["logprob"], "top_logprobs": tops}

@@ -28,20 +28,22 @@ _ECHOED: Mapping[str, Any] = {
     "tools": [],
     "tool_choice": "auto",
     "parallel_tool_calls": True,
-    "temperature": None,
-    "top_p": None,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
     "top_logprobs": 0,
     "max_output_tokens": None,
     "max_tool_calls": None,
     "truncation": "disabled",
     "background": False,
     "store": True,
-    "service_tier": None,
+    "service_tier": "default",
     "user": None,
     "safety_identifier": None,
     "prompt_cache_key": None,
 }
-"""The fields of a request that its response repeats, with their defaults."""
+"""The fields of a request that its response repeats, with OpenAI's defaults. A provider's own may be others."""
 
 
 class ResponseRequest(RequestBody):
@@ -101,17 +103,19 @@ def to_run(body: ResponseRequest, fields: Mapping[str, Any], raw: bytes, context
     """
     digest = sha256(b"responses\n" + raw).hexdigest()
     chat = check_chat_request(to_chat_request(fields, context), digest)
-    kept = {"echo": _echo(fields, time.time), "input": [item for _, item in read_input(body)], "store": body.is_kept}
+    kept = {"echo": echo_of(fields, time.time), "input": [item for _, item in read_input(body)], "store": body.is_kept}
     keep_ms = 0 if body.is_kept else UNKEPT_MS
     return replace(chat, stream=bool(body.stream), response=encode_sent(kept), keep_ms=keep_ms)
 
 
-def _echo(fields: Mapping[str, Any], clock: Callable[[], float]) -> dict[str, Any]:
+def echo_of(fields: Mapping[str, Any], clock: Callable[[], float]) -> dict[str, Any]:
     """The fields of the Response that do not depend on the answer."""
     given = {name: value for name, value in fields.items() if value is not None}
     echo = {name: given.get(name, default) for name, default in _ECHOED.items()}
-    echo["tools"] = [{"parameters": None, "strict": None, **tool} for tool in echo["tools"]]
+    echo["tools"] = [{"description": None, "parameters": None, "strict": None, **tool} for tool in echo["tools"]]
     text = {"format": {"type": "text"}, **given.get("text", {})}
+    if text["format"].get("type") == "json_schema":
+        text["format"] = {"description": None, "strict": False, **text["format"]}
     reasoning = {"effort": None, "summary": None, **given.get("reasoning", {})}
     return {**echo, "created_at": int(clock()), "text": text, "reasoning": reasoning}
 

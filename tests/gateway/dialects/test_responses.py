@@ -84,6 +84,12 @@ def test_a_text_after_calls_is_another_message() -> None:
     assert [item["type"] for item in response["output"]] == ["message", "function_call", "function_call", "message"]
 
 
+def test_the_words_of_audio_are_text() -> None:
+    chunks = [chunk_of({"audio": {"transcript": "Hello"}}), chunk_of({"audio": {"data": "AA"}}, "stop")]
+    (message,) = fold_events(events_of(*attempt(chunks), done()))["output"]
+    assert message["content"][0]["text"] == "Hello"
+
+
 def test_a_refusal_is_a_part_of_its_own() -> None:
     found = events_of(*attempt([*SAYS, chunk_of({"refusal": "No"}), chunk_of({"refusal": "."}, "stop")]), done())
     (message,) = fold_events(found)["output"]
@@ -161,7 +167,7 @@ def test_logprobs_come_with_their_text() -> None:
     chunk["choices"][0]["logprobs"] = {"content": [entry]}
     found = events_of(*attempt([chunk]), done())
     (delta,) = [event for event in found if event["type"] == "response.output_text.delta"]
-    assert delta["logprobs"] == [{"token": "Hi", "logprob": -0.5, "top_logprobs": []}]
+    assert delta["logprobs"] == [entry]
     assert fold_events(found)["output"][0]["content"][0]["logprobs"] == [entry]
 
 
