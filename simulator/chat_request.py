@@ -10,6 +10,7 @@ from typing import Any
 from simulator.answer_schema import read_answer_schema
 from simulator.errors import UNREADABLE_BODY, ApiError, Refused, missing, wrong_type, wrong_value
 from simulator.knobs import Knobs, read_knobs
+from simulator.named_fields import NamedField, read_named_fields
 from simulator.pieces import split
 from simulator.toolbox import Toolbox, read_toolbox
 
@@ -18,13 +19,14 @@ from simulator.toolbox import Toolbox, read_toolbox
 class ChatRequest:
     """The parts of a request that models use. `prompt` is the text of the last user message, or "".
 
-    `answer_schema` is None for an answer in prose.
+    `answer_schema` is None for an answer that is not JSON; `named_fields` are those of one in DSPy's format.
     """
 
     model: str
     prompt: str
     prompt_tokens: int
     answer_schema: Any
+    named_fields: tuple[NamedField, ...]
     toolbox: Toolbox
     tool_results: tuple[str, ...]
     stream: bool
@@ -57,12 +59,14 @@ def check_chat_request(fields: dict[str, Any]) -> ChatRequest:
         raise Refused(ApiError(400, "you must provide a model parameter"))
     turns = read_turns(fields)
     stream = read_flag(fields, "stream")
+    prompt, texts = last_prompt(turns), [text_of(turn) for turn in turns if turn["role"] != "assistant"]
     limit = "max_completion_tokens" if fields.get("max_completion_tokens") is not None else "max_tokens"
     return ChatRequest(
         model=fields["model"],
-        prompt=last_prompt(turns),
+        prompt=prompt,
         prompt_tokens=sum(4 + count_pieces(text_of(turn)) for turn in turns) + 3,
-        answer_schema=read_answer_schema(fields, [text_of(turn) for turn in turns if turn["role"] != "assistant"]),
+        answer_schema=read_answer_schema(fields, texts),
+        named_fields=read_named_fields(prompt, texts),
         toolbox=read_toolbox(fields, called_tools(turns)),
         tool_results=trailing_tool_results(turns),
         stream=stream,

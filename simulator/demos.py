@@ -9,6 +9,7 @@ from simulator.answer import answer, answer_pieces
 from simulator.calls import play_functions
 from simulator.chat_request import ChatRequest
 from simulator.errors import ApiError, Refused
+from simulator.named_fields import write_named_fields
 from simulator.pieces import split
 from simulator.schema import fit
 from simulator.script import Delta, Script, finish, role
@@ -42,10 +43,12 @@ def play_long_text(request: ChatRequest) -> Script:
 
 
 def text_pieces(request: ChatRequest, chunks: int | None) -> Iterator[str]:
-    """Prose in `chunks` pieces, or JSON if the request wants that: JSON has as many pieces as it needs."""
-    if request.answer_schema is None:
-        return answer_pieces(request.prompt, request.knobs.seed, chunks)
-    return split(json_answer(request, 0))
+    """Prose in `chunks` pieces, or JSON or named fields if the request wants that: these have as many as they need."""
+    if request.answer_schema is not None:
+        return split(json_answer(request, 0))
+    if request.named_fields:
+        return split(write_named_fields(request.named_fields, request.prompt))
+    return answer_pieces(request.prompt, request.knobs.seed, chunks)
 
 
 def json_answer(request: ChatRequest, turn: int) -> str:

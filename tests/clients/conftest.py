@@ -135,24 +135,31 @@ def node() -> str:
 
 
 @pytest.fixture(scope="session")
-def install_pins(tmp_path_factory: pytest.TempPathFactory) -> InstallPins:
-    """Installs the packages of `python/NAME.txt`, each file checked against its hash. Returns their folder.
+def install_pins() -> InstallPins:
+    """Installs the packages of `python/NAME.txt` once, each file checked against its hash. Returns their folder.
 
     They stand apart from the other pins and come without dependencies, because their ranges exclude some of ours.
     """
 
     def install(name: str) -> Path:
-        target = tmp_path_factory.mktemp(name)
-        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes")
-        done = subprocess.run(
-            [*pip, "--target", target, "-r", PYTHON_HOME / f"{name}.txt"],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        if done.returncode:
-            pytest.skip(f"pip could not install the packages: {done.stderr.strip().splitlines()[-1]}")
+        pins, target = PYTHON_HOME / f"{name}.txt", PYTHON_HOME / ".installed" / name
+        installed, wanted = target / ".pins", f"{sys.version}\n{pins.read_text()}"
+        with Path(__file__).open() as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            if installed.exists() and installed.read_text() == wanted:
+                return target
+            shutil.rmtree(target, ignore_errors=True)
+            pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--require-hashes")
+            done = subprocess.run(
+                [*pip, "--target", target, "-r", pins],
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            if done.returncode:
+                pytest.skip(f"pip could not install the packages: {done.stderr.strip().splitlines()[-1]}")
+            installed.write_text(wanted)
         return target
 
     return install

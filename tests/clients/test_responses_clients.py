@@ -28,8 +28,10 @@ async def test_clients_in_javascript(node: str, stack: Stack, program: str) -> N
     await run_program(node, program, stack.gateway, stack.hasty, cwd=NODE_PROGRAMS)
 
 
-@pytest.mark.parametrize(("pins", "program"), [("agents", "agents_sdk.py"), ("pydantic_ai", "typed_agent.py")])
-async def test_agents_in_python(stack: Stack, install_pins: InstallPins, pins: str, program: str) -> None:
+@pytest.mark.parametrize(
+    ("pins", "program"), [("agents", "agents_sdk.py"), ("litellm", "lite.py"), ("pydantic_ai", "typed_agent.py")]
+)
+async def test_libraries_in_python(stack: Stack, install_pins: InstallPins, pins: str, program: str) -> None:
     packages = install_pins(pins)
     await run_program("env", f"PYTHONPATH={packages}", sys.executable, str(PYTHON_HOME / program), stack.gateway)
 

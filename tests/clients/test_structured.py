@@ -44,12 +44,14 @@ TESTED = {
     "openai": "`parse` and `stream` with a Pydantic model, strict tools, the loop of an agent",
     "langchain-openai": "`with_structured_output`: `json_schema`, `function_calling`, `json_mode`",
     "instructor": "`create`, `create_partial`, `create_iterable`; its modes `TOOLS` and `JSON`",
+    "dspy": '`Predict` and `ChainOfThought` with types and Pydantic models, also with `model_type="responses"`',
 }
 
 
 def markdown() -> str:
     """The rows of the table in docs/use-it-with.md."""
-    pins = (ROOT / "tests" / "requirements.txt").read_text() + (PYTHON_HOME / "instructor.txt").read_text()
+    files = (ROOT / "tests" / "requirements.txt", PYTHON_HOME / "instructor.txt", PYTHON_HOME / "dspy.txt")
+    pins = "".join(file.read_text() for file in files)
     versions = dict(re.findall(r"^([\w-]+)==(\S+)", pins, re.MULTILINE))
     return "\n".join(f"| {name} | {versions[name]} | {tested} |" for name, tested in TESTED.items())
 
@@ -126,3 +128,10 @@ async def test_instructor_reads_objects_in_every_way_it_has(stack: Stack, instal
     people = json.loads(output)
     assert [person["name"] for person in people] == ["looks", "looks", "looks", "looks", "looks", "rivers"]
     assert all(person["friends"] for person in people)
+
+
+async def test_dspys_predictions_are_objects(stack: Stack, install_pins: InstallPins) -> None:
+    program = str(PYTHON_HOME / "predict.py")
+    output = await run_program("env", f"PYTHONPATH={install_pins('dspy')}", sys.executable, program, stack.gateway)
+    rivers = json.loads(output.splitlines()[-1])
+    assert [river["name"] for river in rivers] == ["rivers"] * 4
