@@ -24,7 +24,7 @@ InstallPins = Callable[[str], Path]
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-PROGRAM_DEADLINE_S = 60
+PROGRAM_DEADLINE_S = 120
 NPM_ATTEMPTS = 3
 
 

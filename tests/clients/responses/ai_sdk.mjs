@@ -48,6 +48,13 @@ for (const model of ["demo", "demo-reasoning"]) {
   }
 }
 
+// An answer that breaks, and one that is cancelled, are errors with our words; what came before them stays.
+const broken = streamText({ ...ask, model: openai("fault-drop"), tools: {}, onError() {} });
+const heard = await collect(broken.fullStream);
+assert.ok(heard.some(({ type }) => type === "text-delta"));
+const told = heard.find(({ type }) => type === "error");
+assert.match(JSON.stringify(told.error?.message ?? told.error), /upstream_disconnected|connection to the provider/);
+
 const schema = z.object({ name: z.string(), length_km: z.number() });
 const { object } = await generateObject({ model: openai("demo"), schema, prompt: "Tell me about rivers" });
 assert.equal(object.name, "rivers");
