@@ -30,20 +30,22 @@ class Kind(StrEnum):
     STEP = "step"
     EMIT = "emit"
     VALUE = "value"
+    INPUT = "input"
 
 
 class Status(StrEnum):
-    """The state of a run. QUEUED and RUNNING may change; the others are final."""
+    """The state of a run. QUEUED, RUNNING and PARKED (it waits for a person) may change; the others are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
+    PARKED = "parked"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     FAILED = "failed"
 
     @property
     def is_final(self) -> bool:
-        return self not in (Status.QUEUED, Status.RUNNING)
+        return self not in (Status.QUEUED, Status.RUNNING, Status.PARKED)
 
 
 class Event(NamedTuple):

@@ -12,6 +12,7 @@ OFFERS = "mc:offers"
 TURNS = "mc:turns"
 CONTROL = "mc:control"
 RECENT = "mc:recent"
+ALARMS = "mc:alarms"
 SIGNING = "mc:signing"
 
 

@@ -11,14 +11,17 @@ from contract.connection import COMMAND_TIMEOUT_S, Client, NoScriptError, ReadOn
 from contract.errors import BrokerRefusedError
 
 _SHARED = {
+    "answer": ("write_events", "wake"),
     "append": ("write_events",),
     "cancel": ("turns", "stored", "write_events", "close_run"),
     "claim": ("turns", "write_events"),
     "delete_run": ("turns", "stored"),
     "finish": ("stored", "write_events", "close_run"),
+    "park": ("write_events",),
     "read_viewers": ("sum_viewers",),
     "remember_answer": ("stored",),
     "renew": ("sum_viewers",),
+    "ring": ("wake",),
     "submit": ("turns", "stored"),
 }
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from contract.connection import Client, command_client
 from contract.job_queue import JobQueue, StorageLimits
+from contract.questions import Questions
 from contract.stream_log import StreamLog
 from gateway.access.own_pages import OwnPagesOnly
 from gateway.access.own_proxy import OwnProxyOnly
@@ -35,6 +36,7 @@ from gateway.routes.admitted_viewers import AdmittedViewers
 from gateway.routes.ai_sdk import AiSdkRoutes
 from gateway.routes.chat_completions import ChatCompletionRoutes
 from gateway.routes.events import EventRoutes
+from gateway.routes.inputs import InputRoutes
 from gateway.routes.joint_events import JointEventRoutes
 from gateway.routes.openapi import document_api
 from gateway.routes.pass_through import PassThroughRoutes
@@ -138,6 +140,7 @@ class Gateway:
         yield RunListRoutes(authenticator, self._runs)
         completions = CompletionCache(self._log, settings.completion_budget_bytes, COMPLETION_SETTING)
         yield StreamRoutes(client, permissions, self._queue, completions)
+        yield InputRoutes(permissions, Questions(client))
         yield TicketRoutes(
             client, authenticator, permissions, self.security, default_s=settings.ticket_s, control_s=control_s
         )

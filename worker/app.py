@@ -13,12 +13,14 @@ from contract.connection import blocking_client, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import Job, JobQueue
 from contract.keys import CONTROL
+from contract.questions import Questions
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
 from worker.default_model import DefaultModel
 from worker.generations.generation import Generation, GenerationOptions
 from worker.generations.pool import GenerationPool
 from worker.generations.publisher import Publisher
+from worker.jobs.alarm_clock import AlarmClock
 from worker.jobs.connectivity import Connectivity
 from worker.jobs.control_listener import ControlListener
 from worker.jobs.heartbeat import Heartbeat
@@ -75,9 +77,12 @@ class Worker:
             broker_patience_s=settings.broker_patience_s,
             default_model=default_model,
             needs_finish_reason=settings.strict_finish,
+            parked_ms=settings.parked_s * 1000,
         )
         calls = ProviderCalls(source, default_model, settings.silence_after_first_chunk, settings.strict_finish)
-        self._scripts = ScriptRunner(scripts, calls, log, settings.script_calls)
+        self._questions = Questions(self._commands)
+        self._scripts = ScriptRunner(scripts, calls, log, self._questions, settings.script_calls)
+        self._alarm_clock = AlarmClock(self._questions)
         self._pool = GenerationPool(settings.worker_streams, self._make_generation)
         connectivity = Connectivity(settings.lease_s * CONTACT_GAP_SHARE)
         renewing = JobQueue(self._writes, settings.retention_s * 1000)
@@ -91,7 +96,9 @@ class Worker:
         )
 
     def _make_generation(self, job: Job) -> Generation:
-        return Generation(job, self._queue, self._publisher, self._source, self._scripts, self._options)
+        return Generation(
+            job, self._queue, self._publisher, self._source, self._scripts, self._questions, self._options
+        )
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         """Works until `stop` is set, then shuts down in order; `hurry` cuts the grace period short.
@@ -101,6 +108,9 @@ class Worker:
         logger.info("worker %s started", self.name)
         lasting = [_start(part.run) for part in (self._publisher, self._heartbeat, self._subscription)]
         taking = [_start(part.run) for part in (self._reader, self._registration)]
+        if self._scripts.scripts:
+            # Workers without scripts park nothing.
+            taking.append(_start(self._alarm_clock.run))
         stopping = _start(stop.wait)
         await asyncio.wait([stopping, *lasting, *taking], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()

@@ -10,7 +10,7 @@
 
 -- The field `owner` holds the worker's name.
 local state = redis.call('HMGET', KEYS[2], 'status', 'epoch', 'last', 'cancel', 'owner', 'released', 'lost',
-  'on_lost', 'request', 'created_ms', 'job', 'claim', 'endpoint', 'model', 'account', 'bytes')
+  'on_lost', 'request', 'created_ms', 'job', 'claim', 'endpoint', 'model', 'account', 'bytes', 'wakes')
 if not state[1] or is_final(state[1]) or state[11] ~= ARGV[2] then
   -- If the run has expired, only its entry knows the caller, whose turn is over.
   local entry = redis.call('XRANGE', KEYS[4], ARGV[2], ARGV[2])[1]
@@ -38,9 +38,9 @@ end
 local queued_ms = redis.call('HGET', KEYS[2], 'claimed_ms') - state[10]
 
 if state[4] then return { 'cancelled', epoch, 1, '', queued_ms, '' } end
--- If no worker was lost and no event was written, this counts as the first attempt.
-local is_second = lost > 0 or last ~= '0-0'
-if lost >= tonumber(ARGV[3]) or tonumber(epoch) > tonumber(ARGV[4]) or (is_second and state[8] == 'fail') then
+-- If no worker was lost and no event was written, this counts as the first attempt. A run that waited for people goes on.
+local is_second = lost > 0 or (last ~= '0-0' and not state[17])
+if lost >= tonumber(ARGV[3]) or tonumber(epoch) - (state[17] or 0) > tonumber(ARGV[4]) or (is_second and state[8] == 'fail') then
   return { 'lost', epoch, 1, '', queued_ms, '' }
 end
 local next_seq = last_seq_of(epoch, last) + 1

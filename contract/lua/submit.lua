@@ -19,7 +19,7 @@ local function count_runs(runs)
   local count = 0
   for _, id in ipairs(redis.call('SMEMBERS', runs)) do
     local status = redis.call('HGET', 'mc:{' .. id .. '}:meta', 'status')
-    if status == 'queued' or status == 'running' then count = count + 1 else redis.call('SREM', runs, id) end
+    if status == 'queued' or status == 'running' or status == 'parked' then count = count + 1 else redis.call('SREM', runs, id) end
   end
   return count
 end

@@ -56,6 +56,18 @@ class Permissions:
         """Raises: ApiError 400, 403, 404, BrokerUnavailableError, BrokerRefusedError."""
         return await self._check(request, check_stream_id(stream_id), Scope.CONTROL, "This")
 
+    async def check_writer(self, request: Request, stream_id: str) -> str:
+        """The name of whoever may answer the questions of a script, "" if it has none: on a private stream, its owner
+        and holders of a control ticket; on others, everybody who may start runs, too. Raises: as `check_control`."""
+        if not is_private(check_stream_id(stream_id)):
+            try:
+                return (await self._authenticator.authenticate(request)).name
+            except ApiError:
+                if not _read_ticket(request, stream_id) and COOKIE not in request.cookies:
+                    raise
+        permission = await self.check_control(request, stream_id)
+        return permission.owner.name if permission.owner else ""
+
     async def check_ticket(self, request: Request, stream_id: str) -> Ticket:
         """The ticket of this request. Raises: as `check_control`."""
         record = await self._find(check_stream_id(stream_id))

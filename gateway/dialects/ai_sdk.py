@@ -94,6 +94,9 @@ class UIDialect:
                 written = self._fail(LOST)
             case Kind.EMIT:
                 written = encode_part({"type": f"data-{value['name']}", "id": value["id"], "data": value["data"]})
+            case Kind.INPUT:
+                # The states of one question replace each other.
+                written = encode_part({"type": "data-input", "id": value["id"], "data": value})
             case Kind.DONE:
                 written = self._finish(value)
         return written

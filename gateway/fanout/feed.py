@@ -30,12 +30,14 @@ logger = logging.getLogger(__name__)
 
 
 class FeedStatus(StrEnum):
-    """The first three are states of the run, which a `ping` reports. In the others, no event follows."""
+    """The first four are states of the run, which a `ping` reports. In the others, no event follows."""
 
     QUEUED = "queued"
     WAITING = "waiting"
     """A worker has the run; the provider has sent nothing yet."""
     STREAMING = "streaming"
+    PARKED = "parked"
+    """The run waits for a person."""
     ENDED = "ended"
     """The stream's `done` event is in the buffer."""
     LOST = "lost"
@@ -44,7 +46,7 @@ class FeedStatus(StrEnum):
     """The dialect cannot continue, for example after a restart. A later viewer needs a new feed."""
 
 
-_OPEN = frozenset({FeedStatus.QUEUED, FeedStatus.WAITING, FeedStatus.STREAMING})
+_OPEN = frozenset({FeedStatus.QUEUED, FeedStatus.WAITING, FeedStatus.STREAMING, FeedStatus.PARKED})
 _TRANSITIONS: dict[FeedStatus, frozenset[FeedStatus]] = {
     **dict.fromkeys(_OPEN, frozenset(FeedStatus)),
     # Viewers may still read old events from Redis, and find that the log of an ended stream is lost.
@@ -128,12 +130,15 @@ class Feed:
         self._page_bytes += len(encoded)
         self.buffer.append(position, encoded)
         if kind != b"chunk":
-            self._follow_run(kind)
+            self._follow_run(kind, data)
         if has_failed or (self.dialect.closed and self.status is not FeedStatus.ENDED):
             self._change_status(FeedStatus.BROKEN_OFF)
 
-    def _follow_run(self, kind: bytes) -> None:
+    def _follow_run(self, kind: bytes, data: bytes) -> None:
         match kind.decode():
+            case Kind.INPUT:
+                waits = b'"state":"asked"' in data or b'"state":"refused"' in data
+                self._change_status(FeedStatus.PARKED if waits else FeedStatus.STREAMING)
             case Kind.DONE:
                 self._change_status(FeedStatus.ENDED)
             case Kind.RESTART:
@@ -216,7 +221,8 @@ class Feed:
         return BROKER_UNAVAILABLE if self.broker_down else self.status
 
     def set_run_state(self, state: str) -> None:
-        """Takes over the state in a worker's notice: `queued`, `waiting` or `streaming`. Notifies viewers of a change.
+        """Takes over the state in a worker's notice: `queued`, `waiting`, `streaming` or `parked`. Notifies viewers of
+        a change.
 
         Ignores a state that this version does not know.
         """

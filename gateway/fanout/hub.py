@@ -30,6 +30,7 @@ from gateway.fanout.merge import LogHoleError
 logger = logging.getLogger(__name__)
 
 READ_AGAIN_S = 0.2
+_BEGINNINGS = {Status.QUEUED: FeedStatus.QUEUED, Status.PARKED: FeedStatus.PARKED}
 
 
 class NoSuchStreamError(Exception):
@@ -116,7 +117,7 @@ class Hub:
 
     def _add(self, stream_id: str, dialect: str, new: NewDialect, record: RunRecord) -> Feed:
         feed = Feed(stream_id, new(), self._limits.buffer_bytes, dialect)
-        feed.status = FeedStatus.QUEUED if record.status is Status.QUEUED else FeedStatus.WAITING
+        feed.status = _BEGINNINGS.get(record.status, FeedStatus.WAITING)
         self._register(feed, record.status.is_final)
         self.drop_later(feed)
         return feed

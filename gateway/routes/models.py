@@ -16,6 +16,7 @@ from gateway.runs.describe import StreamId, UnixSeconds, Visibility
 
 MAX_CHAT_ID_CHARS = 255
 MAX_SECRET_CHARS = 1024
+MAX_QUESTION_ID_CHARS = 255
 MAX_TICKET_S = 30 * 86_400
 
 # `check_stream_id` checks the stream id of a path, because its error has its own code.
@@ -113,6 +114,23 @@ class TicketRequest(RequestBody):
         Annotated[int, Field(ge=1, le=MAX_TICKET_S)] | None,
         Rule(f"must be a whole number of seconds, 1 to {MAX_TICKET_S}"),
     ] = None
+
+
+class InputRequest(RequestBody):
+    """An answer to a question of a script. `id`: that of the question. `value`: a text, or what the question wants."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_ID_CHARS), Rule("must be the id of a question")]
+    value: Annotated[Any, Field()]
+
+
+class InputAnswer(ResponseBody):
+    """The answer that counts. `by`: who gave it, null for a person without a name."""
+
+    id: str
+    value: Any
+    by: str | None
 
 
 class ControlTickets(ResponseBody):

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from gateway.http.models import RequestBody
-from gateway.routes.models import Error, SignInRequest, TicketRequest, UiChatRequest
+from gateway.routes.models import Error, InputRequest, SignInRequest, TicketRequest, UiChatRequest
 from gateway.runs.chat_request import ChatCompletionRequest
 from gateway.runs.pass_through import PassThroughRequest, TextCompletionRequest
 from gateway.runs.response_request import ResponseRequest
@@ -29,8 +29,8 @@ _DESCRIPTIONS = {
     400: "The request is malformed, or has a wrong value.",
     401: "An API key is required, or the one sent is wrong.",
     403: "This caller or this ticket may not do that, or this server is not set up for it.",
-    409: "The run has not ended, or it ended without an answer.",
-    422: "This Idempotency-Key was used with another body.",
+    409: "The run has not ended, it ended without an answer, or the question has its answer.",
+    422: "This Idempotency-Key was used with another body, or the answer does not fit the question.",
     429: "Too many requests, or too many runs at once. See Retry-After.",
     499: "The client disconnected, or the run was cancelled.",
     503: "Too busy, Redis cannot be reached, or this gateway is being stopped. See Retry-After.",
@@ -45,6 +45,7 @@ _REQUEST_BODIES = (
     UiChatRequest,
     SignInRequest,
     TicketRequest,
+    InputRequest,
 )
 _SCHEMA = "#/components/schemas/{model}"
 _SECURITY = {

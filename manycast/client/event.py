@@ -66,6 +66,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """A question of a script, or how it has ended: `state` is asked, answered, refused or timed_out. `data` has the
+    fields of docs/protocol.md, section 14."""
+
+    position: Position
+    id: str
+    state: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """An event of a script's author. `step` is the id of the step that it belongs to."""
 
@@ -77,7 +88,8 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The connection works. `state`: queued, waiting, streaming, broker_unavailable, full (the client reconnects)."""
+    """The connection works. `state`: queued, waiting, streaming, parked, broker_unavailable, full (the client
+    reconnects)."""
 
     state: str
 
@@ -109,7 +121,7 @@ class Reconnecting:
     attempt: int
 
 
-Event = Start | Chunk | Restart | Done | Step | Emit | Ping | Viewers | Gap | Reconnecting
+Event = Start | Chunk | Restart | Done | Step | Input | Emit | Ping | Viewers | Gap | Reconnecting
 
 
 class MalformedFrameError(ValueError):
@@ -166,6 +178,8 @@ class EventReader:
                 return _read_done(position, data)
             case "step":
                 return Step(_required(position), data["id"], data["state"], data)
+            case "input":
+                return Input(_required(position), data["id"], data["state"], data)
             case "emit":
                 return Emit(_required(position), data["name"], data["step"], data["data"])
             case "ping":

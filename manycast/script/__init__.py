@@ -6,6 +6,7 @@ This package imports nothing else of ours, so that the tests of a script need no
 from manycast.script.definition import Script, script
 from manycast.script.errors import (
     GenerationError,
+    InputTimeoutError,
     ScriptChangedError,
     ScriptError,
     ScriptFailedError,
@@ -17,6 +18,7 @@ from manycast.script.run import Run
 
 __all__ = [
     "GenerationError",
+    "InputTimeoutError",
     "Message",
     "Run",
     "Script",

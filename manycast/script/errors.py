@@ -35,5 +35,9 @@ class ScriptChangedError(ScriptError):
     """The script does not make the calls that the record of its run contains."""
 
 
+class InputTimeoutError(ScriptError):
+    """Nobody has answered a question in time. A script may catch it and go on."""
+
+
 class ToolError(Exception):
     """For tools to raise: the model reads the text as the result of its call. Any other error ends the run."""

@@ -1,6 +1,6 @@
 """What a run needs from outside. The worker is the host of real runs, `manycast.script.testing` that of tests."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple, Protocol
 
 from manycast.script.message import Chunk
@@ -28,6 +28,20 @@ class Host(Protocol):
 
     async def store(self, entry: Entry) -> None:
         """As `write`, but returns only when the entry cannot be lost any more."""
+
+    async def open(self, question: dict[str, Any], refused: str) -> None:
+        """Takes answers to a question from now on; `question` is the data of its `input` event, which is written next.
+
+        `refused`: an answer that did not fit, to be replaced; "" if there is none.
+        """
+
+    async def ask(self, question: dict[str, Any], is_idle: Callable[[], bool]) -> str | None:
+        """The answer of a person: the JSON of `{"value", "by"}`; None if nobody has answered when the time of the
+        question (`expires_at`, Unix seconds or None) is over.
+
+        While `is_idle`, all parts of the run wait for people; the host may then end this attempt, and begin another
+        one when there is an answer.
+        """
 
     def now(self) -> float:
         """Unix seconds."""

@@ -13,6 +13,7 @@ from manycast.script.host import Entry
 SAYING = "say"
 EMITTING = "emit"
 VALUE = "value"
+INPUT = "input"
 
 
 class Record:
@@ -24,6 +25,8 @@ class Record:
         self._single: dict[str, tuple[str, dict[str, Any]]] = {}
         self._said: dict[str, list[dict[str, Any]]] = {}
         self._void: dict[str, list[dict[str, Any]]] = {}
+        self._questions: dict[str, dict[str, Any]] = {}
+        self._answers: dict[str, dict[str, Any]] = {}
         self._asked: set[str] = set()
         for entry in past:
             self._read(entry)
@@ -34,6 +37,9 @@ class Record:
             self._begun[data["id"]] = data
         elif kind == "step" and data["state"] == "end":
             self._ended[data["id"]] = data
+        elif kind == INPUT:
+            known = self._questions if data["state"] == "asked" else self._answers
+            known[data["id"]] = data
         elif kind in (EMITTING, VALUE):
             self._single[data["id"]] = kind, data
         elif kind == "chunk" and (place := data.get("manycast", {}).get("step")):
@@ -43,7 +49,7 @@ class Record:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._begun or self._single or self._said or self._void)
+        return not (self._begun or self._single or self._said or self._void or self._questions)
 
     @property
     def has_cut_text(self) -> bool:
@@ -71,6 +77,16 @@ class Record:
         found = self._single.get(place)
         return None if found is None else found[1]
 
+    def question(self, place: str) -> dict[str, Any] | None:
+        """The question that was asked here; None if it was not. Raises: as `begun`."""
+        self._check(place, INPUT, "")
+        return self._questions.get(place)
+
+    def answer(self, place: str) -> dict[str, Any] | None:
+        """How the question has ended: `answered` or `timed_out`; None if it waits."""
+        found = self._answers.get(place)
+        return None if found is None or found["state"] == "refused" else found
+
     def is_said(self, place: str) -> bool:
         """Whether the text of this call is a part of the answer. Raises: as `begun`."""
         return place in self._said
@@ -81,10 +97,16 @@ class Record:
 
     def check_complete(self) -> None:
         """The script has ended. Raises: ScriptChangedError if the record has calls that it did not make."""
-        for place in (*self._begun, *self._single):
-            if place not in self._asked:
+        for place in (*self._begun, *self._single, *self._questions):
+            # A tool that has ended is not called again, so it makes no calls.
+            if place not in self._asked and not self._is_inside_tool(place):
                 kind, name = self._known(place)
                 raise ScriptChangedError(f"The script has changed during its run: {_words(kind, name)} is missing.")
+
+    def _is_inside_tool(self, place: str) -> bool:
+        parts = place.split(".")
+        outer = (".".join(parts[:size]) for size in range(1, len(parts)))
+        return any(one in self._ended and self._begun[one]["kind"] == "tool" for one in outer)
 
     def _known(self, place: str) -> tuple[str, str]:
         if place in self._begun:
@@ -92,6 +114,8 @@ class Record:
         if place in self._single:
             kind, data = self._single[place]
             return kind, data["name"]
+        if place in self._questions:
+            return INPUT, ""
         if place in self._said or place in self._void:
             return SAYING, ""
         return "", ""
@@ -107,4 +131,6 @@ class Record:
 def _words(kind: str, name: str) -> str:
     if kind == SAYING:
         return "a text that it says"
+    if kind == INPUT:
+        return "a question"
     return f"the event '{name}'" if kind == EMITTING else f"the {kind} '{name}'" if kind == VALUE else f"step '{name}'"

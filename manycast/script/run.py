@@ -5,6 +5,7 @@ from the record (`manycast.script.record`).
 """
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -14,11 +15,11 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast, overload
 
 from manycast.script.definition import Script
-from manycast.script.errors import GenerationError, ScriptLimitError, ToolError
+from manycast.script.errors import GenerationError, InputTimeoutError, ScriptLimitError, ToolError
 from manycast.script.host import Entry, Host
 from manycast.script.message import Chunk, Folding, Message, to_answer, to_text
-from manycast.script.record import EMITTING, VALUE, Record
-from manycast.script.schema import InvalidValueError, Tool, parse, response_format
+from manycast.script.record import EMITTING, INPUT, VALUE, Record
+from manycast.script.schema import InvalidValueError, Tool, json_schema, parse, read_input, response_format
 
 T = TypeVar("T")
 Content = str | Sequence[Mapping[str, Any]]
@@ -58,6 +59,10 @@ class Execution:
     max_calls: int
     passed: Mapping[str, Any] = field(default_factory=dict)
     calls: int = 0
+    parts: int = 1
+    """How many parts of the script run side by side."""
+    waiting: int = 0
+    """How many of them wait for people."""
     usage: dict[str, int] = field(default_factory=dict)
 
     def next_place(self) -> str:
@@ -66,6 +71,10 @@ class Execution:
         if self.calls > self.max_calls:
             raise ScriptLimitError(f"The script has made more than {self.max_calls} calls.")
         return _scope.get().next_place()
+
+    def is_idle(self) -> bool:
+        """Whether all parts wait for people."""
+        return self.waiting >= self.parts
 
     async def say(self, place: str, choices: list[dict[str, Any]]) -> None:
         await self.host.write(Entry("chunk", {**self.head, "choices": choices, "manycast": {"step": place}}))
@@ -274,10 +283,14 @@ class Run:
             return str(ended["result"])
         await execution.begin(place, "tool", name, arguments=arguments, starts_again=True)
         since = execution.host.now()
+        # What the tool asks of the run belongs to it, and is not asked again once the tool has ended.
+        token = _scope.set(Scope(f"{place}.", place))
         try:
             result, failed = await self._find_tool(name).call(arguments), False
         except ToolError as error:
             result, failed = str(error), True
+        finally:
+            _scope.reset(token)
         await execution.end(place, since, result=result, failed=failed)
         return result
 
@@ -306,6 +319,84 @@ class Run:
         if execution.record.single(place, EMITTING, name) is None:
             event = {"id": place, "name": name, "step": _scope.get().step, "data": data}
             await execution.host.write(Entry(EMITTING, event))
+
+    # People
+
+    @overload
+    async def input(
+        self, question: str, *, schema: type[T], choices: None = None, timeout_s: float | None = None
+    ) -> T: ...
+    @overload
+    async def input(
+        self, question: str, *, choices: Sequence[str], schema: None = None, timeout_s: float | None = None
+    ) -> str: ...
+    @overload
+    async def input(
+        self, question: str, *, schema: Mapping[str, Any], choices: None = None, timeout_s: float | None = None
+    ) -> Any: ...
+    @overload
+    async def input(
+        self, question: str, *, schema: None = None, choices: None = None, timeout_s: float | None = None
+    ) -> str: ...
+    async def input(
+        self,
+        question: str,
+        *,
+        schema: Any = None,
+        choices: Sequence[str] | None = None,
+        timeout_s: float | None = None,
+    ) -> Any:
+        """Asks everybody who watches and may write, and returns the first answer: a text, one of the `choices`, or a
+        value that fits `schema` (a Pydantic model or another type, or a JSON schema).
+
+        The run may wait for days. While it does, it occupies no worker.
+
+        Raises: InputTimeoutError if nobody has answered after `timeout_s`.
+        """
+        execution = self._execution
+        place = execution.next_place()
+        asked = execution.record.question(place)
+        if asked is None:
+            expires_at = None if timeout_s is None else execution.host.now() + timeout_s
+            wanted = {"question": question, "schema": json_schema(schema), "choices": choices and list(choices)}
+            asked = {"id": place, "state": "asked", "step": _scope.get().step, **wanted, "expires_at": expires_at}
+            # Nobody may read a question that cannot be answered yet.
+            await execution.host.open(asked, "")
+            await execution.host.store(Entry(INPUT, asked))
+        ended = execution.record.answer(place)
+        parsed: Any = None
+        if ended is None:
+            ended, parsed = await self._wait_for_person(asked, schema)
+        elif ended["state"] == "answered":
+            parsed = read_input(schema, ended["value"])
+        if ended["state"] == "timed_out":
+            raise InputTimeoutError(f"Nobody has answered in time: {question}")
+        return parsed
+
+    async def _wait_for_person(self, asked: dict[str, Any], schema: Any) -> tuple[dict[str, Any], Any]:
+        """How the question has ended, and the answer as the script wants it."""
+        execution = self._execution
+        while True:
+            execution.waiting += 1
+            try:
+                given = await execution.host.ask(asked, execution.is_idle)
+            finally:
+                execution.waiting -= 1
+            told = {"id": asked["id"], "state": "timed_out"}
+            if given is None:
+                await execution.host.store(Entry(INPUT, told))
+                return told, None
+            answer = json.loads(given)
+            try:
+                parsed = read_input(schema, answer["value"])
+            except InvalidValueError as error:
+                # The gateway knows the schema, but not what else the script's type demands.
+                await execution.host.open(asked, given)
+                await execution.host.store(Entry(INPUT, {**told, "state": "refused", "problem": str(error)}))
+                continue
+            told |= {"state": "answered", **answer}
+            await execution.host.store(Entry(INPUT, told))
+            return told, parsed
 
     # Parts
 
@@ -364,12 +455,18 @@ class Run:
             context.run(_scope.set, Scope(f"{place}.{number}.", outer.step))
             context.run(_branches.set, {**_branches.get(), self: list(self._here)})
             tasks.append(asyncio.create_task(part, context=context))
+            tasks[-1].add_done_callback(self._end_part)
+        self._execution.parts += len(tasks) - 1
         try:
             return list(await asyncio.gather(*tasks))
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._execution.parts += 1
+
+    def _end_part(self, _: object) -> None:
+        self._execution.parts -= 1
 
     # Values that a repeated attempt must find again
 

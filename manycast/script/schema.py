@@ -72,6 +72,21 @@ def parse(kind: type[T], text: str) -> T:
         raise InvalidValueError(_in_words(error)) from error
 
 
+def json_schema(wanted: Any) -> dict[str, Any] | None:
+    """The JSON schema of a type; a schema as it is; None for None."""
+    return wanted if wanted is None or isinstance(wanted, dict) else TypeAdapter(wanted).json_schema()
+
+
+def read_input(wanted: Any, value: Any) -> Any:
+    """What a person has given, as the type that the script wants. Raises: InvalidValueError."""
+    if wanted is None or isinstance(wanted, dict):
+        return value
+    try:
+        return TypeAdapter(wanted).validate_python(value)
+    except ValidationError as error:
+        raise InvalidValueError(_in_words(error)) from error
+
+
 def _close(schema: Any) -> bool:
     """Requires every property and forbids others, as OpenAI's strict mode wants. False if that cannot be."""
     if isinstance(schema, list):

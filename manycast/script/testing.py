@@ -20,7 +20,11 @@ provider."""
 Answers = Sequence[Answer] | Mapping[str, Answer | Sequence[Answer]] | Callable[[dict[str, Any]], Answer]
 """In the order of the generations, by the name of the step, or as a function of the request."""
 
+Inputs = Sequence[Any] | Mapping[str, Any]
+"""What people answer: in the order of the questions, or by question. NOBODY: the time of the question passes."""
+
 PIECE_CHARS = 8
+NOBODY = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,12 @@ class ScriptedHost:
     """A host whose models say what a test has written down. `entries`: what the script has written."""
 
     answers: Answers = ()
+    inputs: Inputs = ()
     run_id: str = "s_test"
     entries: list[Entry] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     _counts: dict[str, int] = field(default_factory=dict)
+    _asked: int = 0
 
     async def generate(self, request: dict[str, Any], name: str) -> AsyncGenerator[Chunk, None]:
         """Raises: GenerationError, AssertionError if no answer is left."""
@@ -84,6 +90,24 @@ class ScriptedHost:
     async def store(self, entry: Entry) -> None:
         await self.write(entry)
 
+    async def open(self, question: dict[str, Any], refused: str) -> None:
+        """Raises: AssertionError if an answer of a mapping was refused: it would be asked for again without end."""
+        text = question["question"]
+        assert not (refused and isinstance(self.inputs, Mapping)), f"the input for {text!r} does not fit: {refused}"
+
+    async def ask(self, question: dict[str, Any], is_idle: Callable[[], bool]) -> str | None:  # noqa: ARG002
+        """Raises: AssertionError if no input is left."""
+        text = question["question"]
+        if isinstance(self.inputs, Mapping):
+            assert text in self.inputs, f"the test has no answer for the question {text!r}"
+            value = self.inputs[text]
+        else:
+            number = self._asked
+            self._asked += 1
+            assert number < len(self.inputs), f"the test has only {len(self.inputs)} inputs; asked was {text!r}"
+            value = self.inputs[number]
+        return None if value is NOBODY else json.dumps({"value": value, "by": "test"})
+
     def now(self) -> float:
         return time.time()
 
@@ -108,13 +132,19 @@ class ScriptedHost:
 
 
 async def run_script(
-    script: Script[T], text: str = "", *, answers: Answers = (), max_calls: int = MAX_CALLS, **request: Any
+    script: Script[T],
+    text: str = "",
+    *,
+    answers: Answers = (),
+    inputs: Inputs = (),
+    max_calls: int = MAX_CALLS,
+    **request: Any,
 ) -> Rehearsal[T]:
     """Runs a script on what the user says. `request` are further fields of the caller's body.
 
     Raises: whatever the script raises.
     """
-    host = ScriptedHost(answers)
+    host = ScriptedHost(answers, inputs)
     body = {"messages": [{"role": "user", "content": text}], **request}
     result = await perform(script, body, host, head=HEAD, max_calls=max_calls)
     return Rehearsal(answer_of(host.entries), result, _steps(host.entries), tuple(host.requests), tuple(host.entries))

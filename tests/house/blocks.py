@@ -46,6 +46,7 @@ NOT_RUN = {
     ("docs/operations.md", "[manycast]"): "a file for fail2ban, which reads the whole machine",
     ("docs/protocol.md", "1-1"): _FORMAT,
     ("docs/protocol.md", "event: "): _FORMAT,
+    ("docs/scripts.md", "curl"): "tests/gateway/routes/test_inputs.py sends this body",
     ("docs/scripts.md", "MANYCAST_SCRIPTS=scripts"): "tests/manycast/script/test_first_script.py runs both",
     ("docs/simulator.md", "python -m simulator"): "tests/simulator/process.py starts it so",
     ("docs/simulator.md", '{"model":"demo","messages":[…]'): _FORMAT,

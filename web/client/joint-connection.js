@@ -7,7 +7,7 @@
 import { EVENTS } from "./manycast.js";
 
 const EVENTS_PATH = /^(.*\/v1)\/streams\/([A-Za-z0-9_-]{20,64})\/events$/;
-const LOGGED = new Set(["start", "chunk", "restart", "done", "step", "emit"]);
+const LOGGED = new Set(["start", "chunk", "restart", "done", "step", "input", "emit"]);
 const STREAMS_LIMIT = 32;
 const SETTLE_MS = 20; // several streams that come or go at once need one new connection
 const RETRY_MS = 1000;

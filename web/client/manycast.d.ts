@@ -4,13 +4,13 @@
 export type Position = string;
 
 /**
- * The state of a viewer. From the gateway's `ping`: `queued`, `waiting`, `streaming`, `broker_unavailable`, and `full`
+ * The state of a viewer. From the gateway's `ping`: `queued`, `waiting`, `streaming`, `parked` (a script waits for a person), `broker_unavailable`, and `full`
  * (the gateway has too many viewers; the viewer retries). Of the connection: `connecting`, `reconnecting`, `offline`.
  * Final: `ended` (no more events), `gone` (the stream does not exist or has expired), `refused` (the gateway does not
  * allow it), `closed` (you called `close()`).
  */
 export type State =
-  | "connecting" | "queued" | "waiting" | "streaming" | "broker_unavailable" | "full"
+  | "connecting" | "queued" | "waiting" | "streaming" | "parked" | "broker_unavailable" | "full"
   | "reconnecting" | "offline" | "ended" | "gone" | "refused" | "closed";
 
 export interface RunError {
@@ -42,6 +42,19 @@ export interface Step {
   [field: string]: any;
 }
 
+/** A question to people (docs/protocol.md, section 14). The state says which of the other fields there are. */
+export interface Input {
+  id: string;
+  state: "asked" | "answered" | "refused" | "timed_out";
+  question?: string;
+  schema?: Record<string, any> | null;
+  choices?: string[] | null;
+  value?: any;
+  by?: string | null;
+  problem?: string;
+  [field: string]: any;
+}
+
 export interface Callbacks {
   /** A new epoch begins, with its first chunk. */
   start?(start: { stream: string; epoch: number; chunk: Record<string, unknown> }, position: Position): void;
@@ -55,6 +68,8 @@ export interface Callbacks {
   done?(done: Done, position: Position | null): void;
   /** A step of a script begins, goes on, ends or starts again. */
   step?(step: Step, position: Position): void;
+  /** A question of a script, or how it has ended. POST `{id, value}` to `/v1/streams/ID/input` to answer it. */
+  input?(input: Input, position: Position): void;
   /** An event of a script's author. `step` is the id of the step that it belongs to. */
   emit?(emit: { id: string; name: string; step: string | null; data: any }, position: Position): void;
   /** The number of viewers, over all gateways. */

@@ -4,8 +4,8 @@
  * An ES module without dependencies, on native EventSource. It implements docs/protocol.md and does not touch the DOM.
  */
 
-export const EVENTS = ["start", "chunk", "restart", "done", "step", "emit", "ping", "viewers", "gap"];
-const LOGGED = new Set(["start", "chunk", "restart", "done", "step", "emit"]);
+export const EVENTS = ["start", "chunk", "restart", "done", "step", "input", "emit", "ping", "viewers", "gap"];
+const LOGGED = new Set(["start", "chunk", "restart", "done", "step", "input", "emit"]);
 const ENDED = new Set(["completed", "cancelled", "failed"]);
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000];
 
@@ -50,7 +50,7 @@ export class EventDispatcher {
   }
 
   dispatch({ name, data, position }) {
-    const { event, start, chunk, restart, gap, done, step, emit, viewers } = this.#callbacks;
+    const { event, start, chunk, restart, gap, done, step, input, emit, viewers } = this.#callbacks;
     event?.({ name, data, position });
     switch (name) {
       case "start":
@@ -66,6 +66,8 @@ export class EventDispatcher {
         return done?.(data, position);
       case "step":
         return step?.(data, position);
+      case "input":
+        return input?.(data, position);
       case "emit":
         return emit?.(data, position);
       case "viewers":

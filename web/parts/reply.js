@@ -11,7 +11,7 @@ import { watchShared } from "./shared.js";
 import { describeCost, describeEnd, describeGap, describeNoEntry, describeObjection, describeRestart, describeState, quoteError } from "./words.js";
 
 const FINAL = new Set(["ended", "gone", "refused"]);
-const UNDER_WAY = new Set(["connecting", "queued", "waiting", "streaming"]);
+const UNDER_WAY = new Set(["connecting", "queued", "waiting", "streaming", "parked"]);
 const NO_WORKER_CHECK_MS = 2000;
 const RETRY_MS = 2000;
 

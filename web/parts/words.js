@@ -9,6 +9,7 @@ const STATES = {
   no_worker: "No worker is running. The question is kept, and answered as soon as one starts.",
   waiting: "Waiting for the first words…",
   streaming: "Writing",
+  parked: "Waiting for an answer from you, or from somebody else who watches.",
   stopping: "Stopping…",
   broker_unavailable: "The server has lost its broker for now. The answer goes on when it is back.",
   full: "Too many watch just now; trying again.",

@@ -16,6 +16,7 @@ from contract.backoff import Backoff
 from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code, RunError
 from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Lease, Verdict
+from contract.questions import Parked, Questions
 from contract.stream_log import WriteStatus
 from worker.default_model import DefaultModel
 from worker.generations.outbox import Outbox
@@ -25,7 +26,7 @@ from worker.generations.publisher import Publisher
 from worker.model_timeouts import ModelTimeouts
 from worker.outage import Outage
 from worker.providers.errors import own_error, silent_provider
-from worker.providers.source import LINGER_S, SILENT, ScriptAnswers, Source
+from worker.providers.source import LINGER_S, SILENT, ParkedError, ScriptAnswers, Source
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class GenerationOptions:
     broker_patience_s: float
     default_model: DefaultModel
     needs_finish_reason: bool
+    parked_ms: int
+    """How long a run is kept that waits for a person."""
 
 
 class Stop(StrEnum):
@@ -72,6 +75,7 @@ class Generation:
         publisher: Publisher,
         source: Source,
         scripts: ScriptAnswers,
+        questions: Questions,
         options: GenerationOptions,
     ) -> None:
         self.job = job
@@ -80,6 +84,7 @@ class Generation:
         self._publisher = publisher
         self._source = source
         self._scripts = scripts
+        self._questions = questions
         self._options = options
         self._clock = asyncio.get_running_loop().time
         self._stop: Stop | None = None
@@ -113,6 +118,10 @@ class Generation:
         logger.info("run %s epoch %d: claimed (%s)", stream_id, claim.epoch, claim.verdict)
         try:
             status, error = await self._live(claim, outbox)
+            if self._call.parked is not None:
+                if await self._park(self._call.parked, outbox):
+                    return
+                status, error = self._judge(None)
             if not self._has_left:
                 outbox.end(status, done_line(status, self._call.outcome, error, self._timing()))
                 self._publisher.send(outbox)
@@ -158,6 +167,39 @@ class Generation:
                 outage.record(error)
             await asyncio.sleep(backoff.next_delay_s())
         return Claim(Verdict.GONE)
+
+    async def _park(self, parked: ParkedError, outbox: Outbox) -> bool:
+        """Ends the lease until a person answers. False if the run was cancelled: its end must be written."""
+        stored = asyncio.create_task(self._publisher.confirmed(outbox))
+        stopped = asyncio.create_task(self._stopped.wait())
+        await asyncio.wait([stored, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stored.cancel()
+        stopped.cancel()
+        result = await self._leave_parked(parked)
+        if result is Parked.CANCELLED:
+            self.stop(Stop.CANCELLED)
+        if self._stop not in (None, Stop.LEFT):
+            return False
+        logger.info("run %s: %s", self.job.stream_id, "parked" if result is Parked.OK else "goes on elsewhere")
+        return True
+
+    async def _leave_parked(self, parked: ParkedError) -> Parked | None:
+        """None if the run was stopped meanwhile."""
+        assert self.lease is not None
+        options, backoff = self._options, Backoff(FIRST_CLAIM_DELAY_S, MAX_CLAIM_DELAY_S)
+        outage = Outage(logger, f"run {self.job.stream_id} cannot be parked")
+        while self._stop is None:
+            try:
+                result = await self._questions.park(self.lease, options.parked_ms, parked.alarm_ms, parked.questions)
+                if result is Parked.ANSWERED:
+                    # Any worker may go on with it at once.
+                    await self._queue.release(options.worker, [self.lease])
+            except (BrokerUnavailableError, BrokerRefusedError) as error:
+                outage.record(error)
+            else:
+                return result
+            await asyncio.sleep(backoff.next_delay_s())
+        return None
 
     async def _live(self, claim: Claim, outbox: Outbox) -> tuple[Status, RunError | None]:
         if claim.verdict is Verdict.CANCELLED or self._stop is Stop.CANCELLED:

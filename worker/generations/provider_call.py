@@ -14,7 +14,7 @@ from worker.generations.publisher import Publisher
 from worker.model_timeouts import ModelTimeouts
 from worker.providers.errors import own_error
 from worker.providers.repair import ChunkRepair, NoRepair
-from worker.providers.source import END, Answer, ChunkTimeout, LogEntry, Source
+from worker.providers.source import END, Answer, ChunkTimeout, LogEntry, ParkedError, Source
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,8 @@ class ProviderCall:
         self._heard_at = 0.0
         self._is_held_back = False
         self._shared: Chunk | None = None
+        self.parked: ParkedError | None = None
+        """Why the answer is to be continued later, if it is."""
 
     async def run(
         self, source: Source, request: dict[str, Any], epoch: int, outbox: Outbox, *, endpoint: str = ""
@@ -101,12 +103,19 @@ class ProviderCall:
                             await self._wait_for_room()
             for chunk in repair.end():
                 self._write(chunk, epoch, outbox)
-        except RunFailedError as failure:
-            return failure.error
-        except Exception:
-            logger.exception("run %s: the generator failed", self._stream_id)
-            return worker_failed()
+        except Exception as error:
+            return self._explain(error)
         return None
+
+    def _explain(self, error: Exception) -> RunError | None:
+        """Why the source has ended early. None if its answer is to be continued later."""
+        if isinstance(error, RunFailedError):
+            return error.error
+        if isinstance(error, ParkedError):
+            self.parked = error
+            return None
+        logger.error("run %s: the generator failed", self._stream_id, exc_info=error)
+        return worker_failed()
 
     def _ask(self, source: Source, request: dict[str, Any], endpoint: str) -> tuple[Answer, ChunkRepair | NoRepair]:
         if not endpoint:

@@ -32,6 +32,16 @@ class LogEntry:
     waits: bool
 
 
+class ParkedError(Exception):
+    """Ends the answer of a script, to be continued when somebody answers one of `questions` (ids), or at `alarm_ms`
+    (Unix; 0: never)."""
+
+    def __init__(self, questions: tuple[str, ...], alarm_ms: int) -> None:
+        super().__init__("the run waits for a person")
+        self.questions = questions
+        self.alarm_ms = alarm_ms
+
+
 Answer = AsyncGenerator[Chunk | ChunkTimeout | LogEntry | None, None]
 
 LINGER_S = 5.0
@@ -77,7 +87,10 @@ class ScriptAnswers(Protocol):
         """Whether the model is a script."""
 
     def run(self, request: dict[str, Any], stream_id: str, epoch: int) -> Answer:
-        """The answer of a script, as `Source.generate` gives it. In a later epoch it goes on from the run's log."""
+        """The answer of a script, as `Source.generate` gives it. In a later epoch it goes on from the run's log.
+
+        Raises: RunFailedError, ParkedError.
+        """
 
 
 class SourceNotFoundError(Exception):

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,15 @@ from contract.errors import SERVER_ERROR, BrokerRefusedError, BrokerUnavailableE
 from contract.event import Chunk, Kind, merge_chunk, parse_json
 from contract.passed import FIELD, take_passed
 from contract.position import START
-from contract.stream_log import StreamLog
+from contract.questions import Questions
+from contract.stream_log import StreamLog, WriteStatus
 from contract.worker_registry import Model
 from manycast.script import GenerationError, Script, ScriptChangedError, ScriptError, ScriptLimitError
 from manycast.script.host import Entry
 from manycast.script.perform import perform
 from worker.outage import Outage
 from worker.providers.errors import unknown_model
-from worker.providers.source import Answer, ChunkTimeout, LogEntry
+from worker.providers.source import Answer, ChunkTimeout, LogEntry, ParkedError
 from worker.scripts.loader import Scripts
 from worker.scripts.provider_calls import SCRIPT_PREFIX, ProviderCalls, failed_generation
 
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_DELAY_S = 0.1
 MAX_DELAY_S = 1.0
+LOOK_EVERY_S = 0.5
+"""How often a run that cannot be parked, because other parts of it go on, looks for an answer."""
 _CODES = {ScriptLimitError: Code.SCRIPT_LIMIT, ScriptChangedError: Code.SCRIPT_CHANGED}
 
 
@@ -37,6 +41,7 @@ class ScriptRunner:
     scripts: Scripts
     calls: ProviderCalls
     log: StreamLog
+    questions: Questions
     max_calls: int
 
     @property
@@ -63,12 +68,14 @@ class ScriptRunner:
             head = {"id": f"chatcmpl-{stream_id}", "object": "chat.completion.chunk", **made}
         body, _ = take_passed(request)
         passed = {FIELD: request[FIELD]} if FIELD in request else {}
-        host = _Host(stream_id, epoch, self.calls)
+        host = _Host(stream_id, epoch, self.calls, self.questions)
         performance = perform(script, body, host, head=head, past=past, max_calls=self.max_calls, passed=passed)
         task = asyncio.create_task(_guard(performance, script, stream_id))
         task.add_done_callback(lambda _: host.end())
         try:
             while (item := await host.next_item()) is not None:
+                if isinstance(item, ParkedError):
+                    raise item
                 yield item
                 host.note_written()
             task.result()
@@ -103,11 +110,14 @@ class ScriptRunner:
 class _Host:
     """The host of one run (manycast.script.host). Hands what the script does to `ScriptRunner.run`, one by one."""
 
-    def __init__(self, run_id: str, epoch: int, calls: ProviderCalls) -> None:
+    def __init__(self, run_id: str, epoch: int, calls: ProviderCalls, questions: Questions) -> None:
         self.run_id = run_id
         self._epoch = epoch
         self._calls = calls
-        self._items: asyncio.Queue[tuple[Chunk | LogEntry, asyncio.Future[None]] | None] = asyncio.Queue()
+        self._questions = questions
+        self._open: dict[str, float | None] = {}
+        """The ids of the questions that wait for an answer, and until when."""
+        self._items: asyncio.Queue[tuple[Chunk | LogEntry, asyncio.Future[None]] | ParkedError | None] = asyncio.Queue()
         self._written: asyncio.Future[None] | None = None
 
     def generate(self, request: dict[str, Any], name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002 - for tests
@@ -118,6 +128,39 @@ class _Host:
 
     async def store(self, entry: Entry) -> None:
         await self._hand_over(entry, waits=True)
+
+    async def open(self, question: dict[str, Any], refused: str) -> None:
+        await self._ask(question, refused)
+
+    async def ask(self, question: dict[str, Any], is_idle: Callable[[], bool]) -> str | None:
+        place, expires_at = question["id"], question["expires_at"]
+        self._open[place] = expires_at
+        try:
+            while True:
+                # A lost lease ends this attempt by itself.
+                _, answer = await self._ask(question, "")
+                if answer:
+                    return answer
+                if expires_at is not None and time.time() >= expires_at:
+                    return None
+                if is_idle():
+                    self._park()
+                await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            del self._open[place]
+
+    async def _ask(self, question: dict[str, Any], refused: str) -> tuple[WriteStatus, str]:
+        backoff, outage = Backoff(FIRST_DELAY_S, MAX_DELAY_S), Outage(logger, f"run {self.run_id} cannot ask")
+        while True:
+            try:
+                return await self._questions.ask(self.run_id, self._epoch, question, refused)
+            except (BrokerUnavailableError, BrokerRefusedError) as error:
+                outage.record(error)
+            await asyncio.sleep(backoff.next_delay_s())
+
+    def _park(self) -> None:
+        ends = [expires_at for expires_at in self._open.values() if expires_at is not None]
+        self._items.put_nowait(ParkedError(tuple(self._open), math.ceil(min(ends) * 1000) if ends else 0))
 
     def now(self) -> float:
         return time.time()
@@ -132,11 +175,11 @@ class _Host:
         self._items.put_nowait((item, written))
         await written
 
-    async def next_item(self) -> Chunk | LogEntry | None:
+    async def next_item(self) -> Chunk | LogEntry | ParkedError | None:
         """None after the end of the script."""
         handed = await self._items.get()
-        if handed is None:
-            return None
+        if handed is None or isinstance(handed, ParkedError):
+            return handed
         item, self._written = handed
         return item
 

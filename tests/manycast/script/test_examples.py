@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import pytest
@@ -12,7 +12,7 @@ from manycast.script.testing import Rehearsal, calls, run_script
 from tests.house.tree import ROOT
 
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "scripts.md").read_text(), re.DOTALL | re.MULTILINE)
-NAMES = ("haiku", "summary", "shop", "careful", "test_haiku")
+NAMES = ("haiku", "quiz", "secretary", "summary", "shop", "careful", "test_haiku")
 
 
 @pytest.fixture
@@ -31,6 +31,22 @@ def examples() -> Iterator[dict[str, ModuleType]]:
 
 def test_draft_critique_final(examples: dict[str, ModuleType]) -> None:
     examples["test_haiku"].test_the_critic_reads_the_draft()
+
+
+async def test_a_quiz_counts_the_right_answers_of_people(examples: dict[str, ModuleType]) -> None:
+    question = '{"text": "The longest river?", "options": ["Nile", "Po"], "right": "Nile"}'
+    told = await run(examples["quiz"].quiz, "", {"question": [question] * 3}, ["Rivers", "Nile", "Po", "Nile"])
+    assert told.answer == "Nile: right\nPo: no, Nile\nNile: right\n2 of 3 points."
+
+
+@pytest.mark.parametrize(
+    ("approval", "result"), [("yes", "sent"), ("no", "The user does not want this mail to be sent.")]
+)
+async def test_a_person_approves_a_mail(examples: dict[str, ModuleType], approval: str, result: str) -> None:
+    wanted = calls(("send_mail", {"to": "ada", "text": "Hello"}))
+    told = await run(examples["secretary"].secretary, "Greet Ada", {"secretary": [wanted, "Done."]}, [approval])
+    assert told.answer == "Done."
+    assert told.requests[1]["messages"][-1]["content"] == result
 
 
 async def test_a_long_text_is_read_in_parts(examples: dict[str, ModuleType]) -> None:
@@ -60,5 +76,7 @@ async def test_a_judge_sends_a_draft_back(examples: dict[str, ModuleType]) -> No
     assert told.requests[2]["messages"][-1]["content"] == "Write it again: Shorter."
 
 
-async def run(script: Script[object], text: str, answers: dict[str, object]) -> Rehearsal[object]:
-    return await run_script(script, text, answers=answers)  # type: ignore[arg-type]
+async def run(
+    script: Script[object], text: str, answers: dict[str, object], inputs: Sequence[object] = ()
+) -> Rehearsal[object]:
+    return await run_script(script, text, answers=answers, inputs=inputs)  # type: ignore[arg-type]

@@ -21,10 +21,12 @@ test("what a script does beside its answer reaches its own callbacks", () => {
   const told = [];
   const dispatcher = new EventDispatcher({
     step: (step, position) => told.push([step.state, position]),
+    input: (input, position) => told.push([input.state, position]),
     emit: (emit, position) => told.push([emit.name, position]),
     chunk: () => assert.fail("no part of the answer"),
   });
   dispatcher.dispatch({ name: "step", data: { id: "1", state: "begin" }, position: "1-3" });
   dispatcher.dispatch({ name: "emit", data: { id: "2", name: "progress", step: null, data: 1 }, position: "1-4" });
-  assert.deepEqual(told, [["begin", "1-3"], ["progress", "1-4"]]);
+  dispatcher.dispatch({ name: "input", data: { id: "3", state: "asked" }, position: "1-5" });
+  assert.deepEqual(told, [["begin", "1-3"], ["progress", "1-4"], ["asked", "1-5"]]);
 });

@@ -3,7 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from manycast.script import Run, ScriptFailedError, script
+from pydantic import BaseModel, Field, field_validator
+
+from manycast.script import InputTimeoutError, Run, ScriptFailedError, ToolError, script
 
 RELEASED = Path(__file__).with_name("_released")
 KNOBS = {"chunks": 4, "seed": 7}
@@ -48,6 +50,74 @@ async def changing(run: Run) -> None:
     """One step. A test changes its name on the way."""
     await run.generate("Hello", name="old name", model="demo-fast", simulator=KNOBS)
     await _hold(run, "at the end")
+
+
+class Order(BaseModel):
+    """What a guest wants. Tea is sold in pairs, which no JSON schema says."""
+
+    article: str
+    count: int = Field(ge=1)
+
+    @field_validator("count")
+    @classmethod
+    def _pairs(cls, count: int) -> int:
+        if count % 2:
+            raise ValueError("tea is sold in pairs")
+        return count
+
+
+@script
+async def guest(run: Run) -> object:
+    """Asks twice, with a step in between."""
+    name = await run.input("Your name?")
+    await run.generate(f"Greet {name}", name="greeting", model="demo-fast", simulator=KNOBS)
+    order = await run.input("What would you like?", schema=Order)
+    answer = await run.input("Are you sure?", choices=["yes", "no"])
+    return f"{name}: {order.count} {article_of(order)}, {answer}"
+
+
+def article_of(order: Order) -> str:
+    """Its name. It fails if the order is no Order."""
+    return order.article.upper()
+
+
+@script
+async def patient(run: Run) -> str:
+    """Does not wait for long."""
+    try:
+        return await run.input("Anybody?", timeout_s=0.5)
+    except InputTimeoutError as error:
+        return str(error)
+
+
+@script
+async def busy(run: Run) -> str:
+    """Asks while another part has a step under way."""
+    answer, step = await run.gather(_ask(run), _generate_slowly(run))
+    return f"{answer}, {len(step) > 0}"
+
+
+async def _ask(run: Run) -> str:
+    return await run.input("Meanwhile?")
+
+
+async def _generate_slowly(run: Run) -> str:
+    knobs = {"chunks": 40, "chunks_per_s": 20}
+    return str(await run.generate("Slowly", name="slow", model="demo-long", simulator=knobs))
+
+
+@script
+async def approving(run: Run) -> object:
+    """A person approves what a model wants to do."""
+
+    @run.tool
+    async def delete_file(name: str) -> str:
+        """Deletes a file."""
+        if await run.input(f"Delete {name}?", choices=["yes", "no"]) == "no":
+            raise ToolError("The user does not allow it.")
+        return "deleted"
+
+    return await run.generate("Delete the file.", model="demo-tools", tool_choice="required", rounds=1, simulator=KNOBS)
 
 
 @script

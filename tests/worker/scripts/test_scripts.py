@@ -153,7 +153,7 @@ async def test_a_script_gets_the_default_model_if_it_names_none(caller: Caller) 
 async def test_a_script_that_is_not_there_is_an_unknown_model(caller: Caller) -> None:
     error = done(await caller.run("script/nothing"))["error"]
     assert (error["code"], error["http_status"]) == ("model_not_found", 404)
-    assert "There is no script 'nothing'. There are: script/asks, script/broken" in error["message"]
+    assert "There is no script 'nothing'. There are: script/approving, script/asks, " in error["message"]
 
 
 async def test_a_cancelled_script_stops_its_provider_calls(caller: Caller, provider: Simulator) -> None:

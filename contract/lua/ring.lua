@@ -1,0 +1,17 @@
+-- ring: queues the parked runs whose time to wait for an answer is over.
+-- KEYS: 1 alarms, 2 jobs
+-- ARGV: 1 max runs
+-- Returns: how many alarms were due
+-- Errors: those of Redis itself
+-- Cost: O(max runs)
+
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%d', now_ms()), 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(due) do
+  local prefix = 'mc:{' .. id .. '}:'
+  -- A run that was answered meanwhile is not parked, or waits for something else: it then parks again.
+  if redis.call('HGET', prefix .. 'meta', 'status') == 'parked' then
+    wake(prefix .. 'meta', KEYS[2], prefix .. 'live', id)
+  end
+  redis.call('ZREM', KEYS[1], id)
+end
+return #due

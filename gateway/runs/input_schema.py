@@ -1,0 +1,129 @@
+"""Checks an answer of a person against what the question wants. Pure: no I/O.
+
+It knows the parts of JSON Schema that describe values of forms and of Pydantic models. What else a schema demands, the
+script checks itself, and asks again.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+DEPTH_LIMIT = 32
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: not isinstance(value, bool) and (isinstance(value, int) or _is_whole(value)),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "null": lambda value: value is None,
+}
+_BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
+    "minimum": (lambda value, bound: value >= bound, "must be at least {}"),
+    "maximum": (lambda value, bound: value <= bound, "must be at most {}"),
+    "exclusiveMinimum": (lambda value, bound: value > bound, "must be more than {}"),
+    "exclusiveMaximum": (lambda value, bound: value < bound, "must be less than {}"),
+}
+_SIZES: dict[str, tuple[type, Callable[[int, int], bool], str]] = {
+    "minLength": (str, lambda size, bound: size >= bound, "must have at least {} characters"),
+    "maxLength": (str, lambda size, bound: size <= bound, "must have at most {} characters"),
+    "minItems": (list, lambda size, bound: size >= bound, "must have at least {} items"),
+    "maxItems": (list, lambda size, bound: size <= bound, "must have at most {} items"),
+}
+
+
+def find_problem(question: Mapping[str, Any], value: Any) -> str:
+    """Why `value` is no answer to a question (the data of its `input` event), in words; "" if it is one."""
+    choices, schema = question.get("choices"), question.get("schema")
+    if choices is not None:
+        return "" if value in choices else f"'value' must be one of: {', '.join(map(str, choices))}."
+    if schema is None:
+        return "" if isinstance(value, str) else "'value' must be a text."
+    problem = _Check(schema).find("value", schema, value, 0)
+    return f"{problem}." if problem else ""
+
+
+class _Check:
+    """One check. `root` resolves references."""
+
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+
+    def find(self, place: str, schema: Any, value: Any, depth: int) -> str:
+        if depth > DEPTH_LIMIT:
+            return f"'{place}' is nested too deeply"
+        if not isinstance(schema, Mapping):
+            return f"'{place}' is not allowed" if schema is False else ""
+        if "$ref" in schema:
+            return self.find(place, self._resolve(str(schema["$ref"])), value, depth + 1)
+        return (
+            _check_kind(place, schema, value)
+            or _check_bounds(place, schema, value)
+            or self._check_alternatives(place, schema, value, depth)
+            or self._check_fields(place, schema, value, depth)
+            or self._check_items(place, schema, value, depth)
+        )
+
+    def _resolve(self, reference: str) -> Any:
+        found: Any = self._root
+        for name in reference.removeprefix("#").split("/")[1:]:
+            found = found.get(name, {}) if isinstance(found, Mapping) else {}
+        return found
+
+    def _check_alternatives(self, place: str, schema: Schema, value: Any, depth: int) -> str:
+        for one in schema.get("allOf", ()):
+            if problem := self.find(place, one, value, depth + 1):
+                return problem
+        for name in ("anyOf", "oneOf"):
+            problems = [self.find(place, one, value, depth + 1) for one in schema.get(name, ())]
+            if problems and all(problems):
+                return problems[0]
+        return ""
+
+    def _check_fields(self, place: str, schema: Schema, value: Any, depth: int) -> str:
+        if not isinstance(value, dict):
+            return ""
+        known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+        for name in schema.get("required", ()):
+            if name not in value:
+                return f"'{place}.{name}' is missing"
+        for name, one in value.items():
+            if problem := self.find(f"{place}.{name}", known.get(name, others), one, depth + 1):
+                return problem
+        return ""
+
+    def _check_items(self, place: str, schema: Schema, value: Any, depth: int) -> str:
+        for number, one in enumerate(value if isinstance(value, list) else ()):
+            if problem := self.find(f"{place}[{number}]", schema.get("items", True), one, depth + 1):
+                return problem
+        return ""
+
+
+def _check_kind(place: str, schema: Schema, value: Any) -> str:
+    wanted = schema.get("type")
+    kinds = wanted if isinstance(wanted, list) else [] if wanted is None else [wanted]
+    if kinds and not any(kind not in _TYPES or _TYPES[kind](value) for kind in kinds):
+        return f"'{place}' must be of the type {' or '.join(map(str, kinds))}"
+    if "enum" in schema and value not in schema["enum"]:
+        return f"'{place}' must be one of: {', '.join(map(str, schema['enum']))}"
+    if "const" in schema and value != schema["const"]:
+        return f"'{place}' must be {schema['const']}"
+    return ""
+
+
+def _check_bounds(place: str, schema: Schema, value: Any) -> str:
+    for name, (fits, words) in _BOUNDS.items():
+        if name in schema and _TYPES["number"](value) and not fits(value, schema[name]):
+            return f"'{place}' {words.format(schema[name])}"
+    size = len(value) if isinstance(value, str | list) else 0
+    for name, (kind, has_size, words) in _SIZES.items():
+        if name in schema and isinstance(value, kind) and not has_size(size, schema[name]):
+            return f"'{place}' {words.format(schema[name])}"
+    if "pattern" in schema and isinstance(value, str) and re.search(schema["pattern"], value) is None:
+        return f"'{place}' does not have the form {schema['pattern']}"
+    return ""
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()

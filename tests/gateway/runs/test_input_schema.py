@@ -1,0 +1,71 @@
+"""Which answers of people fit a question."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field, TypeAdapter
+
+from gateway.runs.input_schema import find_problem
+
+
+class Line(BaseModel):
+    article: str = Field(min_length=1, pattern="^[a-z]+$")
+    count: int = Field(1, ge=1, lt=100)
+
+
+class Order(BaseModel):
+    lines: list[Line] = Field(min_length=1)
+    note: str | None = None
+
+
+SCHEMA = TypeAdapter(Order).json_schema()
+TEA = {"article": "tea", "count": 2}
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ({}, "a text"),
+        ({"choices": ["yes", "no"]}, "yes"),
+        ({"schema": SCHEMA}, {"lines": [TEA]}),
+        ({"schema": SCHEMA}, {"lines": [TEA, {"article": "cake", "count": 1.0}], "note": None}),
+        ({"schema": {"type": ["integer", "null"]}}, None),
+        ({"schema": {"type": "made up"}}, 1),
+        ({"schema": {"allOf": [{"type": "string"}, {"enum": ["a", "b"]}]}}, "b"),
+        ({"schema": {"$ref": "#/nowhere"}}, 1),
+    ],
+)
+def test_fits(question: dict[str, Any], value: Any) -> None:
+    assert find_problem(question, value) == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "value", "problem"),
+    [
+        ({}, 1, "'value' must be a text."),
+        ({"choices": ["yes", "no"]}, "maybe", "'value' must be one of: yes, no."),
+        ({"schema": SCHEMA}, "tea", "'value' must be of the type object."),
+        ({"schema": SCHEMA}, {}, "'value.lines' is missing."),
+        ({"schema": SCHEMA}, {"lines": []}, "'value.lines' must have at least 1 items."),
+        ({"schema": SCHEMA}, {"lines": [{**TEA, "count": 0}]}, "'value.lines[0].count' must be at least 1."),
+        ({"schema": SCHEMA}, {"lines": [{**TEA, "count": 100}]}, "'value.lines[0].count' must be less than 100."),
+        (
+            {"schema": SCHEMA},
+            {"lines": [{**TEA, "count": True}]},
+            "'value.lines[0].count' must be of the type integer.",
+        ),
+        ({"schema": SCHEMA}, {"lines": [{"article": ""}]}, "'value.lines[0].article' must have at least 1 characters."),
+        (
+            {"schema": SCHEMA},
+            {"lines": [{"article": "T"}]},
+            "'value.lines[0].article' does not have the form ^[a-z]+$.",
+        ),
+        ({"schema": SCHEMA}, {"lines": [TEA], "note": 1}, "'value.note' must be of the type string."),
+        ({"schema": {"const": 3}}, 4, "'value' must be 3."),
+        ({"schema": {"additionalProperties": False}}, {"a": 1}, "'value.a' is not allowed."),
+        ({"schema": {"allOf": [{"enum": ["a"]}]}}, "b", "'value' must be one of: a."),
+        ({"schema": {"$ref": "#"}}, 1, "'value' is nested too deeply."),
+    ],
+)
+def test_does_not_fit(question: dict[str, Any], value: Any, problem: str) -> None:
+    assert find_problem(question, value) == problem
