@@ -65,7 +65,10 @@ class ProviderCall:
         """
         self.outcome = Outcome(count_choices(request))
         self.chunk_timeout_s = self._chunk_timeouts.of(str(request.get("model", "")))
-        answer, repair = self._ask(source, request, endpoint)
+        try:
+            answer, repair = self._ask(source, request, endpoint)
+        except RunFailedError as failure:
+            return failure.error
         return await self._write_all(answer, repair, epoch, outbox)
 
     async def run_script(self, answer: Answer, request: dict[str, Any], epoch: int, outbox: Outbox) -> RunError | None:
@@ -77,8 +80,8 @@ class ProviderCall:
         self, answer: Answer, repair: ChunkRepair | NoRepair, epoch: int, outbox: Outbox
     ) -> RunError | None:
         try:
-            async with aclosing(answer) as chunks:
-                async for given in chunks:
+            async with aclosing(answer):
+                async for given in answer:
                     if given is None:
                         self._note_sign_of_life()
                         continue

@@ -1,20 +1,17 @@
 """Calls one OpenAI-compatible provider. The only module that imports `openai`.
 
-It parses the raw bytes of the response: the SDK's chunk objects take six times as long and drop vendors' own fields. A
-call is retried only before its first chunk, because afterwards viewers have seen a part of the answer.
+A call is retried only before its first chunk, because afterwards viewers have seen a part of the answer.
 """
 
 import asyncio
-import contextlib
-import json
 import logging
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -27,26 +24,21 @@ from contract.event import Chunk
 from contract.passed import Passed, take_passed
 from contract.private_host import is_private_host
 from contract.socks_proxy import uses_socks
-from contract.sse import BYTE_ORDER_MARK, Frame, FrameReader, FrameTooLongError
 from contract.worker_registry import Model, ProviderState
+from worker.providers.answer_decoder import BodyDecoder, Decoder, StreamDecoder
 from worker.providers.breaker import Breaker
-from worker.providers.error_words import is_error
 from worker.providers.errors import (
     answered_error,
     own_error,
     retry_after_s,
-    streamed_error,
-    text_error,
     unknown_model,
 )
 from worker.providers.provider_table import CallOptions, Provider
 from worker.providers.request_form import RequestForm, RequestForms
 from worker.providers.source import END, SILENT, Answer, ChunkTimeout
-from worker.providers.whole_body import WholeBody
 
 logger = logging.getLogger(__name__)
 
-FRAME_LIMIT_BYTES = 16 << 20
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 30.0
 LISTING_TIMEOUT_S = 10.0
@@ -102,24 +94,19 @@ class OpenAISource:
         self._forms = RequestForms()
         self._never_retried = _NEVER_RETRIED if retries_timeouts else _NEVER_RETRIED | {Code.UPSTREAM_TIMEOUT}
 
-    async def generate(self, request: dict[str, Any], *, has_fallback: bool = False) -> Answer:
+    def generate(self, request: dict[str, Any], *, has_fallback: bool = False) -> Answer:
         """See worker.providers.source.Source. `has_fallback`: another provider will be asked if this one fails.
 
         Raises: ProviderFailedError before the first chunk, RunFailedError.
         """
         call = self._new_call(request, has_fallback)
-        call = replace(call, form=self._forms.choose(call.model, call.options))
-        async with aclosing(self._answer(call)) as items:
-            async for item in items:
-                yield item
+        return self._answer(replace(call, form=self._forms.choose(call.model, call.options)))
 
-    async def forward(self, endpoint: str, request: dict[str, Any], *, has_fallback: bool = False) -> Answer:
+    def forward(self, endpoint: str, request: dict[str, Any], *, has_fallback: bool = False) -> Answer:
         """See worker.providers.source.Source, and `generate`."""
-        read = _chunks if endpoint == STREAMING_ENDPOINT and request.get("stream") else _pieces
-        call = replace(self._new_call(request, has_fallback), endpoint=endpoint, read=read)
-        async with aclosing(self._answer(call)) as items:
-            async for item in items:
-                yield item
+        is_stream = endpoint == STREAMING_ENDPOINT and request.get("stream")
+        call = self._new_call(request, has_fallback)
+        return self._answer(replace(call, endpoint=endpoint, new_decoder=StreamDecoder if is_stream else BodyDecoder))
 
     def _new_call(self, request: dict[str, Any], has_fallback: bool) -> "_Call":
         body, passed = take_passed(request)
@@ -275,15 +262,28 @@ class OpenAISource:
             if timeout_s:
                 deadline.reschedule(clock() + timeout_s)
         if chunk is END:
-            _fail(Code.UPSTREAM_TRUNCATED, "The provider ended without sending anything.")
+            raise RunFailedError(own_error(Code.UPSTREAM_TRUNCATED, "The provider ended without sending anything."))
         self._breaker.begin()
         return chunk
 
     async def _open(self, call: "_Call") -> AsyncGenerator[Chunk | None, None]:
         """One provider call. Raises: _RefusedError before the first chunk, RunFailedError."""
         try:
-            async with self._ask(call) as response, aclosing(call.read(response.http_response)) as chunks:
-                async for chunk in chunks:
+            async with self._ask(call) as response:
+                decoder, received = call.new_decoder(), _received(response.http_response)
+                async for piece in received:
+                    is_chunk_missing = True
+                    for chunk in decoder.feed(piece):
+                        if chunk is END:
+                            await _read_tail(received)
+                            yield END
+                            return
+                        is_chunk_missing = False
+                        yield chunk
+                    if is_chunk_missing:
+                        # The provider is alive: it has sent a comment, or a part of a long event.
+                        yield None
+                for chunk in decoder.end():
                     yield chunk
         except openai.APIStatusError as error:
             asked_s = retry_after_s(error.response.headers, time.time())
@@ -472,56 +472,6 @@ def _is_unreachable(failure: BaseException) -> bool:
     return False
 
 
-async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk | None, None]:
-    """The chunks of a response, and END if the provider said that they are complete.
-
-    None for a piece without a chunk, which shows that the provider is alive: a comment, a part of a long event.
-    """
-    reader = FrameReader(FRAME_LIMIT_BYTES)
-    received = response.aiter_bytes()
-    body = _UnframedBody()
-    try:
-        async for piece in received:
-            body.record(piece)
-            has_frame = False
-            for frame in reader.feed(piece):
-                body.is_framed = has_frame = True
-                chunk = _parse(frame)
-                if chunk is END:
-                    await _read_tail(received)
-                    yield END
-                    return
-                yield chunk
-            if not has_frame:
-                yield None
-    except FrameTooLongError as error:
-        _fail(Code.UPSTREAM_INVALID, f"The provider sent too much at once: {error}.")
-    for frame in reader.end():
-        body.is_framed = True
-        chunk = _parse(frame)
-        if chunk is not None:
-            yield chunk
-            if chunk is END:
-                return
-    for chunk in body.read():
-        yield chunk
-
-
-async def _pieces(response: httpx2.Response) -> AsyncGenerator[Chunk | None, None]:
-    """The body of a response in pieces, and END. None for a part that does not complete a piece."""
-    body = WholeBody()
-    async for data in response.aiter_bytes():
-        has_piece = False
-        for piece in body.feed(data):
-            has_piece = True
-            yield piece
-        if not has_piece:
-            yield None
-    for piece in body.end():
-        yield piece
-    yield END
-
-
 @dataclass(frozen=True, slots=True)
 class _Call:
     """`model` is the caller's name of it; `request` has the provider's. `has_fallback`: another provider is asked if
@@ -535,52 +485,15 @@ class _Call:
     has_fallback: bool
     form: RequestForm | None = None
     endpoint: str = ""
-    read: Callable[[httpx2.Response], AsyncGenerator[Chunk | None, None]] = _chunks
+    new_decoder: Callable[[], Decoder] = StreamDecoder
 
 
-class _UnframedBody:
-    """What a response contains outside of frames: all of a body that is no event stream, or an error at the end."""
-
-    def __init__(self) -> None:
-        self.is_framed = False
-        self._start = bytearray()
-        self._last_but_one, self._last = b"", b"\n"
-
-    def record(self, piece: bytes) -> None:
-        """Takes the next piece. Raises: RunFailedError if there is too much before the first frame."""
-        self._last_but_one, self._last = self._last, piece
-        if not self.is_framed:
-            self._start += piece
-            if len(self._start) > FRAME_LIMIT_BYTES:
-                _fail(Code.UPSTREAM_INVALID, "The provider sent too much that is not an answer.")
-
-    def read(self) -> Iterator[Chunk]:
-        """The answer in a whole completion, at the end of the response. Raises: RunFailedError for an error."""
-        if self.is_framed:
-            self._check_last_line()
-            return
-        lines = bytes(self._start).removeprefix(BYTE_ORDER_MARK).splitlines()
-        text = b"\n".join(line for line in lines if line.strip() and not line.startswith(b":"))
-        if not text:
-            return
-        chunk = _parse(Frame(b"", text, None))
-        if chunk is None or not chunk.get("choices"):
-            _fail(Code.UPSTREAM_INVALID, "The provider sent JSON that is not an answer.")
-        yield {**chunk, "object": "chat.completion.chunk"}
-        yield END
-
-    def _check_last_line(self) -> None:
-        lines = self._last.rstrip().splitlines()
-        if not lines or (len(lines) == 1 and not self._last_but_one.endswith((b"\n", b"\r"))):
-            # It may be the middle of a line.
-            return
-        if lines[-1][:1] == b"<":
-            raise RunFailedError(text_error(lines[-1].decode(errors="replace")))
-        if lines[-1][:1] == b"{":
-            with contextlib.suppress(ValueError, RecursionError):
-                value = _decode(lines[-1].decode())
-                if is_error(value):
-                    raise RunFailedError(streamed_error(value))
+def _received(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """The bytes of the body. The way around httpx2's own reader saves two generators for each piece."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return response.aiter_bytes()
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    return aiter(response.stream)
 
 
 def _has_finish_reason(chunk: Chunk) -> bool:
@@ -596,40 +509,3 @@ async def _read_tail(received: AsyncIterator[bytes]) -> None:
                 pass
     except (TimeoutError, httpx2.HTTPError):
         pass
-
-
-def _parse(frame: Frame) -> Chunk | None:
-    """The chunk of a frame; END for `[DONE]`, None for a frame without data. Raises: RunFailedError for all else."""
-    data = frame.data
-    if data[:1] != b"{" and (data := data.strip())[:1] != b"{":
-        if data == b"[DONE]":
-            return END
-        if not data and frame.event != b"error":
-            # Some providers send an empty frame as a sign of life.
-            return None
-    try:
-        value = _decode(data.decode())
-    except (ValueError, RecursionError):
-        text = data.decode(errors="replace")
-        if frame.event == b"error":
-            raise RunFailedError(streamed_error(text)) from None
-        if data[:1] in (b"{", b"["):
-            _fail(Code.UPSTREAM_INVALID, "The provider sent something that is not JSON.")
-        raise RunFailedError(text_error(text)) from None
-    if isinstance(value, dict):
-        if frame.event == b"error" or (("error" in value or "choices" not in value) and is_error(value)):
-            raise RunFailedError(streamed_error(value))
-        return value
-    if isinstance(value, list) and any(isinstance(one, dict) and is_error(one) for one in value):
-        raise RunFailedError(streamed_error(value))
-    if isinstance(value, str) and value.strip():
-        raise RunFailedError(text_error(value))
-    raise RunFailedError(own_error(Code.UPSTREAM_INVALID, "The provider sent JSON that is not a chunk."))
-
-
-# Python parses NaN and Infinity, which JSON does not have (RFC 8259). Browsers could not parse them.
-_decode = json.JSONDecoder(parse_constant=lambda _: None).decode
-
-
-def _fail(code: Code, message: str) -> NoReturn:
-    raise RunFailedError(own_error(code, message))

@@ -86,7 +86,7 @@ class ProviderRouter:
     def knows(self, model: str) -> bool:
         return self._provider_of(model) is not None
 
-    async def generate(self, request: dict[str, Any]) -> Answer:
+    def generate(self, request: dict[str, Any]) -> Answer:
         """See worker.providers.source.Source. Raises: RunFailedError."""
         if not request.get("model"):
             raise RunFailedError(unknown_model(NO_MODEL))
@@ -95,11 +95,9 @@ class ProviderRouter:
         def ask(source: OpenAISource, *, has_fallback: bool) -> Answer:
             return source.generate(request, has_fallback=has_fallback)
 
-        async with aclosing(self._ask_each(chain, ask)) as items:
-            async for item in items:
-                yield item
+        return self._ask_each(chain, ask)
 
-    async def forward(self, endpoint: str, request: dict[str, Any]) -> Answer:
+    def forward(self, endpoint: str, request: dict[str, Any]) -> Answer:
         """See worker.providers.source.Source. Raises: RunFailedError."""
         chain = self._chain_for(str(request.get("model") or _DEFAULT_MODELS.get(endpoint, "")))
 
@@ -107,18 +105,16 @@ class ProviderRouter:
             return source.forward(endpoint, request, has_fallback=has_fallback)
 
         # The vectors of another model mean something else, and nobody would notice.
-        async with aclosing(self._ask_each(chain[:1] if endpoint == "embeddings" else chain, ask)) as items:
-            async for item in items:
-                yield item
+        return self._ask_each(chain[:1] if endpoint == "embeddings" else chain, ask)
 
     async def _ask_each(self, chain: list[OpenAISource], ask: "_Ask") -> Answer:
         """Asks the next provider if one has failed. Raises: RunFailedError."""
         while chain:
             source = chain.pop(0)
-            answer = ask(source, has_fallback=bool(chain))
             try:
-                async with self._slots.get(source.provider.name, _NO_LIMIT), aclosing(answer) as items:
-                    async for item in items:
+                answer = ask(source, has_fallback=bool(chain))
+                async with self._slots.get(source.provider.name, _NO_LIMIT), aclosing(answer):
+                    async for item in answer:
                         yield item
             except ProviderFailedError as failure:
                 if not chain or not failure.elsewhere:
