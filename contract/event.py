@@ -17,6 +17,8 @@ Chunk = dict[str, Any]
 
 UNSET = "$unset"
 
+LINE_SEPARATORS = re.compile("[\u0085\u2028\u2029]")
+"""They end a line for some clients, so JSON in a log holds them as escapes only."""
 _ONLY_ESCAPED = re.compile("[\ud800-\udfff\u0085\u2028\u2029]")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from contract.event import Chunk
 from simulator.quirks import QUIRKS, USAGE, Quirk
 from tests.worker.raw_provider import raw_provider, sends
+from worker.providers.chunk_pattern import SimilarChunk
 from worker.providers.openai_source import OpenAISource
 from worker.providers.provider_table import CallOptions, Provider
 from worker.providers.repair import ChunkRepair
@@ -87,7 +88,8 @@ async def chunks_of(pieces: tuple[bytes, ...], request: dict[str, Any] | None = 
         )
         try:
             async with aclosing(source.generate(request)) as chunks:
-                said = [chunk async for chunk in chunks if isinstance(chunk, dict)]
+                items = [item.whole() if isinstance(item, SimilarChunk) else item async for item in chunks]
+                said = [item for item in items if isinstance(item, dict)]
                 written += [repair.finish() if chunk is END else repair.repair(chunk) for chunk in said]
         finally:
             await source.close()

@@ -7,11 +7,13 @@ from typing import Any
 
 from contract.errors import SERVER_ERROR, Code, RunError, RunFailedError
 from contract.event import Chunk, Kind, chunk_difference, encode_json, entry_line, shared_fields
+from worker.generations.line_template import LineTemplate
 from worker.generations.outbox import Outbox
 from worker.generations.outcome import Outcome, answer_too_large, count_choices, worker_failed
 from worker.generations.pace import Pace
 from worker.generations.publisher import Publisher
 from worker.model_timeouts import ModelTimeouts
+from worker.providers.chunk_pattern import SimilarChunk
 from worker.providers.errors import own_error
 from worker.providers.repair import ChunkRepair, NoRepair
 from worker.providers.source import END, Answer, ChunkTimeout, LogEntry, ParkedError, Source
@@ -55,6 +57,7 @@ class ProviderCall:
         self._shared: Chunk | None = None
         self.parked: ParkedError | None = None
         """Why the answer is to be continued later, if it is."""
+        self._template: LineTemplate | None = None
 
     async def run(
         self, source: Source, request: dict[str, Any], epoch: int, outbox: Outbox, *, endpoint: str = ""
@@ -92,18 +95,14 @@ class ProviderCall:
                     if isinstance(given, LogEntry):
                         await self._write_entry(given, outbox)
                         continue
-                    chunk: Chunk | None
-                    if given is END:
-                        chunk = self._finish(repair)
-                    else:
-                        if self.first_chunk_at is None:
-                            self.first_chunk_at = self._heard_at
-                        chunk = repair.repair(given)
-                    if chunk is not None:
-                        self._write(chunk, epoch, outbox)
-                        self.pace.record(self._heard_at)
-                        if self._publisher.is_full:
-                            await self._wait_for_room()
+                    if self._template is not None and self._template.fits(given):
+                        self._put(outbox, self._template.line(given))
+                        self._publisher.send(outbox)
+                    elif not self._take(given, repair, epoch, outbox):
+                        continue
+                    self.pace.record(self._heard_at)
+                    if self._publisher.is_full:
+                        await self._wait_for_room()
             for chunk in repair.end():
                 self._write(chunk, epoch, outbox)
         except Exception as error:
@@ -139,6 +138,23 @@ class ProviderCall:
         # A complete answer waits only for its usage. Signs of life must not keep viewers from its end.
         if not self.outcome.is_whole:
             self._heard_at = self._clock()
+
+    def _take(self, given: Chunk | SimilarChunk, repair: ChunkRepair | NoRepair, epoch: int, outbox: Outbox) -> bool:
+        """Writes a chunk in OpenAI's form. Returns False if that has to wait for the next chunk, or was the end."""
+        if given is END:
+            chunk = whole = self._finish(repair)
+        else:
+            if self.first_chunk_at is None:
+                self.first_chunk_at = self._heard_at
+            whole = given.whole() if isinstance(given, SimilarChunk) else given
+            chunk = repair.repair(whole)
+        if chunk is None:
+            self._template = None
+            return False
+        self._write(chunk, epoch, outbox)
+        if isinstance(given, SimilarChunk) and chunk is whole and self._shared is not None and _only_brings_text(chunk):
+            self._template = LineTemplate(given.pattern, self._shared)
+        return True
 
     def _finish(self, repair: ChunkRepair | NoRepair) -> Chunk | None:
         if isinstance(repair, NoRepair):
@@ -182,6 +198,11 @@ class ProviderCall:
         await self._publisher.room()
         self._is_held_back = False
         self._heard_at = self._clock()
+
+
+def _only_brings_text(chunk: Chunk) -> bool:
+    """Whether the outcome does not change when another chunk like it comes."""
+    return chunk.get("usage") is None and all(choice.get("finish_reason") is None for choice in chunk["choices"])
 
 
 def _encode(value: Chunk) -> bytes:

@@ -11,6 +11,7 @@ from typing import NoReturn, Protocol
 from contract.errors import Code, RunFailedError
 from contract.event import Chunk
 from contract.sse import BYTE_ORDER_MARK, Frame, FrameReader, FrameTooLongError
+from worker.providers.chunk_pattern import PatternFinder, SimilarChunk
 from worker.providers.error_words import is_error
 from worker.providers.errors import own_error, streamed_error, text_error
 from worker.providers.source import END
@@ -19,14 +20,17 @@ from worker.providers.whole_body import WholeBody
 FRAME_LIMIT_BYTES = 16 << 20
 
 
+Decoded = Chunk | SimilarChunk | None
+
+
 class Decoder(Protocol):
     """Takes the bytes of one response, cut anywhere. Both methods raise RunFailedError if they are not an answer."""
 
-    def feed(self, piece: bytes) -> Iterator[Chunk | None]:
+    def feed(self, piece: bytes) -> Iterator[Decoded]:
         """The chunks that `piece` completes. END if the provider has said that they are all; ignore the rest then.
         None for a sign of life: an empty frame."""
 
-    def end(self) -> Iterator[Chunk | None]:
+    def end(self) -> Iterator[Decoded]:
         """The chunks that the end of the response completes."""
 
 
@@ -36,17 +40,26 @@ class StreamDecoder:
     def __init__(self) -> None:
         self._reader = FrameReader(FRAME_LIMIT_BYTES)
         self._body = _UnframedBody()
+        self._patterns = PatternFinder()
 
-    def feed(self, piece: bytes) -> Iterator[Chunk | None]:
+    def feed(self, piece: bytes) -> Iterator[Decoded]:
         self._body.record(piece)
         try:
             for frame in self._reader.feed(piece):
                 self._body.is_framed = True
-                yield _parse(frame)
+                pattern = self._patterns.pattern
+                similar = None if pattern is None or frame.event else pattern.match(frame.data)
+                if similar is not None:
+                    yield similar
+                    continue
+                chunk = _parse(frame)
+                if chunk:
+                    self._patterns.learn(frame.data, chunk)
+                yield chunk
         except FrameTooLongError as error:
             _fail(Code.UPSTREAM_INVALID, f"The provider sent too much at once: {error}.")
 
-    def end(self) -> Iterator[Chunk | None]:
+    def end(self) -> Iterator[Decoded]:
         for frame in self._reader.end():
             self._body.is_framed = True
             yield _parse(frame)
@@ -59,10 +72,10 @@ class BodyDecoder:
     def __init__(self) -> None:
         self._body = WholeBody()
 
-    def feed(self, piece: bytes) -> Iterator[Chunk | None]:
+    def feed(self, piece: bytes) -> Iterator[Decoded]:
         yield from self._body.feed(piece)
 
-    def end(self) -> Iterator[Chunk | None]:
+    def end(self) -> Iterator[Decoded]:
         yield from self._body.end()
         yield END
 

@@ -20,13 +20,13 @@ import openai
 
 from contract.backoff import Backoff
 from contract.errors import Code, RunError, RunFailedError
-from contract.event import Chunk
 from contract.passed import Passed, take_passed
 from contract.private_host import is_private_host
 from contract.socks_proxy import uses_socks
 from contract.worker_registry import Model, ProviderState
-from worker.providers.answer_decoder import BodyDecoder, Decoder, StreamDecoder
+from worker.providers.answer_decoder import BodyDecoder, Decoded, Decoder, StreamDecoder
 from worker.providers.breaker import Breaker
+from worker.providers.chunk_pattern import SimilarChunk
 from worker.providers.errors import (
     answered_error,
     own_error,
@@ -123,7 +123,7 @@ class OpenAISource:
             try:
                 yield first
                 async for chunk in chunks:
-                    if chunk is END or (chunk and chunk.get("choices")):
+                    if chunk is END or isinstance(chunk, SimilarChunk) or (chunk and chunk.get("choices")):
                         last = chunk
                     yield chunk
             except RunFailedError as failure:
@@ -157,7 +157,7 @@ class OpenAISource:
             query={name: value for name, value in passed.query.items() if name in fields},
         )
 
-    async def _begin(self, call: "_Call", opened: AsyncExitStack) -> tuple[Chunk, AsyncIterator[Chunk | None]]:
+    async def _begin(self, call: "_Call", opened: AsyncExitStack) -> tuple[Decoded, AsyncIterator[Decoded]]:
         """Retries until the first chunk has come. Leaves the response open; `opened` closes it."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         timeout_s = call.options.first_chunk_timeout_s or None
@@ -223,7 +223,7 @@ class OpenAISource:
         elif self._breaker.fail():
             logger.warning("%s failed %d times in a row: not asking it", self._shown_name, self._breaker.failures)
 
-    def _note_end(self, last: Chunk, error: RunError | None) -> None:
+    def _note_end(self, last: Decoded, error: RunError | None) -> None:
         """`last` is END or the last chunk with choices. What fails after a whole answer is no failure."""
         if last is END or _has_finish_reason(last):
             self._breaker.succeed()
@@ -249,11 +249,11 @@ class OpenAISource:
 
     async def _first_chunk(
         self,
-        chunks: AsyncIterator[Chunk | None],
+        chunks: AsyncIterator[Decoded],
         deadline: asyncio.Timeout,
         timeout_s: float | None,
         sign: asyncio.Event,
-    ) -> Chunk:
+    ) -> Decoded:
         """Each sign of life moves the deadline and sets `sign`. Raises: RunFailedError if there is no chunk."""
         clock = asyncio.get_running_loop().time
         while (chunk := await anext(chunks, END)) is None:
@@ -266,7 +266,7 @@ class OpenAISource:
         self._breaker.begin()
         return chunk
 
-    async def _open(self, call: "_Call") -> AsyncGenerator[Chunk | None, None]:
+    async def _open(self, call: "_Call") -> AsyncGenerator[Decoded, None]:
         """One provider call. Raises: _RefusedError before the first chunk, RunFailedError."""
         try:
             async with self._ask(call) as response:
@@ -496,8 +496,9 @@ def _received(response: httpx2.Response) -> AsyncIterator[bytes]:
     return aiter(response.stream)
 
 
-def _has_finish_reason(chunk: Chunk) -> bool:
-    choices = chunk.get("choices")
+def _has_finish_reason(chunk: Decoded) -> bool:
+    whole = chunk.whole() if isinstance(chunk, SimilarChunk) else chunk
+    choices = whole and whole.get("choices")
     return isinstance(choices, list) and any(isinstance(one, dict) and one.get("finish_reason") for one in choices)
 
 

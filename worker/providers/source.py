@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from contract.event import Chunk, Kind
 from contract.worker_registry import Model, ProviderState
+from worker.providers.chunk_pattern import SimilarChunk
 
 END: Chunk = {}
 """The last item of a source whose provider has said that the answer is complete, as `[DONE]` does. It is no chunk."""
@@ -42,7 +43,7 @@ class ParkedError(Exception):
         self.alarm_ms = alarm_ms
 
 
-Answer = AsyncGenerator[Chunk | ChunkTimeout | LogEntry | None, None]
+Answer = AsyncGenerator[Chunk | SimilarChunk | ChunkTimeout | LogEntry | None, None]
 
 LINGER_S = 5.0
 """How long a complete answer waits for its usage."""

@@ -13,6 +13,7 @@ from manycast.script import GenerationError
 from worker.default_model import DefaultModel
 from worker.generations.outcome import Outcome
 from worker.model_timeouts import ModelTimeouts
+from worker.providers.chunk_pattern import SimilarChunk
 from worker.providers.errors import own_error, silent_provider, unknown_model
 from worker.providers.repair import ChunkRepair
 from worker.providers.source import END, LINGER_S, Answer, ChunkTimeout, LogEntry, Source
@@ -77,7 +78,7 @@ class _Call:
         limit_s = LINGER_S if self._outcome.is_whole else self._timeout_s if self._has_begun else 0
         try:
             async with asyncio.timeout(limit_s or None):
-                self._item = await anext(items)
+                item = await anext(items)
         except StopAsyncIteration:
             return False
         except TimeoutError:
@@ -89,6 +90,7 @@ class _Call:
                 raise
             logger.info("run %s: an answer was complete when its provider failed: %s", self._run_id, failure)
             return False
+        self._item = item.whole() if isinstance(item, SimilarChunk) else item
         return True
 
     def take(self) -> Chunk | None:
