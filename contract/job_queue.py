@@ -185,7 +185,7 @@ class JobQueue:
             storage.reserve_percent,
             *once,
         )
-        answer, stream_id = await run_call(self._client, Call("submit", keys, arguments))
+        answer, stream_id = await run_call(self._client, Call("submit", tuple(keys), arguments))
         return Submitted(answer.decode()), stream_id.decode()
 
     async def open(self) -> None:

@@ -3,6 +3,7 @@
 The braces are a hash tag: all keys of one stream live in one slot. docs/protocol.md, section 6, lists them.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 JOBS = "mc:jobs"
@@ -25,6 +26,7 @@ class StreamKeys(NamedTuple):
     viewers: str
 
     @classmethod
+    @lru_cache(maxsize=4096)
     def of(cls, stream_id: str) -> "StreamKeys":
         prefix = f"mc:{{{stream_id}}}:"
         return cls(f"{prefix}log", f"{prefix}meta", f"{prefix}live", f"{prefix}viewers")

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, lru_cache
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from contract.connection import COMMAND_TIMEOUT_S, Client, NoScriptError, ReadOnlyError, ResponseError, connection_slot
 from contract.errors import BrokerRefusedError
@@ -27,6 +27,9 @@ _SHARED = {
 
 Argument = str | bytes | int
 
+PACKED_HEADS = 4096
+"""More than a worker has runs at once. One takes about half a kilobyte."""
+
 
 @dataclass(frozen=True)
 class Script:
@@ -35,18 +38,12 @@ class Script:
     text: str
     digest: str
 
-    @cached_property
-    def packed_name(self) -> bytes:
-        """The beginning of each packed call, after the number of its parts."""
-        return b"$7\r\nEVALSHA\r\n" + _pack_part(self.digest)
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A script with its keys and arguments."""
 
     name: str
-    keys: Sequence[str]
+    keys: tuple[str, ...]
     arguments: Sequence[Argument]
 
 
@@ -100,14 +97,22 @@ async def _send(client: Client, calls: Sequence[Call]) -> list[Any]:
 
 def _packed(calls: Sequence[Call]) -> Iterator[bytes]:
     """Each call as a RESP array of strings."""
-    for call in calls:
-        yield b"*%d\r\n" % (3 + len(call.keys) + len(call.arguments))
-        yield load_script(call.name).packed_name
-        yield _pack_part(len(call.keys))
-        for part in (*call.keys, *call.arguments):
-            yield _pack_part(part)
+    for name, keys, arguments in calls:
+        yield b"*%d\r\n" % (3 + len(keys) + len(arguments))
+        yield _pack_head(name, keys)
+        for part in arguments:
+            if type(part) is bytes:
+                yield b"$%d\r\n%b\r\n" % (len(part), part)
+            else:
+                yield _pack_text(str(part))
 
 
-def _pack_part(part: Argument) -> bytes:
-    text = part if isinstance(part, bytes) else str(part).encode()
-    return b"$%d\r\n%b\r\n" % (len(text), text)
+@lru_cache(maxsize=PACKED_HEADS)
+def _pack_head(name: str, keys: tuple[str, ...]) -> bytes:
+    """EVALSHA, the digest, and the keys. Each batch of a stream has the same."""
+    return b"".join(map(_pack_text, ("EVALSHA", load_script(name).digest, str(len(keys)), *keys)))
+
+
+def _pack_text(text: str) -> bytes:
+    encoded = text.encode()
+    return b"$%d\r\n%b\r\n" % (len(encoded), encoded)

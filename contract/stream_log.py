@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from contract.connection import Client, call_redis
 from contract.errors import BrokerRefusedError
@@ -23,6 +24,9 @@ class WriteStatus(StrEnum):
     HOLE = "hole"
 
 
+_STATUSES = {status.encode(): status for status in WriteStatus}
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """Marks the last batch of a run: the final status, and the queue entry of the job, which the same step removes."""
@@ -31,8 +35,7 @@ class Ending:
     entry: str
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Events of one stream, written in one step. `lines` are `kind SP json`; the first one gets `first_seq`.
 
     With an `ending`, the last line is the `done` event.
@@ -45,8 +48,7 @@ class Batch:
     ending: Ending | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
+class WriteResult(NamedTuple):
     """The result of a write. For OK, HOLE and CANCELLED, `seq` is the last one of the batch's epoch in the log."""
 
     status: WriteStatus
@@ -73,9 +75,7 @@ class StreamLog:
         """
         replies = await run_calls(self._client, [self._write_call(batch) for batch in batches])
         return [
-            reply
-            if isinstance(reply, BrokerRefusedError)
-            else WriteResult(WriteStatus(reply[0].decode()), int(reply[1]))
+            reply if isinstance(reply, BrokerRefusedError) else WriteResult(_STATUSES[reply[0]], reply[1])
             for reply in replies
         ]
 

@@ -32,7 +32,7 @@ async def remember_answer(
     keys = [_key(caller, turn.chat_id)]
     if caller:
         keys.append(stored_key(digest_name(caller)))
-    await run_call(client, Call("remember_answer", keys, (lifetime_ms, *fields)))
+    await run_call(client, Call("remember_answer", tuple(keys), (lifetime_ms, *fields)))
 
 
 async def find_answer(client: Client, caller: str, chat: str) -> LastAnswer | None:
