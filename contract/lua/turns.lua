@@ -19,7 +19,9 @@ local function count_waiting(turns, by)
 end
 
 local function count_line(jobs)
-  return redis.call('XLEN', jobs) - redis.call('XPENDING', jobs, 'workers')[1]
+  -- The group may be missing. Nothing is delivered then.
+  local pending = redis.pcall('XPENDING', jobs, 'workers')
+  return redis.call('XLEN', jobs) - (pending.err and 0 or pending[1])
 end
 
 local function join_line(jobs, id, account)

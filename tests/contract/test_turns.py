@@ -12,7 +12,7 @@ from contract.connection import Client, blocking_client, call_redis, command_cli
 from contract.errors import BrokerRefusedError
 from contract.event import Status
 from contract.job_queue import Lease, OnceUse, StorageLimits, Submitted, Verdict
-from contract.keys import JOBS, TURNS, StreamKeys
+from contract.keys import JOBS, TURNS, WORKERS_GROUP, StreamKeys
 from contract.presence import Count, count_viewers
 from contract.recent_runs import RecentRun, add_recent_run
 from contract.run_record import read_run
@@ -115,6 +115,14 @@ async def test_a_turn_that_somebody_removed_by_hand_is_begun_again(store: Store)
     await call_redis(store.client, "XDEL", JOBS, (await store.meta(first))["job"])
     (third,) = await submit(store, "key:a")
     assert await work(store, 2) == [second, third]
+
+
+async def test_where_the_group_is_gone_a_turn_is_passed_all_the_same(store: Store) -> None:
+    first, second = await submit(store, "key:a", 2)
+    await call_redis(store.client, "XGROUP", "DESTROY", JOBS, WORKERS_GROUP)
+    assert await store.queue.cancel(first) == "cancelled"
+    await store.queue.open()
+    assert await work(store, 1) == [second]
 
 
 async def test_no_caller_fills_the_queue(store: Store) -> None:
