@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 
 from contract.log_redaction import configure_logging
+from contract.processes import Processes
 from contract.settings import MalformedSettingError, read_settings
 from gateway.access.request_source import Proxies, limit_group
 from gateway.app import Gateway
@@ -20,7 +21,6 @@ from gateway.server.address_count import AddressCount
 from gateway.server.bounded_protocol import BoundedProtocol
 from gateway.server.direct_protocol import DirectProtocol
 from gateway.server.open_files import fit_connections
-from gateway.server.processes import Processes
 from gateway.server.request_limits import RequestLimits
 from gateway.settings import Settings
 

@@ -3,10 +3,12 @@
 import argparse
 import logging
 import sys
+from functools import partial
 
 import uvloop
 
 from contract.log_redaction import configure_logging
+from contract.processes import Processes
 from contract.settings import MalformedSettingError, read_settings
 from contract.socks_proxy import SocksUnavailableError
 from worker.app import host_prefix, run_worker
@@ -28,7 +30,11 @@ def main() -> None:
         configure_logging(settings.log_level)
         # httpx2 logs every request. The log line of each run is enough.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
-        uvloop.run(run_worker(settings, load_source(settings), load_scripts(settings.scripts)))
+        run = partial(run_worker, settings, load_source(settings), load_scripts(settings.scripts))
+        if settings.worker_processes == 1:
+            uvloop.run(run())
+        else:
+            Processes(settings.worker_processes, lambda lifeline: uvloop.run(run(lifeline))).run()
     except (MalformedSettingError, SourceNotFoundError, ScriptsUnusableError, SocksUnavailableError) as error:
         sys.exit(f"worker: {error}")
 

@@ -157,14 +157,27 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def run_worker(settings: Settings, source: Source, scripts: Scripts) -> None:
-    """Runs until SIGTERM or SIGINT. A second signal cuts the grace period short. Raises: as Worker.run."""
+async def run_worker(settings: Settings, source: Source, scripts: Scripts, lifeline: int | None = None) -> None:
+    """Runs until SIGTERM or SIGINT. A second signal cuts the grace period short. Raises: as Worker.run.
+
+    One of several processes has a `lifeline`, a file descriptor that reaches end of file when their parent dies. It
+    ignores SIGINT, which a terminal sends to all of them: the parent passes it on as SIGTERM.
+    """
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
         (hurry if stop.is_set() else stop).set()
 
+    def on_parents_death(lifeline: int) -> None:
+        loop.remove_reader(lifeline)
+        stop.set()
+        hurry.set()
+
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGTERM, on_signal)
+    if lifeline is None:
+        loop.add_signal_handler(signal.SIGINT, on_signal)
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        loop.add_reader(lifeline, on_parents_death, lifeline)
     await Worker(settings, source, scripts).run(stop, hurry)

@@ -28,6 +28,7 @@ class Settings(ServiceSettings):
     script_calls: int = Field(1000, ge=1)
     parked_s: int = Field(604800, ge=1)
     worker_streams: int = Field(100, ge=1)
+    worker_processes: int = Field(1, ge=1)
 
     lease_s: float = Field(10.0, gt=0)
     attempts: int = Field(2, ge=1)

@@ -1,6 +1,6 @@
-"""Several processes that serve the same port: started together, replaced when one dies, stopped together.
+"""Several processes of one service: started together, replaced when one dies, stopped together.
 
-For a machine with more cores than one process can use. The processes share nothing but the port.
+For a machine with more cores than one process can use. The processes share no memory.
 """
 
 import logging
@@ -18,8 +18,10 @@ STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 class Processes:
-    """Runs `serve` in `count` processes. Its argument is a file descriptor that reaches end of file when this process,
-    their parent, dies."""
+    """Runs `serve` in `count` processes. They all get SIGTERM for each SIGTERM or SIGINT that this process gets.
+
+    The argument of `serve` is a file descriptor that reaches end of file when this process, their parent, dies.
+    """
 
     def __init__(self, count: int, serve: Callable[[int], None]) -> None:
         self._count = count
