@@ -1,5 +1,6 @@
 """A whole worker with a table of providers: two simulators, of which one is away now and then."""
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from manycast.local_stack.port import free_port
 from tests.broker import Broker
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.runs import Caller, counts, done
+from tests.worker.scripts.test_scripts import CHAINS
 
 
 @pytest.fixture
@@ -41,7 +43,10 @@ async def caller(
         [providers.two.model."fault-stall-middle"]
         chunk_timeout_s = 0.5
     """)
-    worker = Worker(fragile_broker.url, "http://127.0.0.1:1", MANYCAST_PROVIDERS=str(table))
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(CHAINS, tmp_path / "scripts")
+    settings = {"MANYCAST_PROVIDERS": str(table), "MANYCAST_SCRIPTS": str(tmp_path / "scripts")}
+    worker = Worker(fragile_broker.url, "http://127.0.0.1:1", **settings)
     client = command_client(fragile_broker.url)
     with closing_all(worker):
         yield Caller(client)
@@ -70,3 +75,11 @@ async def test_the_timeout_between_chunks_is_that_of_the_model_and_a_silent_prov
         error = done(await caller.run("fault-stall-middle"))["error"]
         assert (error["code"], error["message"]) == ("upstream_timeout", "The provider sent nothing for 0.5 seconds.")
     assert done(await caller.run("fault-stall-middle"))["error"]["code"] == "provider_unavailable"
+
+
+async def test_a_provider_that_falls_silent_in_steps_of_scripts_is_not_asked_for_ever(caller: Caller) -> None:
+    for _ in range(2):
+        error = done(await caller.run("script/asks", prompt="fault-stall-middle"))["error"]
+        assert (error["code"], error["message"]) == ("upstream_timeout", "The provider sent nothing for 0.5 seconds.")
+    error = done(await caller.run("script/asks", prompt="fault-stall-middle"))["error"]
+    assert error["code"] == "provider_unavailable"

@@ -16,7 +16,7 @@ from worker.model_timeouts import ModelTimeouts
 from worker.providers.chunk_pattern import SimilarChunk
 from worker.providers.errors import own_error, silent_provider, unknown_model
 from worker.providers.repair import ChunkRepair
-from worker.providers.source import END, LINGER_S, Answer, ChunkTimeout, LogEntry, Source
+from worker.providers.source import END, LINGER_S, SILENT, Answer, ChunkTimeout, LogEntry, Source
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +76,17 @@ class _Call:
     async def receive(self, items: Answer) -> bool:
         """Waits for the next item. False if the call has ended. Raises: RunFailedError."""
         limit_s = LINGER_S if self._outcome.is_whole else self._timeout_s if self._has_begun else 0
+        task, timer = asyncio.current_task(), None
+        if task is not None and limit_s:
+            # The source counts a provider that falls silent as one that has failed.
+            timer = asyncio.get_running_loop().call_later(limit_s, task.cancel, SILENT)
         try:
-            async with asyncio.timeout(limit_s or None):
-                item = await anext(items)
+            item = await anext(items)
         except StopAsyncIteration:
             return False
-        except TimeoutError:
+        except asyncio.CancelledError as reason:
+            if task is None or reason.args != (SILENT,) or task.uncancel():
+                raise
             if self._outcome.is_whole:
                 return False
             raise RunFailedError(silent_provider(self._timeout_s)) from None
@@ -90,6 +95,9 @@ class _Call:
                 raise
             logger.info("run %s: an answer was complete when its provider failed: %s", self._run_id, failure)
             return False
+        finally:
+            if timer is not None:
+                timer.cancel()
         self._item = item.whole() if isinstance(item, SimilarChunk) else item
         return True
 
