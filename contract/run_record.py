@@ -67,6 +67,12 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
     )
 
 
+async def read_owner(client: Client, stream_id: str) -> str:
+    """The name of the worker that has the run; "" if none has. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    owner: bytes | None = await call_redis(client, "HGET", StreamKeys.of(stream_id).meta, "owner")
+    return "" if owner is None else owner.decode()
+
+
 async def read_response(client: Client, stream_id: str) -> bytes | None:
     """What the Responses API keeps of the request of this run; None if another call started the run, or it has expired.
 

@@ -8,6 +8,9 @@ from contract.event import encode_json
 from contract.keys import OFFERS, WORKERS
 from contract.scripts import Call, run_call
 
+LIFETIME_MS = 7000
+"""How long a registration holds. Workers renew it every second, so several announcements may fail."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -62,6 +65,15 @@ async def read_workers(client: Client) -> list[str]:
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
     return [name.decode() for name in await call_redis(client, "ZRANGE", WORKERS, 0, -1)]
+
+
+async def read_silent_workers(client: Client, silence_ms: int) -> set[str]:
+    """The registered workers that have not announced themselves for `silence_ms`: they are dead, frozen, or cut off.
+
+    Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    names: list[bytes] = await run_call(client, Call("read_silent_workers", (WORKERS,), (LIFETIME_MS, silence_ms)))
+    return {name.decode() for name in names}
 
 
 def _parse(reply: bytes) -> WorkerOffer:

@@ -25,6 +25,7 @@ from gateway.access.setup import build_access
 from gateway.fanout.hub import Hub, HubLimits
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
 from gateway.fanout.responses import Respond, choose_response
+from gateway.fanout.silent_workers import SilentWorkers
 from gateway.http.body import BodyBudget
 from gateway.http.errors import answer_errors, explain_no_such_path
 from gateway.http.json_response import JsonResponse
@@ -199,6 +200,7 @@ class Gateway:
             for name, coroutine in (
                 ("subscription", self._hub.run()),
                 ("quiet feeds", self._hub.check_quiet_feeds(self._settings.ping_interval_s)),
+                ("silent workers", SilentWorkers(self._client, self._hub).run()),
                 ("viewer counts", self._local_viewers.report_counts()),
                 ("admitted viewers", self._admitted.run()),
                 ("send timeouts", self.send_timeouts.run()),

@@ -5,8 +5,10 @@ from typing import NamedTuple
 from fastapi import Request
 
 from contract.connection import Client
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.run_record import RunRecord, read_run
 from contract.stream_id import is_private
+from gateway.access.audience import Audience
 from gateway.access.authenticator import Authenticator, bearer_token
 from gateway.access.caller import Caller
 from gateway.access.signing import read_subject
@@ -72,6 +74,28 @@ class Permissions:
         """The ticket of this request. Raises: as `check_control`."""
         record = await self._find(check_stream_id(stream_id))
         return await self._check_ticket(request, stream_id, Scope.VIEW, "This", record)
+
+    async def find_audience(self, request: Request, stream_id: str) -> Audience:
+        """What the client of this request may see of a failure. Never raises: in doubt, it is the public."""
+        try:
+            caller = await self._authenticator.authenticate(request)
+        except (ApiError, BrokerUnavailableError, BrokerRefusedError):
+            caller = None
+        if caller is not None and (caller.sees_all or caller.is_operator):
+            return Audience.OWNER
+        text = _read_ticket(request, stream_id)
+        if not text and (caller is None or not caller.identity):
+            return Audience.PUBLIC
+        try:
+            record = await self._find(check_stream_id(stream_id))
+            if caller is not None and caller.owns(record.caller):
+                return Audience.OWNER
+            if text:
+                await self._tickets.check(text, stream_id, Scope.CONTROL, record)
+                return Audience.OWNER
+        except (ApiError, BrokerUnavailableError, BrokerRefusedError):
+            pass
+        return Audience.PUBLIC
 
     async def _check(self, request: Request, stream_id: str, scope: Scope, action: str) -> Permission:
         record = await self._find(stream_id)

@@ -15,15 +15,18 @@ from contract.event import Event, Kind, encode_json
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.live import LiveEvents
 from contract.position import Position
+from gateway.access.audience import Audience
 from gateway.dialects.base import Dialect
 from gateway.fanout.merge import EventMerge, MergedEvent
 from gateway.fanout.replay_buffer import ReplayBuffer
 from gateway.fanout.subscriber import Subscriber
 from gateway.fanout.subscribers import Subscribers
+from gateway.http.run_errors import public_done
 
 PAGE_LIMIT_BYTES = 1 << 17
 """A history page ends with the event that brings it to this many encoded bytes, or after PAGE_LIMIT_EVENTS events."""
 BROKER_UNAVAILABLE = "broker_unavailable"
+WORKER_SILENT = "worker_silent"
 UNWRITABLE = "The gateway cannot write this answer in the requested format."
 
 logger = logging.getLogger(__name__)
@@ -57,11 +60,20 @@ _TRANSITIONS: dict[FeedStatus, frozenset[FeedStatus]] = {
 
 
 class Feed:
-    """Shared by all viewers of one stream in one dialect. `over` means that no event follows."""
+    """Shared by all viewers of one stream in one dialect, and of one audience. `over` means that no event follows."""
 
-    def __init__(self, stream_id: str, dialect: Dialect, limit_bytes: int, name: str = "") -> None:
-        """`name` is the dialect's name in the API; `limit_bytes` bounds the replay buffer."""
+    def __init__(
+        self,
+        stream_id: str,
+        dialect: Dialect,
+        limit_bytes: int,
+        name: str = "",
+        audience: Audience = Audience.OWNER,
+    ) -> None:
+        """`name` is the dialect's name in the API; `limit_bytes` bounds the replay buffer. All viewers belong to
+        `audience`."""
         self.stream_id = stream_id
+        self.audience = audience
         self.name = name
         self.dialect = dialect
         self.merge = EventMerge()
@@ -72,6 +84,7 @@ class Feed:
         """The first index that a new viewer may get: above 0 if the dialect cannot show an earlier epoch."""
         self.encoded_events = 0
         self.broker_down = False
+        self._worker_silent = False
         self.notified_at = 0.0
         """When subscribers were last notified, in seconds of the running loop's clock."""
         self.revoked = 0
@@ -112,6 +125,8 @@ class Feed:
             # The merge returns each event only once. Now that the buffer lacks one, every later index would be wrong.
             self.lose()
             raise
+        if events:
+            self.set_worker_silent(False)
         self._announce()
 
     def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:
@@ -121,7 +136,7 @@ class Feed:
         elif index == self._page_end or self._page_bytes >= PAGE_LIMIT_BYTES:
             self._begin_page(index)
         try:
-            encoded, has_failed = self.dialect.write_event(text, kind, data), False
+            encoded, has_failed = self.dialect.write_event(text, kind, self.shown(kind, data)), False
         except Exception:
             # A dialect parses what a provider sent. If it fails, only the viewers of this feed may be affected.
             logger.exception("stream %s: cannot encode an event in the dialect '%s'", self.stream_id, self.name)
@@ -133,6 +148,10 @@ class Feed:
             self._follow_run(kind, data)
         if has_failed or (self.dialect.closed and self.status is not FeedStatus.ENDED):
             self._change_status(FeedStatus.BROKEN_OFF)
+
+    def shown(self, kind: bytes, data: bytes) -> bytes:
+        """The data of an event, as far as this audience may see it."""
+        return public_done(data) if kind == b"done" and self.audience is Audience.PUBLIC else data
 
     def _follow_run(self, kind: bytes, data: bytes) -> None:
         match kind.decode():
@@ -218,7 +237,9 @@ class Feed:
     @property
     def visible_state(self) -> str:
         """The state that a `ping` carries."""
-        return BROKER_UNAVAILABLE if self.broker_down else self.status
+        if self.broker_down:
+            return BROKER_UNAVAILABLE
+        return WORKER_SILENT if self._worker_silent else self.status
 
     def set_run_state(self, state: str) -> None:
         """Takes over the state in a worker's notice: `queued`, `waiting`, `streaming` or `parked`. Notifies viewers of
@@ -234,6 +255,18 @@ class Feed:
         """Records whether Redis is unavailable. Notifies viewers of a change."""
         if down != self.broker_down and not self.over:
             self.broker_down = down
+            self.ping()
+
+    @property
+    def awaits_worker(self) -> bool:
+        """Whether viewers wait for what a worker writes next."""
+        has_worker = self.status in (FeedStatus.WAITING, FeedStatus.STREAMING)
+        return has_worker and not self.broker_down and len(self.subscribers) > 0
+
+    def set_worker_silent(self, silent: bool) -> None:
+        """Records whether the worker of this run is silent. Notifies viewers of a change."""
+        if silent != self._worker_silent and not self.over:
+            self._worker_silent = silent
             self.ping()
 
     def ping(self) -> None:

@@ -59,7 +59,11 @@ class HistoryPages:
             raise MalformedEventError(f"the log of {feed.stream_id} lacks events that it once had")
         feed.encoded_events += len(page)
         write = feed.dialect_at_page(index).write_event
-        return [write(str(event.position).encode(), event.kind.encode(), event.data) for event in page]
+        kinds = [event.kind.encode() for event in page]
+        return [
+            write(str(event.position).encode(), kind, feed.shown(kind, event.data))
+            for kind, event in zip(kinds, page, strict=True)
+        ]
 
     def forget(self, feed: Feed) -> None:
         """Drops the pages of a feed that the hub has dropped."""

@@ -21,6 +21,7 @@ from contract.position import START, Position
 from contract.run_record import RunRecord, read_run
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
+from gateway.access.audience import Audience
 from gateway.dialects.base import NewDialect
 from gateway.dialects.registry import DIALECTS
 from gateway.fanout.feed import Feed, FeedStatus
@@ -90,33 +91,38 @@ class Hub:
 
     # Opening and dropping feeds
 
-    async def open(self, stream_id: str, dialect: str, new: NewDialect | None = None) -> Feed:
-        """The feed of a stream, with its whole history. `new` makes the dialect of this name, if it is none of the
-        registry's; it must make the same one for each viewer of the stream.
+    async def open(
+        self, stream_id: str, dialect: str, new: NewDialect | None = None, audience: Audience = Audience.OWNER
+    ) -> Feed:
+        """The feed of a stream for an audience, with its whole history. `new` makes the dialect of this name, if it is
+        none of the registry's; it must make the same one for each viewer of the stream.
 
         Raises: NoSuchStreamError, BrokerUnavailableError, BrokerRefusedError.
         """
-        feed = self._find(stream_id, dialect)
+        feed = self._find(stream_id, dialect, audience)
         if feed is None:
             record = await read_run(self._client, stream_id)
             if record is None:
                 raise NoSuchStreamError(stream_id)
             # Another viewer may have opened the feed while this one was waiting for Redis.
-            feed = self._find(stream_id, dialect) or self._add(stream_id, dialect, new or DIALECTS[dialect], record)
+            feed = self._find(stream_id, dialect, audience)
+            if feed is None:
+                new_feed = Feed(stream_id, (new or DIALECTS[dialect])(), self._limits.buffer_bytes, dialect, audience)
+                feed = self._add(new_feed, record)
         if not feed.ready.done():
             done, _ = await asyncio.wait([feed.ready], timeout=self._limits.opening_s)
             if not done:
                 raise BrokerUnavailableError("the stream could not be opened in time")
         return feed
 
-    def _find(self, stream_id: str, dialect: str) -> Feed | None:
+    def _find(self, stream_id: str, dialect: str, audience: Audience) -> Feed | None:
         for feed in self._feeds.get(stream_id, ()):
-            if feed.name == dialect and feed.status not in (FeedStatus.LOST, FeedStatus.BROKEN_OFF):
+            is_usable = feed.status not in (FeedStatus.LOST, FeedStatus.BROKEN_OFF)
+            if is_usable and (feed.name, feed.audience) == (dialect, audience):
                 return feed
         return None
 
-    def _add(self, stream_id: str, dialect: str, new: NewDialect, record: RunRecord) -> Feed:
-        feed = Feed(stream_id, new(), self._limits.buffer_bytes, dialect)
+    def _add(self, feed: Feed, record: RunRecord) -> Feed:
         feed.status = _BEGINNINGS.get(record.status, FeedStatus.WAITING)
         self._register(feed, record.status.is_final)
         self.drop_later(feed)

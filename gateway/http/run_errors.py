@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from contract.errors import SERVER_ERROR, Code, RunError
+from contract.event import encode_json, parse_json
 from contract.stream_log import LogLostError
 from gateway.http.errors import INVALID_REQUEST, ApiError
 from gateway.http.json_response import JsonResponse
@@ -29,6 +30,20 @@ _STATUS_BY_CODE = {
     Code.STREAM_LOST: 500,
 }
 
+_PUBLIC_SENTENCES = {
+    Code.UPSTREAM_TIMEOUT: "The provider sent nothing for too long.",
+    Code.UPSTREAM_DISCONNECTED: "The connection to the provider broke.",
+    Code.UPSTREAM_TRUNCATED: "The provider stopped in the middle of the answer.",
+    Code.UPSTREAM_INVALID: "The provider sent something that is not an answer.",
+    Code.PROVIDER_UNAVAILABLE: "The provider is not available at the moment.",
+    Code.ANSWER_TOO_LARGE: "The answer grew too large and was ended.",
+    Code.RUN_TOO_LONG: "The answer took too long and was ended.",
+    Code.WORKER_LOST: "The worker was lost, and no attempt is left.",
+    Code.BROKER_UNAVAILABLE: "The answer could not be stored.",
+    Code.STREAM_LOST: "The database lost this answer.",
+    "model_not_found": "This model is not available.",
+}
+
 NO_RETRY = {"X-Should-Retry": "false"}
 """SDKs retry a 429 or 5xx unless this header forbids it."""
 
@@ -36,6 +51,25 @@ NO_RETRY = {"X-Should-Retry": "false"}
 def error_body(error: Mapping[str, Any]) -> dict[str, Any]:
     """OpenAI's error body for the `error` object of a `done` event."""
     return {"error": {name: error.get(name) for name in ("message", "type", "param", "code")}}
+
+
+def public_error(error: Mapping[str, Any]) -> dict[str, Any]:
+    """The `error` object of a `done` event for viewers who may not read what the provider said: it may name the
+    account, hosts and keys. The code stays."""
+    status = error.get("http_status")
+    sentence = _PUBLIC_SENTENCES.get(str(error.get("code")))
+    if sentence is None and isinstance(status, int):
+        sentence = "The provider failed." if status >= 500 else "The provider refused the request."
+        sentence = "The provider takes no more requests for now." if status == 429 else sentence
+    return {**error, "message": sentence or "The answer failed.", "param": None, "redacted": True}
+
+
+def public_done(data: bytes) -> bytes:
+    """The data of a `done` event, with its `public_error`."""
+    done = parse_json(data)
+    if done.get("error") is None:
+        return data
+    return encode_json({**done, "error": public_error(done["error"])})
 
 
 def to_api_error(error: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ApiError:

@@ -75,7 +75,8 @@ class EventRoutes:
             return end_at_once(dialect, gateway_stopping(STOPPING))
         try:
             permission = await self._permissions.check_viewer(request, stream_id)
-            feed = await self._hub.open(stream_id, dialect)
+            audience = await self._permissions.find_audience(request, stream_id)
+            feed = await self._hub.open(stream_id, dialect, audience=audience)
             viewer = await new_viewer(self._hub, feed, position)
         except NoSuchStreamError:
             raise no_such_stream(stream_id) from None

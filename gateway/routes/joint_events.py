@@ -134,7 +134,8 @@ class JointEventRoutes:
             return None
         try:
             permission = await self._permissions.check_viewer(request, stream_id)
-            feed = await self._hub.open(stream_id, NATIVE)
+            audience = await self._permissions.find_audience(request, stream_id)
+            feed = await self._hub.open(stream_id, NATIVE, audience=audience)
             viewer = await place_viewer(self._hub, feed, position)
         except NoSuchStreamError:
             return Closed.by(no_such_stream(stream_id))

@@ -12,11 +12,13 @@ from contract.job_queue import JobQueue
 from contract.presence import read_viewers
 from contract.run_record import RunRecord, read_run
 from contract.stream_id import is_private
+from gateway.access.audience import Audience
 from gateway.access.permissions import Permissions
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
 from gateway.http.large_body import LargeBody
 from gateway.http.root_path import prefix_of
+from gateway.http.run_errors import public_error
 from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.routes.models import CancelledRun, Completion, IfNoneMatch, StreamIdPath
 from gateway.routes.openapi import ACCESS_ERRORS, document
@@ -75,7 +77,8 @@ class StreamRoutes:
         await self._permissions.check_viewer(request, stream_id)
         record = await self._find(stream_id)
         viewers = await read_viewers(self._client, stream_id)
-        return JsonResponse(describe(stream_id, record, viewers, prefix_of(request)))
+        audience = await self._permissions.find_audience(request, stream_id)
+        return JsonResponse(describe(stream_id, record, viewers, prefix_of(request), audience))
 
     async def completion(
         self, stream_id: StreamIdPath, request: Request, if_none_match: IfNoneMatch = None
@@ -97,14 +100,17 @@ class StreamRoutes:
         async with AsyncExitStack() as holding:
             folded = await holding.enter_async_context(self._completions.use(stream_id, record.last))
             done = folded.done
+            error = done.get("error")
+            if error and await self._permissions.find_audience(request, stream_id) is Audience.PUBLIC:
+                error = public_error(error)
             if folded.completion is None:
-                error = done.get("error") or {"message": f"The run was {record.status}.", "code": str(record.status)}
+                error = error or {"message": f"The run was {record.status}.", "code": str(record.status)}
                 type_ = str(error.get("type", "server_error"))
                 raise ApiError(409, str(error["code"]), str(error["message"]), type_=type_)
             ours = {
                 "stream": stream_id,
                 "status": record.status,
-                "error": done.get("error"),
+                "error": error,
                 "timing": done.get("timing"),
             }
             # The completion is shared by all requests, so it is not copied to add our field to it.

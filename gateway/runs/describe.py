@@ -7,7 +7,9 @@ from pydantic import Field
 from contract.event import Status
 from contract.run_record import RunRecord
 from contract.stream_id import is_private
+from gateway.access.audience import Audience
 from gateway.http.models import ResponseBody, StoredObject, StoredText
+from gateway.http.run_errors import public_error
 from gateway.http.stream_urls import Urls, urls_of
 
 Visibility = Literal["unlisted", "private"]
@@ -35,9 +37,10 @@ class Run(ResponseBody):
     viewers: int
 
 
-def describe(stream_id: str, record: RunRecord, viewers: int, prefix: str) -> Run:
+def describe(stream_id: str, record: RunRecord, viewers: int, prefix: str, audience: Audience = Audience.OWNER) -> Run:
     """`viewers`: how many watch the stream now, through all gateways. `prefix`: of the URLs, see `urls_of`."""
     done = record.done or {}
+    error = done.get("error")
     return Run(
         id=stream_id,
         status=record.status,
@@ -50,7 +53,7 @@ def describe(stream_id: str, record: RunRecord, viewers: int, prefix: str) -> Ru
         ended_at=None if record.ended_ms is None else record.ended_ms / 1000,
         finish_reason=done.get("finish_reason"),
         usage=done.get("usage"),
-        error=done.get("error"),
+        error=public_error(error) if error and audience is Audience.PUBLIC else error,
         timing=done.get("timing"),
         urls=urls_of(stream_id, prefix),
         viewers=viewers,

@@ -4,13 +4,14 @@
 export type Position = string;
 
 /**
- * The state of a viewer. From the gateway's `ping`: `queued`, `waiting`, `streaming`, `parked` (a script waits for a person), `broker_unavailable`, and `full`
- * (the gateway has too many viewers; the viewer retries). Of the connection: `connecting`, `reconnecting`, `offline`.
+ * The state of a viewer. From the gateway's `ping`: `queued`, `waiting`, `streaming`, `parked` (a script waits for a person),
+ * `worker_silent` (it may be dead: the answer then begins again soon), `broker_unavailable`, and `full` (the gateway has too many viewers; the viewer
+ * retries). Of the connection: `connecting`, `reconnecting`, `offline`.
  * Final: `ended` (no more events), `gone` (the stream does not exist or has expired), `refused` (the gateway does not
  * allow it), `closed` (you called `close()`).
  */
 export type State =
-  | "connecting" | "queued" | "waiting" | "streaming" | "parked" | "broker_unavailable" | "full"
+  | "connecting" | "queued" | "waiting" | "streaming" | "parked" | "worker_silent" | "broker_unavailable" | "full"
   | "reconnecting" | "offline" | "ended" | "gone" | "refused" | "closed";
 
 export interface RunError {

@@ -5,16 +5,15 @@ import logging
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.worker_registry import Model, WorkerOffer, announce, leave
+from contract.worker_registry import LIFETIME_MS, Model, WorkerOffer, announce, leave
 from worker.default_model import DefaultModel
 from worker.outage import Outage
 from worker.providers.source import Source
 
 logger = logging.getLogger(__name__)
 
-ANNOUNCE_EVERY_S = 2.0
-LIFETIME_S = 7.0
-"""Three announcements may fail before a worker counts as dead."""
+ANNOUNCE_EVERY_S = 1.0
+"""Viewers are told that a worker is silent when it has missed an announcement or two."""
 LIST_EVERY_S = 10.0
 LEAVE_TIMEOUT_S = 2.0
 
@@ -49,7 +48,7 @@ class Registration:
                 try:
                     models = (*self._models, *self._scripts)
                     offer = WorkerOffer(models, self._default_model.name, self._generator, self._source.describe())
-                    await announce(self._client, self._worker, round(LIFETIME_S * 1000), offer)
+                    await announce(self._client, self._worker, LIFETIME_MS, offer)
                     self._outage.end()
                 except (BrokerUnavailableError, BrokerRefusedError) as error:
                     self._outage.record(error)
@@ -65,7 +64,7 @@ class Registration:
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
                 await leave(self._client, self._worker)
         except (BrokerUnavailableError, BrokerRefusedError, TimeoutError):
-            logger.warning("Redis is unavailable: the entry of this worker expires in %g seconds", LIFETIME_S)
+            logger.warning("Redis is unavailable: the entry of this worker expires in %g seconds", LIFETIME_MS / 1000)
 
     async def _keep_listing(self) -> None:
         while True:
