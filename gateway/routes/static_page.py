@@ -4,11 +4,13 @@ The page's FOLDERS share one namespace: `/manycast.js` is client/manycast.js, `/
 them can be requested.
 """
 
+from html import escape
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -29,6 +31,7 @@ SECURITY_HEADERS = {
 
 FOLDERS = ("pages", "parts", "client")
 READING = ("GET", "HEAD")
+NOT_FOUND = 404
 
 
 class StaticPage(StaticFiles):
@@ -42,6 +45,8 @@ class StaticPage(StaticFiles):
         super().__init__(directory=folder, html=True)
         if (folder / FOLDERS[0]).is_dir():
             self.all_directories = [folder / name for name in FOLDERS]
+        file, found = self.lookup_path("404.html")
+        self._missing = Path(file).read_text(encoding="utf-8") if found else ""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if path.startswith(("v1/", "api/")):
@@ -55,12 +60,23 @@ class StaticPage(StaticFiles):
         is_write = scope["method"] not in READING
         if path not in (".", "") and "." not in Path(path).name:
             path = f"{path}.html"
-        response = await super().get_response(path, {**scope, "method": "HEAD"} if is_write else scope)
+        response = await self._find(path, {**scope, "method": "HEAD"} if is_write else scope)
         if is_write:
             # The library refuses a wrong method before it looks whether there is such a file.
             raise HTTPException(405, headers={"Allow": ", ".join(READING)})
         response.headers.update(SECURITY_HEADERS)
         return response
+
+    async def _find(self, path: str, scope: Scope) -> Response:
+        """Raises: HTTPException 404, 405. A browser gets a page for a 404, other clients the usual error."""
+        response = await super().get_response(path, scope)
+        if response.status_code != NOT_FOUND:
+            return response
+        if scope["method"] != "GET" or "text/html" not in Headers(scope=scope).get("accept", ""):
+            raise HTTPException(NOT_FOUND)
+        # Its links begin with `/`: the address may have any depth, and a proxy may publish this server under a path.
+        prefix = escape(scope.get("root_path", ""))
+        return HTMLResponse(self._missing.replace('="/', f'="{prefix}/'), NOT_FOUND)
 
 
 def mount_static_page(app: FastAPI, folder: Path) -> None:

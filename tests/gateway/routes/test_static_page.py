@@ -32,7 +32,15 @@ def test_the_pages_files_are_served(page: Gateway, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/manycast.js", "/manycast.d.ts", "/shared.js", "/shared-connection.js", "/joint-connection.js", "/answer.js"],
+    [
+        "/manycast.js",
+        "/manycast.d.ts",
+        "/shared.js",
+        "/worker-viewer.js",
+        "/shared-connection.js",
+        "/joint-connection.js",
+        "/answer.js",
+    ],
 )
 def test_the_client_that_other_pages_use_has_short_addresses(page: Gateway, path: str) -> None:
     assert get(page, path).status_code == 200
@@ -64,6 +72,21 @@ def test_no_other_file_is_served(page: Gateway, path: str) -> None:
     response = get(page, path)
     assert response.status_code == 404
     assert json.loads(response.content)["error"]["code"] == "not_found"
+
+
+def test_a_browser_gets_a_page_for_an_unknown_address_and_other_clients_an_error(page: Gateway) -> None:
+    accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for path in ("/nothing", "/deep/nothing.html"):
+        response = httpx2.get(f"{page.url}{path}", headers=accept, timeout=10)
+        assert response.status_code == 404
+        assert response.headers["content-type"].startswith("text/html")
+        assert "default-src 'none'" in response.headers["content-security-policy"]
+        assert 'href="/style.css"' in response.text
+        assert get(page, path).json()["error"]["code"] == "not_found"
+    for method, path in (("POST", "/nothing"), ("GET", "/v1/nothing"), ("GET", "/install.py/../.env")):
+        refused = httpx2.request(method, f"{page.url}{path}", headers=accept, timeout=10)
+        assert refused.status_code == 404
+    assert httpx2.get(f"{page.url}/v1/nothing", headers=accept, timeout=10).json()["error"]["code"] == "not_found"
 
 
 def test_each_name_stands_for_one_file() -> None:
