@@ -105,7 +105,7 @@ class PageOnStack:
         assert (refused["status"], refused["code"]) == (403, "ticket_scope")
         await page.click("text=Revoke links")
         await expect(page.locator("dialog.share [role=status]")).to_contain_text("Revoked.")
-        await expect(other.locator(".state")).to_contain_text("This link was taken back")
+        await expect(other.locator(".state")).to_contain_text("This link was revoked")
         await page.keyboard.press("Escape")
         await reload(page)
         await page.wait_for_selector(WRITING)

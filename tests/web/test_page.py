@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.web.hostile_markdown import HOSTILE, check_harmless
 from tests.web.peer import SIGNED_IN, Peer, sse
@@ -111,23 +111,34 @@ async def test_a_restart_says_why_the_text_began_again(page: Page, peer: Peer) -
     await ask(page, peer)
     await expect(page.locator(".text")).to_have_text("first try")
     await peer.say(sse("restart", {"epoch": 2, "reason": "worker_lost"}, "2-1"))
-    await expect(page.locator(".note")).to_contain_text("The worker was lost")
+    await expect(page.locator(".note")).to_contain_text("the worker was lost")
     second = sse("start", {"stream": "s", "epoch": 2, "chunk": {}}, "2-2")
     await peer.say(second + chunk(3, epoch=2, content="second\n"))
     await expect(page.locator(".text")).to_have_text("second")
 
 
-async def test_a_failure_is_told_in_the_providers_words_and_may_be_tried_again(page: Page, peer: Peer) -> None:
+async def test_a_failure_shows_the_providers_words_folded_and_may_be_tried_again(page: Page, peer: Peer) -> None:
     error = {"code": "rate_limit_exceeded", "message": "Slow down.", "http_status": 429}
     peer.tell(
         START + chunk(2, content="half") + done("1-3", "failed", error), START + chunk(2, content="whole") + done("1-3")
     )
     await ask(page, peer)
-    await expect(page.locator(".fault")).to_contain_text("Slow down. (429, rate_limit_exceeded)")
+    await expect(page.locator(".fault strong")).to_have_text("Rate limit reached.")
+    await expect(page.get_by_text("Slow down.")).to_be_hidden()
+    await page.click("text=Details")
+    await expect(page.get_by_text("Slow down. (429, rate_limit_exceeded)")).to_be_visible()
     await expect(page.locator(".text")).to_have_text("half")
     await page.click("text=Try again")
     await expect(page.locator(".text")).to_have_text("whole")
     assert peer.bodies[0]["messages"] == peer.bodies[1]["messages"]
+
+
+async def test_a_viewer_sees_a_sentence_and_the_code_of_a_failure(page: Page, peer: Peer) -> None:
+    error = {"code": "invalid_api_key", "message": "The provider refused.", "http_status": 401, "redacted": True}
+    peer.tell(START + done("1-2", "failed", error))
+    await visit(page, f"{peer.url}/watch#s")
+    await expect(page.locator(".fault")).to_have_text("The provider refused the request.(401, invalid_api_key)")
+    await expect(page.locator(".fault details")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("code", "words"), [("answer_too_large", "grew too large"), ("run_too_long", "took too long")])
@@ -158,6 +169,121 @@ async def test_reasoning_is_folded_and_tool_calls_show_as_they_form(page: Page, 
     await peer.say(chunk(4, tool_calls=[rest]) + done("1-5"))
     await expect(page.locator(".tool pre")).to_have_text('{\n  "word": "x"\n}')
     await expect(page.locator(".reasoning summary")).to_have_text("Thoughts")
+
+
+async def test_tool_calls_stand_where_they_happened_with_their_results(page: Page, peer: Peer) -> None:
+    first = {"index": 0, "type": "search", "arguments": '{"q":"a"}', "output": '{"found":2}'}
+    second = {"index": 1, "type": "search", "arguments": '{"q":"b"}'}
+    texts = [chunk(2, content="One.\n"), chunk(3, executed_tools=[first]), chunk(4, content="Two.\n")]
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+    begun = START + "".join(texts) + chunk(5, executed_tools=[second])
+    rest = chunk(6, tool_calls=[call]) + chunk(7, content="Three.\n")
+    peer.tell(begun + "…", begun + rest + done("1-8"))
+    await ask(page, peer)
+    await expect(page.locator(".tool")).to_have_count(2)
+    await peer.say(rest)
+    await expect(page.locator(".text >> nth=2")).to_have_text("Three.")
+    await expect(page.locator("[data-caret]")).to_have_text("Three.")
+    await expect(page.locator(".tool .result >> nth=0")).to_contain_text('"found": 2')
+    parts = ["One.", "search", "Two.", "search", "look_up", "Three."]
+    name = "part.querySelector('summary code')?.textContent ?? part.innerText"
+    shown = f"choice => [...choice.children].map((part) => {name})"
+    assert [part.strip() for part in await page.locator(".choice").evaluate(shown)] == parts
+    await peer.say(done("1-8"))
+    await expect(page.locator(".cost")).to_be_visible()
+    await visit(page, f"{peer.url}/watch#s1")
+    await expect(page.locator(".text >> nth=2")).to_have_text("Three.")
+    assert [part.strip() for part in await page.locator(".choice").evaluate(shown)] == parts
+
+
+@pytest.mark.parametrize(
+    "text", ["```python\nx = 1", "> quote", "| a | b |\n|---|---|\n| 1 | 2", "## Head", "- a\n  - b"]
+)
+async def test_a_caret_shows_wherever_text_grows(page: Page, peer: Peer, text: str) -> None:
+    peer.tell(START + chunk(2, content=f"Before\n\n{text}") + "…")
+    await visit(page, f"{peer.url}/watch#s")
+    caret = page.locator("[data-caret]")
+    await expect(caret).to_have_count(1)
+    await expect(caret).not_to_contain_text("Before")
+    assert await caret.evaluate("place => getComputedStyle(place, '::after').content") == '""'
+    await peer.say(done("1-3"))
+    await expect(page.locator(".cost")).to_be_visible()
+    assert await caret.evaluate("place => getComputedStyle(place, '::after').content") == "none"
+
+
+async def test_a_model_that_sends_nothing_for_some_seconds_is_called_quiet(page: Page, peer: Peer) -> None:
+    await page.clock.install()
+    peer.tell(START + chunk(2, content="begun\n") + "…")
+    await visit(page, f"{peer.url}/watch#s")
+    await expect(page.locator(".text")).to_have_text("begun")
+    await expect(page.locator(".state")).to_be_hidden()
+    await page.clock.run_for(8500)
+    await expect(page.locator(".state")).to_have_text(re.compile("The model has been quiet for [89] s."))
+    await peer.say(chunk(3, content="more\n"))
+    await expect(page.locator(".text")).to_contain_text("more")
+    await page.clock.run_for(1000)
+    await expect(page.locator(".state")).to_be_hidden()
+    await peer.say(sse("ping", {"state": "worker_silent"}))
+    await expect(page.locator(".state")).to_have_text("Reconnecting the answer…")
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"delta": {"content": "half"}, "finish_reason": "length"}, "The answer was cut off at the length limit."),
+        ({"delta": {}, "finish_reason": "stop"}, "The model's answer is empty."),
+        ({"delta": {"refusal": "No."}, "finish_reason": "stop"}, "The model declined to answer:"),
+    ],
+)
+async def test_an_answer_that_is_not_what_was_hoped_for_says_what_it_is(
+    page: Page, peer: Peer, choice: dict[str, Any], words: str
+) -> None:
+    peer.tell(START + sse("chunk", {"choices": [{"index": 0, **choice}]}, "1-2") + done("1-3"))
+    await visit(page, f"{peer.url}/watch#s")
+    await expect(page.locator(".choice")).to_contain_text(words)
+
+
+async def test_several_answers_are_numbered(page: Page, peer: Peer) -> None:
+    both = [{"index": index, "delta": {"content": f"{index}"}, "finish_reason": "stop"} for index in range(2)]
+    peer.tell(START + sse("chunk", {"choices": both}, "1-2") + done("1-3"))
+    await visit(page, f"{peer.url}/watch#s")
+    await expect(page.get_by_role("region", name="Answer 1 of 2")).to_have_text("0")
+    await expect(page.get_by_role("region", name="Answer 2 of 2")).to_have_text("1")
+
+
+async def test_each_answer_names_its_model_and_a_failure_offers_one_retry_and_no_copy(page: Page, peer: Peer) -> None:
+    error = {"code": "x", "message": "Broken.", "http_status": 500}
+    peer.tell(START + chunk(2, role="assistant") + done("1-3", "failed", error))
+    await ask(page, peer)
+    await expect(page.locator(".fault button")).to_be_visible()
+    await expect(page.locator(".model")).to_have_text("m")
+    await expect(page.locator('[aria-label="Answer again"]')).to_be_hidden()
+    await expect(page.locator('[aria-label="Copy answer"]')).to_be_hidden()
+
+
+@pytest.mark.parametrize("path", ["/", "/watch#s1"])
+async def test_a_finger_finds_every_button_on_a_phone(browser: Browser, peer: Peer, path: str) -> None:
+    context = await browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = await context.new_page()
+    peer.admission = SIGNED_IN
+    peer.tell(START + chunk(2, content="```python\nx = 1\n```\n") + done("1-3"))
+    if path == "/":
+        await visit(page, peer.url)
+        await ask(page, peer)
+    else:
+        await visit(page, f"{peer.url}{path}")
+    await expect(page.locator(".cost")).to_be_visible()
+    small = """() => [...document.querySelectorAll("button, select, summary, input")].flatMap((target) => {
+      const { width, height } = target.getBoundingClientRect();
+      const isShown = target.checkVisibility() && width > 1;
+      return isShown && (width < 44 || height < 44) ? [`${target.outerHTML.slice(0, 90)} ${width} ${height}`] : [];
+    })"""
+    assert await page.evaluate(small) == []
+    if path == "/":
+        await page.click("#open-settings")
+        await expect(page.locator(".keyboard")).to_be_hidden()
+        assert await page.evaluate(small) == []
+    await context.close()
 
 
 async def test_escape_stops_and_shift_enter_breaks_the_line(page: Page, peer: Peer) -> None:
@@ -225,7 +351,7 @@ async def test_where_stop_is_refused_it_says_so_and_the_answer_goes_on(page: Pag
     await expect(page.locator(".text")).to_have_text("some")
     peer.tickets.revoked += 1
     await page.click("#stop")
-    await expect(page.locator(".state")).to_have_text("You may not stop this answer; it goes on.")
+    await expect(page.locator(".state")).to_have_text("You can't stop this answer. It continues.")
     await expect(page.locator(".state")).to_be_visible()
     await peer.say(chunk(3, content="\nmore\n"))
     await expect(page.locator(".text")).to_have_text("somemore")
@@ -351,7 +477,7 @@ async def test_a_crowd_that_is_too_large_is_told_until_there_is_room(page: Page,
     async with asyncio.timeout(15):
         while len(peer.asked) < 2 or not peer.lines:
             await asyncio.sleep(0.01)
-    await expect(page.locator(".state")).to_have_text("Too many watch just now; trying again.")
+    await expect(page.locator(".state")).to_have_text("Too many viewers right now. Retrying…")
     peer.hang_up()
     await expect(page.locator(".text")).to_have_text("An answer")
 
@@ -372,7 +498,7 @@ async def test_without_its_packages_the_page_says_so_and_shows_plain_text(page: 
     peer.tell(START + chunk(2, content="**bold**\n<b>") + done("1-3"))
     await ask(page, peer)
     await expect(page.locator(".text")).to_have_text("**bold**\n<b>")
-    await expect(page.locator("#hint")).to_contain_text("answers are plain")
+    await expect(page.locator("#hint")).to_contain_text("answers are plain text")
 
 
 async def test_the_watch_page_shows_a_late_viewer_everything_and_replays_it(page: Page, peer: Peer) -> None:
@@ -403,21 +529,109 @@ async def test_a_conversation_is_deleted_when_that_is_confirmed(page: Page, peer
     await ask(page, peer, "Forget me")
     await expect(page.locator(".cost")).to_be_visible()
     await page.hover("#conversation-list li")
-    page.once("dialog", lambda dialog: dialog.dismiss())
-    await page.click("#conversation-list button")
+    async with page.expect_event("dialog") as asking:
+        await page.click('#conversation-list [aria-label^="Delete"]')
+    await (await asking.value).dismiss()
     await expect(page.locator("#conversation-list li")).to_have_count(1)
     page.once("dialog", lambda dialog: dialog.accept())
-    await page.click("#conversation-list button")
+    await page.click('#conversation-list [aria-label^="Delete"]')
     await expect(page.locator("#conversation-list li")).to_have_count(0)
     await expect(page.locator("#welcome")).to_be_visible()
     assert await page.evaluate("Object.keys(localStorage).filter((key) => key.includes('conversation:')).length") == 0
+
+
+async def test_a_draft_survives_a_reload_and_a_title_is_the_readers(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="x") + done("1-3"))
+    await ask(page, peer, "First")
+    await expect(page.locator(".cost")).to_be_visible()
+    await page.fill("#question", "Not sent yet")
+    await page.hover("#conversation-list li")
+    page.once("dialog", lambda dialog: dialog.accept("My own title"))
+    await page.click('#conversation-list [aria-label^="Rename"]')
+    await expect(page.locator("#conversation-list a")).to_have_text("My own title")
+    await reload(page)
+    await expect(page.locator("#question")).to_have_value("Not sent yet")
+    await expect(page.locator("#conversation-list a")).to_have_text("My own title")
+    await page.click("#new")
+    await expect(page.locator("#question")).to_have_value("")
+
+
+async def test_another_tab_gets_what_this_one_asks(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="An answer") + done("1-3"))
+    await ask(page, peer, "First")
+    await expect(page.locator(".cost")).to_be_visible()
+    second = await page.context.new_page()
+    await visit(second, page.url)
+    await ask(page, peer, "Second")
+    await expect(second.locator(".question")).to_have_count(2)
+    await expect(second.locator(".cost")).to_have_count(2)
+    await ask(second, peer, "Third")
+    await expect(page.locator(".question")).to_have_count(3)
+    asked = [message["content"] for message in peer.bodies[2]["messages"] if message["role"] == "user"]
+    assert asked == ["First", "Second", "Third"]
+
+
+async def test_a_full_store_is_told_and_drops_nothing(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="An answer") + done("1-3"))
+    await visit(page, peer.url)
+    await page.evaluate(
+        """() => {
+          let text = "x".repeat(1 << 20);
+          for (let number = 0; text; number += 1) {
+            try { localStorage.setItem(`filler-${number}`, text); } catch { text = text.slice(text.length / 2 + 1); }
+          }
+        }"""
+    )
+    await ask(page, peer, "First")
+    await expect(page.locator(".text")).to_have_text("An answer")
+    await expect(page.locator("#full")).to_contain_text("storage is full")
+    async with page.expect_download() as downloading:
+        await page.click("#full button")
+    exported = await asyncio.to_thread((await (await downloading.value).path()).read_text)
+    assert "First" in exported
+    assert "An answer" in exported
+    is_filler = "(key) => key.startsWith('filler')"
+    await page.evaluate(f"Object.keys(localStorage).filter({is_filler}).forEach((key) => localStorage.removeItem(key))")
+    await page.click('[aria-label="Answer again"]')
+    await expect(page.locator("#full")).to_be_hidden()
+
+
+async def test_what_was_exported_is_imported(page: Page, peer: Peer, other: Page) -> None:
+    peer.tell(START + chunk(2, content="An answer") + done("1-3"))
+    await ask(page, peer, "First")
+    await expect(page.locator(".cost")).to_be_visible()
+    await page.click("#open-settings")
+    async with page.expect_download() as downloading:
+        await page.click("text=Export as JSON")
+    file = await (await downloading.value).path()
+    await visit(other, peer.url)
+    await other.click("#open-settings")
+    await other.set_input_files("#import-file", file)
+    await expect(other.locator("#imported")).to_have_text("1 conversation imported.")
+    await other.keyboard.press("Escape")
+    await other.click("#conversation-list a")
+    await expect(other.locator(".text")).to_have_text("An answer")
+
+
+async def test_private_mode_and_a_system_prompt_are_visible_while_asking(page: Page, peer: Peer) -> None:
+    await visit(page, peer.url)
+    await expect(page.locator("#modes")).to_be_hidden()
+    await page.evaluate(
+        "localStorage.setItem('manycast:settings', JSON.stringify({ visibility: 'private', system: 'Be brief.' }))"
+    )
+    await reload(page)
+    await expect(page.locator("#private-mode")).to_be_visible()
+    await page.click("#system-mode")
+    await expect(page.locator("#system")).to_have_value("Be brief.")
+    await page.fill("#system", "")
+    await expect(page.locator("#system-mode")).to_be_hidden()
 
 
 async def test_the_watch_page_says_that_a_stream_is_gone(page: Page, peer: Peer) -> None:
     peer.tell(404)
     peer.status = (404, {"error": {"message": "No such stream.", "code": "not_found"}})
     await visit(page, f"{peer.url}/watch#s")
-    await expect(page.locator(".state")).to_have_text("There is no such answer, or it has expired.")
+    await expect(page.locator(".state")).to_have_text("This answer does not exist, or it has expired.")
 
 
 async def test_the_link_is_offered_with_its_picture(page: Page, peer: Peer) -> None:
@@ -447,10 +661,13 @@ async def test_a_page_weighs_little_and_breaks_no_rule_of_its_own(page: Page, pe
     peer.tell(START + chunk(2, content="```python\nx = 1\n```\n") + done("1-3"))
     await ask(page, peer)
     await expect(page.locator(".cost")).to_be_visible()
+    await page.wait_for_function("() => CSS.highlights.size > 0")  # what colours code is loaded a moment later
+    await asyncio.gather(*weighing)
+    weight = sum(weights.values())
+    print(f"the page weighs {weight} bytes")
+    assert 50_000 < weight < HEAVIEST
     await page.click(".share-button")
     await expect(page.locator("dialog.share svg[role=img]")).to_be_visible()
-    await asyncio.gather(*weighing)
-    assert 50_000 < sum(weights.values()) < HEAVIEST
     # Chromium's word for a network interface that came or went on this machine; see visit.py.
     assert [text for text in complaints if "ERR_NETWORK_CHANGED" not in text] == []
 

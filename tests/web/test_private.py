@@ -123,10 +123,10 @@ async def test_a_ticket_leaves_the_address_and_no_request_for_events_carries_it(
 @pytest.mark.parametrize(
     ("ticket", "words"),
     [
-        (".expired", "This link has run out."),
-        (".view-p_1-7.signed", "This link was taken back"),
-        (".view-p_2-0.signed", "This link is not right"),
-        (".view-p_", "This link is not right"),
+        (".expired", "This link has expired."),
+        (".view-p_1-7.signed", "This link was revoked"),
+        (".view-p_2-0.signed", "This link is incomplete or invalid"),
+        (".view-p_", "This link is incomplete or invalid"),
         ("", "This answer is private."),
     ],
 )
@@ -157,14 +157,14 @@ async def test_who_is_sent_away_is_told_why(page: Page, peer: Peer) -> None:
     await expect(page.locator(".text")).to_have_text("begun")
     peer.tickets.revoked += 1
     peer.hang_up()
-    await expect(page.locator(".state")).to_contain_text("This link was taken back")
+    await expect(page.locator(".state")).to_contain_text("This link was revoked")
     await expect(page.locator(".text")).to_have_text("begun")
 
 
 async def test_another_link_in_the_same_tab_is_followed(page: Page, peer: Peer) -> None:
     peer.tell(BEGUN)
     await visit(page, f"{peer.url}/watch#p_1.expired")
-    await expect(page.locator(".state")).to_contain_text("This link has run out.")
+    await expect(page.locator(".state")).to_contain_text("This link has expired.")
     await page.evaluate("location.hash = 'p_2.view-p_2-0.signed'")
     await expect(page.locator(".text")).to_have_text("begun")
     assert page.url == f"{peer.url}/watch#p_2"
@@ -181,5 +181,5 @@ async def test_axe_finds_no_serious_violation_in_what_is_private(
     await expect(page.locator("dialog.share svg[role=img]")).to_be_visible()
     assert await serious_violations(page, axe) == []
     await visit(page, f"{peer.url}/watch#p_1.expired")
-    await expect(page.locator(".state")).to_contain_text("This link has run out.")
+    await expect(page.locator(".state")).to_contain_text("This link has expired.")
     assert await serious_violations(page, axe) == []

@@ -134,9 +134,9 @@ async def test_whom_a_proxy_names_is_named_and_signs_out_there(page: Page, peer:
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
-        (429, "rate_limit_exceeded", "one question too many for now"),
-        (429, "too_many_runs", "Too many answers are being written"),
-        (403, "model_not_allowed", "You may not ask this model"),
+        (429, "rate_limit_exceeded", "Rate limit reached."),
+        (429, "too_many_runs", "Too many of your answers"),
+        (403, "model_not_allowed", "You can't use this model."),
     ],
 )
 async def test_a_limit_is_told_in_words_and_may_be_tried_again(

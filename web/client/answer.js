@@ -8,7 +8,8 @@ const MOST = 128; // choices of an answer, which is OpenAI's limit, and tool cal
 /**
  * The answer of one epoch, by choice. Call `clear()` on `restart` and `gap`.
  *
- * `choices[i]` is `{index, content, reasoning, refusal, tool_calls, finish_reason}`. An index that is no number from 0 to 127
+ * `choices[i]` is `{index, content, reasoning, refusal, tool_calls, executed_tools, finish_reason}`. A call has `at`: how many
+ * characters of `content` came before it, and `order`: how many calls. An index that is no number from 0 to 127
  * gets the next free place; after 128 choices there is none.
  */
 export class Answer {
@@ -34,9 +35,10 @@ export class Answer {
       choice.reasoning += delta?.reasoning_content || (typeof delta?.reasoning === "string" ? delta.reasoning : "");
       choice.refusal += delta?.refusal ?? "";
       choice.finish_reason = finish_reason ?? choice.finish_reason;
-      for (const part of delta?.tool_calls ?? []) addToolCall(choice.tool_calls, part);
+      for (const part of delta?.tool_calls ?? []) addToolCall(choice, part);
+      for (const part of delta?.executed_tools ?? []) addExecutedTool(choice, part);
       // A client of OpenAI's older `functions` gets its call in this form.
-      if (delta?.function_call) addToolCall(choice.tool_calls, { function: delta.function_call });
+      if (delta?.function_call) addToolCall(choice, { function: delta.function_call });
     }
   }
 
@@ -47,11 +49,11 @@ export class Answer {
 }
 
 function emptyChoice(index) {
-  return { index, content: "", reasoning: "", refusal: "", tool_calls: [], finish_reason: null };
+  return { index, content: "", reasoning: "", refusal: "", tool_calls: [], executed_tools: [], finish_reason: null };
 }
 
-function addToolCall(calls, part) {
-  const call = findPlace(calls, part.index ?? 0, emptyCall);
+function addToolCall(choice, part) {
+  const call = findPlace(choice.tool_calls, part.index ?? 0, () => emptyCall(placeIn(choice)));
   if (!call) return;
   call.id ??= part.id ?? null;
   call.type = part.type ?? call.type;
@@ -59,7 +61,21 @@ function addToolCall(calls, part) {
   call.function.arguments += part.function?.arguments ?? "";
 }
 
-const emptyCall = () => ({ id: null, type: "function", function: { name: "", arguments: "" } });
+const emptyCall = (place) => ({ id: null, type: "function", function: { name: "", arguments: "" }, ...place });
+
+/** Where a new call stands: after how much text, and after how many calls. */
+const placeIn = ({ content, tool_calls, executed_tools }) => ({ at: content.length, order: tool_calls.length + executed_tools.length });
+
+/** A tool that the provider, or a generator, has called itself: Groq sends it with its `output`, also in two steps. */
+function addExecutedTool(choice, part) {
+  const tool = findPlace(choice.executed_tools, part.index ?? 0, () => ({ name: "", arguments: "", output: "", ...placeIn(choice) }));
+  if (!tool) return;
+  tool.name ||= part.name ?? part.type ?? "";
+  tool.arguments = toText(part.arguments) || tool.arguments;
+  tool.output = toText(part.output) || tool.output;
+}
+
+const toText = (value) => (typeof value === "string" ? value : value == null ? "" : JSON.stringify(value));
 
 const places = new WeakMap(); // for each list: a map from the indexes of a provider to places in the list
 

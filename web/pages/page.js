@@ -2,9 +2,9 @@
  * The chat page: conversations of questions and answers. The composition root of index.html.
  */
 
-import { cancelUrl, isPrivate, revokeTickets, startStream, ticketOf } from "./api.js";
+import { isPrivate, startStream } from "./api.js";
 import { Composer } from "./composer.js";
-import { Conversations, newConversation, openStorage, randomId, toMessages } from "./conversations.js";
+import { addAnswer, addQuestion, Conversations, keepDraft, newConversation, openStorage, randomId, readDraft, removeLast, toMessages } from "./conversations.js";
 import { copyButton, find, iconButton, make } from "./element.js";
 import { SignIn } from "./sign-in.js";
 import { drawIcons, icon } from "./icons.js";
@@ -13,12 +13,13 @@ import { Question } from "./question.js";
 import { Reply } from "./reply.js";
 import { AutoScroll } from "./scroll.js";
 import { Settings } from "./settings.js";
-import { share } from "./share.js";
+import { deleteConversation, forgetPrivate, offerArchive, shareTurn } from "./lazy.js";
 import { closeSidebar, showConversations } from "./sidebar.js";
 import { describeEnvironment } from "./environment.js";
 import { describeState, describeViewers } from "./words.js";
 
 const TITLE_LENGTH = 60;
+const SEARCHED_FROM = 8; // conversations; fewer are seen at a glance
 const NOT_LET_IN = new Set(["missing_api_key", "invalid_api_key", "not_this_machine"]);
 
 class Chat {
@@ -26,15 +27,20 @@ class Chat {
   constructor(storage, ready) {
     this.ready = ready;
     this.conversations = new Conversations(storage);
-    this.settings = new Settings(storage);
+    this.drafts = openStorage("sessionStorage");
+    this.settings = new Settings(storage, { opened: () => this.#offerArchive() });
     this.turns = find("#turns");
     this.autoScroll = new AutoScroll(find("main"), this.turns, find("#below"));
     this.composer = new Composer({
       ask: (text) => this.ask(text),
       stop: () => this.stop(),
       editLast: () => this.question?.edit(),
+      changed: (text) => keepDraft(this.drafts, this.#draftKey, text),
     });
-    this.signIn = new SignIn({ entered: () => this.#enter() });
+    this.signIn = new SignIn({
+      entered: () => this.#enter(),
+      leave: (signOut) => forgetPrivate(this.conversations, signOut, (ids) => this.#leave(ids)),
+    });
     this.look = () => {}; // checks which models are available
     this.reply = null; // the last answer
     this.question = null; // the last question
@@ -51,10 +57,34 @@ class Chat {
       if (turn.role === "user") this.#showQuestion(turn.content);
       else this.#showReply(turn);
     }
+    this.composer.fill(readDraft(this.drafts, this.#draftKey));
     this.refresh();
     this.autoScroll.follow();
     closeSidebar();
     this.#focus();
+  }
+
+  /** A conversation that was not asked anything yet has no address, and gets another id after a reload. */
+  get #draftKey() {
+    return this.conversation?.turns.length ? this.conversation.id : "new";
+  }
+
+  /** Another tab has stored something. */
+  adopt(event) {
+    const { conversation } = this;
+    if (Conversations.isAbout(event, conversation) && conversation.turns.length) {
+      const ids = (turns) => turns.map(({ id }) => id).join();
+      const stored = this.conversations.load(conversation.id);
+      if (!stored) location.hash = ""; // it was deleted there
+      else if (ids(stored.turns) !== ids(conversation.turns) && !this.composer.busy) return this.open();
+    }
+    this.refresh();
+  }
+
+  #store(conversation) {
+    const isKept = this.conversations.save(conversation);
+    find("#full").hidden = isKept;
+    if (!isKept) this.#offerArchive();
   }
 
   #focus() {
@@ -67,7 +97,8 @@ class Chat {
     await this.ready; // a fast typist can ask before everything is loaded
     const { conversation } = this;
     conversation.title ||= text.replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
-    conversation.turns.push({ role: "user", content: text });
+    keepDraft(this.drafts, this.#draftKey, "");
+    addQuestion(conversation, text);
     this.#showQuestion(text);
     return this.#answer();
   }
@@ -85,17 +116,17 @@ class Chat {
     const sending = make("p", { class: "state" }, make("span", { class: "dots", "aria-hidden": "true" }), describeState("sending"));
     this.turns.append(sending);
     const messages = toMessages(conversation, this.settings.values.system);
-    const turn = { role: "assistant", stream: null, choices: [], done: null };
     this.composer.setBusy(true);
+    const fields = { stream: null, cancel: null, done: null };
     try {
       const { id, urls } = await startStream({ ...this.settings.request, messages }, randomId());
-      Object.assign(turn, { stream: id, cancel: urls?.cancel });
+      Object.assign(fields, { stream: id, cancel: urls?.cancel });
     } catch ({ status, message, code, retryAfter }) {
-      turn.done = { status: "failed", error: { message, code, http_status: status, retry_after_s: retryAfter, refused: true } };
+      fields.done = { status: "failed", error: { message, code, http_status: status, retry_after_s: retryAfter, refused: true } };
     }
     sending.remove();
-    conversation.turns.push(turn);
-    this.conversations.save(conversation);
+    const turn = addAnswer(conversation, fields);
+    this.#store(conversation);
     if (this.conversation !== conversation) return; // the reader opened another conversation; the answer is stored
     history.replaceState(null, "", `./#${conversation.id}`);
     this.#showReply(turn);
@@ -121,14 +152,14 @@ class Chat {
 
   /** Remove the last answer, and with `text` also its question, and ask again. */
   #again(text) {
-    const { turns } = this.conversation;
-    while (turns.length && turns.at(-1).role !== "user") turns.pop();
+    const { conversation } = this;
+    while (conversation.turns.length && conversation.turns.at(-1).role !== "user") removeLast(conversation);
     if (this.reply && !this.reply.over) this.reply.stop(); // the page no longer shows it
     this.reply?.leave();
     this.reply?.element.remove();
     this.reply = null;
     if (text === undefined) return this.#answer();
-    turns.pop();
+    removeLast(conversation);
     this.question.element.remove();
     return this.ask(text);
   }
@@ -149,8 +180,8 @@ class Chat {
       settled: (state) => {
         // The gateway may admit a refused viewer later.
         const end = reply.done ?? (state === "refused" ? null : { status: state });
-        Object.assign(turn, { choices: reply.answer.choices, done: end });
-        this.conversations.save(conversation);
+        Object.assign(turn, { choices: reply.answer.choices, model: reply.answer.model, done: end });
+        this.#store(conversation);
         this.refresh();
       },
     });
@@ -168,14 +199,7 @@ class Chat {
   #shareButton(turn, reply) {
     const { conversation } = this;
     const hidden = isPrivate(turn.stream);
-    const revoke = () =>
-      reply.renewTicket(async (ticket) => {
-        const control = await revokeTickets(turn.stream, ticket);
-        turn.cancel = cancelUrl(turn.stream, control);
-        this.conversations.save(conversation);
-        return control;
-      });
-    const open = () => share({ id: turn.stream, ticket: () => ticketOf(turn.cancel), revoke });
+    const open = () => shareTurn(turn, reply, () => this.#store(conversation));
     const title = hidden ? "A link to watch this private answer" : "A link to watch this answer";
     return make("button", { type: "button", class: "quiet share-button", title, onclick: open }, icon("share"), hidden ? "Share, private" : "Share");
   }
@@ -185,15 +209,29 @@ class Chat {
     const { conversation, reply } = this;
     this.composer.setBusy(Boolean(reply && !reply.over));
     document.body.classList.toggle("empty", conversation.turns.length === 0);
+    find("#heading").textContent = conversation.title;
     document.title = conversation.title ? `${conversation.title} · Manycast` : "Manycast";
-    showConversations(this.conversations.list(), conversation.id, {
-      removed: (id) => {
-        if (!confirm("Delete this conversation? It is kept nowhere else.")) return;
-        this.conversations.remove(id);
-        if (id === conversation.id) location.hash = "";
-        else this.refresh();
-      },
+    showConversations(this.conversations.search(find("#search").value), conversation.id, {
+      removed: (id) => deleteConversation(this.conversations, id, (ids) => this.#leave(ids)),
+      renamed: (id, title) => this.#rename(id, title),
     });
+    find("#search").hidden = find("#search").value === "" && this.conversations.list().length < SEARCHED_FROM;
+  }
+
+  /** Some conversations were removed from this browser. */
+  #leave(ids) {
+    if (ids.includes(this.conversation.id) && location.hash) location.hash = "";
+    else this.refresh();
+  }
+
+  #rename(id, title) {
+    const conversation = id === this.conversation.id ? this.conversation : this.conversations.load(id);
+    this.#store(Object.assign(conversation, { title, titled: Date.now() }));
+    this.refresh();
+  }
+
+  #offerArchive() {
+    offerArchive(this.conversations, { changed: () => this.refresh() });
   }
 }
 
@@ -219,7 +257,8 @@ async function main() {
   const plain = !(await ready);
   chat.open();
   addEventListener("hashchange", () => chat.open());
-  addEventListener("storage", () => chat.refresh()); // another tab stored something
+  addEventListener("storage", (event) => chat.adopt(event));
+  find("#search").addEventListener("input", () => chat.refresh());
   chat.look = describeEnvironment({ plain, models: (ids) => offerModels(chat.settings, ids) });
   document.documentElement.dataset.ready = "";
 }

@@ -8,7 +8,8 @@ import { find, make } from "./element.js";
 import { drawIcons } from "./icons.js";
 import { RunView } from "./run-view.js";
 import { applyKeptTheme } from "./settings.js";
-import { describeAge, describeAmount, describeMilliseconds } from "./words.js";
+import { describeAge, describeMilliseconds, describeRuns } from "./run-words.js";
+import { describeAmount } from "./words.js";
 
 const REFRESH_MS = 1500;
 const LATEST = 50;
@@ -45,15 +46,18 @@ class Runs {
     if (this.view?.run.id !== id) {
       this.view?.close();
       this.view = run ? new RunView(run) : null;
-      find("#detail").replaceChildren(...(this.view ? [this.view.element] : []));
+      const detail = find("#detail");
+      detail.replaceChildren(...(this.view ? [this.view.element] : []));
+      detail.hidden = !this.view;
+      // On a phone, the run is below the list.
+      if (this.view && detail.getBoundingClientRect().top > innerHeight / 2) detail.scrollIntoView();
     }
-    find("#detail").hidden = !this.view;
     for (const row of find("#rows").rows) row.toggleAttribute("aria-current", row.dataset.id === id);
   }
 
   #draw() {
     const running = this.latest.filter(({ status }) => status === "running" || status === "queued").length;
-    find("#summary").textContent = `${describeAmount(this.latest.length)} latest, ${describeAmount(running)} at work`;
+    find("#summary").textContent = describeRuns(this.latest.length, running);
     find("#nothing").hidden = this.latest.length > 0;
     const focused = document.activeElement?.closest("tr")?.dataset.id;
     find("#rows").replaceChildren(...this.latest.map(drawRow));
@@ -67,9 +71,10 @@ class Runs {
 function drawRow(run) {
   const { id, status, prompt, model, timing, position, viewers, created_at } = run;
   const link = make("a", { href: `#${id}` }, prompt || id);
+  const open = (event) => event.target !== link && link.click(); // the whole row is a target for a finger
   return make(
     "tr",
-    { "data-id": id },
+    { "data-id": id, onclick: open },
     make("td", {}, make("span", { class: `status status-${status}` }, status)),
     make("td", { class: "prompt" }, link),
     make("td", {}, model || "default"),

@@ -12,7 +12,7 @@ import { Replay } from "./replay.js";
 import { Reply } from "./reply.js";
 import { AutoScroll } from "./scroll.js";
 import { applyKeptTheme } from "./settings.js";
-import { share } from "./share.js";
+import { share } from "./lazy.js";
 import { describeEnvironment } from "./environment.js";
 import { describeViewers } from "./words.js";
 

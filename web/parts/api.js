@@ -17,7 +17,7 @@ export class ApiError extends Error {
 
 const TIMEOUT_MS = 20_000; // a cancel request takes two seconds, others much less
 
-async function call(method, url, body, headers = {}) {
+export async function call(method, url, body, headers = {}) {
   /** @type {RequestInit} */
   const options = { method, cache: "no-store", headers, signal: AbortSignal.timeout(TIMEOUT_MS) };
   if (body) Object.assign(options, { headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
@@ -55,20 +55,10 @@ export async function startStream(body, key) {
 /** Stop a run. Returns when it has ended, or after a short wait. `url`: `urls.cancel` of `startStream`, with its ticket. */
 export const cancelStream = (url) => call("POST", url);
 
-/**
- * Create a ticket for other viewers: `{ticket, expires_at, urls}`, `expires_at` in Unix seconds. The parameter `ticket` is
- * our own, which controls the stream.
- */
-export const mintTicket = (id, ticket) => call("POST", `${streamUrl(id)}/tickets`, { scope: "view" }, withTicket(ticket));
-
-/** Revoke all tickets of a stream. Returns the new ticket that controls it. */
-export const revokeTickets = async (id, ticket) =>
-  (await call("DELETE", `${streamUrl(id)}/tickets`, null, withTicket(ticket))).tickets.control;
-
 /** Store a ticket in a cookie that scripts cannot read, so that no URL needs to contain it. */
 export const keepTicket = (id, ticket) => call("POST", `${streamUrl(id)}/cookie`, null, withTicket(ticket));
 
-const withTicket = (ticket) => (ticket ? { authorization: `Bearer ${ticket}` } : {});
+export const withTicket = (ticket) => (ticket ? { authorization: `Bearer ${ticket}` } : {});
 
 /** The latest runs, newest first: each as GET returns it, with `prompt` and `gateways` (number of viewers by gateway). */
 export const readLatestStreams = async (limit) => (await call("GET", `v1/streams?limit=${limit}`)).data;

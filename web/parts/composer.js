@@ -5,7 +5,7 @@
 import { find, fitToText } from "./element.js";
 
 export class Composer {
-  /** @param {object} on  `ask(text)`, `stop()`, `editLast()` */
+  /** @param {object} on  `ask(text)`, `stop()`, `editLast()`, `changed(text)`: what is typed and not sent */
   constructor(on) {
     this.form = find("#composer");
     this.field = find("#question");
@@ -17,7 +17,10 @@ export class Composer {
       this.#submit(on.ask);
     });
     this.stop.addEventListener("click", on.stop);
-    this.field.addEventListener("input", () => this.#show());
+    this.field.addEventListener("input", () => {
+      this.#show();
+      on.changed(this.field.value);
+    });
     this.field.addEventListener("keydown", (event) => this.#type(event, on));
     document.addEventListener("keydown", (event) => this.#shortcut(event, on));
     this.#show();
@@ -32,7 +35,6 @@ export class Composer {
   fill(text) {
     this.field.value = text;
     this.#show();
-    this.field.focus();
   }
 
   #submit(ask) {

@@ -1,20 +1,20 @@
 /**
  * Stores conversations in this browser only. No DOM.
  *
- * A conversation is `{id, title, updated, turns}`; a turn is `{role: "user", content}` or
- * `{role: "assistant", stream, cancel, choices, done}`, where `done` is null while its stream may still be running, and
- * `cancel` is the URL that stops the run. Anyone who has it can stop the run, so it is not shown on any page.
+ * A conversation is `{id, title, titled, updated, turns, removed}`. A turn is `{id, at, role: "user", content}` or `{id, at,
+ * role: "assistant", stream, cancel, choices, model, done}`: `done` is null while its stream may be running, and `cancel` is the
+ * URL that stops the run, which no page shows. `at` orders the turns, `removed` lists the ids of replaced ones, `titled` is when
+ * the reader chose the title.
  */
 
 const PREFIX = "manycast:conversation:";
 const INDEX = "manycast:conversations";
-const MOST_KEPT = 100;
 
 export class Conversations {
   /** @param {Storage|null} storage  null: the browser forbids storage; everything is lost when the page closes */
   constructor(storage) {
     this.storage = storage;
-    this.unkept = new Map();
+    this.unkept = new Map(); // what the storage has no room for
   }
 
   /** `[{id, title, updated}]`, latest first. */
@@ -22,20 +22,32 @@ export class Conversations {
     return this.#read(INDEX) ?? [];
   }
 
-  /** The conversation, or null if it is not stored. */
-  load(id) {
-    return this.#read(PREFIX + id);
+  /** The conversations that contain all words of a text, in the title or in a turn. */
+  search(text) {
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    return this.list().filter(({ id, title }) => {
+      if (words.length === 0 || has(title, words)) return true;
+      const turns = this.load(id)?.turns ?? [];
+      return has([title, ...turns.map(textOf)].join("\n"), words);
+    });
   }
 
+  /** The conversation, or null if it is not stored. */
+  load(id) {
+    const found = this.#read(PREFIX + id);
+    // Turns that an earlier version stored have no ids. Every tab gives them the same ones.
+    found?.turns.forEach((turn, index) => Object.assign(turn, { id: turn.id ?? `t${index}`, at: turn.at ?? index }));
+    return found;
+  }
+
+  /** Stores a conversation, together with what other tabs have added to it. Returns whether there was room. */
   save(conversation) {
     conversation.updated = Date.now();
+    const stored = this.load(conversation.id);
+    if (stored) Object.assign(conversation, mergeConversations(conversation, stored));
     const { id, title, updated } = conversation;
-    const kept = [{ id, title, updated }, ...this.list().filter((other) => other.id !== id)];
-    for (const { id: oldest } of kept.splice(MOST_KEPT)) this.#forget(PREFIX + oldest);
-    // If the storage is full, delete the oldest conversations.
-    while (!(this.#write(PREFIX + id, conversation) && this.#write(INDEX, kept)) && kept.length > 1) {
-      this.#forget(PREFIX + kept.pop().id);
-    }
+    const isKept = this.#write(PREFIX + id, conversation);
+    return this.#write(INDEX, [{ id, title, updated }, ...this.list().filter((other) => other.id !== id)]) && isKept;
   }
 
   remove(id) {
@@ -43,8 +55,13 @@ export class Conversations {
     this.#write(INDEX, this.list().filter((other) => other.id !== id));
   }
 
+  /** Whether another tab has changed or removed this conversation: an event of the storage. */
+  static isAbout(event, { id }) {
+    return event.key === PREFIX + id;
+  }
+
   #read(key) {
-    const text = this.storage?.getItem(key) ?? this.unkept.get(key);
+    const text = this.unkept.get(key) ?? this.storage?.getItem(key);
     try {
       return text ? JSON.parse(text) : null;
     } catch {
@@ -54,13 +71,14 @@ export class Conversations {
 
   #write(key, value) {
     const text = JSON.stringify(value);
-    if (!this.storage) return this.unkept.set(key, text);
     try {
-      this.storage.setItem(key, text);
-      return true;
+      this.storage?.setItem(key, text);
+      if (this.storage) return this.unkept.delete(key) || true;
     } catch {
-      return false;
+      // no room
     }
+    this.unkept.set(key, text);
+    return this.storage === null;
   }
 
   #forget(key) {
@@ -69,14 +87,70 @@ export class Conversations {
   }
 }
 
-export function newConversation() {
-  return { id: randomId(), title: "", updated: 0, turns: [] };
+const has = (text, words) => words.every((word) => text.toLowerCase().includes(word));
+
+/** The text of a turn. */
+export const textOf = ({ content, choices }) => content ?? choices?.[0]?.content ?? "";
+
+/** Both versions of a conversation in one, with the turns of `ours` as they are. */
+export function mergeConversations(ours, theirs) {
+  const removed = [...new Set([...(ours.removed ?? []), ...(theirs.removed ?? [])])];
+  const turns = new Map(ours.turns.map((turn) => [turn.id, turn]));
+  for (const turn of theirs.turns) {
+    const known = turns.get(turn.id);
+    if (!known) turns.set(turn.id, turn);
+    else if (turn.done && !known.done) Object.assign(known, turn); // the other tab has seen its end
+  }
+  const kept = [...turns.values()].filter(({ id }) => !removed.includes(id));
+  const titled = (ours.titled ?? 0) >= (theirs.titled ?? 0) ? ours : theirs;
+  return {
+    title: titled.title || ours.title || theirs.title,
+    titled: titled.titled ?? 0,
+    turns: kept.sort((one, other) => one.at - other.at),
+    removed,
+  };
 }
 
-/** The browser's storage, or null if the browser forbids it. */
-export function openStorage() {
+export function newConversation() {
+  return { id: randomId(), title: "", titled: 0, updated: 0, turns: [], removed: [] };
+}
+
+/** Adds a question. */
+export function addQuestion({ turns }, content) {
+  turns.push({ id: randomId(), at: Math.max(Date.now(), (turns.at(-1)?.at ?? 0) + 1), role: "user", content });
+}
+
+/** Adds an answer, which stays with its question, whatever other tabs ask. Returns its turn. */
+export function addAnswer({ turns }, fields) {
+  const question = turns.findLast(({ role }) => role === "user");
+  const turn = { id: randomId(), at: (question?.at ?? Date.now()) + 0.5, role: "assistant", choices: [], done: null, ...fields };
+  turns.splice(question ? turns.indexOf(question) + 1 : turns.length, 0, turn);
+  return turn;
+}
+
+/** Removes the last turn, in every tab. */
+export function removeLast(conversation) {
+  const { id } = conversation.turns.pop();
+  (conversation.removed ??= []).push(id);
+}
+
+const DRAFT = "manycast:draft:";
+
+/** What the reader has typed and not sent, by conversation. `storage`: lasts as long as the tab; or null. */
+export const readDraft = (storage, key) => storage?.getItem(DRAFT + key) ?? "";
+
+export function keepDraft(storage, key, text) {
   try {
-    return globalThis.localStorage;
+    storage?.setItem(DRAFT + key, text);
+  } catch {
+    // no room: the draft lasts until the page closes
+  }
+}
+
+/** A storage of the browser, or null if the browser forbids it. */
+export function openStorage(name = "localStorage") {
+  try {
+    return globalThis[name];
   } catch {
     return null;
   }
@@ -84,9 +158,7 @@ export function openStorage() {
 
 /** The messages for the model: the system prompt and all turns with text. */
 export function toMessages(conversation, system) {
-  const turns = conversation.turns
-    .map(({ role, content, choices }) => ({ role, content: content ?? choices?.[0]?.content ?? "" }))
-    .filter(({ content }) => content);
+  const turns = conversation.turns.map((turn) => ({ role: turn.role, content: textOf(turn) })).filter(({ content }) => content);
   return system ? [{ role: "system", content: system }, ...turns] : turns;
 }
 

@@ -5,6 +5,7 @@
 
 import { readModels, readReadiness } from "./api.js";
 import { find } from "./element.js";
+import { WORDS } from "./words.js";
 
 const SIMULATOR = "manycast-simulator";
 const CHECK_MS = { well: 30_000, trouble: 3000 };
@@ -24,7 +25,7 @@ export function describeEnvironment({ plain = false, models: onModels = () => {}
     offered = ids.join();
     const trouble = describeTrouble(readiness);
     show("#trouble", trouble);
-    if (models) show("#hint", [simulated(models) && SIMULATED, plain && PLAIN].filter(Boolean).join(" "));
+    if (models) show("#hint", [simulated(models) && WORDS.simulated, plain && WORDS.plain].filter(Boolean).join(" "));
     clearTimeout(timer);
     timer = setTimeout(look, trouble || ids.length === 0 ? CHECK_MS.trouble : CHECK_MS.well);
   };
@@ -36,9 +37,6 @@ export function describeEnvironment({ plain = false, models: onModels = () => {}
   return check;
 }
 
-const SIMULATED = "A simulator answers here: no real model is connected.";
-const PLAIN = "The parts that show formatted text are not installed, so answers are plain.";
-
 const simulated = (models) => models.some((model) => model.owned_by === SIMULATOR);
 
 function show(selector, text) {
@@ -49,8 +47,8 @@ function show(selector, text) {
 }
 
 function describeTrouble(readiness) {
-  if (readiness === null) return "The server cannot be reached.";
-  if (readiness.redis === false) return "The server has lost its broker. Questions cannot be taken just now.";
-  if (readiness.workers === 0) return "No worker is running. Questions wait until one starts.";
+  if (readiness === null) return WORDS.unreachable;
+  if (readiness.redis === false) return WORDS.noDatabase;
+  if (readiness.workers === 0) return WORDS.noWorker;
   return "";
 }

@@ -9,6 +9,7 @@ const PATHS = {
   copy: "M9 9h10v11H9zM15 9V5H5v11h4",
   down: "M12 5v13M6.5 12.5L12 18l5.5-5.5",
   edit: "M4.5 19.5l1-4L16 5l3 3L8.5 18.5zM14 7l3 3",
+  lock: "M6.5 11h11v8.5h-11zM8.5 11V8a3.5 3.5 0 0 1 7 0v3",
   menu: "M4 7h16M4 12h16M4 17h10",
   play: "M8 5.5v13l10.5-6.5z",
   plus: "M12 5v14M5 12h14",

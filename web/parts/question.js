@@ -1,8 +1,9 @@
 /**
- * One question on the page, and the form for editing it.
+ * One question on the page. edit-question.js has the form for editing it.
  */
 
-import { fitToText, iconButton, make } from "./element.js";
+import { iconButton, make } from "./element.js";
+import { editQuestion } from "./lazy.js";
 
 export class Question {
   /** @param {object} on  `edited(text)`: the question was changed and sent again */
@@ -14,31 +15,7 @@ export class Question {
   }
 
   edit() {
-    const field = make("textarea", { rows: "2", "aria-label": "Edit the question" });
-    field.value = this.text;
-    const cancel = make("button", { type: "button", onclick: () => this.#cancel() }, "Cancel");
-    const form = make("form", { class: "editing" }, field, make("div", {}, cancel, make("button", { class: "primary" }, "Ask again")));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      if (field.value.trim()) this.on.edited(field.value.trim());
-    });
-    field.addEventListener("keydown", (event) => this.#type(event, form));
-    this.element.replaceChildren(form);
-    field.addEventListener("input", () => fitToText(field));
-    fitToText(field);
-    field.focus();
-    field.setSelectionRange(this.text.length, this.text.length);
-  }
-
-  #type(event, form) {
-    if (event.key === "Escape") {
-      event.preventDefault();
-      this.#cancel();
-    }
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-      event.preventDefault();
-      form.requestSubmit();
-    }
+    editQuestion(this.element, this.text, { edited: this.on.edited, cancelled: () => this.#cancel() });
   }
 
   #cancel() {

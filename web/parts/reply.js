@@ -8,10 +8,12 @@ import { ChoiceView } from "./choice.js";
 import { announce, make } from "./element.js";
 import { icon } from "./icons.js";
 import { watchShared } from "./shared.js";
-import { describeCost, describeEnd, describeGap, describeNoEntry, describeObjection, describeRestart, describeState, quoteError } from "./words.js";
+import { describeCode, describeCost, describeEnd, describeGap, describeNoEntry, describeObjection, describeQuiet, describeRestart, describeState, quoteError, quoteRefusal, WORDS } from "./words.js";
 
+const QUIET_S = 5; // a pause this long is told
 const FINAL = new Set(["ended", "gone", "refused"]);
-const UNDER_WAY = new Set(["connecting", "queued", "waiting", "streaming", "parked"]);
+const UNDER_WAY = new Set(["connecting", "queued", "waiting", "streaming", "parked", "worker_silent"]);
+const MODEL_IS_ASKED = new Set(["waiting", "streaming"]);
 const NO_WORKER_CHECK_MS = 2000;
 const RETRY_MS = 2000;
 
@@ -33,6 +35,8 @@ export class Reply {
     this.over = false;
     this.left = false;
     this.stopping = false; // Stop was pressed, and the run has not ended yet
+    this.heardAt = 0; // when the last chunk came
+    this.clock = null;
     this.objection = ""; // why it could not be stopped
     this.note = make("p", { class: "note", hidden: true });
     this.choices = make("div", { class: "choices" });
@@ -96,9 +100,10 @@ export class Reply {
     }
   }
 
-  /** Show a stored answer: `{choices, done}`. */
-  recall({ choices, done }) {
+  /** Show a stored answer: `{choices, model, done}`. */
+  recall({ choices, model = null, done }) {
     this.answer.choices = choices;
+    this.answer.model = model;
     this.done = done;
     this.#settle("ended");
     return this;
@@ -122,6 +127,7 @@ export class Reply {
     this.hooks = {};
     this.viewer?.close();
     clearTimeout(this.check);
+    clearInterval(this.clock);
   }
 
   /** Clear the answer. The caller then adds chunks again. For replays. */
@@ -131,6 +137,7 @@ export class Reply {
   }
 
   add(chunk) {
+    this.heardAt = performance.now();
     this.answer.add(chunk);
     this.drawSoon();
   }
@@ -161,7 +168,9 @@ export class Reply {
   #addView(index) {
     const view = new ChoiceView(index);
     this.choices.append(view.element);
-    this.choices.classList.toggle("several", this.choices.children.length > 1);
+    const views = this.views.filter(Boolean).concat(view);
+    this.choices.classList.toggle("several", views.length > 1);
+    views.forEach((each) => each.label(views.length));
     return view;
   }
 
@@ -181,6 +190,9 @@ export class Reply {
     if (FINAL.has(state)) return this.#settle(state);
     const words = (UNDER_WAY.has(state) && this.objection) || describeState(state);
     this.state.classList.toggle("objection", this.objection !== "");
+    this.state.classList.remove("quiet");
+    this.heardAt = performance.now();
+    this.clock ??= setInterval(() => this.#tellQuiet(), 1000);
     this.#say(words);
     if (state === "queued") this.#checkWorkers();
     if (state !== "connecting") announce(words);
@@ -188,6 +200,17 @@ export class Reply {
 
   #say(text) {
     this.state.replaceChildren(make("span", { class: "dots", "aria-hidden": "true" }), text);
+  }
+
+  /** Says for how long the model has sent nothing, if it is long. */
+  #tellQuiet() {
+    const seconds = Math.floor((performance.now() - this.heardAt) / 1000);
+    const wasQuiet = this.state.classList.contains("quiet");
+    const isQuiet = MODEL_IS_ASKED.has(this.element.dataset.state) && seconds >= QUIET_S && !this.objection;
+    if (!isQuiet && !wasQuiet) return;
+    this.state.classList.toggle("quiet", isQuiet);
+    this.#say(isQuiet ? describeQuiet(seconds) : this.objection || describeState(this.element.dataset.state));
+    if (isQuiet && !wasQuiet) announce(describeQuiet(seconds));
   }
 
   /** While the run is queued, check whether any worker runs, and show it. */
@@ -202,15 +225,19 @@ export class Reply {
 
   #settle(state) {
     this.over = true;
-    this.state.classList.remove("objection");
+    clearInterval(this.clock);
+    this.state.classList.remove("objection", "quiet");
     this.element.dataset.state = state;
     this.element.dataset.status = this.done?.status ?? state;
     this.drawSoon();
-    const end = this.done ? describeEnd(this.done) : this.#describeClosing(state);
+    const isEmpty = this.done?.status === "completed" && this.answer.choices.length === 0;
+    const end = this.done ? describeEnd(this.done) || (isEmpty ? WORDS.empty : "") : this.#describeClosing(state);
     const failed = this.done?.status === "failed";
     this.state.textContent = end;
     this.state.hidden = end === "" || failed;
     if (failed) this.state.after(this.#describeFault(end, this.done.error));
+    this.element.classList.toggle("textless", this.answer.text === "");
+    if (this.answer.model) this.foot.append(make("span", { class: "model" }, this.answer.model));
     if (this.done) this.foot.append(make("span", { class: "cost" }, describeCost(this.done)));
     announce(end || "The answer is complete.");
     this.hooks.settled?.(state);
@@ -222,7 +249,12 @@ export class Reply {
 
   #describeFault(what, error) {
     const retry = this.hooks.retry && make("button", { type: "button", onclick: this.hooks.retry }, icon("again"), "Try again");
-    const words = make("p", { class: "words" }, quoteError(error));
-    return make("div", { class: error?.refused ? "fault mild" : "fault" }, make("div", {}, make("strong", {}, what), words), retry);
+    const told = make("div", {}, make("strong", {}, what));
+    const [refusal, said, code] = [quoteRefusal(error), quoteError(error), describeCode(error)];
+    if (refusal) told.append(make("p", { class: "words" }, refusal));
+    // The provider's own words are for a report.
+    if (said) told.append(make("details", { class: "words" }, make("summary", {}, WORDS.details), make("p", {}, [said, code && `(${code})`].filter(Boolean).join(" "))));
+    else if (code) told.append(make("p", { class: "words" }, `(${code})`));
+    return make("div", { class: error?.refused ? "fault mild" : "fault" }, told, retry);
   }
 }

@@ -6,7 +6,8 @@ import { eventsUrl, watchUrl } from "./api.js";
 import { drawChart } from "./chart.js";
 import { make } from "./element.js";
 import { watchShared } from "./shared.js";
-import { describeAmount, describeClock, describeMilliseconds, describeNoEntry } from "./words.js";
+import { describeClock, describeMilliseconds } from "./run-words.js";
+import { describeAmount, describeNoEntry } from "./words.js";
 
 const MOST_EVENTS = 1000; // rows; more rows make the page slow
 const LONGEST_ROW = 4000; // characters

@@ -48,7 +48,12 @@ export class AutoScroll {
 
   #grow() {
     if (this.following) this.follow();
-    else if (this.growthIsNews && this.scroller.scrollHeight > this.height) this.button.hidden = false;
+    else {
+      const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+      const hasMore = scrollHeight - scrollTop - clientHeight >= NEAR;
+      if (!hasMore) this.button.hidden = true; // what was below may have been folded or removed
+      else if (this.growthIsNews && scrollHeight > this.height) this.button.hidden = false;
+    }
     this.height = this.scroller.scrollHeight;
   }
 }

@@ -3,12 +3,15 @@
  */
 
 import { find } from "./element.js";
+import { WORDS } from "./words.js";
 
 const KEY = "manycast:settings";
 
 export class Settings {
-  constructor(storage) {
+  /** @param {object} on  `opened()` */
+  constructor(storage, on) {
     this.storage = storage;
+    this.on = on;
     this.values = { model: "", system: "", temperature: null, visibility: "unlisted", theme: "", ...readKept(storage) };
     this.dialog = find("#settings");
     this.temperature = find("#temperature");
@@ -18,10 +21,12 @@ export class Settings {
     find("#temperature-default").addEventListener("click", () => this.keep({ temperature: null }));
     find("#visibility").addEventListener("change", (event) => this.keep({ visibility: event.target.value }));
     find("#theme").addEventListener("change", (event) => this.keep({ theme: event.target.value }));
+    for (const mode of ["#private-mode", "#system-mode"]) find(mode).addEventListener("click", () => this.open());
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
   }
 
   open() {
+    this.on.opened();
     this.dialog.showModal();
   }
 
@@ -47,10 +52,13 @@ export class Settings {
     if (find("#system").value !== system) find("#system").value = system;
     this.temperature.value = temperature ?? 1;
     this.temperature.classList.toggle("unset", temperature === null);
-    find("#temperature-value").textContent = temperature === null ? "the model's default" : temperature.toFixed(1);
+    find("#temperature-value").textContent = temperature === null ? WORDS.modelDefault : temperature.toFixed(1);
     find("#temperature-default").hidden = temperature === null;
     find("#visibility").value = visibility;
     if (visibility === "private") find("#privacy").hidden = false; // otherwise shown when the gateway is known to support it
+    find("#private-mode").hidden = visibility !== "private";
+    find("#system-mode").hidden = system.trim() === "";
+    find("#modes").hidden = visibility !== "private" && system.trim() === "";
     find("#theme").value = theme;
     applyTheme(theme);
   }

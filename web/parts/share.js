@@ -2,10 +2,11 @@
  * The dialog with the link to a stream and its QR code. The only module that imports lean-qr.
  */
 
-import { isPrivate, mintTicket, watchUrl } from "./api.js";
+import { isPrivate, watchUrl } from "./api.js";
 import { copyButton, find, make } from "./element.js";
 import { icon } from "./icons.js";
-import { describeUntil } from "./words.js";
+import { describeUntil } from "./share-words.js";
+import { mintTicket } from "./ticket-api.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = 3; // modules; scanners need this white margin around the code

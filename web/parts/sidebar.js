@@ -3,16 +3,21 @@
  */
 
 import { find, iconButton, make } from "./element.js";
+import { WORDS } from "./words.js";
 
-/** @param {object} on  `removed(id)` */
+/** @param {object} on  `removed(id)`, `renamed(id, title)` */
 export function showConversations(conversations, currentId, on) {
   const items = conversations.map(({ id, title }) => {
-    const link = make("a", { href: `./#${id}`, "aria-current": id === currentId && "page" }, title || "Untitled");
-    const remove = iconButton("trash", `Delete “${title || "Untitled"}”`, () => on.removed(id));
-    return make("li", {}, link, remove);
+    const link = make("a", { href: `./#${id}`, "aria-current": id === currentId && "page" }, title || WORDS.untitled);
+    const rename = iconButton("edit", `Rename “${title || WORDS.untitled}”`, () => {
+      const chosen = prompt(WORDS.rename, title)?.trim();
+      if (chosen) on.renamed(id, chosen);
+    });
+    const remove = iconButton("trash", `Delete “${title || WORDS.untitled}”`, () => on.removed(id));
+    return make("li", {}, link, rename, remove);
   });
   find("#conversation-list").replaceChildren(...items);
-  find("#no-conversations").hidden = items.length > 0;
+  find("#no-conversations").hidden = items.length > 0 || find("#search").value !== "";
 }
 
 /** Close the drawer. No effect if it is a column. */

@@ -9,7 +9,10 @@ import { find } from "./element.js";
 import { describeCaller, describeRetry } from "./words.js";
 
 export class SignIn {
-  /** @param {object} on  `entered()`: this browser may ask now, and could not before */
+  /**
+   * @param {object} on  `entered()`: this browser may ask now, and could not before; `leave(signOut)`: the reader wants to
+   *   sign out, which `signOut()` does
+   */
   constructor(on) {
     this.on = on;
     this.open = true; // until the gateway says otherwise; an old gateway says nothing
@@ -20,7 +23,7 @@ export class SignIn {
       event.preventDefault();
       this.#submit();
     });
-    find("#sign-out").addEventListener("click", () => this.#signOut());
+    find("#sign-out").addEventListener("click", () => this.on.leave(() => this.#signOut()));
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && !this.open && this.look());
   }
 
@@ -43,15 +46,17 @@ export class SignIn {
     this.submitting = false;
   }
 
+  /** Returns whether it succeeded. */
   async #signOut() {
     try {
       await signOut();
     } catch (error) {
       find("#caller").textContent = error.message;
-      return;
+      return false;
     }
     find("#settings").close();
     await this.look();
+    return true;
   }
 
   #show({ caller, may_start, sign_in, message }) {

@@ -49,6 +49,24 @@ test("a name that is repeated is not joined", () => {
   assert.deepEqual(answer.choices[0].tool_calls[0].function, { name: "first", arguments: "{}" });
 });
 
+test("a tool call keeps its place in the text", () => {
+  const answer = new Answer();
+  answer.add(chunk({ content: "before" }));
+  answer.add(chunk({ tool_calls: [{ index: 0, function: { name: "first", arguments: "{" } }] }));
+  answer.add(chunk({ content: " and after" }));
+  answer.add(chunk({ tool_calls: [{ index: 0, function: { arguments: "}" } }, { index: 1, function: { name: "second" } }] }));
+  assert.deepEqual(answer.choices[0].tool_calls.map(({ at, order }) => [at, order]), [[6, 0], [16, 1]]);
+});
+
+test("a tool that the provider has called itself comes with its output", () => {
+  const answer = new Answer();
+  answer.add(chunk({ content: "Let me look." }));
+  answer.add(chunk({ executed_tools: [{ index: 0, type: "search", arguments: '{"q":1}' }] }));
+  answer.add(chunk({ executed_tools: [{ index: 0, type: "search", arguments: '{"q":1}', output: { found: 2 } }] }));
+  const tool = { name: "search", arguments: '{"q":1}', output: '{"found":2}', at: 12, order: 0 };
+  assert.deepEqual(answer.choices[0].executed_tools, [tool]);
+});
+
 test("an older function call is shown as a tool call", () => {
   const answer = new Answer();
   answer.add(chunk({ function_call: { name: "first", arguments: "" } }));

@@ -1,11 +1,23 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describeMilliseconds, describeRetry, describeUntil, describeViewers } from "../../../web/parts/words.js";
+import { describeUntil } from "../../../web/parts/share-words.js";
+import { describeMilliseconds } from "../../../web/parts/run-words.js";
+import { describeChoiceEnd, describeRetry, describeViewers } from "../../../web/parts/words.js";
 
 test("a single viewer is not counted aloud", () => {
   assert.equal(describeViewers(1), "");
   assert.equal(describeViewers(2), "2 watching");
+});
+
+test("a choice that was cut off, or is empty, says so", () => {
+  const choice = { content: "", refusal: "", tool_calls: [], finish_reason: "stop" };
+  assert.match(describeChoiceEnd(choice), /empty/);
+  assert.match(describeChoiceEnd({ ...choice, content: "half", finish_reason: "length" }), /cut off/);
+  assert.equal(describeChoiceEnd({ ...choice, content: "whole" }), "");
+  assert.equal(describeChoiceEnd({ ...choice, refusal: "No." }), "");
+  assert.equal(describeChoiceEnd({ ...choice, tool_calls: [{}] }), "");
+  assert.equal(describeChoiceEnd({ ...choice, finish_reason: null }), "");
 });
 
 test("an expiry on another day names the day", () => {

@@ -1,0 +1,19 @@
+/**
+ * What the page loads only when it is used. Each function has the parameters of the one that it loads, and no result.
+ */
+
+import { announce } from "./element.js";
+import { WORDS } from "./words.js";
+
+const use = (load, name) => async (...args) => {
+  const module = await load().catch(() => null);
+  if (module) module[name](...args);
+  else announce(WORDS.unreachable);
+};
+
+export const share = use(() => import("./share.js"), "share");
+export const shareTurn = use(() => import("./share-turn.js"), "shareTurn");
+export const editQuestion = use(() => import("./edit-question.js"), "editQuestion");
+export const offerArchive = use(() => import("./archive.js"), "offerArchive");
+export const deleteConversation = use(() => import("./removal.js"), "deleteConversation");
+export const forgetPrivate = use(() => import("./removal.js"), "forgetPrivate");
