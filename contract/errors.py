@@ -27,6 +27,7 @@ class Code(StrEnum):
     SCRIPT_CHANGED = "script_changed"
     BROKER_UNAVAILABLE = "broker_unavailable"
     STREAM_LOST = "stream_lost"
+    STREAM_DELETED = "stream_deleted"
 
 
 PROVIDER_ERROR = "provider_error"

@@ -275,7 +275,8 @@ class JobQueue:
         return None if answer == WriteStatus.GONE else answer
 
     async def delete(self, stream_id: str) -> None:
-        """Removes a run, its log and its prompt in the list of runs. A running one stops: its worker can write no more.
+        """Removes a run and everything that is kept of it, and tells its viewers. A running one stops: its worker can
+        write no more.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """

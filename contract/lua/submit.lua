@@ -85,6 +85,7 @@ if ARGV[8] ~= '0' then redis.call('HSET', KEYS[1], 'unwatched_ms', ARGV[8]) end
 if ARGV[11] ~= '' then redis.call('HSET', KEYS[1], 'response', ARGV[11]) end
 if ARGV[12] ~= '0' then redis.call('HSET', KEYS[1], 'keep_ms', ARGV[12]) end
 if ARGV[13] ~= '' then redis.call('HSET', KEYS[1], 'endpoint', ARGV[13]) end
+if KEYS[5] then redis.call('HSET', KEYS[1], 'once', KEYS[5]) end
 if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], 'question', ARGV[14]) end
 if max_bytes > 0 then
   redis.call('HSET', KEYS[1], 'bytes', kept, 'stored', count_stored(stored, kept + #ARGV[2], tonumber(ARGV[5])))

@@ -22,7 +22,6 @@ from gateway.dialects.vendor_fields import (
     read_spoken,
     read_usage,
 )
-from gateway.http.run_errors import STREAM_LOST
 
 PROVIDER = "manycast"
 """The name under which our fields stand in a part's provider metadata."""
@@ -208,8 +207,8 @@ class UIDialect:
     def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - people read the text, not the code
         return encode_part({"type": "error", "errorText": text}) + DONE
 
-    def write_lost(self) -> bytes:
-        return encode_part({"type": "error", "errorText": STREAM_LOST["message"]}) + DONE
+    def write_lost(self, error: Mapping[str, Any]) -> bytes:
+        return encode_part({"type": "error", "errorText": error["message"]}) + DONE
 
 
 def _choices(chunk: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ A gateway encodes each event once per dialect, not once per viewer. `registry` l
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 SSE_HEADERS: Mapping[str, str] = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -51,8 +51,8 @@ class Dialect(Protocol):
     def write_break(self, code: str, text: str) -> bytes:
         """Ends a response that the gateway must close early. The run may continue."""
 
-    def write_lost(self) -> bytes:
-        """Ends the response of a stream whose log is lost."""
+    def write_lost(self, error: Mapping[str, Any]) -> bytes:
+        """Ends the response of a stream whose log is lost or deleted: `error`, as in a `done` event, says which."""
 
 
 NewDialect = Callable[[], Dialect]

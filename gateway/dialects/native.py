@@ -6,9 +6,11 @@ it at once: if the connection were cut between `id:` and `data:`, the event woul
 own, because httpx-sse and fetch-event-source would make an event without data of it.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from contract.event import encode_json
 from gateway.dialects.base import SSE_HEADERS
-from gateway.http.run_errors import STREAM_LOST
 
 
 class NativeDialect:
@@ -36,7 +38,7 @@ class NativeDialect:
     def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - the client reconnects
         return b""
 
-    def write_lost(self) -> bytes:
+    def write_lost(self, error: Mapping[str, Any]) -> bytes:
         """Writes a `done` without `id:`, because it is not in the log."""
-        done = {"status": "failed", "finish_reason": None, "usage": None, "error": STREAM_LOST, "timing": None}
+        done = {"status": "failed", "finish_reason": None, "usage": None, "error": error, "timing": None}
         return self.write_notice(b"done", encode_json(done))

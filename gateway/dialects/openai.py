@@ -13,7 +13,7 @@ from typing import Any
 from contract.errors import SERVER_ERROR, Code, RunError
 from contract.event import Chunk, Kind, Status, encode_json, merge_chunk
 from gateway.dialects.base import SSE_HEADERS
-from gateway.http.run_errors import CANCELLED, STREAM_LOST, error_body
+from gateway.http.run_errors import CANCELLED, error_body
 
 DONE = b"data: [DONE]\n\n"
 
@@ -90,5 +90,5 @@ class OpenAIDialect:
         error = RunError(code, text, SERVER_ERROR, retryable=True).as_json()
         return b"data: %b\n\n" % encode_json(error_body(error))
 
-    def write_lost(self) -> bytes:
-        return self._fail(STREAM_LOST)
+    def write_lost(self, error: Mapping[str, Any]) -> bytes:
+        return self._fail(error)

@@ -23,7 +23,7 @@ from gateway.dialects.vendor_fields import (
     read_sources,
     read_spoken,
 )
-from gateway.http.run_errors import CANCELLED, STREAM_LOST, error_body
+from gateway.http.run_errors import CANCELLED, error_body
 
 BEGINNING_EVENTS = 2
 """`response.created` and `response.in_progress`."""
@@ -456,8 +456,8 @@ class ResponsesDialect:
     def write_break(self, code: str, text: str) -> bytes:
         return _write_error(RunError(code, text, SERVER_ERROR, retryable=True).as_json())
 
-    def write_lost(self) -> bytes:
-        return _write_error(STREAM_LOST)
+    def write_lost(self, error: Mapping[str, Any]) -> bytes:
+        return _write_error(error)
 
 
 def describe_unfinished(stream_id: str, echo: bytes, status: str) -> dict[str, Any]:

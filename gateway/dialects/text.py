@@ -10,7 +10,7 @@ from typing import Any
 
 from contract.event import Kind, Status
 from gateway.dialects.vendor_fields import read_spoken
-from gateway.http.run_errors import CANCELLED, STREAM_LOST
+from gateway.http.run_errors import CANCELLED
 
 
 class TextDialect:
@@ -62,8 +62,8 @@ class TextDialect:
     def write_break(self, code: str, text: str) -> bytes:  # noqa: ARG002 - people read the text, not the code
         return f"\n[interrupted: {text}]\n".encode()
 
-    def write_lost(self) -> bytes:
-        return f"\n[failed: {STREAM_LOST['message']}]\n".encode()
+    def write_lost(self, error: Mapping[str, Any]) -> bytes:
+        return f"\n[failed: {error['message']}]\n".encode()
 
 
 def _texts(chunk: dict[str, Any]) -> list[str]:

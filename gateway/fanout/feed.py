@@ -7,8 +7,9 @@ import asyncio
 import copy
 import logging
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from typing import Any
 
 from contract.errors import Code
 from contract.event import Event, Kind, encode_json
@@ -21,7 +22,7 @@ from gateway.fanout.merge import EventMerge, MergedEvent
 from gateway.fanout.replay_buffer import ReplayBuffer
 from gateway.fanout.subscriber import Subscriber
 from gateway.fanout.subscribers import Subscribers
-from gateway.http.run_errors import public_done
+from gateway.http.run_errors import STREAM_DELETED, STREAM_LOST, public_done
 
 PAGE_LIMIT_BYTES = 1 << 17
 """A history page ends with the event that brings it to this many encoded bytes, or after PAGE_LIMIT_EVENTS events."""
@@ -44,7 +45,7 @@ class FeedStatus(StrEnum):
     ENDED = "ended"
     """The stream's `done` event is in the buffer."""
     LOST = "lost"
-    """Redis has lost the log."""
+    """Redis has no log any more: it was lost or deleted. `Feed.loss` says which."""
     BROKEN_OFF = "broken_off"
     """The dialect cannot continue, for example after a restart. A later viewer needs a new feed."""
 
@@ -83,6 +84,8 @@ class Feed:
         self.first_index = 0
         """The first index that a new viewer may get: above 0 if the dialect cannot show an earlier epoch."""
         self.encoded_events = 0
+        self.loss: Mapping[str, Any] = STREAM_LOST
+        """The error of a feed that is LOST, as in a `done` event."""
         self.broker_down = False
         self._worker_silent = False
         self.notified_at = 0.0
@@ -279,6 +282,11 @@ class Feed:
 
     def _ping(self) -> bytes:
         return self.dialect.write_notice(b"ping", encode_json({"state": self.visible_state}))
+
+    def delete(self) -> None:
+        """Ends the feed, because its run was deleted, and tells the viewers."""
+        self.loss = STREAM_DELETED
+        self.lose()
 
     def lose(self) -> None:
         """Ends the feed, because Redis has lost the log, and tells the viewers."""

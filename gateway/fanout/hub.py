@@ -134,7 +134,8 @@ class Hub:
         self._streams[channel] = feed.stream_id
         if is_final or channel in self._confirmed:
             self._read_log(feed)
-        else:
+        if channel not in self._confirmed:
+            # A run that has ended may still be deleted.
             self._subscription.want(channel)
 
     def readmit(self, feed: Feed) -> None:
@@ -187,6 +188,8 @@ class Hub:
                 feed.set_run_state(str(json.loads(data)["state"]))
             case Notice(kind=b"revoked", data=data):
                 feed.set_revoked(int(data))
+            case Notice(kind=b"deleted"):
+                feed.delete()
             case Notice(kind=kind, data=data):
                 feed.keep_notice(kind, data)
             case None:

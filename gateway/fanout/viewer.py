@@ -171,7 +171,7 @@ class Viewer:
                 raise
             self.finished = True
             if isinstance(error, MalformedEventError):
-                return Slice(dialect.write_lost(), self._index)
+                return Slice(dialect.write_lost(self.feed.loss), self._index)
             return Slice(dialect.write_break(Code.BROKER_UNAVAILABLE, UNREADABLE), self._index)
         self._index = page.end
         # Notices come first, because a `gap` makes the client discard everything that it shows.
@@ -195,7 +195,7 @@ class Viewer:
     def _take_end(self) -> Slice | None:
         if self.feed.status is FeedStatus.LOST and not self._sent_lost:
             self._sent_lost = True
-            return Slice(self.feed.dialect.write_lost(), self._index)
+            return Slice(self.feed.dialect.write_lost(self.feed.loss), self._index)
         self.finished = True
         return None
 

@@ -19,6 +19,8 @@ STREAM_LOST: Mapping[str, Any] = RunError(
     Code.STREAM_LOST, "The broker has lost this stream.", SERVER_ERROR, retryable=True
 ).as_json()
 
+STREAM_DELETED: Mapping[str, Any] = RunError(Code.STREAM_DELETED, "This answer was deleted.", SERVER_ERROR).as_json()
+
 _STATUS_BY_CODE = {
     CANCELLED["code"]: CANCELLED_STATUS,
     Code.UPSTREAM_TIMEOUT: 504,
@@ -28,6 +30,7 @@ _STATUS_BY_CODE = {
     Code.WORKER_ERROR: 500,
     Code.BROKER_UNAVAILABLE: 503,
     Code.STREAM_LOST: 500,
+    Code.STREAM_DELETED: 410,
 }
 
 _PUBLIC_SENTENCES = {

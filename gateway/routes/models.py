@@ -194,6 +194,13 @@ class ResponseItems(ResponseBody):
     has_more: bool
 
 
+class DeletedRun(ResponseBody):
+    """A run that has been deleted."""
+
+    id: StreamId
+    deleted: bool
+
+
 class DeletedResponse(ResponseBody):
     """A response that has been deleted."""
 

@@ -116,7 +116,7 @@ class RunAnswers:
                 if not await waiter.wait(feed, lambda: feed.over, within_s):
                     return None
             if feed.status is FeedStatus.LOST:
-                raise FailedRunError(STREAM_LOST)
+                raise FailedRunError(feed.loss)
             done, respond = await read(feed.merge.last)
             if done.get("status") == Status.CANCELLED:
                 raise FailedRunError(CANCELLED)
@@ -153,7 +153,7 @@ class RunAnswers:
 def _check_failure(feed: Feed) -> None:
     """Raises: FailedRunError if the run ended before its first chunk."""
     dialect = _asked(feed)
-    error = STREAM_LOST if feed.status is FeedStatus.LOST else dialect.error
+    error = feed.loss if feed.status is FeedStatus.LOST else dialect.error
     if error is not None and not dialect.has_sent_chunk:
         raise FailedRunError(error)
 

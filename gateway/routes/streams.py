@@ -1,4 +1,4 @@
-"""Calls on one run: read its status, read its completion, cancel it. docs/protocol.md, section 5, specifies them."""
+"""Calls on one run: read its status or completion, cancel it, delete it. docs/protocol.md, section 5, defines them."""
 
 import time
 from contextlib import AsyncExitStack
@@ -10,7 +10,7 @@ from contract.connection import Client
 from contract.event import encode_json
 from contract.job_queue import JobQueue
 from contract.presence import read_viewers
-from contract.run_record import RunRecord, read_run
+from contract.run_record import RunRecord, read_question, read_run
 from contract.stream_id import is_private
 from gateway.access.audience import Audience
 from gateway.access.permissions import Permissions
@@ -20,11 +20,11 @@ from gateway.http.large_body import LargeBody
 from gateway.http.root_path import prefix_of
 from gateway.http.run_errors import public_error
 from gateway.http.stream_urls import check_stream_id, no_such_stream
-from gateway.routes.models import CancelledRun, Completion, IfNoneMatch, StreamIdPath
+from gateway.routes.models import CancelledRun, Completion, DeletedRun, IfNoneMatch, StreamIdPath
 from gateway.routes.openapi import ACCESS_ERRORS, document
 from gateway.runs.cancel import cancel_run
 from gateway.runs.completion_cache import CompletionCache
-from gateway.runs.describe import Run, describe
+from gateway.runs.describe import WatchedRun, describe
 
 
 class StreamRoutes:
@@ -48,8 +48,15 @@ class StreamRoutes:
             path,
             self.status,
             methods=["GET"],
-            response_model=Run,
+            response_model=WatchedRun,
             **document("readRun", tag="streams", takes_ticket=True, errors=ACCESS_ERRORS),
+        )
+        app.add_api_route(
+            path,
+            self.delete,
+            methods=["DELETE"],
+            response_model=DeletedRun,
+            **document("deleteRun", tag="streams", takes_ticket=True, errors=ACCESS_ERRORS),
         )
         app.add_api_route(
             f"{path}/completion",
@@ -78,7 +85,15 @@ class StreamRoutes:
         record = await self._find(stream_id)
         viewers = await read_viewers(self._client, stream_id)
         audience = await self._permissions.find_audience(request, stream_id)
-        return JsonResponse(describe(stream_id, record, viewers, prefix_of(request), audience))
+        run = describe(stream_id, record, viewers, prefix_of(request), audience)
+        question = await read_question(self._client, stream_id)
+        return JsonResponse(WatchedRun(**dict(run), question=question or None))
+
+    async def delete(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
+        """Deletes the run with everything that is kept of it. One that is still being written stops."""
+        await self._permissions.check_control(request, stream_id)
+        await self._queue.delete(stream_id)
+        return JsonResponse({"id": stream_id, "deleted": True})
 
     async def completion(
         self, stream_id: StreamIdPath, request: Request, if_none_match: IfNoneMatch = None

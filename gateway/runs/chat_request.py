@@ -53,6 +53,8 @@ class RunOptions(JobOptions):
     """Our part of a request for an answer that others may watch."""
 
     visibility: Visibility = "unlisted"
+    question: Literal["shown", "hidden"] = "shown"
+    """Whether those who may watch see the user's last message."""
 
 
 class Message(RequestBody):
@@ -93,7 +95,7 @@ class ChatRequest:
 
     `stream` and `dialect` say how the caller wants it answered, `private` who may watch, `turn` which chat of the AI
     SDK it belongs to. `prompt_chars` is the length of all texts in its messages. `response`, `keep_ms`, `endpoint` and
-    `question` are those of a Submission.
+    `question` are those of a Submission. `shows_question`: those who may watch see it.
     """
 
     request: bytes
@@ -109,6 +111,7 @@ class ChatRequest:
     keep_ms: int = 0
     endpoint: str = ""
     question: str = ""
+    shows_question: bool = False
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:
@@ -130,6 +133,7 @@ def check_chat_request(fields: dict[str, Any], digest: str) -> ChatRequest:
         dialect=OPENAI_USAGE if body.includes_usage else OPENAI,
         prompt_chars=count_chars(fields["messages"]),
         question=find_question(fields["messages"]),
+        shows_question=body.manycast.question == "shown",
     )
 
 

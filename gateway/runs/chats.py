@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
-from contract.keys import chat_key, stored_key
+from contract.keys import StreamKeys, chat_key, stored_key
 from contract.scripts import Call, run_call
 from gateway.runs.chat_request import Turn
 
@@ -29,7 +29,7 @@ async def remember_answer(
     fields: list[str | bytes] = ["stream", stream_id, "dialect", dialect, "messages", turn.messages]
     if turn.continued is not None:
         fields += ["continued", turn.continued]
-    keys = [_key(caller, turn.chat_id)]
+    keys = [_key(caller, turn.chat_id), StreamKeys.of(stream_id).meta]
     if caller:
         keys.append(stored_key(digest_name(caller)))
     await run_call(client, Call("remember_answer", tuple(keys), (lifetime_ms, *fields)))

@@ -37,6 +37,13 @@ class Run(ResponseBody):
     viewers: int
 
 
+class WatchedRun(Run):
+    """A run as its viewers see it. `question`: the user's last message, up to QUESTION_LIMIT_CHARS; null if there is
+    none or the caller hid it."""
+
+    question: StoredText
+
+
 def describe(stream_id: str, record: RunRecord, viewers: int, prefix: str, audience: Audience = Audience.OWNER) -> Run:
     """`viewers`: how many watch the stream now, through all gateways. `prefix`: of the URLs, see `urls_of`."""
     done = record.done or {}

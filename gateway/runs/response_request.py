@@ -105,7 +105,15 @@ def to_run(body: ResponseRequest, fields: Mapping[str, Any], raw: bytes, context
     chat = check_chat_request(to_chat_request(fields, context), digest)
     kept = {"echo": echo_of(fields, time.time), "input": [item for _, item in read_input(body)], "store": body.is_kept}
     keep_ms = 0 if body.is_kept else UNKEPT_MS
-    return replace(chat, stream=bool(body.stream), response=encode_sent(kept), keep_ms=keep_ms)
+    # Only its owner sees the request of a response, so viewers see the question only if the caller says so.
+    shows_question = chat.shows_question and "question" in body.manycast.model_fields_set
+    return replace(
+        chat,
+        stream=bool(body.stream),
+        response=encode_sent(kept),
+        keep_ms=keep_ms,
+        shows_question=shows_question,
+    )
 
 
 def echo_of(fields: Mapping[str, Any], clock: Callable[[], float]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class RunSubmitter:
             response=chat.response,
             keep_ms=self._keep_ms(chat, key),
             endpoint=chat.endpoint,
-            question=chat.question,
+            question=chat.question if chat.shows_question else "",
         )
         answer, stream_id = await self._queue_run(submission)
         if answer not in (Submitted.OK, Submitted.KNOWN):

@@ -65,6 +65,7 @@ async def test_the_link_of_a_private_answer_carries_a_ticket_and_says_until_when
 async def test_revoked_links_let_nobody_in_and_who_asked_watches_on(page: Page, peer: Peer) -> None:
     await ask_privately(page, peer)
     await page.click(".share-button")
+    await expect(page.locator("dialog.share input")).to_be_visible()
     peer.tell(chunk(3, content="\nmore\n") + "…")
 
     async def revoke(route: Route) -> None:

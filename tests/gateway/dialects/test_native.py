@@ -3,6 +3,7 @@
 from contract.sse import Frame, FrameReader
 from gateway.dialects.native import NativeDialect
 from gateway.fanout.replay_buffer import Slice
+from gateway.http.run_errors import STREAM_LOST
 
 
 def test_an_event_moves_the_cursor_with_its_last_line() -> None:
@@ -26,7 +27,7 @@ def test_a_note_leaves_the_cursor_where_it_is() -> None:
 
 
 def test_a_lost_stream_is_told_as_its_end_without_an_id() -> None:
-    written = NativeDialect().write_lost()
+    written = NativeDialect().write_lost(STREAM_LOST)
     assert written.startswith(b"event: done\ndata: {")
     assert b'"code":"stream_lost"' in written
     assert b"id:" not in written

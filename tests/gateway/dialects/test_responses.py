@@ -9,6 +9,7 @@ import pytest
 from contract.errors import RunError
 from contract.event import encode_json
 from gateway.dialects.responses import ResponsesDialect
+from gateway.http.run_errors import STREAM_LOST
 from tests.author import Entry
 from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done, restart, write_all
 from tests.responses import STREAM_ID, Event, events_of, fold_events, new_dialect, read_events
@@ -294,7 +295,7 @@ def test_numbers_are_gapless_and_the_sdk_folds_what_it_gets_into_what_it_is_told
 
 def test_what_is_not_in_the_log_has_a_field_that_sdks_raise() -> None:
     dialect = new_dialect()
-    for written in (dialect.write_break("gateway_stopping", "Later."), dialect.write_lost()):
+    for written in (dialect.write_break("gateway_stopping", "Later."), dialect.write_lost(STREAM_LOST)):
         (event,) = read_events(written)
         assert event["error"]["code"] == event["code"]
         assert dialect.next_number == 2
