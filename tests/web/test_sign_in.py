@@ -1,10 +1,11 @@
 """Who may ask: what the page shows to those who may not, and how they come in."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Dialog, Page, expect
 
 from tests.web.peer import SIGNED_IN, SIGNED_OUT, Peer
 from tests.web.test_page import START, ask, chunk, done
@@ -121,6 +122,40 @@ async def test_who_is_signed_in_is_named_and_may_sign_out(page: Page, peer: Peer
     await page.click("text=Sign out")
     await expect(page.locator("#secret")).to_be_focused()
     await expect(page.locator("#settings")).to_be_hidden()
+
+
+async def test_signing_out_removes_private_answers_from_this_browser_if_the_reader_agrees(
+    page: Page, peer: Peer
+) -> None:
+    peer.admission = SIGNED_IN
+    peer.tell(START + chunk(2, content="x") + done("1-3"))
+    await visit(page, peer.url)
+    for visibility in ("unlisted", "private"):
+        await page.click("#new")
+        await page.click("#open-settings")
+        await page.get_by_label("Who can watch").select_option(visibility)
+        await page.keyboard.press("Escape")
+        await page.fill("#question", visibility)
+        await page.keyboard.press("Enter")
+        await expect(page.locator('.reply[data-state="ended"]')).to_be_visible()
+    answers = [False, True]
+
+    async def answer(dialog: Dialog) -> None:
+        await (dialog.accept() if answers.pop(0) else dialog.dismiss())
+
+    page.on("dialog", answer)
+    await page.click("#open-settings")
+    await page.click("#sign-out")
+    async with asyncio.timeout(20):
+        while len(answers) > 1:
+            await asyncio.sleep(0.01)
+    await expect(page.locator("#conversation-list li")).to_have_count(2)
+    await page.click("#sign-out")
+    await expect(page.locator("#conversation-list a")).to_have_text("unlisted")
+    await expect(page.locator(".question")).to_have_count(0)
+    kept = await page.evaluate("JSON.stringify(Object.keys(localStorage).map((key) => localStorage[key]))")
+    assert '"title' in kept.replace("\\", "")
+    assert "p_2" not in kept
 
 
 async def test_whom_a_proxy_names_is_named_and_signs_out_there(page: Page, peer: Peer) -> None:
