@@ -44,7 +44,8 @@ end
 
 if KEYS[5] and ARGV[18] ~= 'first' then
   local known = redis.call('HMGET', KEYS[5], 'id', 'body')
-  if known[1] and known[1] ~= ARGV[1] then
+  -- A run may expire before its key. The key then starts another.
+  if known[1] and known[1] ~= ARGV[1] and redis.call('EXISTS', 'mc:{' .. known[1] .. '}:meta') == 1 then
     if known[2] ~= ARGV[7] then return { 'mismatch', known[1] } end
     if ARGV[18] == 'key' or is_worth_joining(known[1]) then return { 'known', known[1] } end
   end

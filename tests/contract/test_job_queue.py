@@ -126,6 +126,17 @@ async def test_a_retry_of_a_run_that_is_being_cancelled_starts_one(store: Store)
     assert await store.queue.submit(retry, MAX_WAITING) == (Submitted.OK, retry.stream_id)
 
 
+async def test_the_key_of_a_run_that_has_expired_starts_another_run(store: Store) -> None:
+    """A failed run is kept for a shorter time than its key."""
+    first = store.submission(once="k1")
+    await store.queue.submit(first, MAX_WAITING)
+    await call_redis(store.client, "DEL", StreamKeys.of(first.stream_id).meta)
+    second = store.submission(once="k1", body="another")
+    assert await store.queue.submit(second, MAX_WAITING) == (Submitted.OK, second.stream_id)
+    again = store.submission(once="k1", body="another")
+    assert await store.queue.submit(again, MAX_WAITING) == (Submitted.KNOWN, second.stream_id)
+
+
 async def test_many_submissions_of_one_key_at_once_make_one_stream(store: Store) -> None:
     submissions = [store.submission(once="k1") for _ in range(20)]
     answers = await asyncio.gather(*(store.queue.submit(one, MAX_WAITING) for one in submissions))
