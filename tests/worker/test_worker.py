@@ -27,6 +27,17 @@ async def test_a_request_without_a_model_gets_the_default_one(caller: Caller, wo
     assert chunks(await caller.run(""))[0]["model"] == "demo"
 
 
+async def test_a_worker_with_room_takes_all_runs_of_a_caller_at_once(caller: Caller, worker: Worker) -> None:
+    worker.signal(signal.SIGSTOP)
+    runs = [await caller.submit("demo-fast") for _ in range(20)]
+    worker.signal(signal.SIGCONT)
+    for run in runs:
+        assert done(await caller.finished(run))["status"] == "completed"
+    # The first run was in the line alone. Its claim let the others in, in one step: their entries have the same time.
+    entries = [(await caller.meta(run))["job"] for run in runs]
+    assert len({entry.partition("-")[0] for entry in entries[1:]}) == 1
+
+
 async def test_a_cancel_reaches_the_provider_and_ends_the_stream(
     caller: Caller, worker: Worker, provider: Simulator
 ) -> None:
