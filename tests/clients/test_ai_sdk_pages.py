@@ -14,9 +14,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from manycast.local_stack.port import free_port
 from tests.clients.conftest import Stack, install_packages, run_program
 from tests.clients.snippets import PAPER
-from tests.stack import Gateway
+from tests.stack import Gateway, Process, closing_all, wait_for_http
 from tests.web.conftest import browser, chromium, other, page  # noqa: F401 -- fixtures: found by their names
 from tests.web.visit import reload, visit
 
@@ -161,6 +162,33 @@ def markdown() -> list[str]:
 
 async def test_the_docs_name_the_versions_that_are_tested() -> None:
     assert "\n".join(markdown()) in PAPER
+
+
+@pytest.fixture(scope="module")
+def app(stack: Stack, site: Path) -> Iterator[str]:
+    """An app with a route of its own, which calls /v1/responses."""
+    home, port = HOME.parent / "responses", free_port()
+    command = [install_packages(home), "route.mjs", stack.gateway, str(site), str(port)]
+    with closing_all(server := Process("route", command, home)):
+        wait_for_http(server, f"http://127.0.0.1:{port}/api/chat")
+        yield f"http://127.0.0.1:{port}"
+
+
+async def test_a_page_whose_route_calls_the_responses_api_shows_thoughts_tools_and_answers(
+    app: str,
+    page: Page,  # noqa: F811
+) -> None:
+    await visit(page, Chat(app, "7", "keeps", "served").url)
+    await ask(page, "How is the weather?")
+    await expect(page.locator("article")).to_have_count(2)
+    await messages_of(page)
+    answer = page.locator('article[data-role="assistant"]')
+    parts = await answer.get_attribute("data-parts")
+    assert parts == "step-start reasoning tool-get_weather step-start reasoning text"
+    await reload(page)
+    await ask(page, "Thanks")
+    await expect(answer).to_have_count(2)
+    assert "Thanks" in (await messages_of(page))[-1]
 
 
 async def test_assistant_ui_sends_its_system_prompt_and_its_tools_and_shows_the_answer(

@@ -1,6 +1,7 @@
 // A page with `useChat`, as people build it. It is told by its address what to do:
 // `chat`: the chat's id. `body`: JSON that goes along with each question. `keeps`: the page keeps the messages itself, in
 // the browser's storage; otherwise it fetches those before the answer from the gateway. `strict`: React's strict mode.
+// `served`: the server executes the tools.
 import { StrictMode, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { useChat } from "@ai-sdk/react";
@@ -21,17 +22,14 @@ function executeTool() {
 }
 
 function Chat({ before }) {
-  const chat = useChat({
-    id,
-    messages: before,
-    transport,
-    resume: true,
+  const ownTools = {
     sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
     onToolCall({ toolCall: { toolName: tool, toolCallId } }) {
       // Versions before 5.0.70 or so have only the older name.
       (chat.addToolOutput ?? chat.addToolResult)({ tool, toolCallId, output: executeTool() });
     },
-  });
+  };
+  const chat = useChat({ id, messages: before, transport, resume: true, ...(asked.has("served") ? {} : ownTools) });
   const { messages, sendMessage, status, error } = chat;
   const [question, setQuestion] = useState("");
   useEffect(() => {
