@@ -4,7 +4,7 @@ import js from "@eslint/js";
 import globals from "globals";
 
 export default [
-  { ignores: ["**/node_modules/", "**/.next*/", "**/.venv*/", "web/parts/vendor/"] },
+  { ignores: ["**/node_modules/", "**/.next*/", "**/.venv*/", "**/.installed/", "web/parts/vendor/"] },
   {
     ...js.configs.recommended,
     linterOptions: { reportUnusedDisableDirectives: "error" },
