@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.clients.conftest import CHROMIUM, CHROMIUM_ARGUMENTS, NODE_HOME, Stack, install_packages, run_program
 from tests.clients.network import network_to
@@ -17,6 +18,8 @@ from tests.clients.snippets import PAPER, README, snippet_with, snippets
 from tests.clients.sse.table import HOME as SSE_HOME
 from tests.stack import ROOT, Gateway
 from tests.viewers import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HERE = "http://127.0.0.1:8000"
 
@@ -96,14 +99,21 @@ def site(stack: Stack, tmp_path: Path) -> Iterator[str]:
     gateway.close()
 
 
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
     if not await asyncio.to_thread(CHROMIUM.exists):
         pytest.skip(f"no Chromium at {CHROMIUM}")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        yield await browser.new_page()
+        yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    context = await browser.new_context()
+    yield await context.new_page()
+    await context.close()
 
 
 @pytest.mark.parametrize("snippet", PAGES, ids=range(len(PAGES)))
