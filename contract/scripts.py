@@ -1,5 +1,6 @@
 """Runs the Lua scripts of contract/lua by name, many in one round trip. The callers interpret the replies."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -25,6 +26,28 @@ _SHARED = {
     "submit": ("turns", "stored"),
 }
 
+_CHANNELS = {
+    "answer": ("KEYS[3]",),
+    "append": ("KEYS[3]",),
+    "cancel": ("KEYS[3]", "KEYS[5]"),
+    "claim": ("KEYS[3]",),
+    "count_viewers": ("KEYS[2]",),
+    "delete_run": ("KEYS[3]", "KEYS[6]"),
+    "finish": ("KEYS[3]",),
+    "park": ("KEYS[3]",),
+    "release": ("KEYS[2]", "KEYS[4]"),
+    "revoke": ("KEYS[2]",),
+    "ring": ("'mc:{}:live'",),
+}
+"""Where each script publishes: Lua expressions."""
+_UNCHECKED = {"append": {"HMGET", "EXISTS", "XADD", "XACK", "XDEL"}}
+"""Commands that a script calls before its first write, or never. Only the script of each chunk needs such savings."""
+_COMMAND = re.compile(r"redis\.call\('([A-Z]+)'(?:, '([A-Z]+)')?")
+_CHECK = """if redis.acl_check_cmd and not redis.acl_check_cmd({needed}) then
+  return redis.error_reply(table.concat({{ 'NOPERM this user of Redis lacks the right to', {needed} }}, ' '))
+end
+"""
+
 Argument = str | bytes | int
 
 PACKED_HEADS = 4096
@@ -49,9 +72,17 @@ class Call(NamedTuple):
 
 @cache
 def load_script(name: str) -> Script:
-    """The script `contract/lua/{name}.lua`, after the shared functions that it uses."""
+    """The script `contract/lua/{name}.lua`, after the shared functions that it uses.
+
+    It begins with a check of its user's rights. Without it, a user who lacks a right would be refused after some of the
+    writes: since Redis 7, a new user may run every command, but publish nothing.
+    """
     parts = ("now_ms", *_SHARED.get(name, ()), name)
     text = "".join((files("contract") / "lua" / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
+    commands = {found for found in _COMMAND.findall(text) if found[0] not in {"PUBLISH", *_UNCHECKED.get(name, ())}}
+    needed = [", ".join(f"'{word}'" for word in found if word) for found in sorted(commands)]
+    needed += [f"'PUBLISH', {channel}, ''" for channel in _CHANNELS.get(name, ())]
+    text = "".join(_CHECK.format(needed=one) for one in needed) + text
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

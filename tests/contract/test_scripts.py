@@ -5,20 +5,22 @@ from importlib.resources import files
 
 import pytest
 
-from contract.connection import call_redis, command_client
+from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Status
 from contract.job_queue import Lease, Submitted, Verdict
 from contract.keys import JOBS, StreamKeys
 from contract.scripts import Call, load_script, run_call, run_calls
-from contract.stream_log import Batch, Ending, WriteResult, WriteStatus
+from contract.stream_log import Batch, Ending, StreamLog, WriteResult, WriteStatus
 from contract.worker_registry import WorkerOffer, announce, leave, read_offers
 from tests.broker import Broker
-from tests.contract.store import MAX_WAITING, Store, chunk_lines, done_line, frozen
+from tests.contract.store import MAX_WAITING, RETENTION_MS, Store, chunk_lines, done_line, frozen
 
 NAMES = sorted(path.name.removesuffix(".lua") for path in (files("contract") / "lua").iterdir())
 STEPS = [
-    name for name in NAMES if name not in ("now_ms", "sum_viewers", "turns", "write_events", "stored", "close_run")
+    name
+    for name in NAMES
+    if name not in ("now_ms", "sum_viewers", "turns", "write_events", "stored", "close_run", "wake")
 ]
 
 
@@ -92,6 +94,64 @@ async def test_a_server_that_does_not_let_us_load_refuses_each_call_in_its_place
     with pytest.raises(BrokerRefusedError):
         await run_call(narrow, Call("read_offers", ("mc:workers", "mc:offers"), ()))
     await narrow.aclose()
+    await call_redis(store.client, "ACL", "DELUSER", "narrow")
+
+
+def commands_of(name: str) -> list[tuple[str, str]]:
+    """Each script that runs, with each command in its text. Some commands have a second word."""
+    text = load_script(name).text
+    return [(name, "|".join(filter(None, found))) for found in set(re.findall(COMMAND, text))]
+
+
+COMMAND = r"redis\.call\('([A-Z]+)'(?:, '([A-Z]+)')?"
+EARLY = {("append", "HMGET"), ("append", "EXISTS"), ("append", "XADD")}
+"""append calls these before it has written anything, so Redis itself refuses the whole script."""
+
+
+async def narrow_client(store: Store, *rights: str) -> Client:
+    await call_redis(store.client, "ACL", "SETUSER", "narrow", "reset", "on", ">pw", "~*", "+@all", *rights)
+    host, path = store.url.removeprefix("redis://").split("/")
+    return command_client(f"redis://narrow:pw@{host}/{path}")
+
+
+@pytest.mark.parametrize("name", STEPS)
+async def test_a_script_without_the_right_to_one_command_changes_nothing(store: Store, name: str) -> None:
+    arguments = ["1"] * 30
+    for number, (_, command) in enumerate(sorted(commands_of(name))):
+        if (name, command) in EARLY or (name, command) in {("append", "XACK"), ("append", "XDEL")}:
+            continue
+        client = await narrow_client(store, "&*", f"-{command.lower()}")
+        keys = tuple(f"mc:{{{name}{number}}}:{key}" for key in range(9))
+        with pytest.raises(BrokerRefusedError, match=command.split("|")[0]):
+            await run_call(client, Call(name, keys, arguments))
+        assert await call_redis(store.client, "KEYS", f"mc:{{{name}{number}}}*") == []
+        await client.aclose()
+    await call_redis(store.client, "ACL", "DELUSER", "narrow")
+
+
+@pytest.mark.parametrize("name", [name for name in STEPS if "PUBLISH" in load_script(name).text])
+async def test_a_script_without_the_right_to_its_channels_changes_nothing(store: Store, name: str) -> None:
+    client = await narrow_client(store, "resetchannels")
+    keys = tuple(f"mc:{{{name}}}:{key}" for key in range(9))
+    with pytest.raises(BrokerRefusedError, match="PUBLISH"):
+        await run_call(client, Call(name, keys, ["1"] * 30))
+    await client.aclose()
+    await call_redis(store.client, "ACL", "DELUSER", "narrow")
+
+
+async def test_a_run_ends_once_although_publishing_was_refused_for_a_while(store: Store) -> None:
+    job, claim = await store.start()
+    client = await narrow_client(store, "resetchannels")
+    ending = Batch(job.stream_id, claim.epoch, 1, [*chunk_lines("a"), done_line()], Ending(Status.COMPLETED, job.entry))
+    before = await everything(store)
+    for _ in range(3):
+        (refusal,) = await StreamLog(client, RETENTION_MS).write([ending])
+        assert isinstance(refusal, BrokerRefusedError)
+    assert await everything(store) == before
+    await call_redis(store.client, "ACL", "SETUSER", "narrow", "&*")
+    assert await StreamLog(client, RETENTION_MS).write([ending]) == [WriteResult(WriteStatus.OK, 2)]
+    assert await store.positions(job.stream_id) == ["1-1", "1-2"]
+    await client.aclose()
     await call_redis(store.client, "ACL", "DELUSER", "narrow")
 
 
