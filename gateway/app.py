@@ -29,6 +29,7 @@ from gateway.fanout.silent_workers import SilentWorkers
 from gateway.http.body import BodyBudget
 from gateway.http.errors import answer_errors, explain_no_such_path
 from gateway.http.json_response import JsonResponse
+from gateway.http.memory_budget import MemoryBudget
 from gateway.http.middleware import add_middleware, parse_origins
 from gateway.http.run_errors import answer_lost_logs
 from gateway.http.security_log import SecurityLog
@@ -90,14 +91,20 @@ class Gateway:
         self._log = StreamLog(self._client, retention_ms)
         self._queue = JobQueue(self._client, retention_ms)
         self._runs = RunList(self._client, retention_ms) if settings.list_runs else None
-        self._hub = _build_hub(settings, self._client, self._log)
+        budget = MemoryBudget(settings.buffer_budget_bytes)
+        # Before the hub: what no request uses is given up before the buffers of viewers.
+        self._completions = CompletionCache(settings.completion_budget_bytes, COMPLETION_SETTING, budget)
+        self._hub = _build_hub(settings, self._client, self._log, budget)
         self._local_viewers = _build_local_viewers(settings, self._client, self._hub)
         self._metrics = Metrics(
-            lambda: len(self._local_viewers), lambda: sum(1 for _ in self._hub.feeds()), self._hub.count_encoded_events
+            lambda: len(self._local_viewers),
+            lambda: sum(1 for _ in self._hub.feeds()),
+            self._hub.count_encoded_events,
+            lambda: budget.held_bytes,
         )
         self.security = _build_security_log(settings, self._metrics)
         self._access = build_access(self._client, settings.access, self.security)
-        self._admitted = AdmittedViewers(self._access.authenticator)
+        self._admitted = AdmittedViewers(self._access.authenticator, self._local_viewers)
         self.send_timeouts = SendTimeouts(settings.send_timeout_s)
 
         self.api = _new_api(self._lifespan)
@@ -139,8 +146,14 @@ class Gateway:
 
         yield StartRoutes(client, starter, permissions, settings.ticket_s)
         yield RunListRoutes(authenticator, self._runs)
-        completions = CompletionCache(self._log, settings.completion_budget_bytes, COMPLETION_SETTING)
-        yield StreamRoutes(client, permissions, self._queue, completions)
+        yield StreamRoutes(
+            client,
+            authenticator,
+            permissions,
+            queue=self._queue,
+            log=self._log,
+            completions=self._completions,
+        )
         yield InputRoutes(permissions, Questions(client))
         yield TicketRoutes(
             client, authenticator, permissions, self.security, default_s=settings.ticket_s, control_s=control_s
@@ -157,6 +170,7 @@ class Gateway:
             starter,
             answers=answers,
             stored=StoredResponses(client, self._log, settings.body_limit_bytes),
+            completions=self._completions,
             queue=self._queue,
             hub=hub,
             log=self._log,
@@ -232,19 +246,21 @@ def _build_security_log(settings: Settings, metrics: Metrics) -> SecurityLog:
     return SecurityLog(lambda request: read_source(request, proxies).address, metrics.count_decision)
 
 
-def _build_hub(settings: Settings, client: Client, log: StreamLog) -> Hub:
+def _build_hub(settings: Settings, client: Client, log: StreamLog, budget: MemoryBudget) -> Hub:
     limits = HubLimits(
         buffer_bytes=settings.tape_limit_bytes,
         linger_s=settings.linger_s,
         opening_s=settings.opening_timeout_s,
         watchdog_s=settings.watchdog_s,
     )
-    return Hub(settings.redis_url, client, log, limits)
+    return Hub(settings.redis_url, client, log, limits, budget)
 
 
 def _build_local_viewers(settings: Settings, client: Client, hub: Hub) -> LocalViewers:
     name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-    return LocalViewers(name, client, hub, ViewerLimits(settings.viewer_limit, settings.stream_viewer_limit))
+    reserved = settings.viewer_limit * settings.reserved_viewers_percent // 100
+    limits = ViewerLimits(settings.viewer_limit, settings.stream_viewer_limit, reserved)
+    return LocalViewers(name, client, hub, limits)
 
 
 def _guard(app: ASGIApp, settings: Settings, security: SecurityLog, *, admits_only_local: bool) -> ASGIApp:

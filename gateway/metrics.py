@@ -27,12 +27,18 @@ class Metrics:
     media_type = CONTENT_TYPE_LATEST
 
     def __init__(
-        self, viewers: Callable[[], int], feeds: Callable[[], int], written: Callable[[], Mapping[str, int]]
+        self,
+        viewers: Callable[[], int],
+        feeds: Callable[[], int],
+        written: Callable[[], Mapping[str, int]],
+        buffered_bytes: Callable[[], int],
     ) -> None:
         self._registry = CollectorRegistry()
         self.runs_started = Counter("manycast_runs_started", "Runs accepted by this gateway.", registry=self._registry)
         Gauge("manycast_viewers", "Viewers connected to this gateway.", registry=self._registry).set_function(viewers)
         Gauge("manycast_feeds", "Streams this gateway has in memory.", registry=self._registry).set_function(feeds)
+        text = "What this gateway keeps in memory of streams and completions; MANYCAST_BUFFER_BUDGET_BYTES bounds it."
+        Gauge("manycast_buffer_bytes", text, registry=self._registry).set_function(buffered_bytes)
         self._registry.register(_EventsWritten(written))
         text = "Decisions about access, by kind: the lines of the security log, and those that it left out."
         self._decisions = Counter("manycast_security_decisions", text, ["kind"], registry=self._registry)

@@ -30,6 +30,7 @@ class Settings(ServiceSettings):
     body_limit_bytes: int = Field(20 << 20, gt=0)
     body_budget_bytes: int = Field(64 << 20, gt=0)
     completion_budget_bytes: int = Field(64 << 20, gt=0)
+    buffer_budget_bytes: int = Field(128 << 20, gt=0)
     prompt_limit_chars: int = Field(500_000, gt=0)
     cors_origins: str = ""
     published_on: str = ""
@@ -46,6 +47,7 @@ class Settings(ServiceSettings):
     sign_in_s: int = Field(43200, gt=0)
     requests_per_minute: int = Field(60, ge=0)
     runs_at_once: int = Field(20, ge=0)
+    completions_per_minute: int = Field(600, ge=0)
     queue_limit: int = Field(1000, gt=0)
     caller_limit_bytes: int = Field(64 << 20, ge=0)
     redis_reserve_percent: int = Field(25, ge=0, le=90)
@@ -56,6 +58,7 @@ class Settings(ServiceSettings):
     keep_alive_s: int = Field(5, gt=0)
     viewer_limit: int = Field(20_000, ge=0)
     stream_viewer_limit: int = Field(0, ge=0)
+    reserved_viewers_percent: int = Field(10, ge=0, le=90)
     connection_limit: int = Field(21_000, gt=0)
     address_connection_limit: int = Field(1000, ge=0)
     passed_headers: str = "HTTP-Referer,X-Title,OpenAI-Organization,OpenAI-Project"
@@ -94,6 +97,7 @@ class Settings(ServiceSettings):
             trusts_user_header=self.user_header,
             requests_per_minute=self.requests_per_minute,
             runs_at_once=self.runs_at_once,
+            completions_per_minute=self.completions_per_minute,
         )
 
     @property

@@ -38,6 +38,8 @@ class AccessPolicy:
     trusts_user_header: bool
     per_minute: int
     runs_at_once: int
+    readings_per_minute: int
+    """How many completions one address may read in a minute; 0: any number."""
 
 
 class Authenticator:
@@ -182,6 +184,15 @@ class Authenticator:
             RateLimit("sign-in", ALL_SIGN_INS_PER_MINUTE),
         ):
             await self._take_token(request, limit)
+
+    async def check_reading_rate(self, request: Request) -> None:
+        """Limits the requests of one address for whole completions, each of which may be large.
+
+        Raises: ApiError 429, BrokerUnavailableError, BrokerRefusedError.
+        """
+        if not self.admits_only_local:
+            group = self.read_source(request).rate_limit_group
+            await self._take_token(request, RateLimit(f"completion:{group}", self._policy.readings_per_minute))
 
     async def sign_in(self, request: Request, secret: str) -> tuple[Caller, str]:
         """The caller, and the value of its session cookie. Raises: ApiError 401, BrokerUnavailableError."""

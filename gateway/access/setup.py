@@ -37,6 +37,7 @@ class AccessOptions(NamedTuple):
     trusts_user_header: bool
     requests_per_minute: int
     runs_at_once: int
+    completions_per_minute: int
 
 
 def build_access(client: Client, options: AccessOptions, security: SecurityLog) -> AccessControl:
@@ -49,6 +50,7 @@ def build_access(client: Client, options: AccessOptions, security: SecurityLog) 
         trusts_user_header=options.trusts_user_header,
         per_minute=options.requests_per_minute,
         runs_at_once=options.runs_at_once,
+        readings_per_minute=options.completions_per_minute,
     )
     sessions = Sessions(client, signing, keys, options.password, options.sign_in_s)
     authenticator = Authenticator(client, keys, sessions, policy, security)

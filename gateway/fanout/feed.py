@@ -70,15 +70,19 @@ class Feed:
         limit_bytes: int,
         name: str = "",
         audience: Audience = Audience.OWNER,
+        *,
+        count: Callable[[int], None] = lambda _: None,
     ) -> None:
         """`name` is the dialect's name in the API; `limit_bytes` bounds the replay buffer. All viewers belong to
-        `audience`."""
+        `audience`. `count` is told by how many bytes the buffer has grown or shrunk."""
         self.stream_id = stream_id
         self.audience = audience
         self.name = name
         self.dialect = dialect
         self.merge = EventMerge()
         self.buffer = ReplayBuffer(limit_bytes)
+        self._count = count
+        self._counted_bytes = 0
         self.subscribers = Subscribers(self)
         self.status = FeedStatus.QUEUED
         self.first_index = 0
@@ -131,6 +135,27 @@ class Feed:
         if events:
             self.set_worker_silent(False)
         self._announce()
+        # Last, because it may shrink this buffer: viewers in turn read the dropped events from Redis.
+        self.recount()
+
+    def recount(self) -> None:
+        """Tells `count` how the buffer has changed since the last time."""
+        change = self.buffer.held_bytes - self._counted_bytes
+        if change:
+            self._counted_bytes += change
+            self._count(change)
+
+    def uncount(self) -> None:
+        """Called when the hub drops the feed."""
+        freed, self._counted_bytes = self._counted_bytes, 0
+        self._count(-freed)
+
+    def shrink(self, target_bytes: int) -> int:
+        """Drops the oldest events from memory. Returns how many bytes that frees."""
+        before = self._counted_bytes
+        self.buffer.shrink(target_bytes)
+        self.recount()
+        return before - self._counted_bytes
 
     def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:
         index = self.buffer.end
@@ -226,6 +251,7 @@ class Feed:
         if not self.over and (self.dialect.tells_state or index == self.buffer.end):
             subscriber.on_notice(b"ping", self._ping())
         self.subscribers.join(subscriber)
+        self.recount()
         subscriber.on_revoked(self.revoked)
 
     def set_revoked(self, count: int) -> None:

@@ -6,6 +6,7 @@ stream ask for the same pages.
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from itertools import pairwise
 
 from contract.event import MalformedEventError
@@ -14,14 +15,18 @@ from gateway.fanout.feed import Feed
 from gateway.fanout.replay_buffer import Slice
 
 PAGES_KEPT = 16
+_Key = tuple[Feed, int, int]
 
 
 class HistoryPages:
     """Keeps the most recently used pages. Viewers that ask for a page while it is being read share that read."""
 
-    def __init__(self, log: StreamLog) -> None:
+    def __init__(self, log: StreamLog, count: Callable[[int], None]) -> None:
+        """`count` is told by how many bytes the pages have grown or shrunk."""
         self._log = log
-        self._kept: OrderedDict[tuple[Feed, int, int], asyncio.Task[list[bytes]]] = OrderedDict()
+        self._count = count
+        self._kept: OrderedDict[_Key, asyncio.Task[list[bytes]]] = OrderedDict()
+        self._sizes: dict[_Key, int] = {}
 
     async def read(self, feed: Feed, index: int) -> Slice:
         """The events from `index` to the end of its page.
@@ -34,19 +39,37 @@ class HistoryPages:
         read = self._kept.get(key)
         if read is None:
             read = self._kept[key] = asyncio.create_task(self._read(feed, index))
-            read.add_done_callback(lambda done: self._forget_failure(key, done))
+            read.add_done_callback(lambda done: self._on_read(key, done))
             if len(self._kept) > PAGES_KEPT:
-                self._kept.popitem(last=False)
+                self._forget(next(iter(self._kept)))
         else:
             self._kept.move_to_end(key)
         # A viewer that leaves must not cancel the read for the others.
         events = await asyncio.shield(read)
         return Slice(b"".join(events[index - begin :]), begin + len(events))
 
-    def _forget_failure(self, key: tuple[Feed, int, int], read: asyncio.Task[list[bytes]]) -> None:
-        """Removes a failed read: viewers that are waiting get its error, and the next viewer reads again."""
-        if (read.cancelled() or read.exception() is not None) and self._kept.get(key) is read:
-            del self._kept[key]
+    def _on_read(self, key: _Key, read: asyncio.Task[list[bytes]]) -> None:
+        """Counts the page, or removes a failed read: viewers that are waiting get its error, and the next viewer reads
+        again."""
+        if self._kept.get(key) is not read:
+            return
+        if read.cancelled() or read.exception() is not None:
+            self._forget(key)
+        else:
+            self._sizes[key] = sum(map(len, read.result()))
+            self._count(self._sizes[key])
+
+    def _forget(self, key: _Key) -> None:
+        del self._kept[key]
+        self._count(-self._sizes.pop(key, 0))
+
+    def evict(self, excess_bytes: int) -> None:
+        """Drops pages, the least recently used first."""
+        for key, size in [(key, self._sizes[key]) for key in self._kept if key in self._sizes]:
+            if excess_bytes <= 0:
+                break
+            self._forget(key)
+            excess_bytes -= size
 
     async def _read(self, feed: Feed, index: int) -> list[bytes]:
         begin, end = feed.page_around(index)
@@ -68,4 +91,4 @@ class HistoryPages:
     def forget(self, feed: Feed) -> None:
         """Drops the pages of a feed that the hub has dropped."""
         for key in [key for key in self._kept if key[0] is feed]:
-            del self._kept[key]
+            self._forget(key)

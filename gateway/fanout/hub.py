@@ -27,6 +27,7 @@ from gateway.dialects.registry import DIALECTS
 from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.history_pages import HistoryPages
 from gateway.fanout.merge import LogHoleError
+from gateway.http.memory_budget import MemoryBudget
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ class HubLimits:
 class Hub:
     """All feeds of this process. `run` must be running."""
 
-    def __init__(self, url: str, client: Client, log: StreamLog, limits: HubLimits) -> None:
+    def __init__(self, url: str, client: Client, log: StreamLog, limits: HubLimits, budget: MemoryBudget) -> None:
+        """`budget`: of all buffers of this process. When it is used up, viewers that lag behind read from Redis."""
         self._client = client
         self._log = log
         self._limits = limits
@@ -66,7 +68,11 @@ class Hub:
         # The channels whose subscription Redis has confirmed.
         self._confirmed: set[str] = set()
         self._reads: dict[Feed, asyncio.Task[None]] = {}
-        self.pages = HistoryPages(log)
+        self._budget = budget
+        self.pages = HistoryPages(log, budget.count)
+        budget.add_evictor(self._shrink_unwatched)
+        budget.add_evictor(self.pages.evict)
+        budget.add_evictor(self._shrink_largest)
 
     async def run(self) -> None:
         """Receives messages until cancelled."""
@@ -107,8 +113,8 @@ class Hub:
             # Another viewer may have opened the feed while this one was waiting for Redis.
             feed = self._find(stream_id, dialect, audience)
             if feed is None:
-                new_feed = Feed(stream_id, (new or DIALECTS[dialect])(), self._limits.buffer_bytes, dialect, audience)
-                feed = self._add(new_feed, record)
+                made, limit_bytes, count = (new or DIALECTS[dialect])(), self._limits.buffer_bytes, self._budget.count
+                feed = self._add(Feed(stream_id, made, limit_bytes, dialect, audience, count=count), record)
         if not feed.ready.done():
             done, _ = await asyncio.wait([feed.ready], timeout=self._limits.opening_s)
             if not done:
@@ -143,6 +149,7 @@ class Hub:
         if not feed.over and feed not in self._feeds.get(feed.stream_id, ()):
             self._encoded_before[feed.name] -= feed.encoded_events
             feed.set_broker_down(False)
+            feed.recount()
             self._register(feed, False)
 
     def drop_later(self, feed: Feed) -> None:
@@ -159,6 +166,7 @@ class Hub:
             return
         self._encoded_before[feed.name] += feed.encoded_events
         feeds.remove(feed)
+        feed.uncount()
         self.pages.forget(feed)
         if not feeds:
             del self._feeds[feed.stream_id]
@@ -166,6 +174,21 @@ class Hub:
             del self._streams[channel]
             self._confirmed.discard(channel)
             self._subscription.unwant(channel)
+
+    # Making room
+
+    def _shrink_unwatched(self, excess_bytes: int) -> None:
+        for feed in [feed for feed in self.feeds() if not len(feed.subscribers)]:
+            if excess_bytes <= 0:
+                break
+            excess_bytes -= feed.shrink(0)
+
+    def _shrink_largest(self, excess_bytes: int) -> None:
+        """Halves the largest buffers. Most viewers are at the end of theirs, and miss nothing."""
+        for feed in sorted(self.feeds(), key=lambda feed: feed.buffer.held_bytes, reverse=True):
+            if excess_bytes <= 0:
+                break
+            excess_bytes -= feed.shrink(feed.buffer.held_bytes // 2)
 
     # Called by the subscription
 

@@ -25,10 +25,12 @@ PUBLISH_INTERVAL_MS = 1_000
 
 
 class ViewerLimits(NamedTuple):
-    """How many viewers one process accepts, in total and for one stream; 0: any number."""
+    """How many viewers one process accepts, in total and for one stream; 0: any number. `reserved` of the total are for
+    those whom the access rules know, so that strangers with a link cannot take all places."""
 
     viewers: int
     of_one_stream: int
+    reserved: int = 0
 
 
 class LocalViewers:
@@ -49,10 +51,11 @@ class LocalViewers:
     def __len__(self) -> int:
         return len(self._viewers)
 
-    def has_room(self, stream_id: str = "", coming: int = 0) -> bool:
-        """Whether one more viewer may watch this stream. `coming`: how many viewers of other streams will join soon."""
-        viewers, of_one_stream = self._limits
-        is_full = viewers and len(self) + coming >= viewers
+    def has_room(self, stream_id: str = "", coming: int = 0, *, is_stranger: bool = False) -> bool:
+        """Whether one more viewer may watch this stream. `coming`: how many viewers of other streams will join soon.
+        `is_stranger`: nothing but the stream's id admits the viewer."""
+        viewers, of_one_stream, reserved = self._limits
+        is_full = viewers and len(self) + coming >= viewers - (reserved if is_stranger else 0)
         return not (is_full or (of_one_stream and self._counts[stream_id] >= of_one_stream))
 
     def join(self, watcher: Watcher, wake: Callable[[], None]) -> None:

@@ -53,7 +53,13 @@ class ReplayBuffer:
         self._epochs: list[int] = []
         self._begins: list[int] = []
         self._joined: dict[int, Slice] = {}
+        self._joined_bytes = 0
         self.last = START
+
+    @property
+    def held_bytes(self) -> int:
+        """The events in memory. Joined slices count twice: each may also exist as a chunk of HTTP."""
+        return self._bytes + 2 * self._joined_bytes
 
     def append(self, position: Position, encoded: bytes) -> None:
         """`position` must be the next one of the stream; `EventMerge` guarantees it."""
@@ -65,9 +71,20 @@ class ReplayBuffer:
         self._bytes += len(encoded)
         self.last = position
         if self._bytes > self._limit_bytes:
-            self._drop()
+            # Drop a quarter at once: each deletion moves the rest of the list.
+            self._drop(self._limit_bytes * 3 // 4)
         if self._joined:
-            self._joined.clear()
+            self._forget_joined()
+
+    def shrink(self, target_bytes: int) -> None:
+        """Drops joined slices, and the oldest events down to `target_bytes`. The last event stays."""
+        self._forget_joined()
+        if self._bytes > target_bytes:
+            self._drop(target_bytes)
+
+    def _forget_joined(self) -> None:
+        self._joined.clear()
+        self._joined_bytes = 0
 
     def index_after(self, position: Position) -> int | None:
         """The index of the event after `position`; None if the log has no such position."""
@@ -96,8 +113,9 @@ class ReplayBuffer:
         known = self._joined.get(index)
         if known is None and index < self.end:
             if len(self._joined) == JOINED_KEPT:
-                del self._joined[next(iter(self._joined))]
+                self._joined_bytes -= len(self._joined.pop(next(iter(self._joined))).body)
             known = self._joined[index] = self._join(index - self.begin)
+            self._joined_bytes += len(known.body)
         return known
 
     def _join(self, offset: int) -> Slice:
@@ -110,10 +128,9 @@ class ReplayBuffer:
             stop += 1
         return Slice(b"".join(events[offset:stop]), self.begin + stop)
 
-    def _drop(self) -> None:
-        # Drop a quarter at once: each deletion moves the rest of the list.
-        target, count, freed = self._limit_bytes * 3 // 4, 0, 0
-        while self._bytes - freed > target and count < len(self._events) - 1:
+    def _drop(self, target_bytes: int) -> None:
+        count, freed = 0, 0
+        while self._bytes - freed > target_bytes and count < len(self._events) - 1:
             freed += len(self._events[count])
             count += 1
         del self._events[:count]

@@ -78,13 +78,14 @@ class EventRoutes:
             audience = await self._permissions.find_audience(request, stream_id)
             feed = await self._hub.open(stream_id, dialect, audience=audience)
             viewer = await new_viewer(self._hub, feed, position)
+            has_room = await self._admitted.has_room(request, stream_id, permission)
         except NoSuchStreamError:
             raise no_such_stream(stream_id) from None
         except (BrokerUnavailableError, BrokerRefusedError):
             return end_at_once(dialect, broker_unavailable())
         if feed.status is FeedStatus.ENDED and position == feed.buffer.last:
             return Response(status_code=204)
-        if not self._local_viewers.has_room(stream_id):
+        if not has_room:
             self._security.note(Kind.LIMIT_REACHED, request, "too_many_viewers")
             return answer_full(feed.dialect)
         self._admitted.add(viewer, permission)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import FastAPI, Header, Query, Request
@@ -100,9 +101,10 @@ class JointEventRoutes:
             return end_at_once(NATIVE, gateway_stopping(STOPPING))
         try:
             opened = await asyncio.gather(*(self._open(request, place) for place in places))
+            is_stranger = not await self._admitted.has_reserved_place(request, len(opened))
         except (BrokerUnavailableError, BrokerRefusedError):
             return end_at_once(NATIVE, broker_unavailable())
-        joint = self._join(places, opened)
+        joint = self._join(places, opened, is_stranger=is_stranger)
         has_all = len(joint.viewers) == sum(isinstance(found, Viewer) for found in opened)
         if not joint.viewers:
             if not has_all:
@@ -115,11 +117,14 @@ class JointEventRoutes:
             asyncio.get_running_loop().call_later(choose_full_retry_ms() / 1000, joint.ask_again, RETRY_MS)
         return self._respond(request, joint, SSE_HEADERS)
 
-    def _join(self, places: Sequence[Place], opened: Sequence[Viewer | Closed | None]) -> JointViewer:
+    def _join(
+        self, places: Sequence[Place], opened: Sequence[Viewer | Closed | None], *, is_stranger: bool
+    ) -> JointViewer:
         joint = JointViewer(places, RETRY_MS, self._local_viewers.leave_stream)
+        has_room = partial(self._local_viewers.has_room, is_stranger=is_stranger)
         for index, found in enumerate(opened):
             match found:
-                case Viewer() if self._local_viewers.has_room(found.stream_id, len(joint.viewers)):
+                case Viewer() if has_room(found.stream_id, len(joint.viewers)):
                     joint.add(index, found)
                 case Viewer():
                     joint.close(index, *Closed.by(too_many_viewers()), for_good=False)

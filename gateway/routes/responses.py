@@ -4,6 +4,8 @@ A response is a run like any other. Its request becomes a chat-completions reque
 provider's chunks, so it works with any provider of chat completions.
 """
 
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
@@ -26,6 +28,7 @@ from gateway.fanout.responses import Respond
 from gateway.http.body import parse_object
 from gateway.http.errors import ApiError, broker_unavailable, gateway_stopping, too_many_viewers
 from gateway.http.json_response import JsonResponse
+from gateway.http.large_body import LargeBody
 from gateway.http.models import check_body
 from gateway.http.root_path import prefix_of
 from gateway.routes.models import (
@@ -42,6 +45,7 @@ from gateway.routes.run_answers import Opening, RunAnswers, WholeAnswer, run_hea
 from gateway.runs.begin import RunStarter
 from gateway.runs.cancel import cancel_run
 from gateway.runs.chat_request import ChatRequest
+from gateway.runs.completion_cache import CompletionCache
 from gateway.runs.response_request import ResponseRequest, check_combination, read_input, to_run
 from gateway.runs.stored_responses import StoredResponse, StoredResponses, no_such_response
 
@@ -63,6 +67,7 @@ class ResponseRoutes:
         *,
         answers: RunAnswers,
         stored: StoredResponses,
+        completions: CompletionCache,
         queue: JobQueue,
         hub: Hub,
         log: StreamLog,
@@ -75,6 +80,7 @@ class ResponseRoutes:
         self._starter = starter
         self._answers = answers
         self._stored = stored
+        self._completions = completions
         self._queue = queue
         self._hub = hub
         self._log = log
@@ -173,7 +179,15 @@ class ResponseRoutes:
         if stream:
             headers = {"X-Stream-Id": stored.stream_id}
             return await self._show(request, stored, starting_after, headers, permission)
-        return JsonResponse(await self._stored.describe(stored))
+        if not stored.record.status.is_final:
+            return JsonResponse(await self._stored.describe(stored))
+        await self._authenticator.check_reading_rate(request)
+        async with AsyncExitStack() as holding:
+            key = ("response", stored.stream_id, stored.record.last)
+            using = self._completions.use(key, partial(self._stored.fold, stored))
+            folded = await holding.enter_async_context(using)
+            assert folded.body is not None
+            return LargeBody((folded.body,), holding.pop_all(), {})
 
     async def cancel(self, response_id: str, request: Request) -> JsonResponse:
         """Stops the response. Answers when it has ended, or after a short wait."""

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -12,7 +13,9 @@ from contract.job_queue import JobQueue
 from contract.presence import read_viewers
 from contract.run_record import RunRecord, read_question, read_run
 from contract.stream_id import is_private
+from contract.stream_log import StreamLog
 from gateway.access.audience import Audience
+from gateway.access.authenticator import Authenticator
 from gateway.access.permissions import Permissions
 from gateway.http.errors import ApiError
 from gateway.http.json_response import JsonResponse
@@ -25,6 +28,7 @@ from gateway.routes.openapi import ACCESS_ERRORS, document
 from gateway.runs.cancel import cancel_run
 from gateway.runs.completion_cache import CompletionCache
 from gateway.runs.describe import WatchedRun, describe
+from gateway.runs.read_completion import fold_completion
 
 
 class StreamRoutes:
@@ -33,13 +37,18 @@ class StreamRoutes:
     def __init__(
         self,
         client: Client,
+        authenticator: Authenticator,
         permissions: Permissions,
+        *,
         queue: JobQueue,
+        log: StreamLog,
         completions: CompletionCache,
     ) -> None:
         self._client = client
+        self._authenticator = authenticator
         self._permissions = permissions
         self._queue = queue
+        self._log = log
         self._completions = completions
 
     def register(self, app: FastAPI) -> None:
@@ -67,7 +76,7 @@ class StreamRoutes:
                 "readCompletion",
                 tag="streams",
                 takes_ticket=True,
-                errors=(*ACCESS_ERRORS, 409),
+                errors=(*ACCESS_ERRORS, 409, 429),
                 responses={304: {"description": "Not Modified"}},
             ),
         )
@@ -112,13 +121,18 @@ class StreamRoutes:
         headers = {"ETag": f'"{stream_id}.{record.last}"', "Cache-Control": cache_control}
         if if_none_match == headers["ETag"]:
             return Response(status_code=304, headers=headers)
+        await self._authenticator.check_reading_rate(request)
         async with AsyncExitStack() as holding:
-            folded = await holding.enter_async_context(self._completions.use(stream_id, record.last))
+            folded = await holding.enter_async_context(
+                self._completions.use(
+                    (stream_id, record.last), partial(fold_completion, self._log, stream_id, record.last)
+                )
+            )
             done = folded.done
             error = done.get("error")
             if error and await self._permissions.find_audience(request, stream_id) is Audience.PUBLIC:
                 error = public_error(error)
-            if folded.completion is None:
+            if folded.body is None:
                 error = error or {"message": f"The run was {record.status}.", "code": str(record.status)}
                 type_ = str(error.get("type", "server_error"))
                 raise ApiError(409, str(error["code"]), str(error["message"]), type_=type_)
@@ -129,7 +143,7 @@ class StreamRoutes:
                 "timing": done.get("timing"),
             }
             # The completion is shared by all requests, so it is not copied to add our field to it.
-            parts = (folded.completion[:-1], b',"manycast":' + encode_json(ours) + b"}")
+            parts = (folded.body[:-1], b',"manycast":' + encode_json(ours) + b"}")
             return LargeBody(parts, holding.pop_all(), headers)
 
     async def cancel(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:

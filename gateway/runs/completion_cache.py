@@ -1,16 +1,13 @@
-"""Completions of finished runs, each folded once for all requests, within a budget of the process."""
+"""Completions and responses of finished runs, each folded once for all requests, within a budget of the process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from contract.event import encode_json
-from contract.position import Position
-from contract.stream_log import StreamLog
 from gateway.http.errors import gateway_busy
-from gateway.runs.read_completion import read_completion
+from gateway.http.memory_budget import MemoryBudget
 
 FOLDS_AT_ONCE = 2
 """A fold holds the whole log and blocks the event loop page by page: more at once only take more memory."""
@@ -18,11 +15,14 @@ FOLDS_AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class FoldedRun:
-    """A finished run. `completion` is the encoded `chat.completion`, None if the log has no chunk. `done` is the data
-    of the run's `done` event, empty if the log has none."""
+    """A finished run. `body` is the encoded `chat.completion` or `response`, None if the log has no chunk. `done` is
+    the data of the run's `done` event, empty if the log has none."""
 
-    completion: bytes | None
-    done: dict[str, Any]
+    body: bytes | None
+    done: Mapping[str, Any]
+
+
+Fold = Callable[[], Awaitable[FoldedRun]]
 
 
 class _Entry:
@@ -40,26 +40,26 @@ class CompletionCache:
     """Holds at most `budget_bytes` of encoded completions, and beyond that at most one that is in use.
 
     Those that no request uses are dropped first, the least recently used one before the others. `setting` names the
-    setting of the budget, for the error.
+    setting of the budget, for the error. All count in `memory`, too, which may ask for the unused ones.
     """
 
-    def __init__(self, log: StreamLog, budget_bytes: int, setting: str) -> None:
-        self._log = log
+    def __init__(self, budget_bytes: int, setting: str, memory: MemoryBudget) -> None:
+        self._memory = memory
+        memory.add_evictor(self._evict)
         self._budget_bytes = budget_bytes
         self._setting = setting
         self._held_bytes = 0
-        # By stream and position of its last event. The least recently used entry is first.
-        self._entries: dict[tuple[str, Position], _Entry] = {}
+        # The least recently used entry is first.
+        self._entries: dict[Hashable, _Entry] = {}
         self._slots = asyncio.Semaphore(FOLDS_AT_ONCE)
 
     @asynccontextmanager
-    async def use(self, stream_id: str, last: Position) -> AsyncIterator[FoldedRun]:
-        """The finished run whose last event is at `last`. It counts as used until the context ends.
+    async def use(self, key: Hashable, fold: Fold) -> AsyncIterator[FoldedRun]:
+        """What `fold` returns, or has returned for this key. It counts as used until the context ends.
 
-        Raises: ApiError 503 if the budget is used up; LogLostError, BrokerUnavailableError, BrokerRefusedError.
+        Raises: ApiError 503 if the budget is used up; what `fold` raises.
         """
-        key = (stream_id, last)
-        entry = self._entries.pop(key, None) or _Entry(asyncio.create_task(self._fold(stream_id, last)))
+        entry = self._entries.pop(key, None) or _Entry(asyncio.create_task(self._fold(fold)))
         self._entries[key] = entry
         entry.users += 1
         try:
@@ -74,17 +74,15 @@ class CompletionCache:
                 self._drop(key, entry)
             self._make_room()
 
-    async def _fold(self, stream_id: str, last: Position) -> FoldedRun:
+    async def _fold(self, fold: Fold) -> FoldedRun:
         async with self._slots:
-            fold = await read_completion(self._log, stream_id, last)
-            completion = None if fold.is_empty else encode_json(fold.result())
-            return FoldedRun(completion, fold.done or {})
+            return await fold()
 
     def _admit(self, entry: _Entry, folded: FoldedRun) -> None:
         """Counts a folded run. Raises: ApiError 503 if the runs in use leave no room for it."""
         if entry.size:
             return
-        size = len(folded.completion or b"") or 1
+        size = len(folded.body or b"") or 1
         in_use = sum(other.size for other in self._entries.values() if other.users and other is not entry)
         if in_use and in_use + size > self._budget_bytes:
             message = (
@@ -95,15 +93,21 @@ class CompletionCache:
         entry.size = size
         self._held_bytes += size
         self._make_room()
+        self._memory.count(size)
 
-    def _make_room(self) -> None:
+    def _evict(self, excess_bytes: int) -> None:
+        target = self._held_bytes - excess_bytes
         for key, entry in list(self._entries.items()):
-            if self._held_bytes <= self._budget_bytes:
+            if self._held_bytes <= target:
                 return
             if not entry.users:
                 self._drop(key, entry)
 
-    def _drop(self, key: tuple[str, Position], entry: _Entry) -> None:
+    def _make_room(self) -> None:
+        self._evict(self._held_bytes - self._budget_bytes)
+
+    def _drop(self, key: Hashable, entry: _Entry) -> None:
         if self._entries.get(key) is entry:
             del self._entries[key]
             self._held_bytes -= entry.size
+            self._memory.count(-entry.size)

@@ -22,6 +22,7 @@ from gateway.dialects.responses import ResponsesDialect, describe_unfinished, re
 from gateway.dialects.responses_items import Item, invalid
 from gateway.http.errors import ApiError
 from gateway.http.models import PARAM_LIMIT_CHARS
+from gateway.runs.completion_cache import FoldedRun
 from gateway.runs.response_request import NamedItem
 
 FOLDS_AT_ONCE = 2
@@ -83,6 +84,11 @@ class StoredResponses:
             return describe_unfinished(stored.stream_id, stored.echo, shown)
         _, response = await self.read_answer(stored, stored.record.last)
         return response
+
+    async def fold(self, stored: StoredResponse) -> FoldedRun:
+        """The Response of a run that has ended, encoded. Raises: as `read_answer`."""
+        done, response = await self.read_answer(stored, stored.record.last)
+        return FoldedRun(encode_json(response), done)
 
     async def read_answer(self, stored: StoredResponse, end: Position) -> tuple[Mapping[str, Any], dict[str, Any]]:
         """The data of the `done` event, and the Response, of a run that has ended at the position `end`.

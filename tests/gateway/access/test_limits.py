@@ -8,11 +8,14 @@ import httpx2
 import pytest
 
 from contract.connection import Client, call_redis
+from contract.event import Status
 from contract.settings import MalformedSettingError, read_settings
 from gateway.access.api_keys import make_key
 from gateway.settings import Settings
+from tests.author import open_run
 from tests.broker import Broker
 from tests.gateway.access.conftest import BODY, PASSWORD, bearer, code, lines
+from tests.gateway.fanout.recording import attempt, chunk_of, done
 from tests.stack import Gateway
 
 PER_MINUTE = 20
@@ -201,3 +204,30 @@ def test_a_short_password_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPat
     with pytest.raises(MalformedSettingError, match=r"^MANYCAST_PASSWORD: it is shorter than 12 char") as caught:
         read_settings(Settings)
     assert "hunter2" not in str(caught.value)
+
+
+# Reading completions
+
+
+async def test_one_address_reads_only_so_many_completions_a_minute(broker: Broker, client: Client) -> None:
+    secret, key = make_key("team")
+    settings = {
+        "MANYCAST_KEYS": key.model_dump_json(),
+        "MANYCAST_TRUSTED_PROXIES": "127.0.0.1",
+        "MANYCAST_COMPLETIONS_PER_MINUTE": "3",
+    }
+    async with open_run(broker.url) as run:
+        await run.write([*attempt([chunk_of({"content": "all"})]), done()], Status.COMPLETED)
+        path = f"/v1/streams/{run.stream_id}/completion"
+        with closing(Gateway(broker.url, **settings)) as gateway:
+            async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
+                near, far = {"X-Forwarded-For": "203.0.113.7"}, {"X-Forwarded-For": "203.0.113.8"}
+                answers = [await http.get(path, headers=near) for _ in range(4)]
+                assert [answer.status_code for answer in answers[:3]] == [200] * 3
+                assert code(answers[3]) == (429, "rate_limit_exceeded")
+                assert int(answers[3].headers["retry-after"]) > 0
+                assert (await http.get(path, headers=far)).status_code == 200
+                # What a browser has kept costs nothing.
+                kept = await http.get(path, headers={**near, "If-None-Match": answers[0].headers["etag"]})
+                assert kept.status_code == 304
+                assert (await http.get(path, headers=bearer(secret))).status_code == 200

@@ -23,7 +23,7 @@ async def run(broker: Broker) -> AsyncIterator[Run]:
 
 async def test_a_page_that_has_grown_is_read_again(run: Run, client: Client) -> None:
     log = StreamLog(client, RETENTION_MS)
-    feed, pages = Feed(run.stream_id, DIALECTS[NATIVE](), 100), HistoryPages(log)
+    feed, pages = Feed(run.stream_id, DIALECTS[NATIVE](), 100), HistoryPages(log, lambda _: None)
 
     async def say(count: int) -> None:
         for at in range(count):
@@ -44,7 +44,7 @@ async def test_a_page_that_has_grown_is_read_again(run: Run, client: Client) -> 
 async def test_a_page_of_which_redis_lost_an_event_is_an_error(run: Run, client: Client, position: str) -> None:
     """Redis then gives the same number of events: those that follow the page."""
     log = StreamLog(client, RETENTION_MS)
-    feed, pages = Feed(run.stream_id, DIALECTS[NATIVE](), 100), HistoryPages(log)
+    feed, pages = Feed(run.stream_id, DIALECTS[NATIVE](), 100), HistoryPages(log, lambda _: None)
     await run.begin()
     for at in range(4):
         await run.say(str(at))

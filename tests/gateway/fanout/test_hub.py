@@ -11,6 +11,7 @@ from gateway.fanout.feed import FeedStatus
 from gateway.fanout.hub import Hub, HubLimits
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
 from gateway.fanout.viewer import Viewer
+from gateway.http.memory_budget import MemoryBudget
 from tests.author import RETENTION_MS, open_run
 from tests.broker import Broker
 from tests.viewers import until
@@ -20,7 +21,7 @@ async def test_a_viewer_gets_events_of_a_feed_that_was_dropped_while_it_connecte
     broker: Broker, client: Client
 ) -> None:
     limits = HubLimits(buffer_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
-    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits)
+    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
     running = asyncio.create_task(hub.run())
     async with open_run(broker.url) as run:
         await run.begin()
@@ -41,7 +42,7 @@ async def test_a_log_without_its_last_event_is_shown_as_far_as_it_goes_and_then_
     broker: Broker, client: Client
 ) -> None:
     limits = HubLimits(buffer_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
-    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits)
+    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
     running = asyncio.create_task(hub.run())
     async with open_run(broker.url) as run:
         await run.begin()

@@ -9,9 +9,11 @@ import pytest
 from contract.connection import Client, call_redis
 from contract.event import Status
 from contract.keys import JOBS
+from gateway.access.api_keys import make_key
 from tests.author import Author
 from tests.broker import Broker
 from tests.crowd import NewCrowd
+from tests.gateway.access.conftest import bearer
 from tests.gateway.dialects.test_registry import BODY, start
 from tests.gateway.fanout.recording import attempt, chunk_of, done
 from tests.stack import Gateway, closing_all
@@ -58,6 +60,34 @@ async def test_the_fourth_viewer_is_asked_to_come_back_and_misses_nothing(
                 pass
         assert back.text == "all"
         assert (await read_events(http, events, after=back.logged[-1].id)).status == 204
+
+
+@pytest.mark.parametrize("joint", [False, True])
+async def test_strangers_do_not_take_the_last_places_from_callers(
+    broker: Broker, author: Author, crowd_of: NewCrowd, joint: bool
+) -> None:
+    secret, key = make_key("team")
+    settings = {"MANYCAST_VIEWER_LIMIT": "10", "MANYCAST_KEYS": key.model_dump_json()}
+    with closing_all(gateway := Gateway(broker.url, **settings)):
+        run = await author.start()
+        own = f"{gateway.url}/v1/streams/{run.stream_id}/events"
+        events = f"{gateway.url}/v1/events?stream={run.stream_id}" if joint else own
+        crowd = crowd_of(own, 9)
+        crowd.read_until(lambda: crowd.everyone_has(b"event: ping"))
+        async with httpx2.AsyncClient(timeout=20) as http:
+            refused = [await beginning(http, events), await beginning(http, events, "mc-wrong")]
+            assert all(b'"full"' in text for text in refused)
+            async with http.stream("GET", events, headers=bearer(secret)) as admitted:
+                pieces = admitted.aiter_bytes()
+                assert b'"full"' not in await anext(pieces)
+                # Now the callers' place is taken, too.
+                assert b'"full"' in await beginning(http, events, secret)
+
+
+async def beginning(http: httpx2.AsyncClient, url: str, secret: str = "") -> bytes:
+    """The first bytes of a response that may go on for ever."""
+    async with http.stream("GET", url, headers=bearer(secret) if secret else {}) as answer:
+        return await anext(answer.aiter_bytes())
 
 
 async def test_a_run_whose_caller_could_not_watch_it_is_not_started(

@@ -421,3 +421,19 @@ async def test_a_run_of_another_call_is_no_response(http: httpx2.AsyncClient, au
     chat = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
     started = (await http.post("/v1/streams", json=chat)).json()
     assert (await http.get(f"/v1/responses/resp_{started['id']}")).status_code == 404
+
+
+async def test_many_requests_for_one_response_read_its_log_once(
+    http: httpx2.AsyncClient, author: Author, client: Client
+) -> None:
+    async def pages_read() -> int:
+        stats = await call_redis(client, "INFO", "commandstats")
+        return int(stats.get("cmdstat_xrange", {"calls": 0})["calls"])
+
+    run = await start(http, author)
+    await run.write([*attempt(HELLO), done()], Status.COMPLETED)
+    before = await pages_read()
+    answers = await asyncio.gather(*[http.get(url_of(run)) for _ in range(20)])
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert await pages_read() - before == 1
