@@ -14,7 +14,7 @@ given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 PARALLEL := -n 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check audit fmt pins setup pictures bench chaos stack clean
+.PHONY: help run test coverage check audit sbom fmt pins setup pictures bench chaos stack clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ check: $(VENV)/.test ## check lint, format, types and import rules
 
 audit: $(VENV)/.test ## check the pinned packages for known vulnerabilities (needs the internet)
 	@$(PY) -m tests.house.audit
+
+sbom: $(VENV)/.test ## list what the product is made of, in CycloneDX: test-results/sbom.cdx.json
+	@$(PY) -m tests.house.sbom
 
 fmt: $(VENV)/.test ## format the code
 	@$(PY) -m ruff check --fix .
