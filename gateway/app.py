@@ -145,19 +145,7 @@ class Gateway:
         respond = choose_response(local_viewers, self.send_timeouts, settings.send_timeout_s)
 
         yield StartRoutes(client, starter, permissions, settings.ticket_s)
-        yield RunListRoutes(authenticator, self._runs)
-        yield StreamRoutes(
-            client,
-            authenticator,
-            permissions,
-            queue=self._queue,
-            log=self._log,
-            completions=self._completions,
-        )
-        yield InputRoutes(permissions, Questions(client))
-        yield TicketRoutes(
-            client, authenticator, permissions, self.security, default_s=settings.ticket_s, control_s=control_s
-        )
+        yield from self._build_run_routes(control_s)
         answers = RunAnswers(
             hub, local_viewers, respond, head_wait_s=settings.head_wait_s, ping_interval_s=settings.ping_interval_s
         )
@@ -189,6 +177,16 @@ class Gateway:
         )
         yield from self._build_watch_routes(respond)
         yield from self._build_service_routes()
+
+    def _build_run_routes(self, control_s: int) -> Iterator[Routes]:
+        client, (authenticator, permissions) = self._client, self._access
+        yield RunListRoutes(authenticator, self._runs)
+        yield StreamRoutes(
+            client, authenticator, permissions, queue=self._queue, log=self._log, completions=self._completions
+        )
+        yield InputRoutes(permissions, Questions(client))
+        default_s = self._settings.ticket_s
+        yield TicketRoutes(client, authenticator, permissions, self.security, default_s=default_s, control_s=control_s)
 
     def _build_watch_routes(self, respond: Respond) -> Iterator[Routes]:
         watching = (self._access.permissions, self._admitted, self._hub, self._local_viewers, respond)

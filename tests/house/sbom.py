@@ -25,7 +25,7 @@ NPM_LOCK = "web/package-lock.json"
 IMAGES = ("docker-compose.yml", "gateway/Dockerfile", "worker/Dockerfile", "simulator/Dockerfile", "web/Dockerfile")
 SBOM = ROOT / "test-results" / "sbom.cdx.json"
 
-_PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)([^\n]*(?:\\\n[^\n]*)*)", re.MULTILINE)
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)((?:[^\n]*\\\n)*[^\n]*)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _IMAGE = re.compile(
     r"^\s*(?:image: \$\{\w+:-|ARG \w+_IMAGE=)([a-z0-9./-]+):([A-Za-z0-9._-]+)(?:@(sha256:[0-9a-f]{64}))?", re.M
@@ -39,13 +39,14 @@ class NothingListedError(Exception):
 def make_sbom(files: Mapping[str, str]) -> Bom:
     """`files`: path -> text of all files that this module reads. Raises: NothingListedError."""
     bom = Bom()
-    bom.metadata.component = Component(name="manycast", type=ComponentType.APPLICATION)
+    product = bom.metadata.component = Component(name="manycast", type=ComponentType.APPLICATION, bom_ref="manycast")
     readers = {**dict.fromkeys(PYTHON_PINS, _read_pins), NPM_LOCK: _read_lock, **dict.fromkeys(IMAGES, _read_images)}
     for path, read in readers.items():
         found = list(read(files[path]))
         if not found:
             raise NothingListedError(f"no package is listed in {path}")
         bom.components.update(found)
+    bom.register_dependency(product, bom.components)
     return bom
 
 
@@ -57,7 +58,7 @@ def _read_pins(text: str) -> Iterator[Component]:
     for name, version, rest in _PIN.findall(text):
         normal = re.sub(r"[-_.]+", "-", name).lower()
         hashes = [HashType(alg=HashAlgorithm.SHA_256, content=digest) for digest in _HASH.findall(rest)]
-        yield _component(PackageURL("pypi", None, normal, version), f"https://pypi.org/project/{normal}/", hashes)
+        yield _component(PackageURL("pypi", None, normal, version), hashes)
 
 
 def _read_lock(text: str) -> Iterator[Component]:
@@ -70,7 +71,7 @@ def _read_lock(text: str) -> Iterator[Component]:
         hashes = [HashType(alg=HashAlgorithm(algorithm.upper().replace("SHA", "SHA-")), content=content)]
         scope, _, own = name.rpartition("/")
         purl = PackageURL("npm", scope or None, own, package["version"])
-        yield _component(purl, f"https://www.npmjs.com/package/{name}", hashes)
+        yield _component(purl, hashes)
 
 
 def _read_images(text: str) -> Iterator[Component]:
@@ -79,9 +80,9 @@ def _read_images(text: str) -> Iterator[Component]:
         yield Component(name=name, version=tag, type=ComponentType.CONTAINER, purl=purl, bom_ref=purl.to_string())
 
 
-def _component(purl: PackageURL, page: str, hashes: list[HashType]) -> Component:
+def _component(purl: PackageURL, hashes: list[HashType]) -> Component:
     """A library. Its hashes are those of the files that may be installed, of which each machine takes one."""
-    source = ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(page), hashes=hashes)
+    source = ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(purl.to_string()), hashes=hashes)
     return Component(
         name=purl.name,
         group=purl.namespace,

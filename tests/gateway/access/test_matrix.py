@@ -29,7 +29,7 @@ ADMITTED: Mapping[str, set[str]] = {
     **dict.fromkeys(("readChat", "resumeChat", "listRuns", "readServer"), READERS),
     "stopChat": KNOWN,
     **dict.fromkeys(WATCHING, VIEWERS),
-    **dict.fromkeys(("cancelRun", "giveTicket", "revokeTickets"), CONTROLLERS),
+    **dict.fromkeys(("cancelRun", "answerInput", "giveTicket", "revokeTickets"), CONTROLLERS),
     "keepTicket": {VIEW, CONTROL},
     "readResponse": {OWNER, CONTROL, FOREIGN_PAGE},
     # It may have to read earlier responses, which a ticket for one stream does not open.
@@ -40,6 +40,8 @@ ADMITTED: Mapping[str, set[str]] = {
     **dict.fromkeys(("listModels", "readModel"), ALL - {WRONG_KEY}),
 }
 """By operationId: who is not refused, if the stream is private."""
+UNLISTED: Mapping[str, set[str]] = {**dict.fromkeys(WATCHING, ALL), "answerInput": KNOWN | CONTROLLERS}
+"""What differs if the stream is unlisted."""
 
 
 @dataclass
@@ -123,7 +125,7 @@ async def test_each_call_refuses_everybody_but_those_whom_the_table_admits(
             stream_id = begun.headers["x-stream-id"]
             control = begun.headers["x-stream-ticket"]
             asked = sessions.get(who) or await ask_as(http, authenticator, who, stream_id, control)
-            admitted = ALL if visibility == "unlisted" and call[0] in WATCHING else ADMITTED[call[0]]
+            admitted = (UNLISTED if visibility == "unlisted" else {}).get(call[0], ADMITTED[call[0]])
             if await is_refused(http, call, asked, stream_id) == (who in admitted):
                 wrong.append((call[0], who, "refused" if who in admitted else "admitted"))
     assert wrong == []
