@@ -10,6 +10,7 @@ from gateway.fanout.hub import Hub, HubLimits
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
 from gateway.fanout.silent_workers import SilentWorkers
 from gateway.fanout.viewer import Viewer
+from gateway.http.memory_budget import MemoryBudget
 from tests.author import RETENTION_MS, Author, open_run
 from tests.broker import Broker
 from tests.viewers import until
@@ -19,7 +20,7 @@ OFFER = WorkerOffer((), "demo")
 
 async def test_a_viewer_hears_of_a_silent_worker_until_it_or_another_one_writes(broker: Broker, client: Client) -> None:
     limits = HubLimits(buffer_bytes=1 << 20, linger_s=60.0, opening_s=3.0, watchdog_s=2.0)
-    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits)
+    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
     running = [asyncio.create_task(hub.run()), asyncio.create_task(SilentWorkers(client, hub).run())]
     async with open_run(broker.url) as run:
         await run.begin()
