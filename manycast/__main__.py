@@ -186,6 +186,36 @@ def ask_verb(
     _run(verb())
 
 
+@app.command("run")
+def run_verb(
+    *,
+    name: Annotated[str, typer.Argument(help="The script's name, as in script/NAME.", metavar="NAME")],
+    text: Annotated[
+        list[str] | None, typer.Argument(help="What to say to it, with or without quotes.", metavar="TEXT")
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Let only people with the private link watch the run.")
+    ] = False,
+    server: Server = None,
+    key_file: KeyFile = None,
+) -> None:
+    """Run a script, and answer what it asks.
+
+    The answer goes to standard output; the steps, the questions and the link go to standard error.
+    """
+    said = _decodable(" ".join(text or ()))
+    model = f"script/{_decodable(name).removeprefix('script/')}"
+    url, key = _find_server(server, key_file)
+    terminal = _open_terminal()
+
+    async def verb() -> Exit:
+        async with Client(url, api_key=key) as client:
+            body = {"model": model, "messages": [{"role": "user", "content": said}]}
+            return await ask(client, body, terminal, sys.stdin, command=COMMAND, private=private)
+
+    _run(verb())
+
+
 # An id may begin with a hyphen and must not be taken for an option.
 @app.command("watch", context_settings={"ignore_unknown_options": True})
 def watch_verb(

@@ -127,6 +127,15 @@ class Client:
         answer = await self._transport.call("POST", path, headers=bearer(stream.tickets.get("control")))
         return str(answer["status"])
 
+    async def answer(self, stream: Stream, question_id: str, value: Any) -> None:
+        """Answers a question of a script that this client started: see the event `Input`.
+
+        Raises: RefusedError if the value does not fit, or somebody else has answered; and as `cancel`.
+        """
+        body = json.dumps({"id": question_id, "value": value}).encode()
+        headers = bearer(stream.tickets.get("control"))
+        await self._transport.call("POST", f"/v1/streams/{stream.id}/input", body, headers)
+
     async def last_position(self, stream_id: str, *, ticket: str | None = None) -> Position:
         """The position of a stream's last event so far. Raises: StreamNotFoundError, and as `cancel`."""
         try:

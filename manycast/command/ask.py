@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from contract.position import START
 from manycast.client import Client
 from manycast.client.errors import ConnectionLostError, ManycastError
+from manycast.command.asker import Asker
 from manycast.command.follow import SIMULATOR_OWNER, Follower
 from manycast.command.terminal import Terminal
 from manycast.exit_status import Exit
@@ -29,7 +30,7 @@ async def ask(
 ) -> Exit:
     """Submits the run and follows it. The run continues after this command, unless the person stops it.
 
-    `command`: what to type to call `manycast`.
+    `command`: what to type to call `manycast`. If the run is a script's, the person at the keyboard can answer it.
 
     Raises: what `Client.submit` and `Client.watch` raise; BrokenPipeError.
     """
@@ -41,8 +42,11 @@ async def ask(
             terminal.print_status("no worker is running; the answer begins when one starts")
     async with _interrupts() as interrupted:
         ticket = stream.tickets.get("control") if private else None
-        following = _follow(client, stream.id, ticket, Follower(terminal, simulated))
-        if (status := await _unless_interrupted(following, interrupted)) is not None:
+        asker = Asker(client, stream, terminal, keyboard)
+        following = _follow(client, stream.id, ticket, Follower(terminal, simulated, on_input=asker.take))
+        async with _alongside(asker.run()):
+            status = await _unless_interrupted(following, interrupted)
+        if status is not None:
             return status
         interrupted.clear()
         terminal.end_line()
@@ -97,6 +101,16 @@ async def _unless_interrupted(following: Coroutine[Any, Any, Exit], interrupted:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _alongside(asking: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(asking)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -3,13 +3,13 @@
 `manycast.client` connects, and `terminal.py` writes.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 
 from contract.errors import RunError
 from contract.event import Status
 from contract.position import START, Position
 from manycast.client.answer import Answer
-from manycast.client.event import Chunk, Done, Event, Gap, Ping, Reconnecting, Restart, Start
+from manycast.client.event import Chunk, Done, Event, Gap, Input, Ping, Reconnecting, Restart, Start, Step
 from manycast.command.terminal import Terminal
 from manycast.exit_status import Exit
 
@@ -26,16 +26,24 @@ CUTS = {
 
 
 class Follower:
-    """Writes one stream to one terminal. `simulated` are the models of the built-in simulator.
+    """Writes one stream to one terminal. `simulated` are the models of the built-in simulator. `on_input` gets what a
+    script asks; without it, questions are printed.
 
     Events up to `history_end` already exist. Their text is held back until then, so that an attempt that was followed
     by a restart is not printed.
     """
 
-    def __init__(self, terminal: Terminal, simulated: Collection[str], history_end: Position = START) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        simulated: Collection[str],
+        history_end: Position = START,
+        on_input: Callable[[Input], None] | None = None,
+    ) -> None:
         self._terminal = terminal
         self._simulated = simulated
         self._history_end = history_end
+        self._on_input = on_input or self._print_question
         self._held: list[str] = []
         self._answer = Answer()
         self._trouble = ""
@@ -52,9 +60,17 @@ class Follower:
                 case Restart() | Gap():
                     if not self._begin_again(event):
                         return Exit.NOT_COMPLETED
+                case Step(state="begin"):
+                    self._terminal.print_status(f"step: {_name_step(event)}")
+                case Input():
+                    self._on_input(event)
                 case Done():
                     return self._end(event)
         return Exit.COMPLETED
+
+    def _print_question(self, event: Input) -> None:
+        if event.state == "asked":
+            self._terminal.print_status(f"the script asks: {event.data.get('question')}")
 
     def _tell_trouble(self, event: Event) -> None:
         """Says once that the connection or Redis is lost, and once that it is back."""
@@ -126,6 +142,11 @@ class Follower:
         else:
             self._terminal.print_status(f"failed: {_describe(done.error)}")
         return Exit.NOT_COMPLETED
+
+
+def _name_step(step: Step) -> str:
+    name, model = step.data.get("name"), step.data.get("model")
+    return f"{name} ({model})" if model else str(name)
 
 
 def _describe(error: RunError | None) -> str:

@@ -7,9 +7,19 @@ from collections.abc import Iterator
 import pytest
 from openai import OpenAI
 
-from tests.manycast.command_line import LocalStack, run, up
+from tests.manycast.command_line import LocalStack, console, run, up
 from tests.manycast.script.test_examples import BLOCKS
 
+GUEST = """
+from manycast.script import script
+
+@script
+async def guest(run):
+    name = run.text or await run.input("Your name?")
+    count = await run.input("How many?", schema=int)
+    drink = await run.input("What to drink?", choices=["tea", "coffee"])
+    return f"{count} {drink} for {name}"
+"""
 QUESTION = {"model": "script/haiku", "messages": [{"role": "user", "content": "autumn"}]}
 
 
@@ -18,6 +28,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     folder = tmp_path_factory.mktemp("first")
     (folder / "scripts").mkdir()
     (folder / "scripts" / "haiku.py").write_text(BLOCKS[0])
+    (folder / "scripts" / "guest.py").write_text(GUEST)
     with up(folder / "data", cwd=folder, MANYCAST_SCRIPTS="scripts", SIMULATOR_CHUNKS_PER_S="500") as stack:
         yield stack
 
@@ -26,6 +37,34 @@ def test_the_command_asks_a_script(stack: LocalStack) -> None:
     asked = run("ask", "autumn", "--model", "script/haiku", "--server", stack.url)
     assert asked.returncode == 0, asked.stderr
     assert len(asked.stdout) > 50
+
+
+def test_the_command_runs_a_script_and_answers_from_its_input(stack: LocalStack) -> None:
+    ran = run("run", "guest", "--server", stack.url, feed="Ada\nthree\n3\n2\n")
+    assert (ran.returncode, ran.stdout) == (0, "3 coffee for Ada\n"), ran.stderr
+    assert "'value' must be of the type integer." in ran.stderr
+
+
+def test_a_person_at_a_terminal_is_asked(stack: LocalStack) -> None:
+    with console("run", "guest", "Ada", "--server", stack.url) as terminal:
+        terminal.wait_for("How many?")
+        terminal.wait_for("> ")
+        terminal.type(b"2\r")
+        terminal.wait_for("1  tea")
+        terminal.type(b"1\r")
+        terminal.wait_for("2 tea for Ada")
+        assert terminal.wait() == 0
+
+
+def test_without_an_input_the_command_says_where_to_answer(stack: LocalStack) -> None:
+    with console("run", "guest", "--server", stack.url) as terminal:
+        terminal.wait_for("Your name?")
+        terminal.type(b"\x04")
+        terminal.wait_for("the script waits for an answer; give it at http")
+        terminal.type(b"\x03")
+        terminal.wait_for("[l]eave it running?")
+        terminal.type(b"s\r")
+        terminal.wait()
 
 
 def test_an_openai_sdk_lists_and_runs_it(stack: LocalStack) -> None:
