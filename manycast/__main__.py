@@ -84,6 +84,7 @@ def _take_common_options(
 
 @app.command()
 def up(
+    *,
     host: Annotated[
         str | None,
         typer.Option(
@@ -100,6 +101,9 @@ def up(
         Path | None,
         typer.Option(help="The directory that keeps the answers. [default: .manycast]", metavar="DIRECTORY"),
     ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start the worker again when a file in MANYCAST_SCRIPTS changes.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the complete logs of all parts.")] = False,
     started_with: Annotated[str | None, typer.Option(hidden=True, help="What advice on the port begins with.")] = None,
 ) -> None:
@@ -110,6 +114,9 @@ def up(
     settings = _read_settings(Settings)
     if settings.providers is not None:
         _check_providers(settings.providers)
+    scripts = Path(settings.scripts).expanduser() if settings.scripts else None
+    if reload and (scripts is None or not scripts.is_dir()):
+        _fail("--reload needs a folder with scripts: MANYCAST_SCRIPTS=FOLDER")
     plan = Plan(
         host=settings.host if host is None else host,
         port=settings.port if port is None else port,
@@ -118,6 +125,7 @@ def up(
         environ=dict(os.environ),
         command=COMMAND,
         started_with=started_with or f"{COMMAND} up --port ",
+        reload=scripts if reload else None,
     )
     _run(run_stack(plan, Screen(sys.stdout, sys.stderr, verbose)))
 

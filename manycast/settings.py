@@ -23,6 +23,7 @@ class Settings(ClientSettings):
     openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY", repr=False)
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL", repr=False)
     providers: Path | None = None
+    scripts: str = ""
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     data: Path = Path(".manycast")

@@ -22,11 +22,15 @@ from worker.settings import Settings
 def main() -> None:
     parser = argparse.ArgumentParser(prog="worker", description="Runs completions and publishes their chunks.")
     parser.add_argument("--healthy", action="store_true", help="exit 0 if a worker of this host is registered in Redis")
+    parser.add_argument("--check-scripts", action="store_true", help="exit 0 if MANYCAST_SCRIPTS can be used")
     options = parser.parse_args()
     try:
         settings = read_settings(Settings)
         if options.healthy:
             sys.exit(0 if uvloop.run(is_announced(settings.redis_url, host_prefix())) else 1)
+        if options.check_scripts:
+            load_scripts(settings.scripts)
+            return
         configure_logging(settings.log_level)
         # httpx2 logs every request. The log line of each run is enough.
         logging.getLogger("httpx2").setLevel(logging.WARNING)

@@ -97,6 +97,13 @@ class Child:
         self._reading.cancel()
         return status
 
+    def terminate(self) -> bool:
+        """Sends SIGTERM. Returns False if the child does not run."""
+        if self._process is None or self._process.returncode is not None:
+            return False
+        self._signal(signal.SIGTERM)
+        return True
+
     async def stop(self, hurry: asyncio.Event) -> None:
         """Sends SIGTERM, then SIGKILL after the grace period or when `hurry` is set. No effect on an ended child."""
         if self._process is None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from manycast.local_stack.child import Program
@@ -42,6 +42,8 @@ class Plan:
     environ: Mapping[str, str]
     command: str = "manycast"
     started_with: str = "manycast up --port "
+    reload: Path | None = None
+    """The folder of scripts whose changes start the worker again."""
 
     @property
     def has_provider(self) -> bool:
@@ -92,6 +94,11 @@ def worker_program(plan: Plan, redis_url: str, simulator_port: int | None) -> Pr
         for name in ("NO_PROXY", "no_proxy"):
             environ[name] = ",".join(filter(None, [environ.get(name), "127.0.0.1"]))
     return Program("worker", _module("worker"), environ, WORKER_GRACE_S)
+
+
+def script_check(worker: Program) -> Program:
+    """Ends with 0 if the worker could use its scripts."""
+    return replace(worker, argv=[*worker.argv, "--check-scripts"])
 
 
 def simulator_program(plan: Plan, port: int) -> Program:

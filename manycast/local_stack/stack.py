@@ -14,8 +14,9 @@ from manycast.client.errors import ManycastError
 from manycast.exit_status import Exit
 from manycast.local_stack.broker import forget_workers, lock_data, plan_broker, wait_for_broker
 from manycast.local_stack.child import Program
-from manycast.local_stack.plan import Plan, gateway_program, simulator_program, worker_program
+from manycast.local_stack.plan import Plan, gateway_program, script_check, simulator_program, worker_program
 from manycast.local_stack.port import check_port, free_port
+from manycast.local_stack.reloader import Reloader
 from manycast.local_stack.screen import Screen
 from manycast.local_stack.supervisor import Supervisor
 
@@ -63,11 +64,14 @@ async def _start_parts(plan: Plan, port: int, lock: int | None, stack: "Stack", 
         stack.launch(simulator_program(plan, simulator_port))
         # Wait: the first thing a worker does is to ask its provider for the list of models.
         await _wait_for_port(simulator_port)
-    stack.launch(worker_program(plan, redis_url, simulator_port))
+    worker = worker_program(plan, redis_url, simulator_port)
+    supervisor = stack.launch(worker)
     url = address_of(plan.host, port)
     async with Client(url) as client:
         await _wait_for_readiness(client)
     stack.was_ready = True
+    if plan.reload is not None:
+        stack.accompany(Reloader(plan.reload, script_check(worker), supervisor, screen).run())
     if plan.host in WILDCARDS:
         screen.print_status(f"listening on all addresses: anyone who can reach port {port} and has a link can watch")
     if not any(plan.environ.get(name) for name in CALLER_SETTINGS):
@@ -119,16 +123,24 @@ class Stack:
     def __init__(self, screen: Screen) -> None:
         self.was_ready = False
         self._screen = screen
+        self._accompanying: list[asyncio.Task[None]] = []
         self._supervised: list[tuple[Supervisor, asyncio.Task[None]]] = []
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._broken = asyncio.Event()
 
-    def launch(self, program: Program) -> None:
+    def launch(self, program: Program) -> Supervisor:
         supervisor = Supervisor(program, self._screen, lambda: self.was_ready)
         task = asyncio.create_task(supervisor.run())
         task.add_done_callback(lambda _: self._broken.set())
         self._supervised.append((supervisor, task))
+        return supervisor
+
+    def accompany(self, duty: Coroutine[Any, Any, None]) -> None:
+        """Runs `duty` until the end of the stack."""
+        task = asyncio.create_task(duty)
+        task.add_done_callback(lambda _: self._broken.set())
+        self._accompanying.append(task)
 
     async def run_until_stopped(self, starting: Coroutine[Any, Any, None]) -> None:
         """Runs `starting`, then waits for a signal or a supervisor's failure. Raises: any error of these."""
@@ -139,7 +151,7 @@ class Stack:
             if start.done():
                 start.result()
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for _, task in self._supervised:
+            for task in [*(task for _, task in self._supervised), *self._accompanying]:
                 if task.done():
                     task.result()
         finally:
@@ -150,7 +162,7 @@ class Stack:
 
     async def end(self) -> None:
         """Stops the parts, one after another."""
-        tasks = [task for _, task in self._supervised]
+        tasks = [*self._accompanying, *(task for _, task in self._supervised)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

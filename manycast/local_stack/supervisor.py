@@ -12,6 +12,7 @@ STABLE_S = 10.0
 ATTEMPTS = 5
 FIRST_DELAY_S = 0.2
 MAX_DELAY_S = 5.0
+DRAIN_S = 2.0
 
 
 class RestartLimitError(Exception):
@@ -25,6 +26,15 @@ class Supervisor:
         self.child = Child(program, screen.relay)
         self._screen = screen
         self._was_ready = was_ready
+        self._is_replaced = False
+
+    async def replace(self) -> None:
+        """Ends the child in order; `run` starts it again at once. What it does not finish in time, it gives back."""
+        self._is_replaced = self.child.terminate()
+        await asyncio.sleep(DRAIN_S)
+        if self._is_replaced:
+            # The second signal cuts its grace period short.
+            self.child.terminate()
 
     async def run(self) -> None:
         """Runs until cancelled. Raises: RestartLimitError; OSError if the program cannot be started."""
@@ -35,6 +45,9 @@ class Supervisor:
             await self.child.start()
             started_at = clock.time()
             how = describe_exit(await self.child.wait())
+            if self._is_replaced:
+                self._is_replaced = False
+                continue
             if clock.time() - started_at > STABLE_S:
                 backoff.reset()
             delay_s = backoff.next_delay_s()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from openai import OpenAI
 
-from tests.manycast.command_line import LocalStack, console, run, up
+from tests.manycast.command_line import LocalStack, console, run, up, wait_until
 from tests.manycast.script.test_examples import BLOCKS
 
 GUEST = """
@@ -29,7 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     (folder / "scripts").mkdir()
     (folder / "scripts" / "haiku.py").write_text(BLOCKS[0])
     (folder / "scripts" / "guest.py").write_text(GUEST)
-    with up(folder / "data", cwd=folder, MANYCAST_SCRIPTS="scripts", SIMULATOR_CHUNKS_PER_S="500") as stack:
+    with up(folder / "data", "--reload", cwd=folder, MANYCAST_SCRIPTS="scripts", SIMULATOR_CHUNKS_PER_S="500") as stack:
         yield stack
 
 
@@ -95,6 +95,18 @@ def test_the_responses_api_runs_it(stack: LocalStack) -> None:
     client = OpenAI(base_url=f"{stack.url}/v1", api_key="any")
     response = client.responses.create(model="script/haiku", input="autumn")
     assert len(response.output_text) > 50
+
+
+def test_a_changed_script_is_loaded_and_a_broken_one_is_told(stack: LocalStack) -> None:
+    file = stack.data.parent / "scripts" / "haiku.py"
+    old = stack.parts["worker"]
+    file.write_text("def broken(:\n")
+    wait_until(lambda: "haiku.py, line 1: SyntaxError" in stack.notes, stack.notes)
+    assert stack.parts["worker"] == old
+    assert "the old ones stay" in stack.notes
+    file.write_text(GUEST.replace("async def guest", "async def host"))
+    wait_until(lambda: "script/host" in read(f"{stack.url}/v1/models"), stack.notes)
+    assert run("run", "host", "Eve", "--server", stack.url, feed="1\ntea\n").stdout == "1 tea for Eve\n"
 
 
 def post(url: str) -> bytes:
