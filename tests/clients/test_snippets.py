@@ -32,7 +32,7 @@ def at(gateway: str, snippet: str) -> str:
     return snippet.replace(HERE, gateway)
 
 
-def test_there_is_a_snippet_of_every_kind() -> None:
+async def test_there_is_a_snippet_of_every_kind() -> None:
     kinds = re.findall(r"^```(\w+)$", PAPER, re.MULTILINE)
     assert set(kinds) == {"python", "js", "jsx", "sh", "browser", "mjs", "nginx"}
 
