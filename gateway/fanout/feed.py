@@ -91,7 +91,7 @@ class Feed:
         self.loss: Mapping[str, Any] = STREAM_LOST
         """The error of a feed that is LOST, as in a `done` event."""
         self.broker_down = False
-        self._worker_silent = False
+        self.worker_silent = False
         self.notified_at = 0.0
         """When subscribers were last notified, in seconds of the running loop's clock."""
         self.revoked = 0
@@ -268,7 +268,7 @@ class Feed:
         """The state that a `ping` carries."""
         if self.broker_down:
             return BROKER_UNAVAILABLE
-        return WORKER_SILENT if self._worker_silent else self.status
+        return WORKER_SILENT if self.worker_silent else self.status
 
     def set_run_state(self, state: str) -> None:
         """Takes over the state in a worker's notice: `queued`, `waiting`, `streaming` or `parked`. Notifies viewers of
@@ -294,8 +294,8 @@ class Feed:
 
     def set_worker_silent(self, silent: bool) -> None:
         """Records whether the worker of this run is silent. Notifies viewers of a change."""
-        if silent != self._worker_silent and not self.over:
-            self._worker_silent = silent
+        if silent != self.worker_silent and not self.over:
+            self.worker_silent = silent
             self.ping()
 
     def ping(self) -> None:

@@ -6,7 +6,7 @@ import logging
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.run_record import read_owner
-from contract.worker_registry import read_silent_workers
+from contract.worker_registry import read_silent_workers, read_workers
 from gateway.fanout.hub import Hub
 
 logger = logging.getLogger(__name__)
@@ -32,21 +32,25 @@ class SilentWorkers:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             try:
-                await self._look()
+                await self.look()
             except (BrokerUnavailableError, BrokerRefusedError) as error:
                 logger.debug("cannot look for silent workers: %s", error)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Looks once. Raises: BrokerUnavailableError, BrokerRefusedError."""
         now = asyncio.get_running_loop().time()
         quiet = [feed for feed in self._hub.feeds() if feed.awaits_worker and now - feed.notified_at >= QUIET_S]
         if not quiet:
             return
         silent = await read_silent_workers(self._client, SILENCE_MS)
-        if not silent:
-            for feed in quiet:
-                feed.set_worker_silent(False)
+        suspects = [feed for feed in quiet if silent or feed.worker_silent][:RUNS_AT_ONCE]
+        if not suspects:
             return
-        looked_up = quiet[:RUNS_AT_ONCE]
-        owners = await asyncio.gather(*(read_owner(self._client, feed.stream_id) for feed in looked_up))
-        for feed, owner in zip(looked_up, owners, strict=True):
-            feed.set_worker_silent(owner in silent)
+        owners = await asyncio.gather(*(read_owner(self._client, feed.stream_id) for feed in suspects))
+        registered = await read_workers(self._client)
+        for feed, owner in zip(suspects, owners, strict=True):
+            if owner in silent:
+                feed.set_worker_silent(True)
+            elif owner in registered:
+                feed.set_worker_silent(False)
+            # One that is not registered is dead, or drains: then nothing is known but what was known before.

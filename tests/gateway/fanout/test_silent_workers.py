@@ -4,7 +4,7 @@ import asyncio
 
 from contract.connection import Client
 from contract.stream_log import StreamLog
-from contract.worker_registry import LIFETIME_MS, WorkerOffer, announce
+from contract.worker_registry import LIFETIME_MS, WorkerOffer, announce, leave
 from gateway.dialects.registry import NATIVE
 from gateway.fanout.hub import Hub, HubLimits
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
@@ -35,6 +35,11 @@ async def test_a_viewer_hears_of_a_silent_worker_until_it_or_another_one_writes(
         await announce(client, Author.name, LIFETIME_MS, OFFER)
         await until(lambda: feed.visible_state == "streaming")
         await until(lambda: feed.visible_state == "worker_silent")
+        # Its registration has expired, and the other worker's next announcement removes it.
+        await leave(client, Author.name)
+        await announce(client, "another", LIFETIME_MS, OFFER)
+        await SilentWorkers(client, hub).look()
+        assert feed.visible_state == "worker_silent"
         later = await run.lose()
         await until(lambda: feed.visible_state == "waiting")
         await later.begin()
