@@ -14,7 +14,7 @@ given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 PARALLEL := -n 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check audit sbom fmt pins setup pictures bench chaos stack clean
+.PHONY: help run test coverage check audit sbom fmt pins setup pictures bench chaos siege stack clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -61,6 +61,9 @@ bench: $(VENV)/.test ## measure the cost of an event, and compare with other ser
 
 chaos: $(VENV)/.run ## kill, freeze and disconnect every part, and check that viewers lose nothing (SEED=1 MINUTES=1)
 	@exec $(VENV)/bin/manycast chaos $(call given,SEED,--seed) $(call given,MINUTES,--minutes)
+
+siege: $(VENV)/.test ## attack servers of its own, and print their memory and what others wait (T="queue" TREE=../older)
+	@$(PY) -m tests.siege $(T) $(if $(TREE),--tree $(TREE))
 
 stack: ## run it in containers: three gateways and two workers behind Caddy
 	@docker compose up --build --wait --scale gateway=3 --scale worker=2
