@@ -1,0 +1,60 @@
+"""The users of Redis in the compose stack may run what their service runs."""
+
+import re
+
+import pytest
+
+from contract.scripts import load_script
+from tests.contract.test_scripts import COMMAND, STEPS
+from tests.stack import ROOT
+
+SCRIPTS = {
+    "gateway": {
+        "add_recent_run",
+        "answer",
+        "cancel",
+        "count_viewers",
+        "delete_run",
+        "leave",
+        "read_offers",
+        "read_silent_workers",
+        "read_viewers",
+        "read_viewers_by_gateway",
+        "remember_answer",
+        "revoke",
+        "submit",
+        "take_token",
+    },
+    "worker": {
+        "announce",
+        "append",
+        "ask",
+        "claim",
+        "finish",
+        "forget_worker",
+        "park",
+        "release",
+        "renew",
+        "ring",
+        "take_over",
+    },
+}
+"""Which service runs which scripts."""
+
+
+def test_each_script_belongs_to_a_service() -> None:
+    assert set().union(*SCRIPTS.values()) == set(STEPS)
+
+
+@pytest.mark.parametrize("service", SCRIPTS)
+def test_its_user_may_run_every_command_of_its_scripts(service: str) -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    shared, own = re.search(r'shared="(.*?)"', compose, re.DOTALL), re.search(rf"user {service} (.*)", compose)
+    assert shared and own
+    rights = set(re.findall(r"\+(\S+)", shared[1] + " " + own[1]))
+    needed = {
+        "|".join(filter(None, found)).lower()
+        for name in SCRIPTS[service]
+        for found in re.findall(COMMAND, load_script(name).text)
+    }
+    assert {one for one in needed if one not in rights and one.partition("|")[0] not in rights} == set()
