@@ -28,6 +28,7 @@ from worker.jobs.job_reader import JobReader
 from worker.jobs.registration import Registration
 from worker.providers.source import Source
 from worker.scripts.loader import Scripts
+from worker.scripts.loop_watch import LoopWatch
 from worker.scripts.provider_calls import ProviderCalls
 from worker.scripts.script_runner import ScriptRunner
 from worker.settings import Settings
@@ -83,6 +84,7 @@ class Worker:
         self._questions = Questions(self._commands)
         self._scripts = ScriptRunner(scripts, calls, log, self._questions, settings.script_calls)
         self._alarm_clock = AlarmClock(self._questions)
+        self._loop_watch = LoopWatch(scripts)
         self._pool = GenerationPool(settings.worker_streams, self._make_generation)
         connectivity = Connectivity(settings.lease_s * CONTACT_GAP_SHARE)
         renewing = JobQueue(self._writes, settings.retention_s * 1000)
@@ -112,7 +114,8 @@ class Worker:
             # Workers without scripts park nothing.
             taking.append(_start(self._alarm_clock.run))
         stopping = _start(stop.wait)
-        await asyncio.wait([stopping, *lasting, *taking], return_when=asyncio.FIRST_COMPLETED)
+        with self._loop_watch.watching():
+            await asyncio.wait([stopping, *lasting, *taking], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         failed = [task for task in (*lasting, *taking) if task.done()]
         for task in failed:

@@ -1,6 +1,7 @@
 """Scripts that tests run in a real worker. The worker loads this folder's copy of the file."""
 
 import asyncio
+import time
 from pathlib import Path
 
 from pydantic import BaseModel, Field, field_validator
@@ -156,6 +157,15 @@ async def asks(run: Run) -> object:
 async def sends_no_json(run: Run) -> None:
     """Emits what JSON does not have."""
     await run.emit("strange", {1, 2})
+
+
+@script
+async def blocks(run: Run) -> str:
+    """Does not give way to others for a while."""
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        pass
+    return "done"
 
 
 @script

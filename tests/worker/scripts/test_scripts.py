@@ -1,6 +1,7 @@
 """A worker runs scripts: what their runs write, and how they fail."""
 
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -154,6 +155,13 @@ async def test_a_script_that_is_not_there_is_an_unknown_model(caller: Caller) ->
     error = done(await caller.run("script/nothing"))["error"]
     assert (error["code"], error["http_status"]) == ("model_not_found", 404)
     assert "There is no script 'nothing'. There are: script/approving, script/asks, " in error["message"]
+
+
+async def test_a_script_that_blocks_its_worker_is_told_with_its_line(caller: Caller, worker: Worker) -> None:
+    assert text(await caller.run("script/blocks")) == "done"
+    await until(
+        lambda: re.search(r"blocks \(\S+/chains.py, line \d+\) has blocked this worker", worker.output) is not None
+    )
 
 
 async def test_a_cancelled_script_stops_its_provider_calls(caller: Caller, provider: Simulator) -> None:
