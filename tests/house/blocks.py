@@ -47,6 +47,7 @@ NOT_RUN = {
     ("docs/operations.md", "[manycast]"): "a file for fail2ban, which reads the whole machine",
     ("docs/protocol.md", "1-1"): _FORMAT,
     ("docs/protocol.md", "event: "): _FORMAT,
+    ("docs/scripts.md", "MANYCAST_SCRIPTS=./scripts docker"): _COMPOSE,
     ("docs/scripts.md", "curl"): "tests/gateway/routes/test_inputs.py sends this body",
     ("docs/scripts.md", "MANYCAST_SCRIPTS=scripts"): "tests/manycast/script/test_first_script.py runs both",
     ("docs/simulator.md", "python -m simulator"): "tests/simulator/process.py starts it so",
