@@ -23,7 +23,7 @@ class Secrets:
 
 @pytest.fixture(scope="package")
 def known() -> Secrets:
-    key, kept = make_key("tester")
+    key, kept = make_key("tester", requests_per_minute=0, runs_at_once=0)
     return Secrets(key, kept.model_dump_json(), f"open-{secrets.token_hex(8)}", secrets.token_hex(24))
 
 
