@@ -47,6 +47,7 @@ class Peer:
         self.asked: list[str | None] = []
         self.bodies: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
+        self.deleted: list[str] = []
         self.tickets = Tickets()
         self.url = ""
         self.admitting = asyncio.Event()
@@ -64,6 +65,7 @@ class Peer:
             Route("/v1/streams/{id}/tickets", self.hand_out, methods=["POST", "DELETE"]),
             Route("/v1/streams/{id}/cookie", self.tickets.set_cookie, methods=["POST"]),
             Route("/v1/streams/{id}", self.describe),
+            Route("/v1/streams/{id}", self.delete, methods=["DELETE"]),
             Route("/v1/session", self.admit, methods=["GET", "POST", "DELETE"]),
             Route("/v1/models", self.offer),
             Route("/readyz", self.ready),
@@ -132,6 +134,12 @@ class Peer:
             return refusal
         self.cancelled.append(request.path_params["id"])
         return JSONResponse({"id": self.cancelled[-1], "status": "cancelling"})
+
+    async def delete(self, request: Request) -> Response:
+        if refusal := self.tickets.refuse_control(request):
+            return refusal
+        self.deleted.append(request.path_params["id"])
+        return JSONResponse({"id": self.deleted[-1], "deleted": True})
 
     async def hand_out(self, request: Request) -> Response:
         answer = self.tickets.create(request)

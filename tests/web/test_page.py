@@ -538,6 +538,45 @@ async def test_a_conversation_is_deleted_when_that_is_confirmed(page: Page, peer
     await expect(page.locator("#conversation-list li")).to_have_count(0)
     await expect(page.locator("#welcome")).to_be_visible()
     assert await page.evaluate("Object.keys(localStorage).filter((key) => key.includes('conversation:')).length") == 0
+    async with asyncio.timeout(20):
+        while peer.deleted != ["s1"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_answers_that_the_server_did_not_delete_are_told(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="x") + done("1-3"))
+    await ask(page, peer)
+    await expect(page.locator(".cost")).to_be_visible()
+    peer.tickets.revoked += 1
+    await page.hover("#conversation-list li")
+    page.once("dialog", lambda dialog: dialog.accept())
+    await page.click('#conversation-list [aria-label^="Delete"]')
+    async with page.expect_event("dialog", lambda dialog: "did not delete 1 answer." in dialog.message) as told:
+        await expect(page.locator("#conversation-list li")).to_have_count(0)
+    await (await told.value).accept()
+
+
+async def test_the_watch_page_shows_the_question_the_model_and_the_date(page: Page, peer: Peer) -> None:
+    said: dict[str, Any] = {"question": "Why is\nthe sky <b>blue</b>?", "model": "gpt-x", "created_at": 1_795_000_000}
+    peer.status = (200, {"status": "running", "position": "0-0", **said})
+    peer.tell(START + chunk(2, content="Because") + "…")
+    await visit(page, f"{peer.url}/watch#s1")
+    await expect(page.locator(".question .bubble")).to_have_text(said["question"], use_inner_text=True)
+    await expect(page.locator(".question p")).to_contain_text(re.compile("gpt-x · .*2026"))
+    await expect(page).to_have_title("Why is the sky <b>blue</b>? · Manycast")
+    await page.click("text=Ask your own")
+    await expect(page.locator("#composer")).to_be_visible()
+
+
+async def test_a_deleted_answer_says_so(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="begun\n") + "…")
+    await visit(page, f"{peer.url}/watch#s1")
+    await expect(page.locator(".text")).to_have_text("begun")
+    error = {"code": "stream_deleted", "message": "This answer was deleted.", "http_status": None}
+    data = {"status": "failed", "finish_reason": None, "usage": None, "error": error, "timing": None}
+    await peer.say(sse("done", data))
+    await expect(page.locator(".fault strong")).to_have_text("This answer was deleted.")
+    await expect(page.locator(".text")).to_be_hidden()
 
 
 async def test_a_draft_survives_a_reload_and_a_title_is_the_readers(page: Page, peer: Peer) -> None:

@@ -140,7 +140,7 @@ async def test_a_ticket_that_lets_nobody_in_is_told_in_words_and_not_tried_again
     await expect(page.locator(".state")).to_contain_text(words)
     await expect(page.locator("#live")).to_be_hidden()
     knocks = [url for url in asked if "/v1/streams" in url]
-    assert len(knocks) == (1 if ticket else 2)  # without one: the events, and why not
+    assert len(knocks) == (1 if ticket else 3)  # without one: the question, the events, and why not
 
 
 async def test_a_gateway_that_is_unwell_is_asked_again_with_the_ticket(page: Page, peer: Peer) -> None:

@@ -3,7 +3,7 @@
  * one. Browsers do not send the part after `#` to servers. The composition root of watch.html.
  */
 
-import { isPrivate } from "./api.js";
+import { call, isPrivate, streamUrl } from "./api.js";
 import { openStorage } from "./conversations.js";
 import { copyButton, find, make } from "./element.js";
 import { drawIcons, icon } from "./icons.js";
@@ -14,8 +14,10 @@ import { AutoScroll } from "./scroll.js";
 import { applyKeptTheme } from "./settings.js";
 import { share } from "./lazy.js";
 import { describeEnvironment } from "./environment.js";
+import { describeDate, WATCH } from "./watch-words.js";
 import { describeViewers } from "./words.js";
 
+const TITLE_LENGTH = 80;
 const AT_ONCE_MS = 2000; // an answer that ends this soon was already complete: show its start
 
 class WatchPage {
@@ -30,31 +32,50 @@ class WatchPage {
     const ticket = rest.join(".") || null;
     this.reply?.leave();
     find("#share").hidden = !id || isPrivate(id); // only the caller can create links to a private stream
-    if (!id) return this.turns.replaceChildren(make("p", { class: "state" }, "This link names no answer: it should end in #ID."));
+    if (!id) return this.turns.replaceChildren(make("p", { class: "state" }, WATCH.incomplete));
     const replay = new Replay();
     const reply = new Reply({ id, ticket }, {
       viewers: (count) => (find("#viewers").textContent = describeViewers(count)),
       chunk: (chunk) => replay.record(chunk),
       startedOver: () => replay.forget(),
       settled: (state) => this.#settle(replay, state),
-      entered: () => history.replaceState(null, "", `#${encodeURIComponent(id)}`), // the ticket is a cookie now
+      entered: () => {
+        history.replaceState(null, "", `#${encodeURIComponent(id)}`); // the ticket is a cookie now
+        this.#showQuestion(reply);
+      },
     });
     this.reply = reply;
+    this.hasQuestion = false;
+    find("#heading").textContent = WATCH.heading;
+    document.title = WATCH.title(WATCH.heading);
     this.openedAt = performance.now();
     find("#live").hidden = false;
     this.turns.replaceChildren(reply.element);
     reply.follow();
+    if (!ticket) this.#showQuestion(reply);
     this.autoScroll.follow();
+  }
+
+  /** Shows what was asked, of which model and when, above the answer. A viewer who may not watch sees nothing of it. */
+  async #showQuestion(reply) {
+    const run = await call("GET", streamUrl(reply.id)).catch(() => null);
+    if (!run?.created_at || reply !== this.reply || this.hasQuestion) return;
+    this.hasQuestion = true;
+    const asked = run.question ? make("div", { class: "bubble", dir: "auto" }, run.question) : null;
+    const about = [run.model, describeDate(run.created_at)].filter(Boolean).join(" · ");
+    this.turns.prepend(make("article", { class: "question", "aria-label": WATCH.question }, asked, make("p", { class: "small" }, about)));
+    if (!run.question) return;
+    const title = run.question.replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
+    find("#heading").textContent = title;
+    document.title = WATCH.title(title);
   }
 
   #settle(replay, state) {
     const { reply } = this;
     find("#live").hidden = true;
     find("#viewers").textContent = "";
-    if (state === "gone" || state === "refused") {
-      find("#share").hidden = true;
-      reply.foot.append(make("a", { href: "./" }, "Ask something yourself"));
-    }
+    if (state === "gone" || state === "refused") find("#share").hidden = true;
+    else this.#showQuestion(reply); // if the network failed before
     if (performance.now() - this.openedAt < AT_ONCE_MS) this.autoScroll.rewind();
     if (replay.chunks.length === 0) return;
     const button = make("button", { type: "button", class: "text-button replay" }, icon("play"), "Replay");

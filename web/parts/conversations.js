@@ -22,7 +22,7 @@ export class Conversations {
     return this.#read(INDEX) ?? [];
   }
 
-  /** The conversations that contain all words of a text, in the title or in a turn. */
+  /** The conversations that contain all words of a text. */
   search(text) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     return this.list().filter(({ id, title }) => {
@@ -35,7 +35,7 @@ export class Conversations {
   /** The conversation, or null if it is not stored. */
   load(id) {
     const found = this.#read(PREFIX + id);
-    // Turns that an earlier version stored have no ids. Every tab gives them the same ones.
+    // Turns of an earlier version have no ids.
     found?.turns.forEach((turn, index) => Object.assign(turn, { id: turn.id ?? `t${index}`, at: turn.at ?? index }));
     return found;
   }
@@ -120,7 +120,7 @@ export function addQuestion({ turns }, content) {
   turns.push({ id: randomId(), at: Math.max(Date.now(), (turns.at(-1)?.at ?? 0) + 1), role: "user", content });
 }
 
-/** Adds an answer, which stays with its question, whatever other tabs ask. Returns its turn. */
+/** Adds an answer, right after its question. Returns its turn. */
 export function addAnswer({ turns }, fields) {
   const question = turns.findLast(({ role }) => role === "user");
   const turn = { id: randomId(), at: (question?.at ?? Date.now()) + 0.5, role: "assistant", choices: [], done: null, ...fields };
@@ -136,14 +136,14 @@ export function removeLast(conversation) {
 
 const DRAFT = "manycast:draft:";
 
-/** What the reader has typed and not sent, by conversation. `storage`: lasts as long as the tab; or null. */
+/** What is typed and not sent, by conversation. `storage`: that of the tab, or null. */
 export const readDraft = (storage, key) => storage?.getItem(DRAFT + key) ?? "";
 
 export function keepDraft(storage, key, text) {
   try {
     storage?.setItem(DRAFT + key, text);
   } catch {
-    // no room: the draft lasts until the page closes
+    // no room
   }
 }
 

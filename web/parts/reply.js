@@ -77,7 +77,10 @@ export class Reply {
       chunk: (chunk) => this.#add(chunk),
       restart: ({ reason }) => this.#startOver(describeRestart(reason)),
       gap: () => this.#startOver(describeGap()),
-      done: (done) => (this.done = done),
+      done: (done) => {
+        this.done = done;
+        if (done.error?.code === "stream_deleted") this.rewind();
+      },
       viewers: (count) => this.hooks.viewers?.(count),
       refused: ({ error }) => (this.refusal = error),
       state: (state) => this.#enter(state),

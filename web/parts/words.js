@@ -53,6 +53,7 @@ const OWN_CODES = {
   provider_unavailable: "The provider is not available right now.",
   rate_limit_exceeded: "Rate limit reached.",
   worker_lost: "The answer was interrupted too often, and was given up.",
+  stream_deleted: "This answer was deleted.",
   stream_lost: "The server's database lost this answer.",
   answer_too_large: "The answer grew too large and was ended.",
   run_too_long: "The answer took too long and was ended.",
