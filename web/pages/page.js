@@ -64,7 +64,7 @@ class Chat {
     this.#focus();
   }
 
-  /** A conversation that was not asked anything yet has no address, and gets another id after a reload. */
+  /** A new conversation gets another id after a reload. */
   get #draftKey() {
     return this.conversation?.turns.length ? this.conversation.id : "new";
   }
@@ -136,7 +136,6 @@ class Chat {
     if (turn.done && NOT_LET_IN.has(turn.done.error.code)) this.#wait(turn);
   }
 
-  /** Asks a refused question again as soon as this browser may. */
   async #wait(turn) {
     this.unanswered = turn;
     await this.signIn.look();

@@ -1,6 +1,5 @@
 /**
- * Shows the available models, whether a simulator answers, and whether workers run. Checks while the page is open: often
- * while there is a problem, otherwise rarely.
+ * Shows the available models, whether a simulator answers, and whether workers run. Checks often while there is a problem.
  */
 
 import { readModels, readReadiness } from "./api.js";

@@ -21,8 +21,8 @@ export class Reply {
   /**
    * @param {object} stream  `id`: null if no run could be started; `cancel`: the URL that stops it, if we may; `ticket`:
    *   the ticket for a private stream (default: the one in `cancel`)
-   * @param {object} hooks  all optional: `viewers(count)`, `drawn()`, `chunk(chunk)`, `settled(state)` once at the end,
-   *   `retry()` for the button of a failed answer, `entered()` when a ticket was accepted
+   * @param {object} hooks  all optional: `viewers(count)`, `chunk(chunk)`, `settled(state)` once at the end, `retry()` for the
+   *   button of a failed answer, `entered()` when a ticket was accepted
    */
   constructor({ id, cancel = null, ticket = ticketOf(cancel) }, hooks = {}) {
     this.id = id;
@@ -165,7 +165,6 @@ export class Reply {
     });
     if (!complete) this.drawSoon();
     else if (this.over) this.element.ariaBusy = "false";
-    this.hooks.drawn?.();
   }
 
   #addView(index) {
@@ -205,7 +204,6 @@ export class Reply {
     this.state.replaceChildren(make("span", { class: "dots", "aria-hidden": "true" }), text);
   }
 
-  /** Says for how long the model has sent nothing, if it is long. */
   #tellQuiet() {
     const seconds = Math.floor((performance.now() - this.heardAt) / 1000);
     const wasQuiet = this.state.classList.contains("quiet");
