@@ -151,6 +151,7 @@ async def test_signing_out_removes_private_answers_from_this_browser_if_the_read
             await asyncio.sleep(0.01)
     await expect(page.locator("#conversation-list li")).to_have_count(2)
     await page.click("#sign-out")
+    await expect(page.locator("#conversation-list a")).to_have_count(1)
     await expect(page.locator("#conversation-list a")).to_have_text("unlisted")
     await expect(page.locator(".question")).to_have_count(0)
     kept = await page.evaluate("JSON.stringify(Object.keys(localStorage).map((key) => localStorage[key]))")

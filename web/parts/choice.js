@@ -151,7 +151,7 @@ export class ChoiceView {
     const { name, arguments: words, output = "" } = call.function ?? call;
     shown.name.textContent = name || "…";
     shown.words.textContent = complete ? tidyJson(words) : words;
-    shown.fold.classList.toggle("forming", !complete);
+    shown.fold.classList.toggle("forming", !complete && !output);
     this.#placeCaret(shown.words, words.length);
     if (!output || shown.output === output) return;
     shown.output = output;
