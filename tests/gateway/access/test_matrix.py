@@ -29,7 +29,7 @@ ADMITTED: Mapping[str, set[str]] = {
     **dict.fromkeys(("readChat", "resumeChat", "listRuns", "readServer"), READERS),
     "stopChat": KNOWN,
     **dict.fromkeys(WATCHING, VIEWERS),
-    **dict.fromkeys(("cancelRun", "answerInput", "giveTicket", "revokeTickets"), CONTROLLERS),
+    **dict.fromkeys(("cancelRun", "deleteRun", "answerInput", "giveTicket", "revokeTickets"), CONTROLLERS),
     "keepTicket": {VIEW, CONTROL},
     "readResponse": {OWNER, CONTROL, FOREIGN_PAGE},
     # It may have to read earlier responses, which a ticket for one stream does not open.
