@@ -41,7 +41,7 @@ def test_a_response_cut_in_two_anywhere_or_into_bytes_is_the_same(
         assert read(response[:at], response[at:]) == expected
 
 
-def test_what_has_come_until_a_cut_is_given_out_and_is_not_whole() -> None:
+def test_the_part_before_a_cut_is_given_and_is_not_whole() -> None:
     status, body, is_whole = read(CHUNKED[:-14])
     assert (status, body.startswith(BODY), is_whole) == (200, True, False)
 

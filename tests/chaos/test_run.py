@@ -13,7 +13,7 @@ SEED = 4
 MINUTES = 0.7
 
 
-async def test_nobody_misses_anything_whatever_is_killed_frozen_and_cut() -> None:
+async def test_no_viewer_misses_anything_under_any_fault() -> None:
     # Kept where it fails: the logs are needed then.
     directory = Path(tempfile.mkdtemp(prefix="manycast-chaos-test-"))
     options = ChaosOptions(SEED, MINUTES, gateways=2, workers=2, streams_per_s=1.2)

@@ -37,7 +37,7 @@ async def begin_stream(web: httpx2.AsyncClient) -> str:
     return path
 
 
-async def test_what_another_proxy_has_passed_on_does_not_come_from_this_machine(web: httpx2.AsyncClient) -> None:
+async def test_a_request_through_another_proxy_is_not_local(web: httpx2.AsyncClient) -> None:
     foreign = [
         {name: "203.0.113.7"}
         for name in (

@@ -37,7 +37,7 @@ async def test_a_crowd_waits_for_a_free_connection_and_is_not_refused(broker: Br
     await client.aclose()
 
 
-async def test_a_line_to_a_server_that_greets_nobody_is_given_up(
+async def test_a_connection_to_a_server_that_never_greets_times_out(
     deaf_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.05)
@@ -48,9 +48,7 @@ async def test_a_line_to_a_server_that_greets_nobody_is_given_up(
     await line.close()
 
 
-async def test_a_read_from_a_server_that_went_deaf_is_given_up(
-    fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_read_from_a_frozen_server_times_out(fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     client = blocking_client(fragile_broker.url)
     await call_redis(client, "PING")
     monkeypatch.setattr(connection, "COMMAND_TIMEOUT_S", 0.05)
@@ -62,7 +60,7 @@ async def test_a_read_from_a_server_that_went_deaf_is_given_up(
 
 
 @pytest.mark.parametrize("turns", range(12))
-async def test_a_call_is_given_up_at_once_and_leaves_its_reply_to_nobody_else(own_valkey: Broker, turns: int) -> None:
+async def test_a_cancelled_call_leaves_its_reply_to_no_other_call(own_valkey: Broker, turns: int) -> None:
     client = command_client(own_valkey.url, connections=1)
     await call_redis(client, "PING")
     with frozen(own_valkey):
@@ -77,7 +75,7 @@ async def test_a_call_is_given_up_at_once_and_leaves_its_reply_to_nobody_else(ow
     await client.aclose()
 
 
-async def test_those_who_wait_for_a_connection_may_give_up_without_harm_to_the_others(broker: Broker) -> None:
+async def test_a_cancelled_wait_for_a_connection_harms_no_other(broker: Broker) -> None:
     client = command_client(broker.url, connections=1)
     calls = [asyncio.create_task(call_redis(client, "ECHO", str(number))) for number in range(100)]
     for number in range(0, 100, 2):
@@ -90,7 +88,7 @@ async def test_those_who_wait_for_a_connection_may_give_up_without_harm_to_the_o
 
 
 @pytest.mark.parametrize("url", ["unix:///nowhere/redis.sock", "redis://127.0.0.1:1/0?protocol=3&socket_timeout=9"])
-async def test_every_form_of_address_makes_clients_and_lines(url: str) -> None:
+async def test_every_form_of_address_connects(url: str) -> None:
     client = command_client(url)
     with pytest.raises(BrokerUnavailableError):
         await call_redis(client, "PING")
@@ -107,7 +105,7 @@ async def test_replies_are_resp2_bytes_whatever_the_address_says(broker: Broker)
     await client.aclose()
 
 
-async def test_what_speaks_no_redis_is_a_broker_that_cannot_be_reached() -> None:
+async def test_a_server_that_speaks_no_redis_is_unavailable() -> None:
     async def greet(_: asyncio.StreamReader, line: asyncio.StreamWriter) -> None:
         line.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await line.drain()
@@ -133,7 +131,7 @@ async def test_a_refusal_and_an_absence_are_told_apart(fragile_broker: Broker) -
     await client.aclose()
 
 
-def test_what_is_no_failure_of_the_broker_passes_as_it_is() -> None:
+def test_other_errors_pass_unchanged() -> None:
     with pytest.raises(KeyError), translating_errors():
         raise KeyError("ours")
 
@@ -163,7 +161,7 @@ def test_a_write_to_a_closed_transport_is_a_lost_connection(broker: Broker) -> N
     uvloop.run(scenario())
 
 
-async def test_any_other_runtime_error_stays_one(broker: Broker) -> None:
+async def test_other_runtime_errors_stay_runtime_errors(broker: Broker) -> None:
     def fail() -> Iterator[bytes]:
         raise RuntimeError("a mistake")
         yield b""

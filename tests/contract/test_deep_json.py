@@ -20,7 +20,7 @@ def nested(depth: int) -> Any:
 
 
 @given(VALUES)
-def test_what_the_standard_library_can_write_is_written_alike(value: Any) -> None:
+def test_json_is_the_same_as_the_standard_librarys(value: Any) -> None:
     for ensure_ascii in (True, False):
         text = json.dumps(value, ensure_ascii=ensure_ascii, separators=(",", ":"))
         assert write_deep_json(value, ensure_ascii=ensure_ascii) == text

@@ -81,7 +81,7 @@ def test_a_chunk_equal_to_the_shared_fields_is_an_empty_difference() -> None:
 
 
 @given(VALUES)
-def test_json_is_one_line_to_every_reader_of_lines(value: Any) -> None:
+def test_json_is_one_line_for_every_line_reader(value: Any) -> None:
     text = encode_json(value).decode()
     # Readers that split as Python's str.splitlines does also end a line at U+0085, U+2028 and U+2029.
     assert len(text.splitlines()) == 1
@@ -89,7 +89,7 @@ def test_json_is_one_line_to_every_reader_of_lines(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), [{"a": float("nan")}]])
-def test_what_json_cannot_say_is_refused(value: object) -> None:
+def test_values_that_json_lacks_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode_json(value)
 
@@ -107,7 +107,7 @@ def test_an_entry_survives_the_log(kind: Kind, data: Chunk, epoch: int, seq: int
 
 
 @pytest.mark.parametrize("line", [b"", b"chunk", b"{}", b" {}", b"ping {}", b"Chunk {}", b"\xff {}", b"chunk\t{}"])
-def test_what_no_version_wrote_is_told_with_its_position(line: bytes) -> None:
+def test_a_malformed_entry_is_reported_with_its_position(line: bytes) -> None:
     with pytest.raises(MalformedEventError, match="entry 1-7 "):
         parse_entry(Position(1, 7), line)
 

@@ -39,7 +39,7 @@ async def raw(store: Store, *command: str) -> list[list[Any]]:
 # Submitting
 
 
-async def test_a_submission_makes_a_stream_that_waits(store: Store) -> None:
+async def test_a_submission_creates_a_waiting_stream(store: Store) -> None:
     stream_id = await store.submit()
     record = await read_run(store.client, stream_id)
     assert record is not None
@@ -56,7 +56,7 @@ async def test_a_repeated_submission_queues_one_job(store: Store) -> None:
     assert len(await store.queued_entries()) == 2
 
 
-async def test_a_caller_has_no_more_runs_at_once_than_it_may(store: Store) -> None:
+async def test_a_caller_has_no_more_runs_at_once_than_its_limit(store: Store) -> None:
     def of(caller: str) -> Submission:
         return replace(store.submission(), caller=caller, max_at_once=2)
 
@@ -75,7 +75,7 @@ async def test_a_caller_has_no_more_runs_at_once_than_it_may(store: Store) -> No
     assert await store.keys_without_expiry() == []
 
 
-async def test_a_repeated_submission_of_a_caller_that_is_busy_by_it_is_the_same_one(store: Store) -> None:
+async def test_a_repeated_submission_of_a_caller_at_its_limit_gets_the_same_run(store: Store) -> None:
     one = replace(store.submission(once="k1"), caller="key:a", max_at_once=1)
     for _ in range(2):
         assert await store.queue.submit(one, MAX_WAITING) == (Submitted.OK, one.stream_id)
@@ -155,7 +155,7 @@ async def test_a_full_queue_takes_nothing_and_remembers_no_key(store: Store) -> 
     assert await store.queue.submit(refused, 2) == (Submitted.OK, refused.stream_id)
 
 
-async def test_a_known_key_is_answered_by_a_full_queue_too(store: Store) -> None:
+async def test_a_full_queue_still_answers_a_known_key(store: Store) -> None:
     first = store.submission(once="k1")
     await store.queue.submit(first, 1)
     assert await store.queue.submit(first, 1) == (Submitted.OK, first.stream_id)
@@ -176,7 +176,7 @@ async def test_submitting_leaves_no_error_in_the_statistics_of_redis(store: Stor
     assert not [name for name in await call_redis(store.client, "INFO", "errorstats") if "BUSYGROUP" in name]
 
 
-async def test_a_model_with_half_a_surrogate_pair_is_kept_as_far_as_text_can(store: Store) -> None:
+async def test_a_lone_surrogate_in_a_model_name_is_replaced(store: Store) -> None:
     submission = store.submission()
     odd = replace(submission, model="gpt-\ud83d")
     await store.queue.submit(odd, MAX_WAITING)
@@ -241,7 +241,7 @@ async def test_a_run_whose_caller_has_left_ends_unless_somebody_watches_it_then(
         assert await store.queue.renew("w1", [Lease(job, claim.epoch)]) == expected
 
 
-async def test_a_caller_who_has_left_has_time_to_come_back(store: Store) -> None:
+async def test_a_caller_that_left_has_time_to_come_back(store: Store) -> None:
     job, claim = await store.start()
     await store.queue.leave(job.stream_id, 0)
     await store.queue.leave(job.stream_id, 60_000)
@@ -306,7 +306,7 @@ async def test_a_job_whose_stream_is_gone_is_retired(store: Store) -> None:
     assert await pending(store) == {}
 
 
-async def test_an_entry_deleted_while_it_stood_delivered_is_retired(store: Store) -> None:
+async def test_an_entry_deleted_after_its_delivery_is_retired(store: Store) -> None:
     await store.submit()
     (job,) = await store.take("w1")
     await call_redis(store.client, "XDEL", JOBS, job.entry)
@@ -329,7 +329,7 @@ async def test_a_claim_keeps_a_stream_alive_that_has_waited_long(store: Store) -
 # Losing workers
 
 
-async def test_a_take_over_says_restart_and_why(store: Store) -> None:
+async def test_a_take_over_writes_a_restart_with_its_reason(store: Store) -> None:
     job, claim = await store.start("w1")
     await store.write(Batch(job.stream_id, claim.epoch, 1, chunk_lines("a", "b")))
     again = await store.hand_over(job, "w2")
@@ -339,14 +339,14 @@ async def test_a_take_over_says_restart_and_why(store: Store) -> None:
     assert restart.data == b'{"epoch":2,"reason":"worker_lost"}'
 
 
-async def test_a_take_over_of_what_showed_nothing_needs_no_restart(store: Store) -> None:
+async def test_a_take_over_before_the_first_chunk_writes_no_restart(store: Store) -> None:
     job, _ = await store.start("w1")
     again = await store.hand_over(job, "w2")
     assert (again.verdict, again.epoch, again.next_seq) == (Verdict.RUN, 2, 1)
     assert await store.kinds(job.stream_id) == []
 
 
-async def test_a_job_that_costs_too_many_workers_is_to_be_failed(store: Store) -> None:
+async def test_a_job_that_costs_too_many_workers_fails(store: Store) -> None:
     job, _ = await store.start("w0")
     verdicts = [(await store.hand_over(job, f"w{number}")).verdict for number in range(1, MAX_LOST + 2)]
     assert verdicts == [Verdict.RUN] * (MAX_LOST - 1) + [Verdict.LOST] * 2
@@ -403,7 +403,7 @@ async def test_a_take_over_takes_no_more_than_asked_and_the_oldest_first(store: 
     assert sorted((await pending(store)).values()) == ["w1"] * 3 + ["w2"] * 2
 
 
-async def test_jobs_whose_delivery_was_not_heard_of_are_still_there(store: Store) -> None:
+async def test_jobs_whose_delivery_was_lost_are_found_again(store: Store) -> None:
     await store.submit()
     jobs = await store.take("w1")
     assert await store.queue.delivered("w1") == jobs
@@ -413,7 +413,7 @@ async def test_jobs_whose_delivery_was_not_heard_of_are_still_there(store: Store
 # Renewing and giving back
 
 
-async def test_a_renewal_keeps_lease_and_keys_and_tells_of_a_cancel(store: Store) -> None:
+async def test_a_renewal_keeps_the_lease_and_reports_a_cancel(store: Store) -> None:
     job, claim = await store.start()
     await store.write(Batch(job.stream_id, claim.epoch, 1, chunk_lines("a")))
     keys = StreamKeys.of(job.stream_id)
@@ -441,7 +441,7 @@ async def test_a_job_given_back_is_taken_at_once_and_costs_no_attempt(store: Sto
     assert (await store.meta(job.stream_id))["lost"] == "0"
 
 
-async def test_giving_back_twice_is_harmless_and_answers_the_same(store: Store) -> None:
+async def test_releasing_twice_is_harmless_and_answers_the_same(store: Store) -> None:
     job, claim = await store.start("w1")
     lease = Lease(job, claim.epoch)
     assert await store.queue.release("w1", [lease]) == [WriteStatus.OK]
@@ -451,7 +451,7 @@ async def test_giving_back_twice_is_harmless_and_answers_the_same(store: Store) 
     assert await pending(store) == {job.entry: "w2"}
 
 
-async def test_a_run_that_wants_no_second_attempt_may_be_given_back_while_it_has_shown_nothing(store: Store) -> None:
+async def test_a_run_without_retries_may_be_released_before_its_first_chunk(store: Store) -> None:
     job, claim = await store.start("w1", on_lost="fail")
     await store.queue.release("w1", [Lease(job, claim.epoch)])
     again = await store.hand_over(job, "w2")
@@ -461,7 +461,7 @@ async def test_a_run_that_wants_no_second_attempt_may_be_given_back_while_it_has
     assert (await store.hand_over(job, "w3")).verdict is Verdict.LOST
 
 
-async def test_a_worker_that_dies_after_another_had_given_the_job_back_is_a_lost_one(store: Store) -> None:
+async def test_a_worker_that_dies_after_a_release_counts_as_lost(store: Store) -> None:
     job, claim = await store.start("w1")
     await store.write(Batch(job.stream_id, claim.epoch, 1, chunk_lines("a")))
     await store.queue.release("w1", [Lease(job, claim.epoch)])
@@ -525,7 +525,7 @@ async def test_a_cancel_that_comes_too_late_says_how_the_run_ended(store: Store)
     assert not await call_redis(store.client, "HEXISTS", StreamKeys.of(job.stream_id).meta, "cancel")
 
 
-async def test_there_is_nothing_to_cancel_where_there_is_no_stream(store: Store) -> None:
+async def test_cancelling_a_missing_stream_does_nothing(store: Store) -> None:
     assert await store.queue.cancel("x" * 22) is None
     assert await call_redis(store.client, "EXISTS", *StreamKeys.of("x" * 22)) == 0
 
@@ -575,7 +575,7 @@ async def members(store: Store) -> set[str]:
     return {row[1].decode() for row in rows}
 
 
-async def test_a_worker_that_leaves_is_forgotten_unless_jobs_stand_delivered_to_it(store: Store) -> None:
+async def test_a_leaving_worker_is_forgotten_unless_it_has_jobs(store: Store) -> None:
     job, claim = await store.start("w1")
     await store.take("w2")
     await store.queue.forget_worker("w1")
@@ -588,7 +588,7 @@ async def test_a_worker_that_leaves_is_forgotten_unless_jobs_stand_delivered_to_
     assert await members(store) == set()
 
 
-async def test_with_a_worker_that_leaves_go_those_that_were_killed_long_ago_and_their_jobs_do_not(
+async def test_a_leaving_worker_removes_long_dead_workers_but_not_their_jobs(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job, _ = await store.start("w1")
@@ -614,7 +614,7 @@ async def test_a_worker_forgotten_while_it_waits_still_gets_the_next_job(store: 
     assert list((await pending(store)).values()) == ["w1"]
 
 
-async def test_where_the_group_is_gone_it_is_said_and_made_anew_with_all_its_jobs(store: Store) -> None:
+async def test_a_missing_consumer_group_is_recreated_with_all_its_jobs(store: Store) -> None:
     stream_id = await store.submit()
     await store.take("w1")
     await call_redis(store.client, "XGROUP", "DESTROY", JOBS, WORKERS_GROUP)

@@ -38,7 +38,7 @@ def test_a_notice_is_read_as_it_was_published(kind: bytes, data: bytes) -> None:
 @example(b"\n1-1 chunk {}")
 @example(b"1-1\n01-2 chunk {}")
 @example(b"1-1\n\xd9\xa1-1 chunk {}")
-def test_whatever_is_published_is_understood_or_is_none(payload: bytes) -> None:
+def test_any_message_is_understood_or_ignored(payload: bytes) -> None:
     live = parse_live(payload)
     if isinstance(live, LiveEvents):
         assert live.entries
@@ -48,11 +48,11 @@ def test_whatever_is_published_is_understood_or_is_none(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"1-1", b"!", b"!!\nping {}", b"1-1\n", b"1-1\n1-2", b"!\nviewers {}\nx"])
-def test_what_is_not_understood_is_none(payload: bytes) -> None:
+def test_an_unknown_message_is_ignored(payload: bytes) -> None:
     assert parse_live(payload) is None
 
 
-def test_a_position_that_cannot_be_is_no_position() -> None:
+def test_an_impossible_position_is_refused() -> None:
     with pytest.raises(MalformedPositionError):
         Position.parse("garbage")
 
@@ -88,7 +88,7 @@ async def test_a_repeated_batch_and_a_refused_one_are_not_published(store: Store
         assert await reader.received() == []
 
 
-async def test_viewers_hear_what_a_run_waits_for(store: Store) -> None:
+async def test_viewers_are_told_what_a_run_waits_for(store: Store) -> None:
     stream_id = await store.submit()
     async with ChannelReader.on(store.url, StreamKeys.of(stream_id).live) as reader:
         (job,) = await store.take("w1")

@@ -36,7 +36,7 @@ def test_an_abbreviated_id_is_its_beginning_and_no_id_itself(stream_id: str) -> 
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_every_id_that_we_make_is_abbreviated_wherever_it_stands(private: bool) -> None:
+def test_every_id_is_abbreviated_anywhere_in_a_line(private: bool) -> None:
     for _ in range(1000):
         stream_id = new_stream_id(private=private)
         keys = StreamKeys.of(stream_id)
@@ -49,7 +49,7 @@ def test_every_id_that_we_make_is_abbreviated_wherever_it_stands(private: bool) 
 
 
 @pytest.mark.parametrize("text", ["contract.errors.BrokerUnavailableError", "tests_of_all_kinds_of_things", "s_short"])
-def test_other_words_are_left_as_they_are(text: str) -> None:
+def test_other_words_stay_unchanged(text: str) -> None:
     assert redact(text) == text
 
 

@@ -9,13 +9,13 @@ from contract.passed import Passed, check_passed_header, take_passed
 BODY = {"model": "m", "messages": [], "metadata": {"manycast": 1}}
 
 
-def test_they_travel_in_the_request_and_are_taken_out_of_it() -> None:
+def test_passed_fields_travel_in_the_request_and_are_taken_out() -> None:
     passed = Passed({"X-Title": 'a "b"'}, {"user": "é"})
     sent = passed.added_to(json.dumps(BODY).encode())
     assert take_passed(json.loads(sent)) == (BODY, passed)
 
 
-def test_a_request_without_them_stays_as_it_is() -> None:
+def test_a_request_without_passed_fields_stays_unchanged() -> None:
     assert Passed().added_to(b'{"a":1}') == b'{"a":1}'
     assert take_passed(BODY) == (BODY, Passed())
 

@@ -13,7 +13,7 @@ POSITIONS = st.builds(Position, NUMBERS, NUMBERS)
 
 
 @given(POSITIONS)
-def test_a_position_survives_being_text(position: Position) -> None:
+def test_a_position_survives_the_way_through_text(position: Position) -> None:
     assert Position.parse(str(position)) == position
 
 
@@ -23,7 +23,7 @@ def test_positions_are_ordered_by_epoch_and_then_by_seq(one: Position, other: Po
 
 
 @given(POSITIONS)
-def test_the_start_stands_before_every_event(position: Position) -> None:
+def test_the_start_is_before_every_event(position: Position) -> None:
     assert position >= START
 
 
@@ -42,7 +42,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("text", MALFORMED)
-def test_what_is_no_position_is_refused_with_an_example(text: str) -> None:
+def test_a_malformed_position_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(MalformedPositionError, match="expected EPOCH-SEQ, for example 1-42") as refused:
         Position.parse(text)
     # Whoever sent it may have sent a megabyte: the sentence stays a line.

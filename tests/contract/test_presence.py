@@ -23,21 +23,21 @@ async def count(store: Store, gateway: str, viewers: int, *, lives_ms: int = LON
     return answer
 
 
-async def test_the_sum_is_over_all_gateways_and_each_says_only_its_own(store: Store) -> None:
+async def test_the_viewers_of_all_gateways_are_added_up(store: Store) -> None:
     assert await count(store, "g1", 3) == Sum(3, False)
     assert await count(store, "g2", 4) == Sum(7, False)
     assert await count(store, "g1", 1) == Sum(5, False)
     assert await read_viewers(store.client, STREAM) == 5
 
 
-async def test_a_changed_sum_is_told_once(store: Store) -> None:
+async def test_a_changed_sum_is_published_once(store: Store) -> None:
     async with ChannelReader.on(store.url, KEYS.live) as reader:
         for viewers in (2, 2, 3, 3, 2):
             await count(store, "g1", viewers)
         assert await reader.received() == [b'!\nviewers {"viewers":%d}' % viewers for viewers in (2, 3, 2)]
 
 
-async def test_a_change_that_comes_too_soon_is_left_to_be_told(store: Store) -> None:
+async def test_a_change_that_comes_too_soon_is_published_later(store: Store) -> None:
     async with ChannelReader.on(store.url, KEYS.live) as reader:
         assert await count(store, "g1", 1, telling_ms=LONG_MS) == Sum(1, False)
         assert await count(store, "g1", 2, telling_ms=LONG_MS) == Sum(2, True)
@@ -49,7 +49,7 @@ async def test_a_change_that_comes_too_soon_is_left_to_be_told(store: Store) -> 
         assert await reader.received() == [b'!\nviewers {"viewers":2}']
 
 
-async def test_a_gateway_that_died_counts_no_more(store: Store) -> None:
+async def test_the_viewers_of_a_dead_gateway_stop_counting(store: Store) -> None:
     await count(store, "g1", 1)
     await count(store, "dead", 100, lives_ms=1)
     async with asyncio.timeout(DEADLINE_S):
@@ -59,13 +59,13 @@ async def test_a_gateway_that_died_counts_no_more(store: Store) -> None:
     assert b"dead" not in await call_redis(store.client, "HGETALL", KEYS.viewers)
 
 
-async def test_a_gateway_that_lives_shortly_does_not_shorten_the_life_of_others(store: Store) -> None:
+async def test_a_short_lived_gateway_does_not_shorten_the_life_of_others(store: Store) -> None:
     await count(store, "g1", 1)
     await count(store, "g2", 1, lives_ms=1)
     assert await call_redis(store.client, "PTTL", KEYS.viewers) > LONG_MS / 2
 
 
-async def test_when_the_last_viewer_has_left_it_is_told_and_the_key_goes_by_itself(store: Store) -> None:
+async def test_after_the_last_viewer_the_zero_is_published_and_the_key_expires(store: Store) -> None:
     await count(store, "g1", 1)
     async with ChannelReader.on(store.url, KEYS.live) as reader:
         assert await count(store, "g1", 0, lives_ms=1) == Sum(0, False)
@@ -75,7 +75,7 @@ async def test_when_the_last_viewer_has_left_it_is_told_and_the_key_goes_by_itse
             pass
 
 
-async def test_every_count_has_an_expiry_from_birth(store: Store) -> None:
+async def test_every_count_expires_from_its_creation(store: Store) -> None:
     for gateway, viewers in (("g1", 0), ("g1", 5), ("g2", 1), ("g1", 0), ("g2", 0)):
         await count(store, gateway, viewers)
         assert await call_redis(store.client, "PTTL", KEYS.viewers) > 0
@@ -85,14 +85,14 @@ async def test_a_stream_that_nobody_watches_has_no_viewers(store: Store) -> None
     assert await read_viewers(store.client, "n" * 22) == 0
 
 
-async def test_many_streams_are_counted_in_one_go_and_one_refusal_spoils_no_other(store: Store) -> None:
+async def test_many_streams_are_counted_at_once_and_one_refusal_spoils_no_other(store: Store) -> None:
     other = "o" * 22
     await call_redis(store.client, "SET", KEYS.viewers, "x")
     answers = await count_viewers(store.client, "g1", [Count(STREAM, 1), Count(other, 2)], LONG_MS, 0)
     assert answers == [None, Sum(2, False)]
 
 
-async def test_each_gateway_that_lives_is_told_with_its_viewers(store: Store) -> None:
+async def test_each_live_gateway_is_listed_with_its_viewers(store: Store) -> None:
     await count(store, "g1", 3)
     await count(store, "g2", 0)
     await count(store, "g3", 2, lives_ms=1)
@@ -140,7 +140,7 @@ async def test_a_viewer_stops_the_clock_and_a_dead_gateway_does_not(store: Store
             assert await renew(store, job, claim) is WriteStatus.OK
 
 
-async def test_a_run_that_says_nothing_of_it_goes_on_unwatched(store: Store) -> None:
+async def test_without_that_policy_a_run_goes_on_unwatched(store: Store) -> None:
     job, claim = await start_unwatched(store, 0)
     assert await renew(store, job, claim) is WriteStatus.OK
     assert "unwatched_since" not in await store.meta(job.stream_id)

@@ -11,7 +11,7 @@ DEADLINE_S = 10.0
 SLOW = RateLimit("key:slow", 3)
 
 
-async def test_a_minutes_worth_may_be_used_at_once_and_no_more(any_client: Client) -> None:
+async def test_a_minutes_worth_of_tokens_may_be_used_at_once_and_no_more(any_client: Client) -> None:
     taken = [await take_token(any_client, SLOW) for _ in range(5)]
     assert [(each.granted, each.left) for each in taken] == [(True, 2), (True, 1), (True, 0), (False, 0), (False, 0)]
     assert all(19_000 < each.next_ms <= 20_000 for each in taken[2:])
@@ -19,7 +19,7 @@ async def test_a_minutes_worth_may_be_used_at_once_and_no_more(any_client: Clien
     assert 59_000 < taken[-1].full_ms <= 60_000
 
 
-async def test_what_was_used_comes_back_evenly(any_client: Client) -> None:
+async def test_used_tokens_come_back_evenly(any_client: Client) -> None:
     quick = RateLimit("key:quick", 600)
     while (taken := await take_token(any_client, quick)).granted:
         pass
@@ -30,7 +30,7 @@ async def test_what_was_used_comes_back_evenly(any_client: Client) -> None:
     assert taken.left == 0
 
 
-async def test_of_many_who_ask_at_once_as_many_get_in_as_there_are_tokens(any_client: Client) -> None:
+async def test_of_many_concurrent_requests_as_many_pass_as_there_are_tokens(any_client: Client) -> None:
     taken = await asyncio.gather(*(take_token(any_client, SLOW) for _ in range(50)))
     assert sum(each.granted for each in taken) == 3
 

@@ -32,14 +32,14 @@ async def test_the_list_grows_no_further_than_it_may(store: Store) -> None:
     assert await call_redis(store.client, "XLEN", RECENT) <= KEPT_RUNS + 100
 
 
-async def test_what_was_asked_is_kept_no_longer_than_the_answer(store: Store) -> None:
+async def test_a_prompt_is_kept_no_longer_than_its_answer(store: Store) -> None:
     await call_redis(store.client, "XADD", RECENT, "1000-0", "id", "o" * 22, "prompt", "long ago")
     await add_recent_run(store.client, RecentRun("x" * 22, "now"), LONG_MS)
     assert [run.prompt for run in await read_recent_runs(store.client, 10)] == ["now"]
     assert await store.keys_without_expiry() == []
 
 
-async def test_a_list_that_nobody_adds_to_goes_by_itself(store: Store) -> None:
+async def test_an_unused_list_expires(store: Store) -> None:
     await add_recent_run(store.client, RecentRun("x" * 22, "now"), 1)
     async with asyncio.timeout(DEADLINE_S):
         while await call_redis(store.client, "EXISTS", RECENT):

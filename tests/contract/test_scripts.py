@@ -25,20 +25,20 @@ STEPS = [
 
 
 @pytest.mark.parametrize("name", STEPS)
-async def test_redis_compiles_every_step(store: Store, name: str) -> None:
+async def test_redis_compiles_every_script(store: Store, name: str) -> None:
     script = load_script(name)
     assert await call_redis(store.client, "SCRIPT", "LOAD", script.text) == script.digest.encode()
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_step_uses_no_key_that_it_does_not_name(name: str) -> None:
+def test_a_script_uses_no_undeclared_key(name: str) -> None:
     text = (files("contract") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
     header = next(line for line in text.splitlines() if line.startswith("-- KEYS:"))
     named = {int(number) for number in re.findall(r"\b(\d+) [a-z]", header)}
     assert {int(number) for number in re.findall(r"KEYS\[(\d+)\]", text)} == named
 
 
-async def test_a_pipeline_whose_scripts_redis_forgot_is_carried_out_in_order(store: Store) -> None:
+async def test_a_pipeline_whose_scripts_redis_forgot_runs_in_order(store: Store) -> None:
     job, claim = await store.start()
     await call_redis(store.client, "SCRIPT", "FLUSH")
     # Redis knows the second step and not the first: it sees a hole until the first has been repeated.
@@ -54,7 +54,7 @@ async def test_a_pipeline_whose_scripts_redis_forgot_is_carried_out_in_order(sto
     assert await store.positions(job.stream_id) == ["1-1", "1-2", "1-3", "1-4"]
 
 
-async def test_a_step_that_was_carried_out_before_the_missing_one_is_harmless_the_second_time(store: Store) -> None:
+async def test_a_script_that_ran_before_a_missing_one_may_run_again(store: Store) -> None:
     leases = []
     for worker in ("w1", "w2"):
         job, claim = await store.start(worker)
@@ -70,7 +70,7 @@ async def test_a_step_that_was_carried_out_before_the_missing_one_is_harmless_th
     assert await run_calls(store.client, calls) == [b"ok", b"ok"]
 
 
-async def test_a_server_that_was_replaced_learns_the_scripts_again(fragile_broker: Broker) -> None:
+async def test_a_replaced_server_learns_the_scripts_again(fragile_broker: Broker) -> None:
     client = command_client(fragile_broker.url)
     store = await Store.on(fragile_broker.url, client, client)
     await store.submit()
@@ -83,7 +83,7 @@ async def test_a_server_that_was_replaced_learns_the_scripts_again(fragile_broke
     await client.aclose()
 
 
-async def test_a_server_that_does_not_let_us_load_refuses_each_call_in_its_place(store: Store) -> None:
+async def test_a_server_that_refuses_to_load_scripts_refuses_each_call(store: Store) -> None:
     await call_redis(
         store.client, "ACL", "SETUSER", "narrow", "reset", "on", ">pw", "~*", "&*", "+@all", "-script|load"
     )
@@ -207,7 +207,7 @@ async def prepare(store: Store) -> Lease:
     return Lease(second, claim.epoch)
 
 
-async def test_out_of_memory_each_write_is_refused_whole_and_done_when_there_is_room_again(store: Store) -> None:
+async def test_without_memory_each_write_is_refused_whole_and_works_later(store: Store) -> None:
     lease = await prepare(store)
     before = await everything(store)
     await call_redis(store.client, "CONFIG", "SET", "maxmemory", "1")
@@ -222,7 +222,7 @@ async def test_out_of_memory_each_write_is_refused_whole_and_done_when_there_is_
     assert await store.keys_without_expiry() == []
 
 
-async def test_a_worker_may_leave_while_memory_is_out(store: Store) -> None:
+async def test_a_worker_may_leave_while_redis_has_no_memory(store: Store) -> None:
     await announce(store.client, "w0", 60_000, WorkerOffer((), "demo"))
     await call_redis(store.client, "CONFIG", "SET", "maxmemory", "1")
     try:
@@ -246,7 +246,7 @@ async def test_a_replica_refuses_each_write_and_takes_it_when_it_leads_again(sto
     assert (await store.claim(lease.job, "w1")).verdict is Verdict.RUN
 
 
-async def test_a_server_that_stands_still_is_unavailable_and_each_call_may_be_repeated(
+async def test_a_frozen_server_is_unavailable_and_each_call_may_be_repeated(
     fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = command_client(fragile_broker.url)

@@ -39,7 +39,7 @@ def test_a_socks_proxy_is_found_as_the_libraries_find_it(
     assert uses_socks("https://api.example.com/v1") is expected
 
 
-def test_a_kind_that_nobody_speaks_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_kind_of_proxy_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     set_only(monkeypatch, ALL_PROXY="socks4://127.0.0.1:1080")
     with pytest.raises(SocksUnavailableError, match="ALL_PROXY names a proxy of the kind socks4; known are socks5"):
         uses_socks("https://api.example.com/v1")

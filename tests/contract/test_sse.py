@@ -32,7 +32,7 @@ def single_bytes(whole: bytes) -> list[bytes]:
     return [whole[at : at + 1] for at in range(len(whole))]
 
 
-def test_a_frame_has_the_type_the_data_and_the_id_that_its_lines_give() -> None:
+def test_a_frame_has_the_type_data_and_id_of_its_lines() -> None:
     assert read(b'id: 1-2\nevent: chunk\ndata: {"a":1}\n\n') == [Frame(b"chunk", b'{"a":1}', b"1-2")]
 
 
@@ -41,13 +41,13 @@ def test_a_frame_inherits_neither_type_nor_id() -> None:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-def test_each_line_end_of_the_standard_ends_a_line(end: bytes) -> None:
+def test_every_line_end_of_the_standard_ends_a_line(end: bytes) -> None:
     whole = end.join([b"id: 1-1", b"data: a", b"data: b", b"", b"data: c", b"", b""])
     assert read(whole) == read(*single_bytes(whole)) == [Frame(b"", b"a\nb", b"1-1"), Frame(b"", b"c", None)]
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r", b"\r\n\r", b"\n\r"])
-def test_a_frame_is_yielded_before_the_byte_after_its_blank_line_comes(end: bytes) -> None:
+def test_a_frame_is_yielded_as_soon_as_its_blank_line_is_there(end: bytes) -> None:
     assert data_of(read(b"data: a" + end)) == [b"a"]
 
 
@@ -78,7 +78,7 @@ def test_a_byte_order_mark_is_removed_at_the_start_only(cut: int) -> None:
     assert data_of(read(whole[:cut], whole[cut:])) == [b"a", MARK + b"c"]
 
 
-def test_a_part_of_a_byte_order_mark_is_none() -> None:
+def test_a_part_of_a_byte_order_mark_stays_in_the_text() -> None:
     assert data_of(read(MARK[:2] + b"data: a\n\n", b"data: b\n\n")) == [b"b"]
 
 
@@ -119,7 +119,7 @@ def test_a_long_line_in_many_pieces_is_whole() -> None:
         [b"event: " + b"a" * 60 + b"\nid: " + b"a" * 60],
     ],
 )
-def test_an_event_larger_than_the_limit_is_refused_and_the_events_before_it_are_not_lost(pieces: list[bytes]) -> None:
+def test_an_event_above_the_limit_is_refused_and_earlier_ones_are_kept(pieces: list[bytes]) -> None:
     frames, is_refused = read_limited(b"data: before\n\n" + pieces[0], *pieces[1:])
     assert (data_of(frames), is_refused) == ([b"before"], True)
 
@@ -173,7 +173,7 @@ def test_the_frames_do_not_depend_on_where_the_bytes_are_cut(whole: bytes, cuts:
 
 
 @given(streams)
-def test_the_frames_are_those_of_the_standards_own_words(whole: bytes) -> None:
+def test_the_frames_follow_the_words_of_the_standard(whole: bytes) -> None:
     assert read(whole) == read_slowly(whole)
 
 

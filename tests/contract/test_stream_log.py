@@ -26,7 +26,7 @@ async def texts(store: Store, job: Job) -> list[str]:
     return [f"{event.position} {event.data.decode()}" for event in await store.events(job.stream_id)]
 
 
-async def test_a_batch_stands_in_the_log_in_order(store: Store) -> None:
+async def test_a_batch_is_in_the_log_in_order(store: Store) -> None:
     job, claim = await store.start()
     assert await store.write(batch(job, claim, 1, "a", "b")) == ("ok", 2)
     assert await store.write(batch(job, claim, 3, "c")) == ("ok", 3)
@@ -48,7 +48,7 @@ async def test_a_batch_that_overlaps_the_log_adds_only_what_is_new(store: Store)
     assert await texts(store, job) == ['1-1 {"text":"a"}', '1-2 {"text":"b"}', '1-3 {"text":"c"}']
 
 
-async def test_a_batch_that_would_leave_a_hole_is_refused_with_what_the_log_has(store: Store) -> None:
+async def test_a_batch_that_would_leave_a_hole_is_refused_with_the_last_position(store: Store) -> None:
     job, claim = await store.start()
     assert await store.write(batch(job, claim, 2, "b")) == ("hole", 0)
     await store.write(batch(job, claim, 1, "a"))
@@ -57,7 +57,7 @@ async def test_a_batch_that_would_leave_a_hole_is_refused_with_what_the_log_has(
     assert await store.positions(job.stream_id) == ["1-1"]
 
 
-async def test_seqs_go_on_as_integers_beyond_what_lua_prints_shortly(store: Store) -> None:
+async def test_large_sequence_numbers_stay_integers(store: Store) -> None:
     job, claim = await store.start()
     meta = StreamKeys.of(job.stream_id)
     await call_redis(store.client, "XADD", meta.log, "1-99999999999999", "e", "chunk {}")
@@ -77,12 +77,12 @@ async def test_an_older_epoch_writes_nothing(store: Store) -> None:
     assert await store.positions(job.stream_id) == ["1-1", "2-1", "2-2"]
 
 
-async def test_an_epoch_to_come_writes_nothing_either(store: Store) -> None:
+async def test_a_future_epoch_writes_nothing(store: Store) -> None:
     job, claim = await store.start()
     assert await store.write(Batch(job.stream_id, claim.epoch + 1, 1, chunk_lines("x"))) == ("lost", 0)
 
 
-async def test_nothing_is_written_to_what_is_no_stream(store: Store) -> None:
+async def test_nothing_is_written_to_a_missing_stream(store: Store) -> None:
     job, claim = await store.start()
     await call_redis(store.client, "DEL", *StreamKeys.of(job.stream_id)[:2])
     assert await store.write(batch(job, claim, 1, "x")) == ("gone", 0)
@@ -91,7 +91,7 @@ async def test_nothing_is_written_to_what_is_no_stream(store: Store) -> None:
     assert await store.queued_entries() == []
 
 
-async def test_a_log_that_redis_dropped_does_not_begin_anew_in_its_middle(store: Store) -> None:
+async def test_a_log_that_redis_dropped_does_not_restart_in_the_middle(store: Store) -> None:
     job, claim = await store.start()
     await store.write(batch(job, claim, 1, "a"))
     await call_redis(store.client, "DEL", StreamKeys.of(job.stream_id).log)
@@ -102,7 +102,7 @@ async def test_a_log_that_redis_dropped_does_not_begin_anew_in_its_middle(store:
     assert await store.keys_without_expiry() == []
 
 
-async def test_a_cancel_is_an_answer_of_the_next_append_which_says_what_the_log_has(store: Store) -> None:
+async def test_a_cancel_answers_the_next_append_with_the_last_position(store: Store) -> None:
     job, claim = await store.start()
     await store.write(batch(job, claim, 1, "a"))
     assert await store.queue.cancel(job.stream_id) == "cancelling"
@@ -120,7 +120,7 @@ async def test_a_done_is_written_after_lines_whose_confirmation_was_lost(store: 
     assert (await store.meta(job.stream_id))["last"] == "1-3"
 
 
-async def test_a_finish_that_repeats_written_lines_adds_its_done_once(store: Store) -> None:
+async def test_a_finish_that_repeats_written_lines_adds_done_once(store: Store) -> None:
     job, claim = await store.start()
     await store.write(batch(job, claim, 1, "a", "b"))
     for _ in range(2):
@@ -128,7 +128,7 @@ async def test_a_finish_that_repeats_written_lines_adds_its_done_once(store: Sto
     assert await store.kinds(job.stream_id) == ["chunk", "chunk", "done"]
 
 
-async def test_after_the_done_nothing_is_written(store: Store) -> None:
+async def test_nothing_is_written_after_done(store: Store) -> None:
     job, claim = await store.start()
     await store.write(ending(job, claim, 1))
     assert await store.write(batch(job, claim, 2, "late")) == ("lost", 0)
@@ -137,7 +137,7 @@ async def test_after_the_done_nothing_is_written(store: Store) -> None:
     assert (await store.meta(job.stream_id))["status"] == "completed"
 
 
-async def test_a_finished_run_has_left_the_queue_and_ages_from_its_end(store: Store) -> None:
+async def test_a_finished_run_leaves_the_queue_and_expires_after_its_end(store: Store) -> None:
     job, claim = await store.start()
     await store.write(batch(job, claim, 1, "a"))
     await store.queue.renew("w1", [])
@@ -152,7 +152,7 @@ async def test_a_finished_run_has_left_the_queue_and_ages_from_its_end(store: St
     assert not {"owner", "cancel", "claim", "released"} & set(meta)
 
 
-async def test_batches_of_many_streams_are_judged_each_by_itself(store: Store) -> None:
+async def test_batches_of_many_streams_are_checked_separately(store: Store) -> None:
     first, second, third = [await store.start() for _ in range(3)]
     await store.queue.cancel(second[0].stream_id)
     batches = [batch(*first, 1, "a"), batch(*second, 1, "a"), batch(*third, 2, "a"), batch(*first, 2, "b")]
@@ -164,7 +164,7 @@ async def test_batches_of_many_streams_are_judged_each_by_itself(store: Store) -
     ]
 
 
-async def test_a_key_of_another_type_refuses_its_own_batch_alone(store: Store) -> None:
+async def test_a_key_of_another_type_refuses_only_its_own_batch(store: Store) -> None:
     first, second = [await store.start() for _ in range(2)]
     await call_redis(store.client, "SET", StreamKeys.of(first[0].stream_id).log, "x")
     refused, written = await store.log.write([batch(*first, 1, "a"), batch(*second, 1, "a")])
@@ -188,12 +188,12 @@ async def test_a_log_of_several_pages_is_read_whole_from_any_place(store: Store)
         assert seqs == list(range(after + 1, count + 1))
 
 
-async def test_reading_what_is_no_stream_gives_nothing(store: Store) -> None:
+async def test_reading_a_missing_stream_gives_nothing(store: Store) -> None:
     assert await store.log.read_page("x" * 22, START) == []
 
 
 @pytest.mark.parametrize("entry", [("1-1", "e", "chunk"), ("1-1", "x", "chunk {}"), ("9" * 18 + "-1", "e", "chunk {}")])
-async def test_an_entry_that_no_version_wrote_is_told_and_not_shown(store: Store, entry: tuple[str, ...]) -> None:
+async def test_a_malformed_entry_is_reported_and_not_shown(store: Store, entry: tuple[str, ...]) -> None:
     await call_redis(store.client, "XADD", StreamKeys.of("x" * 22).log, *entry)
     with pytest.raises(MalformedEventError):
         await store.log.read_page("x" * 22, START)

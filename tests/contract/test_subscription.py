@@ -73,7 +73,7 @@ async def listeners(client: Client, channel: str) -> int:
     return count
 
 
-async def test_what_is_published_after_the_confirmation_is_told_in_order(any_broker: Broker) -> None:
+async def test_messages_after_the_confirmation_arrive_in_order(any_broker: Broker) -> None:
     client = command_client(any_broker.url)
     async with subscribed(any_broker.url, "a") as (_, listener):
         for number in range(50):
@@ -83,7 +83,7 @@ async def test_what_is_published_after_the_confirmation_is_told_in_order(any_bro
     await client.aclose()
 
 
-async def test_a_channel_that_is_wanted_again_in_the_same_breath_is_confirmed_again(broker: Broker) -> None:
+async def test_a_channel_released_and_wanted_again_at_once_is_confirmed_again(broker: Broker) -> None:
     async with subscribed(broker.url, "a") as (kept, listener):
         kept.unwant("a")
         kept.want("a")
@@ -105,7 +105,7 @@ async def test_a_channel_is_left_however_often_it_was_wanted(broker: Broker, cli
         assert listener.told[-1] == ("payload", "b heard")
 
 
-async def test_a_channel_nobody_got_to_want_is_not_subscribed(broker: Broker, client: Client) -> None:
+async def test_a_channel_released_before_its_subscription_is_not_subscribed(broker: Broker, client: Client) -> None:
     async with subscribed(broker.url, "b") as (kept, listener):
         kept.want("a")
         kept.unwant("a")
@@ -115,7 +115,7 @@ async def test_a_channel_nobody_got_to_want_is_not_subscribed(broker: Broker, cl
         assert await listeners(client, "a") == 0
 
 
-async def test_a_connection_that_redis_cuts_is_told_and_every_channel_confirmed_anew(any_broker: Broker) -> None:
+async def test_after_a_cut_connection_every_channel_is_confirmed_again(any_broker: Broker) -> None:
     client = command_client(any_broker.url)
     async with subscribed(any_broker.url, "a", "b") as (_, listener):
         for cut in range(1, 4):
@@ -169,7 +169,7 @@ async def pings(client: Client) -> int:
     return count
 
 
-async def test_a_refused_subscription_is_not_asked_for_in_a_hot_loop(
+async def test_a_refused_subscription_is_retried_with_pauses(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked_at: list[float] = []

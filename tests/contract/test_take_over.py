@@ -24,7 +24,7 @@ async def test_an_orphan_behind_many_runs_is_found_with_room_for_one(store: Stor
     assert (await store.claim(job, "w2")).verdict is Verdict.RUN
 
 
-async def test_at_most_as_many_are_taken_as_there_is_room_for(store: Store) -> None:
+async def test_no_more_jobs_are_taken_than_there_is_room_for(store: Store) -> None:
     jobs = [(await store.start("w1"))[0] for _ in range(3)]
     assert await store.queue.take_over("w2", 0, 2) == jobs[:2]
     assert await store.queue.delivered("w2") == jobs[:2]

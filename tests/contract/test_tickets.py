@@ -27,7 +27,7 @@ async def test_a_revocation_is_counted_and_told(store: Store) -> None:
     assert record.revoked == 2
 
 
-async def test_what_is_not_there_cannot_be_revoked_and_is_not_made_by_it(store: Store) -> None:
+async def test_revoking_a_missing_stream_fails_and_creates_nothing(store: Store) -> None:
     assert await revoke_tickets(store.client, "s_nowhere_nowhere_nowhere") is None
     assert await read_run(store.client, "s_nowhere_nowhere_nowhere") is None
 

@@ -16,7 +16,7 @@ from tests.broker import Broker
 ANNOUNCE = Call("announce", (WORKERS, OFFERS), ("w", 60_000, "{}"))
 
 
-async def test_a_replica_is_left_for_whoever_has_its_name_now(fragile_broker: Broker) -> None:
+async def test_a_client_leaves_a_replica_for_the_new_primary_of_that_name(fragile_broker: Broker) -> None:
     client, watcher = command_client(fragile_broker.url), command_client(fragile_broker.url)
 
     async def connections() -> int:
@@ -34,7 +34,7 @@ async def test_a_replica_is_left_for_whoever_has_its_name_now(fragile_broker: Br
     await watcher.aclose()
 
 
-async def test_a_step_whose_connection_was_cut_is_taken_on_another(fragile_broker: Broker) -> None:
+async def test_a_script_whose_connection_was_cut_runs_on_another(fragile_broker: Broker) -> None:
     client, killer = command_client(fragile_broker.url), command_client(fragile_broker.url)
     await run_call(client, ANNOUNCE)
     await call_redis(killer, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")

@@ -26,7 +26,7 @@ async def test_what_is_announced_is_read(store: Store) -> None:
     assert await read_workers(store.client) == ["w1", "w2"]
 
 
-async def test_another_announcement_takes_the_place_of_the_last(store: Store) -> None:
+async def test_a_later_announcement_replaces_the_earlier(store: Store) -> None:
     for offer in (PLAIN, DEMO):
         await announce(store.client, "w1", LONG_MS, offer)
     assert await read_offers(store.client) == [DEMO]
@@ -40,13 +40,13 @@ async def test_a_worker_that_leaves_is_gone_at_once_and_may_leave_twice(store: S
     assert await call_redis(store.client, "EXISTS", WORKERS, OFFERS) == 0
 
 
-async def test_a_worker_that_died_is_not_read_any_more(store: Store) -> None:
+async def test_a_dead_worker_is_no_longer_listed(store: Store) -> None:
     await announce(store.client, "w1", LONG_MS, PLAIN)
     await announce(store.client, "w2", 1, DEMO)
     await until_only(store, PLAIN)
 
 
-async def test_one_that_lives_shortly_does_not_shorten_the_life_of_others(store: Store) -> None:
+async def test_a_short_lived_worker_does_not_shorten_the_life_of_others(store: Store) -> None:
     await announce(store.client, "w1", LONG_MS, DEMO)
     await announce(store.client, "w2", 20, PLAIN)
     await until_only(store, DEMO)
@@ -54,7 +54,7 @@ async def test_one_that_lives_shortly_does_not_shorten_the_life_of_others(store:
     assert await call_redis(store.client, "PTTL", OFFERS) > LONG_MS / 2
 
 
-async def test_those_whose_time_is_over_are_forgotten_by_the_next_announcement(store: Store) -> None:
+async def test_the_next_announcement_removes_expired_workers(store: Store) -> None:
     await announce(store.client, "w1", LONG_MS, PLAIN)
     await announce(store.client, "w2", 1, DEMO)
     await until_only(store, PLAIN)
@@ -63,7 +63,7 @@ async def test_those_whose_time_is_over_are_forgotten_by_the_next_announcement(s
     assert await call_redis(store.client, "ZCARD", WORKERS) == 1
 
 
-async def test_the_last_one_leaves_no_key_behind(store: Store) -> None:
+async def test_the_last_worker_leaves_no_key_behind(store: Store) -> None:
     await announce(store.client, "w1", 1, PLAIN)
     assert await store.keys_without_expiry() == []
     async with asyncio.timeout(DEADLINE_S):
@@ -71,7 +71,7 @@ async def test_the_last_one_leaves_no_key_behind(store: Store) -> None:
             pass
 
 
-async def test_an_offer_of_a_newer_version_is_read_as_far_as_it_is_known(store: Store) -> None:
+async def test_the_known_fields_of_a_newer_offer_are_read(store: Store) -> None:
     await announce(store.client, "w1", LONG_MS, PLAIN)
     newer = '{"models":[{"id":"m","owned_by":"o","created":1,"context":9}],"default_model":"m","region":"eu"}'
     await call_redis(store.client, "HSET", OFFERS, "w1", newer)

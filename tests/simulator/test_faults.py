@@ -60,7 +60,7 @@ async def test_fault_429_keeps_apart_users_who_come_at_once(http: httpx2.AsyncCl
     assert await asyncio.gather(*(try_until_let_in() for _ in range(30))) == [[429, 429, 200]] * 30
 
 
-async def test_fault_500_recovers_where_the_request_says_after_how_many(http: httpx2.AsyncClient) -> None:
+async def test_fault_500_recovers_after_the_number_that_the_request_names(http: httpx2.AsyncClient) -> None:
     request = body("fault-500", user=str(uuid4()), simulator={"failures": 1})
     assert [(await http.post(CALL, json=request)).status_code for _ in range(2)] == [500, 200]
 

@@ -21,7 +21,7 @@ def test_jitter_does_not_add_up(pace: Pace, seed: int) -> None:
     assert last - first == pytest.approx(2_000 / pace.chunks_per_s, abs=1.01 / pace.chunks_per_s)
 
 
-def test_without_jitter_each_chunk_is_due_on_the_beat_and_the_role_with_the_first_text() -> None:
+def test_without_jitter_each_chunk_is_due_at_its_time() -> None:
     assert list(islice(Pace(500, 10, 0).due_seconds(None), 4)) == pytest.approx([0.5, 0.5, 0.6, 0.7])
 
 

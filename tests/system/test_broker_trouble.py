@@ -73,7 +73,7 @@ async def test_a_subscription_that_is_cut_misses_nothing(
     await client.aclose()
 
 
-async def test_what_was_said_while_a_subscription_was_cut_is_seen_though_nothing_follows(
+async def test_events_published_during_a_cut_arrive_without_a_later_event(
     http: httpx2.AsyncClient, fragile_broker: Broker
 ) -> None:
     client = command_client(fragile_broker.url)
@@ -94,7 +94,7 @@ async def test_what_was_said_while_a_subscription_was_cut_is_seen_though_nothing
     await client.aclose()
 
 
-async def test_a_broker_that_freezes_is_noticed_told_and_made_up_for(
+async def test_a_frozen_broker_is_noticed_and_costs_no_event(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
 ) -> None:
     async with open_run(fragile_broker.url) as run:
@@ -116,7 +116,7 @@ async def test_a_broker_that_freezes_is_noticed_told_and_made_up_for(
         check_whole(viewers, run)
 
 
-async def test_who_is_ahead_of_a_gateway_is_asked_back_and_not_told_of_a_gap_while_the_log_cannot_be_read(
+async def test_a_viewer_ahead_of_its_gateway_reconnects_while_the_log_cannot_be_read(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
 ) -> None:
     async with open_run(fragile_broker.url) as run:

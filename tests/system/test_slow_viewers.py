@@ -24,7 +24,7 @@ def resident_bytes(pid: int) -> int:
 
 
 @pytest.mark.parametrize("protocol", ["direct", "httptools"])
-async def test_those_who_read_nothing_are_closed_and_lose_nothing(
+async def test_viewers_that_read_nothing_are_disconnected_and_lose_nothing(
     workerless_broker: Broker, crowd_of: NewCrowd, protocol: str
 ) -> None:
     gateway = Gateway(

@@ -16,9 +16,7 @@ async def status_of(http: httpx2.AsyncClient, stack: Stack, stream_id: str) -> s
     return status
 
 
-async def test_it_goes_on_while_one_watches_and_is_cancelled_when_nobody_does(
-    http: httpx2.AsyncClient, stack: Stack
-) -> None:
+async def test_a_run_goes_on_while_watched_and_is_cancelled_otherwise(http: httpx2.AsyncClient, stack: Stack) -> None:
     stream_id = await start_stream(http, stack, "demo-long", **PATIENCE)
     seen = Response()
     watching = asyncio.create_task(read_events(http, stack.events_url(stream_id, 1), response=seen))

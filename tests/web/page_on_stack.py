@@ -68,9 +68,7 @@ class PageOnStack:
         text = await whole(page)
         assert text == await truth(other, address, stream)
 
-    async def test_stop_is_refused_from_the_side_of_who_watches_and_granted_to_who_asked(
-        self, page: Page, other: Page, address: str
-    ) -> None:
+    async def test_stop_is_for_the_asker_and_not_for_viewers(self, page: Page, other: Page, address: str) -> None:
         stream = await ask(page, address, "Go on for ever", "demo-long")
         await visit(other, f"{address}/watch#{stream}")
         await other.wait_for_selector(WRITING)
@@ -84,7 +82,7 @@ class PageOnStack:
             await expect(watching.locator(".state")).to_have_text("Stopped.")
         assert await whole(page) == await whole(other)
 
-    async def test_a_private_answer_is_seen_by_who_has_its_link_until_that_is_taken_back(
+    async def test_a_private_answer_is_visible_with_its_link_until_the_link_is_revoked(
         self, page: Page, other: Page, address: str
     ) -> None:
         await visit(page, address)

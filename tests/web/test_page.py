@@ -362,7 +362,7 @@ async def test_where_stop_is_refused_it_says_so_and_the_answer_goes_on(page: Pag
     assert peer.cancelled == []
 
 
-async def test_who_watches_is_offered_no_stop(page: Page, peer: Peer) -> None:
+async def test_viewers_are_offered_no_stop(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk(2, content="some\n") + "…")
     await visit(page, f"{peer.url}/watch#s1")
     await expect(page.locator(".text")).to_have_text("some")
@@ -438,7 +438,7 @@ async def test_system_prompt_temperature_and_model_go_along(page: Page, peer: Pe
     assert peer.bodies[0]["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
-async def test_scrolling_up_lets_go_and_the_button_comes_back(page: Page, peer: Peer) -> None:
+async def test_scrolling_up_stops_following_and_shows_the_button(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk(2, content="line\n\n" * 80) + "…")
     await ask(page, peer)
     at_end = (
@@ -459,7 +459,7 @@ async def test_scrolling_up_lets_go_and_the_button_comes_back(page: Page, peer: 
     await page.wait_for_function(at_end)
 
 
-async def test_being_offline_is_said_and_the_line_is_made_anew_after_it(page: Page, peer: Peer) -> None:
+async def test_the_page_says_that_it_is_offline_and_reconnects(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk(2, content="begun\n") + "…", chunk(3, content="\nand ended") + done("1-4"))
     await ask(page, peer)
     await expect(page.locator(".text")).to_have_text("begun")

@@ -89,7 +89,7 @@ async def test_revoked_links_let_nobody_in_and_who_asked_watches_on(page: Page, 
     await expect(page.locator(".state")).to_have_text("Stopped.")
 
 
-async def test_what_cannot_be_revoked_is_said_and_watched_on(page: Page, peer: Peer) -> None:
+async def test_a_link_that_cannot_be_revoked_is_reported_and_stays(page: Page, peer: Peer) -> None:
     await ask_privately(page, peer)
     await page.click(".share-button")
     await expect(page.locator("dialog.share input")).to_be_visible()
@@ -152,7 +152,7 @@ async def test_a_gateway_that_is_unwell_is_asked_again_with_the_ticket(page: Pag
     await expect(page.locator(".text")).to_have_text("begun")
 
 
-async def test_who_is_sent_away_is_told_why(page: Page, peer: Peer) -> None:
+async def test_a_viewer_that_is_disconnected_is_told_why(page: Page, peer: Peer) -> None:
     peer.tell(BEGUN)
     await visit(page, f"{peer.url}/watch#p_1.view-p_1-0.signed")
     await expect(page.locator(".text")).to_have_text("begun")

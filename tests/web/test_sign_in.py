@@ -18,7 +18,7 @@ NEAR = {"caller": None, "may_start": True, "sign_in": False, "message": "Only th
 FAR = {"caller": None, "may_start": False, "sign_in": False, "message": "Only that machine can start runs."}
 
 
-async def test_who_may_not_ask_is_told_why_in_place_of_the_composer(page: Page, peer: Peer) -> None:
+async def test_a_person_without_access_is_told_why_in_place_of_the_composer(page: Page, peer: Peer) -> None:
     peer.admission = FAR
     await visit(page, peer.url)
     await expect(page.locator("#sign-in-words")).to_have_text("Only that machine can start runs.")
@@ -65,9 +65,7 @@ async def test_too_many_attempts_to_sign_in_are_told_with_the_time_to_wait(page:
     await expect(page.locator("#sign-in-form")).to_be_visible()
 
 
-async def test_a_question_asked_after_the_session_has_ended_is_kept_and_answered_after_signing_in(
-    page: Page, peer: Peer
-) -> None:
+async def test_a_question_after_the_end_of_the_session_is_answered_after_signing_in(page: Page, peer: Peer) -> None:
     peer.admission = SIGNED_IN
     peer.tell(START + chunk(2, content="An answer") + done("1-3"))
     await visit(page, peer.url)
@@ -83,7 +81,7 @@ async def test_a_question_asked_after_the_session_has_ended_is_kept_and_answered
     assert peer.bodies[1]["messages"] == [{"role": "user", "content": "A long question"}]
 
 
-async def test_what_was_refused_before_a_reload_waits_to_be_tried_again(page: Page, peer: Peer) -> None:
+async def test_a_refused_question_survives_a_reload(page: Page, peer: Peer) -> None:
     peer.admission = SIGNED_IN
     peer.tell(START + chunk(2, content="An answer") + done("1-3"))
     await visit(page, peer.url)

@@ -58,7 +58,7 @@ async def test_a_gateway_killed_in_the_middle_loses_nothing(
         assert text == await truth(other, url, stream)
 
 
-async def test_who_signs_in_at_one_gateway_is_let_in_at_another_and_signs_out_of_both(
+async def test_a_session_of_one_gateway_holds_and_ends_at_another(
     page: Page, broker: Broker, provider: Simulator
 ) -> None:
     shut = {"MANYCAST_WEB_DIR": str(WEB), "MANYCAST_PASSWORD": "correct horse battery"}

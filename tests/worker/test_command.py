@@ -45,7 +45,7 @@ def command(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess
         ({"MANYCAST_GENERATOR": "worker.settings:thing"}, "worker: MANYCAST_GENERATOR"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_told_in_one_line(environment: dict[str, str], words: str) -> None:
+def test_a_malformed_setting_is_reported_in_one_line(environment: dict[str, str], words: str) -> None:
     told = command(cwd=ROOT, **environment)
     assert told.returncode == 1
     assert told.stderr.startswith(words), told.stderr
@@ -64,7 +64,7 @@ MODULES = {
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_generator_that_cannot_be_used_is_told_by_its_name(tmp_path: Path, module: str) -> None:
+def test_an_unusable_generator_is_named(tmp_path: Path, module: str) -> None:
     (tmp_path / "my_answers.py").write_text(MODULES[module])
     told = command(cwd=tmp_path, MANYCAST_GENERATOR="my_answers:answer", PYTHONPATH=str(ROOT), PYTHONSAFEPATH="1")
     assert told.returncode == 1
@@ -73,7 +73,7 @@ def test_a_generator_that_cannot_be_used_is_told_by_its_name(tmp_path: Path, mod
     assert "No module named" not in told.stderr
 
 
-def test_a_generator_that_is_nowhere_is_told_with_the_folder_that_was_searched(tmp_path: Path) -> None:
+def test_a_missing_generator_is_reported_with_the_searched_folder(tmp_path: Path) -> None:
     told = command(cwd=tmp_path, MANYCAST_GENERATOR="my_answers:answer", PYTHONPATH=str(ROOT), PYTHONSAFEPATH="1")
     assert f"No module named 'my_answers' (looked in {tmp_path} too)" in told.stderr
 

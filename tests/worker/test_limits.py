@@ -20,7 +20,7 @@ async def until_aborted(provider: Simulator, model: str, before: int) -> None:
     await until(lambda: counts(provider.url, model).get("aborted", 0) == before + 1)
 
 
-async def test_a_run_whose_answer_grows_too_large_is_stopped_and_keeps_what_fitted(
+async def test_an_oversized_answer_is_stopped_and_keeps_its_beginning(
     caller: Caller, fragile_broker: Broker, provider: Simulator
 ) -> None:
     aborted = counts(provider.url, "demo-long").get("aborted", 0)
@@ -41,7 +41,7 @@ async def test_a_run_whose_answer_grows_too_large_is_stopped_and_keeps_what_fitt
     assert str(LIMIT_BYTES) in end["error"]["message"]
 
 
-async def test_one_chunk_that_is_larger_than_an_answer_may_be_is_never_stored(
+async def test_a_chunk_above_the_answer_limit_is_never_stored(
     caller: Caller, fragile_broker: Broker, provider: Simulator
 ) -> None:
     limits = {**NONE, "MANYCAST_ANSWER_LIMIT_BYTES": str(LIMIT_BYTES)}

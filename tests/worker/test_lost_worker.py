@@ -67,7 +67,7 @@ async def test_a_killed_workers_run_begins_again_elsewhere(caller: Caller, pair:
     assert len(text(events)) > 100
 
 
-async def test_a_run_that_wants_no_restart_fails_with_its_worker(caller: Caller, pair: Pair) -> None:
+async def test_a_run_without_restarts_fails_with_its_worker(caller: Caller, pair: Pair) -> None:
     stream_id = await caller.submit("demo-long", simulator=SLOW, on_lost="fail")
     before = await caller.events_until(stream_id, has_chunks(3))
     owner, _ = await pair.owner_of(stream_id)
@@ -114,7 +114,7 @@ async def test_a_frozen_worker_writes_nothing_more_and_stops_its_provider(
     assert {event.position.epoch for event in events[at:]} == {2}
 
 
-async def test_a_redis_that_was_away_for_longer_than_a_lease_is_no_lost_worker(
+async def test_a_redis_outage_longer_than_a_lease_loses_no_worker(
     caller: Caller, pair: Pair, fragile_broker: Broker
 ) -> None:
     stream_ids = [await caller.submit("demo-long", simulator={**SLOW, "chunks": 80}) for _ in range(6)]

@@ -11,6 +11,6 @@ def test_the_first_pattern_that_fits_counts() -> None:
 
 
 @pytest.mark.parametrize("text", ["o3", "o3=", "=3", "o3=-1", "o3=nan", "o3=inf", "o3=1 2"])
-def test_what_is_no_pattern_with_seconds_is_refused(text: str) -> None:
+def test_a_malformed_pattern_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not PATTERN=SECONDS"):
         parse_patterns(text)

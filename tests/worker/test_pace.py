@@ -3,7 +3,7 @@
 from worker.generations.pace import MAX_PACE_S, Pace
 
 
-def test_seconds_count_from_the_first_chunk_and_quiet_ones_are_there() -> None:
+def test_the_pace_starts_at_the_first_chunk_and_has_quiet_seconds() -> None:
     pace = Pace()
     for now in (7.5, 7.6, 8.4, 8.6, 11.5):
         pace.record(now)
@@ -14,7 +14,7 @@ def test_a_run_without_chunks_has_no_pace() -> None:
     assert Pace().seconds == []
 
 
-def test_what_comes_later_than_anyone_looks_is_not_counted() -> None:
+def test_chunks_after_the_last_counted_second_are_ignored() -> None:
     pace = Pace()
     pace.record(0.0)
     pace.record(float(MAX_PACE_S))

@@ -65,14 +65,14 @@ async def test_a_run_fails_with_the_reason_and_keeps_its_text(
     assert bool(text(events)) is has_text
 
 
-async def test_what_a_provider_refuses_for_a_moment_is_asked_again(caller: Caller, provider: Simulator) -> None:
+async def test_a_temporary_refusal_is_retried(caller: Caller, provider: Simulator) -> None:
     before = counts(provider.url, "fault-429").get("refused", 0)
     events = await caller.run("fault-429")
     assert done(events)["status"] == "completed"
     assert counts(provider.url, "fault-429")["refused"] == before + 1
 
 
-async def test_a_refusal_is_told_when_no_try_is_left(caller: Caller) -> None:
+async def test_a_refusal_is_reported_when_no_retry_is_left(caller: Caller) -> None:
     error = done(await caller.run("fault-429", simulator={"failures": 2}))["error"]
     assert (error["code"], error["http_status"], error["retryable"]) == ("rate_limit_exceeded", 429, True)
 

@@ -40,7 +40,7 @@ async def test_an_odd_stream_is_a_complete_answer(caller: Caller, quirk: Quirk) 
 
 
 @pytest.mark.parametrize("model", ["quirk-refuses-stream", "quirk-refuses-stream-options"])
-async def test_an_answer_comes_also_from_models_that_refuse_a_field(caller: Caller, model: str) -> None:
+async def test_models_that_refuse_a_field_still_answer(caller: Caller, model: str) -> None:
     for _ in range(2):
         events = await caller.run(model, simulator={"chunks_per_s": 0})
         end = done(events)
@@ -59,7 +59,7 @@ async def test_an_answer_without_a_finish_reason_is_mentioned_in_the_log(
 
 
 @pytest.mark.parametrize("name", UNFINISHED)
-async def test_a_strict_worker_takes_it_for_cut_short(fragile_broker: Broker, provider: Simulator, name: str) -> None:
+async def test_a_strict_worker_treats_it_as_truncated(fragile_broker: Broker, provider: Simulator, name: str) -> None:
     worker = Worker(fragile_broker.url, provider.url, MANYCAST_STRICT_FINISH="1")
     client = command_client(fragile_broker.url)
     with closing_all(worker):

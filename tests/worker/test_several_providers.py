@@ -62,7 +62,7 @@ async def test_each_model_is_run_by_its_provider(caller: Caller, provider: Simul
     assert counts(other.url, "demo-fast")["requests"] == 1
 
 
-async def test_a_model_that_nobody_has_fails_with_404(caller: Caller) -> None:
+async def test_an_unknown_model_fails_with_404(caller: Caller) -> None:
     error = done(await caller.run("gpt-4o"))["error"]
     assert (error["code"], error["http_status"]) == ("model_not_found", 404)
     assert error["message"].endswith("There are: demo-fast, demo*, fault-stall-*, two/*.")

@@ -69,7 +69,7 @@ def begin_stream(curl: list[str], url: str) -> str:
     return path
 
 
-def test_a_name_has_a_certificate_and_is_spoken_to_in_http_2(curl: list[str], url: str) -> None:
+def test_a_host_name_has_a_certificate_and_speaks_http_2(curl: list[str], url: str) -> None:
     told = "%{http_version} %{response_code} %{content_type}\n"
     page = read([*curl, "--output", "/dev/null", "--write-out", told, f"{url}/"])
     assert page.startswith("2 200 text/html")
@@ -86,7 +86,7 @@ def test_each_event_goes_to_the_viewer_as_it_comes(curl: list[str], url: str) ->
         assert "event: done\n" in viewer.stdout.read()
 
 
-def test_who_comes_by_http_is_sent_to_https(site: Stack) -> None:
+def test_http_redirects_to_https(site: Stack) -> None:
     where = f"http://localhost:{site.published('tls', 8080).rpartition(':')[2]}/watch?a=b"
     told = "%{response_code} %{redirect_url}"
     assert read(["curl", "--silent", "--write-out", told, where]) == "308 https://localhost/watch?a=b"
@@ -114,6 +114,6 @@ def test_the_certificate_outlives_its_container(site: Stack, port: int) -> None:
     assert ssl.get_server_certificate(("localhost", again)) == before
 
 
-def test_it_has_no_right_it_does_not_need(site: Stack) -> None:
+def test_the_service_has_no_right_that_it_does_not_need(site: Stack) -> None:
     (container,) = site.containers("tls")
     check_rights(container, is_published=True)

@@ -121,7 +121,7 @@ async def lose_the_gateways(site: Stack, http: httpx2.AsyncClient, used: UsedSec
     assert (await http.post(urls["cancel"])).is_success
 
 
-async def test_no_log_has_what_opens_a_door(site: Stack, http: httpx2.AsyncClient, used: UsedSecrets) -> None:
+async def test_no_log_holds_a_secret(site: Stack, http: httpx2.AsyncClient, used: UsedSecrets) -> None:
     await sign_in(http, used)
     await use_tickets(http, used)
     await use_ids(http, used)

@@ -94,7 +94,7 @@ async def test_a_stream_cut_at_any_byte_is_resumed_and_arrives_whole(scripted_se
             assert any(isinstance(event, Reconnecting) for event in events)
 
 
-async def test_an_orderly_end_before_done_is_resumed_when_the_server_asked_and_is_no_failure(
+async def test_a_clean_end_before_done_is_resumed_and_is_no_failure(
     scripted_server: ScriptedServer, client: Client
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -110,9 +110,7 @@ async def test_an_orderly_end_before_done_is_resumed_when_the_server_asked_and_i
     assert [request.headers.get("last-event-id") for request in scripted_server.requests] == [None, "1-3"]
 
 
-async def test_a_line_that_is_silent_for_too_long_is_given_up_and_resumed(
-    scripted_server: ScriptedServer, client: Client
-) -> None:
+async def test_a_silent_connection_is_replaced_and_resumed(scripted_server: ScriptedServer, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         if len(scripted_server.requests) == 1:
             write_events(writer, log_of(LOG[:2]))
@@ -127,7 +125,7 @@ async def test_a_line_that_is_silent_for_too_long_is_given_up_and_resumed(
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
-async def test_what_a_balancer_answers_while_gateways_change_is_waited_out(
+async def test_a_load_balancers_error_during_a_change_is_waited_out(
     scripted_server: ScriptedServer, client: Client, status: int
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -142,7 +140,7 @@ async def test_what_a_balancer_answers_while_gateways_change_is_waited_out(
     assert [event.attempt for event in events if isinstance(event, Reconnecting)] == [1, 2]
 
 
-async def test_an_event_that_was_had_before_is_not_given_twice(scripted_server: ScriptedServer, client: Client) -> None:
+async def test_a_repeated_event_is_given_once(scripted_server: ScriptedServer, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_events(writer, log_of(LOG[:4]) if len(scripted_server.requests) == 1 else log_of(LOG))
 
@@ -150,7 +148,7 @@ async def test_an_event_that_was_had_before_is_not_given_twice(scripted_server: 
     assert len(of_log(await follow(client))) == len(LOG)
 
 
-async def test_after_a_gap_the_stream_is_read_from_its_start_even_if_the_line_breaks_right_then(
+async def test_after_a_gap_the_stream_is_read_from_its_start_despite_a_cut(
     scripted_server: ScriptedServer, client: Client
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -170,7 +168,7 @@ async def test_after_a_gap_the_stream_is_read_from_its_start_even_if_the_line_br
     assert [str(event.position) for event in of_log(events[place:])] == ["1-1", "1-2", "1-3"]
 
 
-async def test_events_it_does_not_know_are_passed_over_and_counts_of_viewers_are_given(
+async def test_unknown_events_are_skipped_and_viewer_counts_are_given(
     scripted_server: ScriptedServer, client: Client
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -215,7 +213,7 @@ async def test_a_refusal_carries_the_words_of_the_server_and_is_not_repeated(
     assert (caught.value.status, caught.value.code, len(scripted_server.requests)) == (status, "no_entry", 1)
 
 
-async def test_what_is_not_a_stream_of_events_is_named_as_such(scripted_server: ScriptedServer, client: Client) -> None:
+async def test_a_response_that_is_no_event_stream_is_named(scripted_server: ScriptedServer, client: Client) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         write_head(writer, 200, "text/html")
         writer.write(b"<p>hello")
@@ -247,7 +245,7 @@ async def test_a_server_that_breaks_the_protocol_is_told_apart_from_a_broken_lin
         await follow(client)
 
 
-async def test_where_nothing_listens_the_first_attempt_says_so_at_once() -> None:
+async def test_a_refused_first_connection_is_reported_at_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -257,12 +255,12 @@ async def test_where_nothing_listens_the_first_attempt_says_so_at_once() -> None
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:8000", "http://", ""])
-async def test_what_is_no_http_address_is_refused_in_a_sentence(url: str) -> None:
+async def test_an_address_that_is_not_http_is_refused(url: str) -> None:
     with pytest.raises(UnreachableError):
         Client(url)
 
 
-async def test_a_server_that_went_away_and_stays_away_is_given_up_after_the_patience(
+async def test_a_server_that_stays_away_is_given_up_after_the_timeout(
     scripted_server: ScriptedServer,
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -278,7 +276,7 @@ async def test_a_server_that_went_away_and_stays_away_is_given_up_after_the_pati
     assert len(scripted_server.requests) > 2
 
 
-async def test_whatever_arrives_restores_the_patience(scripted_server: ScriptedServer) -> None:
+async def test_every_event_restores_the_timeout(scripted_server: ScriptedServer) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
         after = request.headers.get("last-event-id")
         rest = LOG[[position for position, _, _ in LOG].index(after) + 1 :] if after else LOG
@@ -366,7 +364,7 @@ async def test_watch_takes_the_address_of_a_page(scripted_server: ScriptedServer
     assert scripted_server.requests[0].stream_id == STREAM_ID
 
 
-async def test_a_ticket_goes_along_each_time_it_connects_and_takes_the_place_of_the_key(
+async def test_a_ticket_is_sent_with_each_connection_instead_of_the_key(
     scripted_server: ScriptedServer,
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -394,7 +392,7 @@ async def test_watch_sends_the_ticket_of_an_address_as_a_header(scripted_server:
     assert (request.headers["authorization"], "ticket" in request.path) == ("Bearer eyJ.x.y", False)
 
 
-async def test_a_private_run_is_asked_for_beside_what_else_was_wished_and_answered_with_its_tickets(
+async def test_a_private_run_is_submitted_and_answered_with_its_tickets(
     scripted_server: ScriptedServer, client: Client
 ) -> None:
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:

@@ -154,7 +154,7 @@ def test_ctrl_c_and_s_stop_the_run(server: LocalStack) -> None:
 
 
 @pytest.mark.parametrize("keys", [b"l\n", b"\n", CTRL_C], ids=["l", "enter", "ctrl-c"])
-def test_ctrl_c_and_anything_else_leave_it_running(server: LocalStack, keys: bytes) -> None:
+def test_ctrl_c_and_any_other_key_leave_it_running(server: LocalStack, keys: bytes) -> None:
     with console("ask", "Hello", "--model", "demo-long", "--server", server.url) as terminal:
         terminal.wait_for("simulator, not a language model")
         terminal.type(CTRL_C)
@@ -168,7 +168,7 @@ def test_ctrl_c_and_anything_else_leave_it_running(server: LocalStack, keys: byt
     cancel(server, stream_id)
 
 
-def test_interrupted_where_nobody_can_be_asked_it_leaves_the_run_and_says_so(server: LocalStack) -> None:
+def test_interrupted_without_a_terminal_it_leaves_the_run_and_says_so(server: LocalStack) -> None:
     with started("ask", "Hello", "--model", "demo-long", "--server", server.url) as asking:
         assert asking.stdout is not None and asking.stderr is not None
         asking.stdout.read(1)
@@ -224,7 +224,7 @@ def test_a_reader_that_goes_away_is_no_traceback(server: LocalStack) -> None:
     cancel(server, stream_of(notes))
 
 
-def test_a_gateway_that_dies_is_waited_out_and_nothing_is_lost_or_twice(server: LocalStack) -> None:
+def test_a_dying_gateway_loses_and_repeats_nothing(server: LocalStack) -> None:
     with console("ask", "Hello", "--model", "demo", "--server", server.url) as terminal:
         terminal.wait_for("Hello")
         os.kill(server.parts["gateway"], signal.SIGKILL)
@@ -248,7 +248,7 @@ def test_a_worker_that_dies_makes_the_answer_begin_again_and_it_is_said_why(serv
     assert whole.returncode == 0
 
 
-def test_where_no_server_is_the_way_to_start_one_is_told() -> None:
+def test_without_a_server_the_command_says_how_to_start_one() -> None:
     done = run("ask", "Hello", "--server", "http://127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr == (
@@ -256,7 +256,7 @@ def test_where_no_server_is_the_way_to_start_one_is_told() -> None:
     )
 
 
-def test_a_stream_that_never_was_is_told_in_one_line(server: LocalStack) -> None:
+def test_an_unknown_stream_is_reported_in_one_line(server: LocalStack) -> None:
     stream_id = "n" * 22
     done = run("watch", stream_id, "--server", server.url)
     assert (done.returncode, done.stderr) == (
@@ -265,7 +265,7 @@ def test_a_stream_that_never_was_is_told_in_one_line(server: LocalStack) -> None
     )
 
 
-def test_what_is_no_address_is_told_in_one_line() -> None:
+def test_a_malformed_address_is_reported_in_one_line() -> None:
     done = run("watch", "hello")
     assert (done.returncode, done.stderr) == (
         1,

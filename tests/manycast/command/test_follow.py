@@ -156,9 +156,7 @@ async def test_a_pipe_is_not_given_the_answer_twice(outputs: Outputs, notes: Out
     assert "cannot be removed" in notes.text
 
 
-async def test_an_answer_that_was_begun_in_vain_before_is_not_written_and_a_pipe_gets_the_other_whole(
-    outputs: Outputs, notes: Output
-) -> None:
+async def test_a_pipe_gets_only_the_attempt_that_succeeded(outputs: Outputs, notes: Output) -> None:
     out = outputs.pipe()
     told = (start(), chunk("old"), RESTART, start(2), chunk("new", 2, 3), chunk("er", 2, 4), done())
     assert await follow(out, notes, *told, history_end=Position(2, 3)) is Exit.COMPLETED
@@ -166,7 +164,7 @@ async def test_an_answer_that_was_begun_in_vain_before_is_not_written_and_a_pipe
 
 
 @pytest.mark.parametrize("history_end", [Position(1, 3), Position(9, 9)], ids=["running", "finished"])
-async def test_what_was_there_before_is_written_whole_once_it_was_read(
+async def test_the_text_before_the_join_is_written_at_once(
     outputs: Outputs, notes: Output, history_end: Position
 ) -> None:
     out = outputs.pipe()
@@ -175,7 +173,7 @@ async def test_what_was_there_before_is_written_whole_once_it_was_read(
     assert out.text == "abc\n"
 
 
-async def test_a_restart_before_the_first_word_is_no_news(outputs: Outputs, notes: Output) -> None:
+async def test_a_restart_before_the_first_word_is_not_mentioned(outputs: Outputs, notes: Output) -> None:
     out = outputs.pipe()
     assert await follow(out, notes, start(), RESTART, start(2), chunk("new"), done()) is Exit.COMPLETED
     assert (out.text, notes.text) == ("new\n", "")
@@ -209,13 +207,13 @@ async def test_a_cut_is_told(outputs: Outputs, notes: Output, reason: str) -> No
     assert notes.text.startswith("cut short")
 
 
-async def test_a_crowd_that_is_too_large_is_told_once_until_there_is_room(outputs: Outputs, notes: Output) -> None:
+async def test_a_gateway_without_room_is_mentioned_once(outputs: Outputs, notes: Output) -> None:
     away = Reconnecting("the server ended the response", 0.1, 0)
     await follow(outputs.file(), notes, Ping("full"), away, Ping("full"), away, chunk("a"), done())
     assert notes.text.splitlines() == ["too many viewers at the moment; trying again", "reconnected"]
 
 
-async def test_trouble_is_told_once_and_so_is_its_end(outputs: Outputs, notes: Output) -> None:
+async def test_a_lost_connection_and_its_return_are_mentioned_once(outputs: Outputs, notes: Output) -> None:
     trouble = [Reconnecting("connection refused", 1.0, attempt) for attempt in (1, 2)]
     told: list[Event] = [chunk("a"), *trouble, Ping("streaming"), chunk("b"), Reconnecting("in order", 0.1, 0)]
     await follow(outputs.file(), notes, *told, chunk("c"), done())

@@ -62,7 +62,7 @@ async def test_without_the_password_nobody_gets_in(tmp_path: Path) -> None:
             await wait_for_broker(hide_password(broker.url), 0.5)
 
 
-async def test_two_do_not_open_the_same_data_and_the_second_is_told_who_has_it(tmp_path: Path) -> None:
+async def test_a_second_broker_on_the_same_data_is_refused_with_the_first_ones_pid(tmp_path: Path) -> None:
     async with lock_data(tmp_path):
         with pytest.raises(BrokerError, match=rf"in use by another stack \(process {os.getpid()}\)"):
             async with lock_data(tmp_path):
@@ -71,7 +71,7 @@ async def test_two_do_not_open_the_same_data_and_the_second_is_told_who_has_it(t
         pass
 
 
-async def test_the_data_stays_locked_while_the_broker_lives_though_its_starter_has_let_go(tmp_path: Path) -> None:
+async def test_the_data_stays_locked_until_the_broker_ends(tmp_path: Path) -> None:
     async with lock_data(tmp_path) as lock:
         broker = plan_broker(tmp_path, lock, dict(os.environ))
         child = Child(broker.program, lambda _, line: None)

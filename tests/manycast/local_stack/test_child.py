@@ -67,9 +67,7 @@ async def start(output: OutputLines) -> AsyncIterator[StartChild]:
         await child.stop(at_once)
 
 
-async def test_each_line_of_both_outputs_is_heard_with_its_name_also_a_last_one_without_an_end(
-    start: StartChild, output: OutputLines
-) -> None:
+async def test_each_line_of_both_outputs_is_passed_on_with_its_name(start: StartChild, output: OutputLines) -> None:
     child = await start("import sys; print('a'); sys.stderr.write('b\\n'); sys.stdout.flush(); sys.stderr.write('ü')")
     assert await child.wait() == 0
     assert sorted(output.lines) == [("part", "a"), ("part", "b"), ("part", "ü")]
@@ -96,7 +94,7 @@ async def test_a_child_ends_when_it_is_asked(start: StartChild, output: OutputLi
     assert await child.wait() == -signal.SIGTERM
 
 
-async def test_a_child_that_does_not_listen_is_killed_when_its_grace_is_over(
+async def test_a_child_that_ignores_the_signal_is_killed_after_its_grace(
     start: StartChild, output: OutputLines
 ) -> None:
     child = await start(IGNORES_SIGTERM, grace_s=0.1)
@@ -105,7 +103,7 @@ async def test_a_child_that_does_not_listen_is_killed_when_its_grace_is_over(
     assert await child.wait() == -signal.SIGKILL
 
 
-async def test_hurry_cuts_the_grace_short(start: StartChild, output: OutputLines) -> None:
+async def test_a_second_stop_ends_the_grace_at_once(start: StartChild, output: OutputLines) -> None:
     child = await start(IGNORES_SIGTERM, grace_s=600)
     await output.wait_for("deaf")
     hurry = asyncio.Event()
@@ -139,7 +137,7 @@ async def test_ctrl_c_in_the_terminal_does_not_reach_a_child(start: StartChild, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
-async def test_a_child_dies_with_whoever_started_it_even_by_sigkill() -> None:
+async def test_a_child_dies_with_its_parent_even_by_sigkill() -> None:
     starter = f"""
 import os, signal, subprocess, sys, time
 tied = [sys.executable, {str(LAUNCHER)!r}, str(os.getpid()), str(int(signal.SIGKILL))]

@@ -55,7 +55,7 @@ def test_the_first_line_gets_the_seq_the_claim_left_free(outbox: Outbox) -> None
     assert confirm(outbox).first_seq == 4
 
 
-def test_a_batch_without_an_answer_is_the_same_again_with_what_came_since(outbox: Outbox) -> None:
+def test_an_unanswered_batch_is_repeated_with_the_lines_since_then(outbox: Outbox) -> None:
     put(outbox, 1)
     first = outbox.next_batch()
     put(outbox, 2)
@@ -110,7 +110,7 @@ def test_after_a_cancel_the_lines_wait_for_the_end(outbox: Outbox, recorded: Rec
 
 
 @pytest.mark.parametrize("answer", [WriteStatus.LOST, WriteStatus.GONE])
-def test_what_is_not_ours_any_more_is_dropped(outbox: Outbox, recorded: RecordedStatuses, answer: WriteStatus) -> None:
+def test_lines_of_a_lost_run_are_dropped(outbox: Outbox, recorded: RecordedStatuses, answer: WriteStatus) -> None:
     put(outbox, 1, 2)
     batch = outbox.next_batch()
     assert batch is not None
@@ -168,7 +168,7 @@ def go_on_after(outbox: Outbox) -> None:
 
 
 @pytest.mark.parametrize("then", [end_after, go_on_after], ids=["at its end", "in its middle"])
-def test_lines_that_nobody_has_any_more_end_the_stream_as_lost(
+def test_lines_that_are_gone_everywhere_end_the_stream_as_lost(
     outbox: Outbox, recorded: RecordedStatuses, then: Callable[[Outbox], None]
 ) -> None:
     fill_beyond_memory(outbox)
@@ -215,7 +215,7 @@ def test_a_cancel_that_is_told_before_its_append_is_refused_still_ends() -> None
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.COMPLETED])
-def test_a_cancelled_run_with_more_unsent_than_one_step_takes_ends_as_cancelled(status: Status) -> None:
+def test_a_cancelled_run_with_more_lines_than_one_batch_ends_as_cancelled(status: Status) -> None:
     outbox = Outbox("x" * 22, 1, 1, "0-1", lambda _: None)
     for _ in range(3 * BATCH_LIMIT_EVENTS):
         outbox.put(b"chunk {}")
@@ -234,7 +234,7 @@ def test_a_cancelled_run_with_more_unsent_than_one_step_takes_ends_as_cancelled(
     assert outbox.unsent_bytes == 0
 
 
-def test_what_the_log_has_already_is_not_written_over_by_the_end_of_a_cancelled_run() -> None:
+def test_the_end_of_a_cancelled_run_overwrites_no_written_line() -> None:
     outbox = Outbox("x" * 22, 1, 1, "0-1", lambda _: None)
     for _ in range(3 * BATCH_LIMIT_EVENTS):
         outbox.put(b"chunk {}")

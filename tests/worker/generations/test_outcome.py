@@ -55,7 +55,7 @@ def test_the_last_usage_counts() -> None:
         {"usage": []},
     ],
 )
-def test_nothing_in_a_chunk_is_taken_on_trust(chunk: dict[str, Any]) -> None:
+def test_a_malformed_chunk_breaks_nothing(chunk: dict[str, Any]) -> None:
     found = Outcome("many")
     found.record(chunk)
     assert found.usage is None

@@ -87,7 +87,7 @@ def test_a_try_that_takes_long_does_not_keep_others_from_trying(clock: Clock) ->
     assert breaker.enter() is None
 
 
-def test_a_try_that_tells_nothing_lets_the_next_call_try(clock: Clock) -> None:
+def test_a_try_without_a_result_lets_the_next_call_try(clock: Clock) -> None:
     breaker = opened(clock)
     wait_out(breaker, clock)
     assert breaker.enter() is None

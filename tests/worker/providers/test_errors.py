@@ -36,7 +36,7 @@ def test_openais_error_keeps_its_four_fields_and_its_status() -> None:
         ({"error": {"message": {"nested": True}}}, "upstream_error", "The provider answered with status 502."),
     ],
 )
-def test_whatever_shape_an_error_has_something_true_is_said(body: Any, code: str, message: str) -> None:
+def test_an_error_of_any_shape_gets_true_words(body: Any, code: str, message: str) -> None:
     error = answered_error(502, body)
     assert (error.code, error.message) == (code, message)
 
@@ -48,7 +48,7 @@ def test_the_status_says_whether_trying_again_may_help(status: int, retryable: b
     assert answered_error(status, {}).retryable is retryable
 
 
-def test_no_money_is_no_reason_to_try_again() -> None:
+def test_an_exhausted_quota_is_not_retried() -> None:
     assert not answered_error(429, {"error": {"code": "insufficient_quota"}}).retryable
     assert not answered_error(429, {"error": {"type": "insufficient_quota", "code": None}}).retryable
 
@@ -128,7 +128,7 @@ def test_a_code_is_cut_and_has_no_control_characters() -> None:
         assert text.isprintable()
 
 
-def test_errors_nested_without_end_say_something_true() -> None:
+def test_endlessly_nested_errors_get_true_words() -> None:
     body: Any = "innermost"
     for _ in range(100):
         body = {"error": {"message": body}}

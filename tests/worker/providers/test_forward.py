@@ -40,7 +40,7 @@ async def failure(source: OpenAISource) -> RunError:
     return failed.value.error
 
 
-async def test_request_and_answer_pass_as_they_are() -> None:
+async def test_request_and_answer_pass_unchanged() -> None:
     async with asked(hangs_up(JSON_HEAD + ANSWER)) as (source, provider):
         assert await body_of(source) == ANSWER
     # The SDK's own method would ask for base64.
@@ -86,7 +86,7 @@ LARGE = b" " * 2 * PIECE_LIMIT_BYTES
         (b"", "upstream_truncated", "without sending anything"),
     ],
 )
-async def test_what_is_no_answer_is_an_error(body: bytes, code: str, message: str) -> None:
+async def test_an_invalid_answer_is_an_error(body: bytes, code: str, message: str) -> None:
     async with asked(sends(body)) as (source, _):
         error = await failure(source)
     assert error.code == code
@@ -109,7 +109,7 @@ async def test_a_refusal_keeps_status_and_words_and_is_repeated_as_for_chats() -
     assert len(provider.bodies) == 2
 
 
-async def test_a_generator_of_ones_own_has_no_other_calls() -> None:
+async def test_a_custom_generator_serves_no_pass_through_calls() -> None:
     async def nothing(_: dict[str, Any]) -> Any:
         yield {}
 

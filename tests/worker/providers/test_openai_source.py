@@ -115,7 +115,7 @@ async def test_the_whole_request_reaches_the_provider_and_usage_is_asked_for() -
         [FRAME, DONE, b"data: not JSON, after the end\n\n"],
     ],
 )
-async def test_a_good_answer_is_read_however_it_is_put(pieces: list[bytes]) -> None:
+async def test_a_good_answer_is_read_in_every_spelling(pieces: list[bytes]) -> None:
     async with asked(sends(*pieces)) as (source, _):
         assert await all_chunks(source) == [CHUNK]
 
@@ -139,14 +139,14 @@ async def test_line_separators_within_a_text_do_not_end_a_line() -> None:
         b"data: <html>\n\n",
     ],
 )
-async def test_what_is_no_chunk_is_told_as_such_and_not_asked_for_again(rubbish: bytes) -> None:
+async def test_an_invalid_chunk_is_reported_and_not_retried(rubbish: bytes) -> None:
     async with asked(sends(rubbish), retries=2) as (source, provider):
         assert (await failure(source)).code == "upstream_invalid"
     assert len(provider.bodies) == 1
 
 
 @pytest.mark.parametrize("pieces", [[b"data: " + b"x" * (17 << 20)], [(b"data: " + b"x" * 993 + b"\n") * (17 << 10)]])
-async def test_an_event_without_end_is_not_gathered_for_ever_and_what_came_before_stays(pieces: list[bytes]) -> None:
+async def test_an_endless_event_is_refused_and_earlier_chunks_stay(pieces: list[bytes]) -> None:
     async with asked(sends(FRAME, *pieces)) as (source, _), aclosing(source.generate(REQUEST)) as chunks:
         assert await anext(chunks) == CHUNK
         with pytest.raises(RunFailedError, match="16777216 bytes") as failed:
@@ -154,7 +154,7 @@ async def test_an_event_without_end_is_not_gathered_for_ever_and_what_came_befor
     assert failed.value.error.code == "upstream_invalid"
 
 
-async def test_an_end_without_a_chunk_is_told_as_cut_short() -> None:
+async def test_an_end_without_a_chunk_is_reported_as_truncated() -> None:
     async with asked(sends(DONE), retries=2) as (source, provider):
         assert (await failure(source)).code == "upstream_truncated"
     assert len(provider.bodies) == 1
@@ -167,20 +167,20 @@ async def test_an_end_without_a_chunk_is_told_as_cut_short() -> None:
         b'event: error\ndata: {"code":"overloaded","message":"too much","type":"t"}\n\n',
     ],
 )
-async def test_an_error_in_the_stream_is_the_providers(frame: bytes) -> None:
+async def test_an_error_in_the_stream_is_reported_as_the_providers(frame: bytes) -> None:
     async with asked(sends(FRAME, frame)) as (source, _):
         error = await failure(source)
     assert (error.code, error.message, error.type, error.http_status) == ("overloaded", "too much", "t", None)
 
 
 @pytest.mark.parametrize("first", [drops(), drops(FRAME[:10]), refuses("503 Busy", b"{}")])
-async def test_what_breaks_before_the_first_chunk_is_tried_again(first: Answer) -> None:
+async def test_a_failure_before_the_first_chunk_is_retried(first: Answer) -> None:
     async with asked(first, sends(FRAME, DONE), retries=1) as (source, provider):
         assert await all_chunks(source) == [CHUNK]
     assert len(provider.bodies) == 2
 
 
-async def test_an_error_event_without_words_is_an_error_and_no_sign_of_life() -> None:
+async def test_an_empty_error_event_is_an_error() -> None:
     async with asked(sends(b"event: error\ndata:\n\n")) as (source, _):
         assert (await failure(source)).code == "upstream_error"
 
@@ -194,7 +194,7 @@ async def test_a_provider_on_this_machine_is_reached_without_the_proxy(
         assert await all_chunks(source) == [CHUNK]
 
 
-async def test_the_operator_may_want_the_proxy_for_private_addresses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_setting_uses_the_proxy_for_private_addresses_too(monkeypatch: pytest.MonkeyPatch) -> None:
     async with raw_provider(sends(FRAME, DONE)) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.base_url.removesuffix("/v1"))
         source = source_at("http://10.0.0.1/v1", uses_proxy_for_private=True)
@@ -217,7 +217,7 @@ async def test_a_silent_provider_is_asked_again_if_the_operator_wants_that() -> 
     assert len(provider.bodies) == 2
 
 
-async def test_a_patience_of_zero_waits_for_ever() -> None:
+async def test_a_timeout_of_zero_waits_for_ever() -> None:
     async with asked(sends(FRAME, DONE), patience_s=0) as (source, _):
         assert await all_chunks(source) == [CHUNK]
 
@@ -248,7 +248,7 @@ async def test_silence_after_signs_of_life_is_silence() -> None:
 
 
 @pytest.mark.parametrize("sign", [b": still here\n\n", b"data:\n\n", b"da"])
-async def test_what_is_no_chunk_is_passed_on_as_a_sign_of_life(sign: bytes) -> None:
+async def test_a_frame_without_a_chunk_is_a_sign_of_life(sign: bytes) -> None:
     has_chunk = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -267,7 +267,7 @@ async def test_what_is_no_chunk_is_passed_on_as_a_sign_of_life(sign: bytes) -> N
         assert await anext(chunks) is None
 
 
-async def test_what_breaks_after_the_first_chunk_is_not_tried_again() -> None:
+async def test_a_failure_after_the_first_chunk_is_not_retried() -> None:
     async with asked(drops(FRAME), sends(FRAME, DONE), retries=3) as (source, provider):
         assert (await failure(source)).code == "upstream_disconnected"
     assert len(provider.bodies) == 1
@@ -282,20 +282,20 @@ async def test_what_breaks_after_the_first_chunk_is_not_tried_again() -> None:
     ],
     ids=["our fault", "no money", "an hour"],
 )
-async def test_what_waiting_does_not_help_is_not_tried_again(answer: Answer) -> None:
+async def test_a_permanent_failure_is_not_retried(answer: Answer) -> None:
     async with asked(answer, sends(FRAME, DONE), retries=3) as (source, provider):
         assert (await failure(source)).http_status in {400, 429}
     assert len(provider.bodies) == 1
 
 
-async def test_a_provider_that_is_not_there_is_told_as_such() -> None:
+async def test_an_unreachable_provider_is_reported_as_unreachable() -> None:
     source = source_at(f"http://127.0.0.1:{free_port()}/v1")
     error = await failure(source)
     assert (error.code, error.retryable) == ("upstream_disconnected", True)
     await source.close()
 
 
-async def test_leaving_ends_the_call_at_once(provider: Simulator) -> None:
+async def test_closing_the_answer_ends_the_call_at_once(provider: Simulator) -> None:
     source = source_at(f"{provider.url}/v1")
     aborted = counts(provider.url, "demo-long").get("aborted", 0)
     request = {**REQUEST, "model": "demo-long", "simulator": {"chunks_per_s": 5}}
@@ -363,9 +363,7 @@ ERROR_BODIES: list[tuple[bytes, str, str]] = [
 
 
 @pytest.mark.parametrize(("body", "code", "message"), ERROR_BODIES)
-async def test_a_body_with_status_200_that_is_no_stream_is_told_in_its_words(
-    body: bytes, code: str, message: str
-) -> None:
+async def test_an_error_with_status_200_is_told_in_the_providers_words(body: bytes, code: str, message: str) -> None:
     async with asked(refuses("200 OK", body, b"content-type: application/json")) as (source, _):
         error = await failure(source)
     assert (error.code, error.message) == (code, message)
@@ -406,7 +404,7 @@ async def test_a_whole_completion_as_json_is_a_chunk_and_an_end() -> None:
         (b'\n{"detail":"It broke"}\n\n', "It broke"),
     ],
 )
-async def test_an_error_in_the_middle_is_told_in_its_words(frame: bytes, message: str) -> None:
+async def test_an_error_in_the_middle_is_told_in_the_providers_words(frame: bytes, message: str) -> None:
     async with asked(sends(FRAME, frame)) as (source, _):
         assert (await failure(source)).message == message
 
@@ -428,7 +426,7 @@ async def test_a_frame_that_is_no_chunk_and_no_error_does_no_harm(frame: bytes) 
         b'{"error":{"code":"rate_limit_exceeded","message":"Slow down"}}',
     ],
 )
-async def test_a_first_frame_that_says_429_is_a_429_and_asked_again(body: bytes) -> None:
+async def test_a_first_frame_that_says_429_is_retried_like_a_429(body: bytes) -> None:
     async with asked(sends(body), sends(FRAME, DONE), retries=1) as (source, provider):
         assert await all_chunks(source) == [CHUNK]
     assert len(provider.bodies) == 2
@@ -437,7 +435,7 @@ async def test_a_first_frame_that_says_429_is_a_429_and_asked_again(body: bytes)
     assert (error.http_status, error.retryable) == (429, True)
 
 
-async def test_a_first_frame_that_says_400_is_not_asked_again() -> None:
+async def test_a_first_frame_that_says_400_is_not_retried() -> None:
     frame = b'data: {"error":{"code":400,"message":"No such tool"}}\n\n'
     async with asked(sends(frame), sends(FRAME, DONE), retries=2) as (source, provider):
         assert (await failure(source)).http_status == 400
@@ -456,7 +454,7 @@ async def test_a_first_frame_that_says_400_is_not_asked_again() -> None:
         hangs_up(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello"),
     ],
 )
-async def test_a_broken_connection_is_told_in_our_words_and_not_the_librarys(answer: Answer) -> None:
+async def test_a_broken_connection_is_told_without_the_librarys_text(answer: Answer) -> None:
     async with asked(answer) as (source, _):
         error = await failure(source)
     assert (error.code, error.message) == ("upstream_disconnected", "The connection to the provider was lost.")
@@ -510,7 +508,7 @@ async def test_a_redirect_is_reported_and_not_followed(status: int) -> None:
     assert "redirect" in error.message
 
 
-async def test_a_provider_that_is_not_there_is_named_as_such() -> None:
+async def test_an_unreachable_provider_is_named() -> None:
     source = source_at(f"http://127.0.0.1:{free_port()}/v1")
     assert (await failure(source)).message == "The provider cannot be reached."
     await source.close()

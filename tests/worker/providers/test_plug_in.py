@@ -54,7 +54,7 @@ async def test_the_reason_of_an_unforeseen_failure_is_in_the_log(caller: Caller,
     assert "ZeroDivisionError: a secret of the plug-in" in place[1].output
 
 
-async def test_viewers_do_not_wait_for_one_that_does_not_end_when_told_to(fragile_broker: Broker) -> None:
+async def test_viewers_do_not_wait_for_a_generator_that_ignores_its_cancellation(fragile_broker: Broker) -> None:
     patient = Worker(fragile_broker.url, "http://127.0.0.1:1", **{**SETTINGS, "MANYCAST_CHUNK_TIMEOUT_S": "600"})
     client = command_client(fragile_broker.url)
     with closing_all(patient):
@@ -68,7 +68,7 @@ async def test_viewers_do_not_wait_for_one_that_does_not_end_when_told_to(fragil
 
 
 @pytest.mark.parametrize("prompt", ["finish, then break", "finish, then hang"])
-async def test_what_breaks_after_the_answer_is_whole_does_no_harm(caller: Caller, prompt: str) -> None:
+async def test_a_failure_after_the_whole_answer_does_no_harm(caller: Caller, prompt: str) -> None:
     end = done(await caller.run("", prompt=prompt))
     assert (end["status"], end["finish_reason"], end["error"]) == ("completed", "stop", None)
 

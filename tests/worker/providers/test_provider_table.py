@@ -150,7 +150,7 @@ def test_a_mistake_is_told_with_its_place_and_without_a_secret(
         ("[providers.one]\napi_key = sk-do-not-show", "it is not TOML: "),
     ],
 )
-def test_a_file_that_is_no_table_of_providers_is_told_as_such(tmp_path: Path, text: str, words: str) -> None:
+def test_a_file_that_is_not_a_table_of_providers_is_refused(tmp_path: Path, text: str, words: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ProviderTableError) as failed:
         load_providers(path, {})
@@ -158,7 +158,7 @@ def test_a_file_that_is_no_table_of_providers_is_told_as_such(tmp_path: Path, te
     assert "sk-do" not in str(failed.value)
 
 
-def test_a_missing_or_binary_file_is_told_as_such(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
     with pytest.raises(ProviderTableError, match=r"none\.toml: it cannot be read: No such file"):
         load_providers(path, {})

@@ -50,7 +50,7 @@ async def test_every_chunk_has_openais_form(quirk: Quirk) -> None:
     assert all(part["id"] for part in named)
 
 
-async def test_a_field_that_stands_beside_no_choices_comes_with_the_next_chunk() -> None:
+async def test_a_field_without_choices_comes_with_the_next_chunk() -> None:
     first = (await chunks_of_quirk(QUIRKS["no-choices-first"]))[0]
     assert first["prompt_filter_results"] == [{"prompt_index": 0}]
     assert (first["id"], first["model"]) == ("chatcmpl-quirk", "quirk")
@@ -74,7 +74,7 @@ async def test_a_client_of_the_older_functions_gets_its_function_call() -> None:
     assert chunks[-1]["choices"][0]["finish_reason"] == "function_call"
 
 
-async def test_names_of_a_part_of_the_reasoning_are_sent_once() -> None:
+async def test_the_fixed_fields_of_a_reasoning_part_are_sent_once() -> None:
     chunks = await chunks_of_quirk(QUIRKS["reasoning-details"])
     details = [one for chunk in chunks for one in chunk["choices"][0]["delta"].get("reasoning_details", ())]
     first, second = details
@@ -152,7 +152,7 @@ def spoken(chunks: list[Chunk], name: str = "content") -> str:
         ([{"delta": {"content": "a"}}, {"delta": {}, "message": {"content": "a"}}], "a"),
     ],
 )
-async def test_a_text_is_found_wherever_it_stands(choices: list[dict[str, Any]], text: str) -> None:
+async def test_text_is_found_in_every_place_where_providers_put_it(choices: list[dict[str, Any]], text: str) -> None:
     assert spoken(await chunks_of(frames(*choices))) == text
 
 
@@ -231,7 +231,7 @@ async def test_fragments_of_two_calls_are_two_calls(fragments: list[Any]) -> Non
     assert made[1]["function"]["arguments"] == '{"a":2}'
 
 
-async def test_two_interleaved_calls_without_index_stand_at_their_place_in_the_list() -> None:
+async def test_two_interleaved_calls_without_index_are_told_apart_by_their_place() -> None:
     pieces = frames(
         {
             "delta": {

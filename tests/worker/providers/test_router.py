@@ -161,7 +161,7 @@ async def test_azure_gets_the_deployment_in_the_url_and_its_own_header(folder: P
     assert "authorization" not in head.lower()
 
 
-async def test_a_model_that_no_provider_has_is_told_with_those_there_are(folder: Path) -> None:
+async def test_an_unknown_model_is_refused_with_the_list_of_known_ones(folder: Path) -> None:
     table = """
         [providers.one]
         models = ["gpt-*", "o3"]
@@ -187,13 +187,13 @@ async def test_a_model_that_no_provider_has_is_told_with_those_there_are(folder:
     ],
     ids=["503", "500", "429", "quota", "429 in the stream"],
 )
-async def test_what_is_refused_for_no_reason_of_the_request_goes_to_the_fallback(folder: Path, answer: Answer) -> None:
+async def test_a_refusal_unrelated_to_the_request_goes_to_the_fallback(folder: Path, answer: Answer) -> None:
     async with two(folder, answer, fields="retries = 5") as (router, one, _):
         assert await ask(router) == "two"
     assert len(one.bodies) == 1
 
 
-async def test_a_provider_that_is_not_there_has_its_fallback_asked(folder: Path) -> None:
+async def test_the_fallback_of_an_unreachable_provider_is_asked(folder: Path) -> None:
     async with raw_provider(says("two")) as other:
         table = f"""
             [providers.one]
@@ -223,7 +223,7 @@ async def test_a_provider_that_is_not_there_has_its_fallback_asked(folder: Path)
     ],
     ids=["silence", "504", "drop", "garbage", "nothing", "400", "401"],
 )
-async def test_what_may_be_billed_or_is_about_the_request_does_not_go_to_the_fallback(
+async def test_a_failure_that_may_be_billed_does_not_go_to_the_fallback(
     folder: Path, answer: Answer, code: str
 ) -> None:
     async with two(folder, answer, fields="first_chunk_timeout_s = 0.3") as (router, _, other):
@@ -232,20 +232,20 @@ async def test_what_may_be_billed_or_is_about_the_request_does_not_go_to_the_fal
 
 
 @pytest.mark.parametrize("answer", [hangs(), refuses("504 Gateway Timeout", b"{}")])
-async def test_a_timeout_goes_to_the_fallback_if_the_operator_wants_that(folder: Path, answer: Answer) -> None:
+async def test_a_setting_sends_timeouts_to_the_fallback(folder: Path, answer: Answer) -> None:
     fields = "first_chunk_timeout_s = 0.3\nfallback_after_timeout = true"
     async with two(folder, answer, fields=fields) as (router, _, _other):
         assert await ask(router) == "two"
 
 
-async def test_what_breaks_after_the_first_chunk_does_not_go_to_the_fallback(folder: Path) -> None:
+async def test_a_failure_after_the_first_chunk_does_not_go_to_the_fallback(folder: Path) -> None:
     chunk = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
     async with two(folder, sends(chunk, b'data: {"error":{"code":503}}\n\n')) as (router, _, other):
         assert (await failure(router)).http_status == 503
     assert other.bodies == []
 
 
-async def test_a_break_is_tried_again_at_the_same_provider_also_if_there_is_a_fallback(folder: Path) -> None:
+async def test_a_broken_connection_is_retried_at_the_same_provider_despite_a_fallback(folder: Path) -> None:
     async with two(folder, drops(), says("one"), fields="retries = 1") as (router, one, _):
         assert await ask(router) == "one"
     assert len(one.bodies) == 2
@@ -263,7 +263,7 @@ async def test_the_last_provider_is_retried_and_its_error_told(folder: Path, cap
     assert "provider 'one' failed, asking 'two'" in caplog.text
 
 
-async def test_a_provider_that_keeps_failing_is_not_asked_and_the_error_says_how_long(folder: Path) -> None:
+async def test_a_failing_provider_is_paused_and_the_error_says_how_long(folder: Path) -> None:
     async with raw_provider(BUSY) as one:
         table = f"""
             [providers.one]
@@ -281,7 +281,7 @@ async def test_a_provider_that_keeps_failing_is_not_asked_and_the_error_says_how
     )
 
 
-async def test_the_run_whose_failure_stops_a_provider_is_told_the_providers_own_error(folder: Path) -> None:
+async def test_the_run_that_opens_the_breaker_gets_the_providers_error(folder: Path) -> None:
     async with raw_provider(refuses("503 Busy", b'{"message":"too busy"}')) as one:
         table = f"""
             [providers.one]
@@ -364,14 +364,14 @@ async def test_after_the_pause_one_run_tries_the_provider_again(folder: Path) ->
 
 
 @pytest.mark.parametrize("answer", [refuses("400 Bad Request", b"{}"), refuses("429 Busy", b"{}")])
-async def test_refusals_that_are_no_failures_of_the_provider_do_not_stop_it(folder: Path, answer: Answer) -> None:
+async def test_refusals_of_a_request_do_not_open_the_breaker(folder: Path, answer: Answer) -> None:
     async with two(folder, answer, fields="breaker_failures = 2") as (router, one, _):
         for _ in range(4):
             await asyncio.gather(ask(router), return_exceptions=True)
     assert len(one.bodies) == 4
 
 
-async def test_a_provider_with_too_much_to_do_stays_as_healthy_as_it_was(folder: Path) -> None:
+async def test_an_overloaded_provider_keeps_its_state(folder: Path) -> None:
     async with two(folder, BUSY, refuses("429 Busy", b"{}"), BUSY, fields="breaker_failures = 2") as (router, one, _):
         for _ in range(5):
             assert await ask(router) == "two"
@@ -507,7 +507,7 @@ async def forward(router: ProviderRouter, endpoint: str, **fields: Any) -> str:
         return "".join([item["body"] async for item in items if isinstance(item, dict) and item is not END])
 
 
-async def test_a_pass_through_call_goes_to_the_provider_of_its_model_under_its_name_there(folder: Path) -> None:
+async def test_a_pass_through_call_goes_to_the_provider_of_its_model(folder: Path) -> None:
     async with raw_provider(vectors(1)) as one, raw_provider(vectors(2)) as other:
         table = f"""
             [providers.one]
@@ -528,7 +528,7 @@ async def test_a_pass_through_call_goes_to_the_provider_of_its_model_under_its_n
     assert [json.loads(body) for body in one.bodies] == [{"input": "x"}]
 
 
-async def test_only_embeddings_have_no_fallback_because_their_numbers_would_mean_something_else(folder: Path) -> None:
+async def test_embeddings_have_no_fallback(folder: Path) -> None:
     async with two(folder, BUSY, second=vectors(2)) as (router, _, other):
         assert await forward(router, "moderations", model="m")
         with pytest.raises(RunFailedError):
