@@ -114,7 +114,7 @@ class Gateway:
             routes.register(self.api)
         document_api(self.api)
         if settings.web_dir is not None:
-            mount_static_page(self.api, settings.web_dir)
+            mount_static_page(self.api, settings.web_dir, settings.page_policy)
         is_local = self._access.authenticator.admits_only_local
         app = add_middleware(
             _guard(self.api, settings, self.security, admits_only_local=is_local),
@@ -195,7 +195,7 @@ class Gateway:
 
     def _build_service_routes(self) -> Iterator[Routes]:
         authenticator, _ = self._access
-        yield SessionRoutes(authenticator, self._settings.sign_in_s)
+        yield SessionRoutes(authenticator, self._settings.sign_in_s, self._settings.share_url)
         yield ServerStateRoutes(self._client, authenticator)
         yield ServiceRoutes(self._client, authenticator, self._local_viewers, self._metrics)
 

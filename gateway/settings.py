@@ -13,8 +13,10 @@ from gateway.access.request_source import ANYONE, Proxies
 from gateway.access.served_hosts import ServedHosts
 from gateway.access.sessions import MIN_PASSWORD_CHARS
 from gateway.access.setup import AccessOptions
+from gateway.access.share_url import parse_share_url
 from gateway.access.signing import parse_secrets
 from gateway.http.middleware import parse_origins
+from gateway.http.page_policy import PagePolicy, parse_frame_origins, parse_image_hosts
 from gateway.runs.passed_fields import PassedFields
 
 
@@ -26,6 +28,8 @@ class Settings(ServiceSettings):
     port: int = Field(8000, ge=0, le=65535)
     processes: int = Field(1, ge=1)
     web_dir: Path | None = None
+    image_hosts: str = ""
+    frame_origins: str = ""
     list_runs: bool = False
     body_limit_bytes: int = Field(20 << 20, gt=0)
     body_budget_bytes: int = Field(64 << 20, gt=0)
@@ -34,6 +38,7 @@ class Settings(ServiceSettings):
     prompt_limit_chars: int = Field(500_000, gt=0)
     cors_origins: str = ""
     published_on: str = ""
+    share_url: str = ""
     path_prefix: str = ""
     trusted_proxies: str = "127.0.0.1,::1"
     proxy_secret: str = Field("", repr=False)
@@ -82,6 +87,11 @@ class Settings(ServiceSettings):
     def passed(self) -> PassedFields:
         """What goes to the provider of a caller's headers and query."""
         return PassedFields(self.passed_headers, self.passed_query)
+
+    @property
+    def page_policy(self) -> PagePolicy:
+        """What the page may load, and who may show it."""
+        return PagePolicy(parse_image_hosts(self.image_hosts), parse_frame_origins(self.frame_origins))
 
     @property
     def access(self) -> AccessOptions:
@@ -160,6 +170,18 @@ class Settings(ServiceSettings):
             raise ValueError("MANYCAST_USER_HEADER needs it: the names under which users ask for this server")
         return text
 
+    @field_validator("image_hosts")
+    @classmethod
+    def _check_image_hosts(cls, text: str) -> str:
+        parse_image_hosts(text)
+        return text
+
+    @field_validator("frame_origins")
+    @classmethod
+    def _check_frame_origins(cls, text: str) -> str:
+        parse_frame_origins(text)
+        return text
+
     @field_validator("cors_origins")
     @classmethod
     def _check_cors_origins(cls, text: str) -> str:
@@ -176,6 +198,11 @@ class Settings(ServiceSettings):
     @classmethod
     def _check_path_prefix(cls, text: str) -> str:
         return parse_prefix(text)
+
+    @field_validator("share_url")
+    @classmethod
+    def _check_share_url(cls, text: str) -> str:
+        return parse_share_url(text)
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -11,6 +11,7 @@ import pytest
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.keys import CONTROL
+from gateway.http.page_policy import DIAGRAM_POLICY, POLICY
 from gateway.routes.static_page import SECURITY_HEADERS
 from tests.house import blocks, imports, papers, redis_rights, shape
 from tests.house.tree import ROOT, Tree, our_tree
@@ -78,6 +79,13 @@ def test_the_example_environment_names_only_what_is_read() -> None:
 
 def test_the_page_has_the_same_policies_behind_caddy_and_behind_a_gateway() -> None:
     caddyfile = our_tree()["web/Caddyfile"]
+    images, origins = "{$MANYCAST_IMAGE_HOSTS}", "{$MANYCAST_FRAME_ORIGINS}"
+    for matcher, policy in (
+        ("framed", POLICY.format(img_src=images, frame_ancestors=origins)),
+        ("diagram", DIAGRAM_POLICY),
+        ("page", POLICY.format(img_src=images, frame_ancestors="'none'")),
+    ):
+        assert f'header @{matcher} Content-Security-Policy "{policy}"' in caddyfile
     for name, value in SECURITY_HEADERS.items():
         assert f'{name} "{value}"' in caddyfile or f"{name} {value}\n" in caddyfile
 

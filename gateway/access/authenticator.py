@@ -24,7 +24,7 @@ NETWORK_SIGN_INS_PER_MINUTE = 30
 ALL_SIGN_INS_PER_MINUTE = 300
 """Attempts to sign in, of one address, of one network, and of all clients together. The last one slows down an attacker
 with many networks, who can then keep others from signing in, but not their sessions or keys from working."""
-LOCAL_ONLY = "Only this computer can start runs until you set a password or an API key."
+LOCAL_ONLY = "Only this computer can ask questions until you set a password or an API key."
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Authenticator:
         if self._policy.trusts_user_header and source.user:
             return Caller(f"user:{source.user}", runs_at_once=self._policy.runs_at_once)
         headers = {"WWW-Authenticate": "Bearer"}
-        raise ApiError(401, "missing_api_key", "To start runs here, send an API key or sign in.", headers=headers)
+        raise ApiError(401, "missing_api_key", "To ask questions here, send an API key or sign in.", headers=headers)
 
     async def is_still_admitted(self, caller: Caller) -> bool:
         """Whether the key and the session that admitted the caller still hold.

@@ -281,9 +281,12 @@ class ServerState(ResponseBody):
 
 
 class Session(ResponseBody):
-    """Who the user of the page is, and what the user may do. `sign_in`: whether signing in would help."""
+    """Who the user of the page is, and what the user may do. `sign_in`: whether signing in would help. `share_url`: the
+    address for other devices, if the page is open at an address of this computer and the server knows another one.
+    """
 
     caller: str | None
     may_start: bool
     sign_in: bool
     message: str | None
+    share_url: str | None

@@ -17,11 +17,12 @@ BODY_LIMIT_BYTES = 8192
 
 
 class SessionRoutes:
-    """Signing in and out. `lifetime_s`: how long a session lasts."""
+    """Signing in and out. `lifetime_s`: how long a session lasts. `share_url`: as in the settings."""
 
-    def __init__(self, authenticator: Authenticator, lifetime_s: int) -> None:
+    def __init__(self, authenticator: Authenticator, lifetime_s: int, share_url: str) -> None:
         self._authenticator = authenticator
         self._lifetime_s = lifetime_s
+        self._share_url = share_url
 
     def register(self, app: FastAPI) -> None:
         path = "/v1/session"
@@ -50,17 +51,24 @@ class SessionRoutes:
     async def describe(self, request: Request) -> JsonResponse:
         """Whether this browser may start runs, and if not, why and whether signing in would help."""
         try:
-            return JsonResponse(self._describe(await self._authenticator.authenticate(request)))
+            return JsonResponse(self._describe(request, await self._authenticator.authenticate(request)))
         except ApiError as refusal:
-            may_sign_in = self._authenticator.has_sign_in
-            return JsonResponse(Session(caller=None, may_start=False, sign_in=may_sign_in, message=str(refusal)))
+            return JsonResponse(
+                Session(
+                    caller=None,
+                    may_start=False,
+                    sign_in=self._authenticator.has_sign_in,
+                    message=str(refusal),
+                    share_url=self._find_share_url(request),
+                )
+            )
 
     async def sign_in(self, request: Request) -> JsonResponse:
         """Takes the password or an API key, and sets the session cookie."""
         await self._authenticator.check_sign_in_rate(request)
         body = check_body(SignInRequest, parse_object(await read_body(request, BODY_LIMIT_BYTES)))
         caller, cookie = await self._authenticator.sign_in(request, body.secret)
-        answer = JsonResponse(self._describe(caller))
+        answer = JsonResponse(self._describe(request, caller))
         answer.set_cookie(
             self._authenticator.session_cookie(request),
             cookie,
@@ -80,9 +88,14 @@ class SessionRoutes:
         answer.delete_cookie(name, path=_path(request), httponly=True, samesite="strict", secure=secure)
         return answer
 
-    def _describe(self, caller: Caller) -> Session:
+    def _describe(self, request: Request, caller: Caller) -> Session:
         text = LOCAL_ONLY if self._authenticator.admits_only_local else None
-        return Session(caller=caller.name or None, may_start=True, sign_in=False, message=text)
+        share_url = self._find_share_url(request)
+        return Session(caller=caller.name or None, may_start=True, sign_in=False, message=text, share_url=share_url)
+
+    def _find_share_url(self, request: Request) -> str | None:
+        is_local = self._authenticator.read_source(request).host_is_local
+        return self._share_url or None if is_local else None
 
 
 def _path(request: Request) -> str:

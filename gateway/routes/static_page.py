@@ -14,16 +14,15 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from gateway.http.page_policy import PagePolicy
 from gateway.http.root_path import route_path
 
 SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-        "connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
-    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
+    # The page that draws diagrams has no origin, and loads its scripts from here.
+    "Cross-Origin-Resource-Policy": "cross-origin",
     # After an update, an old page must not load new scripts; the ETag makes revalidation cheap.
     "Cache-Control": "no-cache",
 }
@@ -37,12 +36,13 @@ NOT_FOUND = 404
 class StaticPage(StaticFiles):
     """The files of the page. A path without a suffix is the HTML file of that name."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, policy: PagePolicy) -> None:
         """If `folder` has no FOLDERS, it is another page than ours, and all its files are served.
 
         Raises: RuntimeError if there is no such folder.
         """
         super().__init__(directory=folder, html=True)
+        self._policy = policy
         if (folder / FOLDERS[0]).is_dir():
             self.all_directories = [folder / name for name in FOLDERS]
         file, found = self.lookup_path("404.html")
@@ -64,7 +64,7 @@ class StaticPage(StaticFiles):
         if is_write:
             # The library refuses a wrong method before it looks whether there is such a file.
             raise HTTPException(405, headers={"Allow": ", ".join(READING)})
-        response.headers.update(SECURITY_HEADERS)
+        response.headers.update({**SECURITY_HEADERS, "Content-Security-Policy": self._policy.find(path)})
         return response
 
     async def _find(self, path: str, scope: Scope) -> Response:
@@ -79,7 +79,7 @@ class StaticPage(StaticFiles):
         return HTMLResponse(self._missing.replace('="/', f'="{prefix}/'), NOT_FOUND)
 
 
-def mount_static_page(app: FastAPI, folder: Path) -> None:
+def mount_static_page(app: FastAPI, folder: Path, policy: PagePolicy) -> None:
     """Serves a file of the folder for every path that is not a route of the API. It is the default handler and not a
     mount, so that a route still answers 405 to a wrong method."""
-    app.router.default = StaticPage(folder)
+    app.router.default = StaticPage(folder, policy)

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from gateway.http.page_policy import PagePolicy
 from gateway.routes.static_page import mount_static_page
 from tests.web.peer import Peer
 
@@ -80,15 +81,20 @@ async def peer() -> AsyncIterator[Peer]:
         yield peer
 
 
+def other_origin(peer: Peer) -> str:
+    """The same server under another name: to a browser, another site. The page may load pictures from there."""
+    return peer.url.replace("127.0.0.1", "localhost")
+
+
 @asynccontextmanager
 async def serving(peer: Peer) -> AsyncIterator[Peer]:
     """The peer with the pages beside it, on a free port."""
     app = FastAPI(routes=peer.routes)
-    mount_static_page(app, WEB)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", lifespan="off"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         peer.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        mount_static_page(app, WEB, PagePolicy(image_hosts=[other_origin(peer)]))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", lifespan="off"))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         yield peer
         peer.hang_up()

@@ -86,7 +86,7 @@ async def test_where_no_key_is_set_up_the_page_says_that_only_this_machine_may_a
     page: Page, gateway: Gateway
 ) -> None:
     await visit(page, gateway.url)
-    await expect(page.locator("#admission")).to_contain_text("Only this computer can start runs")
+    await expect(page.locator("#admission")).to_contain_text("Only this computer can ask questions")
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,7 @@ async def test_without_any_key_this_machine_may_start_runs_and_sdks_may_send_wha
         assert (await http.post("/v1/streams", json=BODY)).status_code == 201
         assert (await http.post("/v1/streams", json=BODY, headers=bearer("sk-any"))).status_code == 201
         assert (await http.post("/v1/streams", json=BODY, headers=bearer("mc-any"))).status_code == 201
-    assert "Only this computer can start runs" in local.output
+    assert "Only this computer can ask questions" in local.output
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ async def test_a_password_opens_and_signing_out_closes(http: httpx2.AsyncClient)
     assert (before["caller"], before["may_start"], before["sign_in"]) == (None, False, True)
     assert "sign in" in before["message"]
     answer = await sign_in(http)
-    assert answer.json() == {"caller": "person", "may_start": True, "sign_in": False, "message": None}
+    told = {"caller": "person", "may_start": True, "sign_in": False, "message": None, "share_url": None}
+    assert answer.json() == told
     assert (await http.get("/v1/session")).json() == answer.json()
     assert (await http.post("/v1/streams", json=BODY)).status_code == 201
     assert (await http.delete("/v1/session")).status_code == 204
@@ -102,6 +103,14 @@ async def test_where_only_this_machine_may_start_runs_the_page_is_told_so(local_
     told = (await local_http.get("/v1/session", headers={"X-Forwarded-For": "203.0.113.7"})).json()
     assert (told["may_start"], told["sign_in"]) == (False, False)
     assert code(await local_http.post("/v1/session", json={"secret": "x"})) == (401, "wrong_secret")
+
+
+async def test_only_a_page_at_an_address_of_this_computer_is_told_the_one_for_other_devices(broker: Broker) -> None:
+    with closing(Gateway(broker.url, MANYCAST_SHARE_URL="http://192.168.1.20:8000")) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            assert (await http.get("/v1/session")).json()["share_url"] == "http://192.168.1.20:8000/"
+            far = await http.get("/v1/session", headers={"Host": "chat.example.com"})
+            assert far.json()["share_url"] is None
 
 
 async def test_a_copied_cookie_opens_no_more_after_its_owner_has_signed_out(
