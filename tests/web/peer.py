@@ -19,12 +19,21 @@ def sse(name: str, data: Any, position: str | None = None) -> str:
     return f"{head}event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-SIGNED_IN: dict[str, Any] = {"caller": "key:ann", "may_start": True, "sign_in": False, "message": None}
+SIGNED_IN: dict[str, Any] = {
+    "caller": "key:ann",
+    "may_start": True,
+    "sign_in": False,
+    "message": None,
+    "share_url": None,
+}
+NEARBY = {**SIGNED_IN, "share_url": "http://192.168.1.20:8000/"}
+"""Signed in at a server that other devices reach at another address than this page's, which is one of this computer."""
 SIGNED_OUT: dict[str, Any] = {
     "caller": None,
     "may_start": False,
     "sign_in": True,
     "message": "To start runs here, sign in.",
+    "share_url": None,
 }
 
 

@@ -31,7 +31,7 @@ class Firefox:
         async for text in self._socket:
             message = json.loads(text)
             if message.get("method") == "log.entryAdded":
-                self._on_console(message["params"]["text"])
+                self._on_console(message["params"]["text"] or "")
             elif message.get("id") in self._answers:
                 self._answers.pop(message["id"]).set_result(message)
 
@@ -46,9 +46,27 @@ class Firefox:
         result: dict[str, Any] = message["result"]
         return result
 
-    async def open_tab(self, url: str) -> None:
+    async def open_tab(self, url: str) -> str:
+        """Returns the tab's id. Does not wait for the page."""
         tab = await self.call("browsingContext.create", type="tab")
-        await self.call("browsingContext.navigate", context=tab["context"], url=url, wait="none")
+        await self.go(tab["context"], url)
+        return str(tab["context"])
+
+    async def go(self, tab: str, url: str) -> None:
+        await self.call("browsingContext.navigate", context=tab, url=url, wait="none")
+
+    async def evaluate(self, tab: str, expression: str) -> Any:
+        """The value of an expression in the tab's page: a text, a number or a boolean; None for anything else."""
+        answer = await self.call(
+            "script.evaluate", expression=expression, target={"context": tab}, awaitPromise=True, userActivation=True
+        )
+        assert answer["type"] == "success", answer
+        return answer["result"].get("value")
+
+    async def press(self, tab: str, keys: str) -> None:
+        """Types on the keyboard. `\\ue007` is Enter."""
+        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        await self.call("input.performActions", context=tab, actions=[{"type": "key", "id": "k", "actions": actions}])
 
 
 def find_firefox() -> str | None:

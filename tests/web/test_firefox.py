@@ -1,0 +1,95 @@
+"""The chat and the watch page in Debian's Firefox: asked, written, stopped, kept, shared and watched."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.clients.sse.firefox import Firefox, find_firefox, open_firefox
+from tests.viewers import until
+from tests.web.peer import NEARBY, Peer
+from tests.web.test_page import START, chunk, done
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
+
+PATIENCE_S = 30
+ENTER = "\ue007"
+TEXT = "A **bold** word and $x^2$\n\n```python\nx = 1\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+
+
+@dataclass
+class Tab:
+    """One tab of the browser."""
+
+    firefox: Firefox
+    id: str
+
+    async def get(self, expression: str) -> Any:
+        return await self.firefox.evaluate(self.id, expression)
+
+    async def shows(self, expression: str) -> None:
+        """Waits until the expression is true in the page. Before a page is there, it is not."""
+
+        careful = f"(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not await self.get(careful):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            text = await self.get("document.body.innerText")
+            raise AssertionError(f"{expression} did not become true on this page: {text}") from None
+
+    async def press(self, keys: str) -> None:
+        await self.firefox.press(self.id, keys)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def firefox(tmp_path: Path) -> AsyncIterator[Firefox]:
+    """The browser. What its pages complain about fails the test."""
+    binary = find_firefox()
+    if binary is None:
+        pytest.skip("there is no Firefox here")
+    complaints: list[str] = []
+    async with open_firefox(binary, tmp_path, complaints.append) as browser:
+        yield browser
+    assert [text for text in complaints if "Error" in text or "Content-Security-Policy" in text] == []
+
+
+async def open_page(firefox: Firefox, url: str) -> Tab:
+    tab = Tab(firefox, await firefox.open_tab(url))
+    await tab.shows("'ready' in document.documentElement.dataset")
+    return tab
+
+
+async def test_a_question_is_answered_stopped_kept_shared_and_watched(firefox: Firefox, peer: Peer) -> None:
+    peer.admission = NEARBY
+    peer.tell(START + chunk(2, content=TEXT) + "…")
+    tab = await open_page(firefox, peer.url)
+    await tab.get("document.querySelector('#question').focus()")
+    await tab.press(f"Why?{ENTER}")
+    await tab.shows("document.querySelector('.text strong').textContent === 'bold'")
+    await tab.shows("document.querySelector('.text math msup')")
+    await tab.shows(
+        "document.querySelector('.code pre').textContent === 'x = 1' && document.querySelector('.table td')"
+    )
+    await tab.shows("!document.querySelector('#stop').hidden")
+
+    watching = await open_page(firefox, f"{peer.url}/watch#s1")
+    await watching.shows("document.querySelector('.text strong').textContent === 'bold'")
+    await tab.get("document.querySelector('#stop').click()")
+    await until(lambda: peer.cancelled == ["s1"])
+    await peer.say(chunk(3, content="The end") + done("1-4", "cancelled"))
+    for each in (tab, watching):
+        await each.shows("document.querySelector('.text').textContent.endsWith('The end')")
+        await each.shows("document.querySelector('.reply').dataset.status === 'cancelled'")
+
+    peer.tell(START + chunk(2, content=TEXT + "The end") + done("1-4", "cancelled"))
+    await firefox.call("browsingContext.reload", context=tab.id, wait="none")
+    await tab.shows("document.querySelector('.text').textContent.endsWith('The end')")
+    await tab.get("document.querySelector('.share-button').click()")
+    await tab.shows("document.querySelector('dialog.share svg[role=img]')")
+    assert await tab.get("document.querySelector('dialog.share input').value") == f"{NEARBY['share_url']}watch#s1"
