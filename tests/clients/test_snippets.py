@@ -5,7 +5,10 @@ import re
 import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx2
 import pytest
@@ -16,7 +19,7 @@ from tests.clients.conftest import CHROMIUM, CHROMIUM_ARGUMENTS, NODE_HOME, Stac
 from tests.clients.network import network_to
 from tests.clients.snippets import PAPER, README, snippet_with, snippets
 from tests.clients.sse.table import HOME as SSE_HOME
-from tests.stack import ROOT, Gateway
+from tests.stack import ROOT, Gateway, closing_all
 from tests.viewers import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -34,7 +37,7 @@ def at(gateway: str, snippet: str) -> str:
 
 async def test_there_is_a_snippet_of_every_kind() -> None:
     kinds = re.findall(r"^```(\w+)$", PAPER, re.MULTILINE)
-    assert set(kinds) == {"python", "js", "jsx", "sh", "browser", "mjs", "nginx"}
+    assert set(kinds) == {"python", "js", "jsx", "sh", "browser", "html", "mjs", "nginx"}
 
 
 PYTHON = [*snippets("python"), *snippets("python", README)]
@@ -127,6 +130,45 @@ async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> N
     await page.goto(site)
     await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=20_000)
     await expect(page.locator("#answer")).to_contain_text(SAID)
+
+
+@pytest.fixture
+def other_site(tmp_path: Path) -> Iterator[int]:
+    """The port of a plain web server for the files in `tmp_path`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_an_answer_inside_another_page_has_its_colours_and_other_sites_cannot_show_it(
+    stack: Stack, page: Page, tmp_path: Path, other_site: int
+) -> None:
+    (snippet,) = snippets("html")
+    listed, unlisted = (f"http://{name}:{other_site}" for name in ("localhost", "127.0.0.1"))
+    shutil.copy(ROOT / "web" / "client" / "manycast-answer.js", tmp_path)
+    settings = {"MANYCAST_WEB_DIR": str(ROOT / "web"), "MANYCAST_FRAME_ORIGINS": listed}
+    with closing_all(gateway := Gateway(stack.redis, **settings)):
+        body = {"model": "demo", "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            run = (await http.post("/v1/streams", json=body)).raise_for_status().json()
+        (tmp_path / "index.html").write_text(at(gateway.url, snippet).replace("#ID", f"#{run['id']}"))
+        await page.goto(listed)
+        shown = page.locator("manycast-answer")
+        await expect(shown).to_have_attribute("status", "completed", timeout=30_000)
+        frame = shown.locator("iframe").content_frame
+        await expect(frame.locator(".text")).to_contain_text(SAID)
+        style = "body => [getComputedStyle(body).getPropertyValue('--accent'), getComputedStyle(body).fontFamily]"
+        assert await frame.locator("body").evaluate(style) == ["rebeccapurple", "Georgia, serif"]
+        inside = await frame.locator("body").evaluate("body => body.scrollHeight")
+        assert await shown.evaluate("element => element.clientHeight") >= inside > 500
+
+        async with page.expect_console_message(lambda entry: "frame-ancestors" in entry.text, timeout=30_000):
+            await page.goto(unlisted)
+        assert await page.locator("manycast-answer").get_attribute("status") is None
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ RUN = {
     ("README.md", "sh"): "tests/clients/test_snippets.py",
     **{
         ("docs/use-it-with.md", language): "tests/clients/test_snippets.py"
-        for language in ("python", "js", "jsx", "sh", "browser")
+        for language in ("python", "js", "jsx", "sh", "browser", "html")
     },
     ("docs/use-it-with.md", "mjs"): "tests/clients/test_proxies.py",
     ("docs/use-it-with.md", "nginx"): "tests/clients/test_proxies.py",

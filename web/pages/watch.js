@@ -97,6 +97,7 @@ async function main() {
   page.open();
   addEventListener("hashchange", () => page.open());
   find("#share").addEventListener("click", () => share({ id: page.reply.id }));
+  if (parent !== window) import("./embedded.js").then(({ embed }) => embed());
   describeEnvironment({ plain });
   document.documentElement.dataset.ready = "";
 }

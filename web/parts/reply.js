@@ -7,6 +7,7 @@ import { cancelStream, cancelUrl, eventsUrl, isPrivate, keepTicket, readReadines
 import { ChoiceView } from "./choice.js";
 import { announce, make } from "./element.js";
 import { icon } from "./icons.js";
+import { watch } from "./manycast.js";
 import { watchShared } from "./shared.js";
 import { describeCode, describeCost, describeEnd, describeGap, describeNoEntry, describeObjection, describeQuiet, describeRestart, describeState, quoteError, quoteRefusal, WORDS } from "./words.js";
 
@@ -85,7 +86,9 @@ export class Reply {
       refused: ({ error }) => (this.refusal = error),
       state: (state) => this.#enter(state),
     };
-    this.viewer = watchShared(eventsUrl(this.id), callbacks, { after, ticket: isPrivate(this.id) ? this.ticket : null });
+    // Frames may not share.
+    const follow = parent === window ? watchShared : watch;
+    this.viewer = follow(eventsUrl(this.id), callbacks, { after, ticket: isPrivate(this.id) ? this.ticket : null });
   }
 
   /**
