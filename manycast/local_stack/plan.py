@@ -72,13 +72,16 @@ class Plan:
         return {"PYTHONPATH": ":".join(path), "PYTHONUNBUFFERED": "1"}
 
 
-def gateway_program(plan: Plan, redis_url: str, port: int) -> Program:
+def gateway_program(plan: Plan, redis_url: str, port: int, share_url: str | None) -> Program:
+    """`share_url`: the address for other devices."""
     environ = plan.environ_of("MANYCAST_") | {"REDIS_URL": redis_url, "MANYCAST_HOST": plan.host}
     environ["MANYCAST_PORT"] = str(port)
     if page := next((folder for folder in PAGE_FOLDERS if (folder / "pages").is_dir()), None):
         environ.setdefault("MANYCAST_WEB_DIR", str(page))
     if plan.host in ("127.0.0.1", "::1", "localhost"):
         environ.setdefault("MANYCAST_LIST_RUNS", "1")  # only people at this computer see the prompts
+    if share_url:
+        environ.setdefault("MANYCAST_SHARE_URL", share_url)
     return Program("gateway", _module("gateway"), environ, GATEWAY_GRACE_S)
 
 

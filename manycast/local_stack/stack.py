@@ -14,6 +14,7 @@ from manycast.client.errors import ManycastError
 from manycast.exit_status import Exit
 from manycast.local_stack.broker import forget_workers, lock_data, plan_broker, wait_for_broker
 from manycast.local_stack.child import Program
+from manycast.local_stack.nearby import find_nearby_address
 from manycast.local_stack.plan import Plan, gateway_program, script_check, simulator_program, worker_program
 from manycast.local_stack.port import check_port, free_port
 from manycast.local_stack.reloader import Reloader
@@ -56,7 +57,10 @@ async def _start_parts(plan: Plan, port: int, lock: int | None, stack: "Stack", 
         redis_url = _start_broker(plan, lock, stack)
         await wait_for_broker(redis_url, READY_LIMIT_S)
         await forget_workers(redis_url)
-    stack.launch(gateway_program(plan, redis_url, port))
+    share_url = None
+    if plan.host in WILDCARDS and (nearby := find_nearby_address()):
+        share_url = address_of(nearby, port)
+    stack.launch(gateway_program(plan, redis_url, port, share_url))
     simulator_port = None
     if not plan.has_provider:
         screen.print_status("no OPENAI_API_KEY: answers come from the built-in simulator")
@@ -74,8 +78,13 @@ async def _start_parts(plan: Plan, port: int, lock: int | None, stack: "Stack", 
         stack.accompany(Reloader(plan.reload, script_check(worker), supervisor, screen).run())
     if plan.host in WILDCARDS:
         screen.print_status(f"listening on all addresses: anyone who can reach port {port} and has a link can watch")
+    if share_url:
+        screen.print_status(f"the address for other devices: {share_url}")
     if not any(plan.environ.get(name) for name in CALLER_SETTINGS):
-        screen.print_status(f"only this machine can start runs: no API key is set up ({plan.command} key create)")
+        screen.print_status(
+            "only this computer can ask questions until you set a password (MANYCAST_PASSWORD) or an API key "
+            f"({plan.command} key create)"
+        )
     screen.announce(f"Manycast is ready: {url}")
 
 

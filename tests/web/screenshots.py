@@ -13,7 +13,7 @@ from typing import Any, Literal
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.web.conftest import ARGUMENTS, CHROMIUM, serving
-from tests.web.peer import SIGNED_IN, SIGNED_OUT, Peer, sse
+from tests.web.peer import NEARBY, SIGNED_IN, SIGNED_OUT, Peer, sse
 from tests.web.visit import visit
 
 PICTURES = Path("test-results/pictures")
@@ -129,7 +129,7 @@ async def wrong_secret(page: Page, peer: Peer) -> None:
 
 
 async def private_link(page: Page, peer: Peer) -> None:
-    peer.admission = SIGNED_IN
+    peer.admission = NEARBY
     peer.tickets.signature = "x" * 230  # as long as a real one
     await streaming(page, peer)
     await visit(page, peer.url)
@@ -151,6 +151,12 @@ async def sent_away(page: Page, peer: Peer) -> None:
     await visit(page, f"{peer.url}/watch#p_1.{peer.tickets.ticket('view', 'p_1')}")
     await page.wait_for_selector(".text p")
     peer.tickets.revoked = 2
+
+
+async def local_link(page: Page, peer: Peer) -> None:
+    await completed(page, peer)
+    await ask(page, peer)
+    await page.click(".share-button")
 
 
 async def refused(page: Page, peer: Peer) -> None:
@@ -188,6 +194,7 @@ VISITED: dict[Step, str] = {
     known: "#account:not([hidden])",
     private_link: "dialog.share svg[role=img]",
     revoked_link: "text=Make a new link",
+    local_link: "dialog.share .note",
     refused: '[data-status="refused"]',
     sent_away: '[data-status="refused"]',
     stop_refused: ".state.objection",

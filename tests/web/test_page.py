@@ -10,14 +10,14 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.web.hostile_markdown import HOSTILE, check_harmless
-from tests.web.peer import SIGNED_IN, Peer, sse
+from tests.web.peer import NEARBY, SIGNED_IN, Peer, sse
 from tests.web.tickets import refuse
 from tests.web.visit import reload, serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
 START = sse("start", {"stream": "s", "epoch": 1, "chunk": {"id": "c", "model": "m"}}, "1-1")
-HEAVIEST = 250_000  # bytes, without formulas
+HEAVIEST = 250_000  # bytes, without formulas and what else is loaded on demand
 
 
 def chunk(seq: int, epoch: int = 1, **delta: Any) -> str:
@@ -87,6 +87,18 @@ async def test_the_buttons_of_long_code_stay_in_sight_and_wrap_its_lines(page: P
     await wrap.click()
     await expect(wrap).to_have_attribute("aria-pressed", "true")
     assert not await page.locator(".code pre").evaluate(is_wide)
+
+
+async def test_a_printed_answer_has_no_buttons(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="```\n" + "line\n" * 60 + "```\n[a](https://x.test/)\n") + done("1-3"))
+    await visit(page, f"{peer.url}/watch#s")
+    await page.wait_for_selector('.reply[data-state="ended"][aria-busy="false"]')
+    await page.emulate_media(media="print")
+    for hidden in (".bar", "[aria-label='Copy answer']", "[aria-label='Copy code']"):
+        await expect(page.locator(hidden)).to_be_hidden()
+    pre = page.locator(".code pre")
+    assert await pre.evaluate("pre => pre.scrollHeight <= pre.clientHeight + 1 && pre.clientHeight > 1000")
+    assert await page.locator("main").evaluate("main => getComputedStyle(main).overflow") == "visible"
 
 
 async def test_a_formula_loads_what_draws_it_and_nothing_else_does(page: Page, peer: Peer) -> None:
@@ -674,14 +686,29 @@ async def test_the_watch_page_says_that_a_stream_is_gone(page: Page, peer: Peer)
 
 
 async def test_the_link_is_offered_with_its_picture(page: Page, peer: Peer) -> None:
+    peer.admission = NEARBY
     peer.tell(START + chunk(2, content="x") + "…")
     await ask(page, peer)
     await page.click(".share-button")
-    await expect(page.locator("dialog.share input")).to_have_value(f"{peer.url}/watch#s1")
+    # The page is open at an address of this computer, which a phone cannot open.
+    await expect(page.locator("dialog.share input")).to_have_value("http://192.168.1.20:8000/watch#s1")
     await expect(page.locator("dialog.share svg[role=img]")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.locator("dialog.share")).to_have_count(0)
     assert peer.cancelled == []  # Esc closed the dialog, and stopped nothing
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_link_that_only_this_computer_can_open_comes_with_a_warning(page: Page, peer: Peer, host: str) -> None:
+    peer.admission = SIGNED_IN
+    peer.tell(START + chunk(2, content="x") + "…")
+    peer.url = peer.url.replace("127.0.0.1", host)
+    await visit(page, f"{peer.url}/watch#s")
+    await page.click("#share")
+    await expect(page.locator("dialog.share .note")).to_contain_text("Only this computer can open this link.")
+    await expect(page.locator("dialog.share .note code")).to_have_text("make run HOST=0.0.0.0")
+    await expect(page.locator("dialog.share input")).to_have_value(f"{peer.url}/watch#s")
+    await expect(page.locator("dialog.share svg[role=img]")).to_have_count(0)
 
 
 async def test_a_page_weighs_little_and_breaks_no_rule_of_its_own(page: Page, peer: Peer) -> None:
@@ -696,7 +723,7 @@ async def test_a_page_weighs_little_and_breaks_no_rule_of_its_own(page: Page, pe
     weighing: list[asyncio.Task[None]] = []
     page.on("response", lambda response: weighing.append(asyncio.create_task(weigh(response))))
     page.on("console", lambda entry: complaints.append(entry.text))
-    peer.admission = SIGNED_IN
+    peer.admission = NEARBY
     peer.tell(START + chunk(2, content="```python\nx = 1\n```\n") + done("1-3"))
     await ask(page, peer)
     await expect(page.locator(".cost")).to_be_visible()

@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.web.peer import SIGNED_IN, Peer
+from tests.web.peer import NEARBY, SIGNED_IN, Peer
 from tests.web.test_page import START, ask, chunk, done
 from tests.web.visit import reload, serious_violations, visit
 
@@ -59,6 +59,10 @@ async def test_the_link_of_a_private_answer_carries_a_ticket_and_says_until_when
     await page.click(".share-button")
     await expect(page.locator("dialog.share input")).to_have_value(f"{peer.url}/watch#p_1.view-p_1-0.signed")
     await expect(page.locator("dialog.share [role=status]")).to_contain_text(re.compile(r"until .*\d\d"))
+    await page.keyboard.press("Escape")
+    peer.admission = NEARBY
+    await page.click(".share-button")
+    await expect(page.locator("dialog.share input")).to_have_value(f"{NEARBY['share_url']}watch#p_1.view-p_1-0.signed")
     await expect(page.locator("dialog.share svg[role=img]")).to_be_visible()
 
 
@@ -178,6 +182,11 @@ async def test_axe_finds_no_serious_violation_in_what_is_private(
     axe = (packages / "axe-core/axe.min.js").read_text()
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     await ask_privately(page, peer)
+    await page.click(".share-button")
+    await expect(page.locator("dialog.share .note")).to_be_visible()
+    assert await serious_violations(page, axe) == []
+    await page.keyboard.press("Escape")
+    peer.admission = NEARBY
     await page.click(".share-button")
     await expect(page.locator("dialog.share svg[role=img]")).to_be_visible()
     assert await serious_violations(page, axe) == []

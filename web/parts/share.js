@@ -2,7 +2,7 @@
  * The dialog with the link to a stream and its QR code. The only module that imports lean-qr.
  */
 
-import { isPrivate, watchUrl } from "./api.js";
+import { isPrivate, readAdmission, watchUrl } from "./api.js";
 import { copyButton, find, make } from "./element.js";
 import { icon } from "./icons.js";
 import { describeUntil } from "./share-words.js";
@@ -60,17 +60,32 @@ async function takeBack(stream, words, body) {
   again.focus();
 }
 
-async function offerLink(url, body, below = null) {
+async function offerLink(here, body, below = null) {
+  const { url, warning } = isLoopback(new URL(here).hostname) ? await findNearby(here) : { url: here, warning: null };
   const link = make("input", { readonly: true, value: url, "aria-label": "Link", onfocus: (event) => event.target.select() });
   body.replaceChildren(
     make("div", { class: "link" }, link, copyButton("Copy link", () => url)),
-    make("div", { class: "qr" }),
+    warning ?? make("div", { class: "qr" }),
     make("p", { class: "open" }, make("a", { href: url, target: "_blank" }, "Open the watch page"), sendButton(url) ?? ""),
     below ?? "",
   );
   link.focus();
-  const picture = await drawCode(url);
+  const picture = !warning && (await drawCode(url));
   if (picture) find(".qr", body)?.append(picture);
+}
+
+const isLoopback = (host) => /^(localhost|.*\.localhost|127\.[\d.]+|\[::1\])$/.test(host);
+
+/** The link for other devices: with the server's other address, if it has one, or else with a warning. */
+async function findNearby(here) {
+  const nearby = (await readAdmission())?.share_url;
+  if (nearby) {
+    const { pathname, hash } = new URL(here);
+    return { url: new URL(pathname.split("/").pop() + hash, nearby).href, warning: null };
+  }
+  const command = make("code", {}, "make run HOST=0.0.0.0");
+  const text = ["Only this computer can open this link. To let other devices open it, stop Manycast and start it again with ", command];
+  return { url: here, warning: make("p", { class: "note" }, ...text, ". Share then shows an address for them, and a code for phones.") };
 }
 
 /** A button for the device's share menu, or null if there is none. */

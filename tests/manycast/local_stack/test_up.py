@@ -1,14 +1,18 @@
 """`manycast up` with all its real parts: that it comes up, that it ends, and that nothing is left of it."""
 
+import json
 import os
 import signal
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
+from manycast.local_stack.nearby import find_nearby_address
 from tests.broker import Broker
 from tests.manycast.command_line import (
     CALLED,
@@ -50,7 +54,8 @@ def test_it_prints_one_address_and_says_that_nobody_real_answers(data: Path) -> 
         wait_until_gone(list(parts.values()))
     assert stack.notes.splitlines() == [
         "no OPENAI_API_KEY: answers come from the built-in simulator",
-        f"only this machine can start runs: no API key is set up ({CALLED} key create)",
+        "only this computer can ask questions until you set a password (MANYCAST_PASSWORD) or an API key "
+        f"({CALLED} key create)",
         "ending, open answers first (Ctrl-C again to hurry)",
     ]
 
@@ -107,6 +112,18 @@ def test_an_open_answer_is_finished_before_the_end_and_a_second_ctrl_c_hurries(d
             terminal.type(CTRL_C)
             assert terminal.wait() == 0
             assert "completed" not in terminal.screen
+
+
+def test_open_to_other_devices_it_tells_their_address_to_the_terminal_and_to_the_page_here(data: Path) -> None:
+    nearby = find_nearby_address()
+    with up(data, "--host", "0.0.0.0") as stack:
+        local, remote = stack.url, f"http://{nearby or '127.0.0.1'}:{urlsplit(stack.url).port}"
+        with urlopen(f"{local}/v1/session", timeout=20) as answer:
+            assert json.load(answer)["share_url"] == (f"{remote}/" if nearby else None)
+        with urlopen(f"{remote}/watch", timeout=20) as page:
+            assert b"Watching" in page.read()
+    assert "listening on all addresses" in stack.notes
+    assert (f"the address for other devices: {remote}" in stack.notes) == (nearby is not None)
 
 
 def test_a_malformed_setting_is_named_in_one_line(data: Path) -> None:
