@@ -43,10 +43,14 @@ _CHANNELS = {
 _UNCHECKED = {"append": {"HMGET", "EXISTS", "XADD", "XACK", "XDEL"}}
 """Commands that a script calls before its first write, or never. Only the script of each chunk needs such savings."""
 _COMMAND = re.compile(r"redis\.call\('([A-Z]+)'(?:, '([A-Z]+)')?")
-_CHECK = """if redis.acl_check_cmd and not redis.acl_check_cmd({needed}) then
-  return redis.error_reply(table.concat({{ 'NOPERM this user of Redis lacks the right to', {needed} }}, ' '))
+_CHECK = """do
+  local can_check, may = pcall(redis.acl_check_cmd, {needed})
+  if can_check and not may then
+    return redis.error_reply(table.concat({{ 'NOPERM this user of Redis lacks the right to', {needed} }}, ' '))
+  end
 end
 """
+"""Redis before 7 cannot check, and Redis 8 checks no command without all its arguments: there the script runs."""
 
 Argument = str | bytes | int
 
@@ -82,8 +86,13 @@ def load_script(name: str) -> Script:
     commands = {found for found in _COMMAND.findall(text) if found[0] not in {"PUBLISH", *_UNCHECKED.get(name, ())}}
     needed = [", ".join(f"'{word}'" for word in found if word) for found in sorted(commands)]
     needed += [f"'PUBLISH', {channel}, ''" for channel in _CHANNELS.get(name, ())]
-    text = "".join(_CHECK.format(needed=one) for one in needed) + text
+    text = "".join(check_right(one) for one in needed) + text
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def check_right(needed: str) -> str:
+    """Lua that refuses a user who may not run a command. `needed`: it and its arguments, as Lua expressions."""
+    return _CHECK.format(needed=needed)
 
 
 async def run_calls(client: Client, calls: Sequence[Call]) -> list[Any]:

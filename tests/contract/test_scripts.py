@@ -10,7 +10,7 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Status
 from contract.job_queue import Lease, Submitted, Verdict
 from contract.keys import JOBS, StreamKeys
-from contract.scripts import Call, load_script, run_call, run_calls
+from contract.scripts import Call, check_right, load_script, run_call, run_calls
 from contract.stream_log import Batch, Ending, StreamLog, WriteResult, WriteStatus
 from contract.worker_registry import WorkerOffer, announce, leave, read_offers
 from tests.broker import Broker
@@ -261,3 +261,9 @@ async def test_a_frozen_server_is_unavailable_and_each_call_may_be_repeated(
     assert await store.log.write([batch]) == [WriteResult(WriteStatus.OK, 2)]
     assert await store.positions(job.stream_id) == ["1-1", "1-2"]
     await client.aclose()
+
+
+@pytest.mark.parametrize("needed", ["'NOSUCHCOMMAND'", "'TIME'"])
+async def test_a_right_that_redis_cannot_check_is_no_refusal(store: Store, needed: str) -> None:
+    """Redis 8 raises an error for a command without all its arguments, as every version does for an unknown one."""
+    assert await call_redis(store.client, "EVAL", f"{check_right(needed)}return 1", 0) == 1
