@@ -293,7 +293,7 @@ def chaos_verb(
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Argument(help="The name of the key: letters, digits and . _ @ - are allowed.")],
+    name: Annotated[str, typer.Argument(help="The name of the key: letters, digits, and the characters . _ @ -")],
     *,
     file: Annotated[
         Path | None,
@@ -325,7 +325,7 @@ def create_key(
     try:
         secret, key = make_key(name, requests_per_minute=per_minute, runs_at_once=at_once, models=wanted)
     except ValueError:
-        _fail(f"'{name}' is not a valid key name: use up to 64 letters, digits and . _ @ - are allowed.")
+        _fail(f"'{name}' is not a valid key name: use up to 64 letters, digits, and the characters . _ @ -")
     if file is None:
         typer.echo(
             "Give the gateway this line, in MANYCAST_KEYS or in the file that MANYCAST_KEYS_FILE names:", err=True

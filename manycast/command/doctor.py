@@ -102,7 +102,7 @@ async def look_at_provider(api_key: str | None, url: str | None) -> list[Finding
         return [Finding("fail", "provider", f"{url} refuses: {error}", advice)]
     except ManycastError as error:
         return [Finding("fail", "provider", str(error), "check OPENAI_BASE_URL and the network")]
-    return [Finding("ok", "provider", f"{url} offers {len(models)} models")]
+    return [Finding("ok", "provider", f"{url} offers {_count(len(models), 'model')}")]
 
 
 async def look_at_providers(path: Path, environ: Mapping[str, str]) -> list[Finding]:
@@ -127,7 +127,8 @@ async def _look_at_table(provider: Provider, path: Path) -> Finding:
         return Finding("fail", "provider", f"{provider.name}: {error}", f"check base_url of {place}, and the network")
     fitting = [model for model in listed if any(provider.answers(name) for name in provider.callers_names_of(model))]
     patterns = ", ".join(provider.models) or "only as a fallback"
-    fact = f"{provider.name}: {provider.base_url} offers {len(listed)} models, {len(fitting)} of them for {patterns}"
+    offered = _count(len(listed), "model")
+    fact = f"{provider.name}: {provider.base_url} offers {offered}, {len(fitting)} of them for {patterns}"
     if provider.models and not fitting and not provider.azure:
         return Finding("warn", "provider", fact, f"check models and rename of {place}")
     return Finding("ok", "provider", fact)
@@ -223,7 +224,7 @@ def _judge_worker(worker: Mapping[str, Any]) -> list[Finding]:
         fact = "its provider lists no models, so a request that names none fails"
         findings.append(Finding("warn", "server", fact, "set MANYCAST_DEFAULT_MODEL for the worker"))
     elif findings:
-        fact = f"it offers {worker['models']} models; requests that name none get {worker['default_model']}"
+        fact = f"it offers {_count(worker['models'], 'model')}; requests that name none get {worker['default_model']}"
         findings.append(Finding("ok", "server", fact))
     return findings
 
@@ -231,7 +232,7 @@ def _judge_worker(worker: Mapping[str, Any]) -> list[Finding]:
 def judge_gateway(url: str, readiness: dict[str, Any]) -> Finding:
     """Checks the response of `/readyz`. No I/O."""
     if readiness.get("ready"):
-        return Finding("ok", "gateway", f"{url} is ready, with {readiness.get('workers')} workers")
+        return Finding("ok", "gateway", f"{url} is ready, with {_count(readiness.get('workers'), 'worker')}")
     if not readiness.get("redis"):
         return Finding("fail", "gateway", f"{url} cannot reach Redis", "check its REDIS_URL")
     if readiness.get("draining"):
@@ -261,6 +262,10 @@ async def examine(looks: list[Callable[[], Awaitable[list[Finding]]]], show: Cal
             show(str(finding))
             is_well = is_well and finding.level != "fail"
     return is_well
+
+
+def _count(number: object, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

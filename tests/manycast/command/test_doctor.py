@@ -10,6 +10,7 @@ import pytest
 from manycast.command.doctor import (
     Finding,
     judge_broker,
+    judge_gateway,
     judge_server,
     look_at_broker,
     look_at_gateway,
@@ -191,6 +192,11 @@ async def test_a_gateway_is_judged_by_what_it_says_of_itself(
     assert [finding.fact for finding in server] == (
         ["it is older than this command, and does not say what it runs on"] if expected == "ok" else []
     )
+
+
+@pytest.mark.parametrize(("workers", "told"), [(1, "with 1 worker"), (2, "with 2 workers")])
+async def test_one_worker_is_not_plural(workers: int, told: str) -> None:
+    assert judge_gateway("http://a", {"ready": True, "workers": workers}).fact == f"http://a is ready, {told}"
 
 
 @pytest.mark.parametrize(
