@@ -18,7 +18,7 @@ _SHARED = {
     "claim": ("turns", "write_events"),
     "delete_run": ("turns", "stored"),
     "finish": ("stored", "write_events", "close_run"),
-    "park": ("write_events",),
+    "park": ("write_events", "wake"),
     "read_viewers": ("sum_viewers",),
     "remember_answer": ("stored",),
     "renew": ("sum_viewers",),

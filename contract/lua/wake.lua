@@ -1,4 +1,4 @@
--- wake: shared by answer and ring, which start with this file.
+-- wake: shared by answer, park and ring, which start with this file.
 -- KEYS: none of its own. ARGV: none of its own.
 -- Returns: nothing; defines a function.
 -- Errors: none of its own.
@@ -13,3 +13,4 @@ local function wake(meta, jobs, live, stream_id)
   redis.call('HSET', meta, 'status', 'queued', 'job', entry, 'wakes', string.format('%d', wakes))
   redis.call('PUBLISH', live, '!\nping {"state":"queued"}')
 end
+

@@ -89,12 +89,18 @@ async def test_the_same_answer_may_be_repeated(store: Store, questions: Question
     assert len(await store.queued_entries()) == 1
 
 
-async def test_a_run_that_was_answered_before_it_is_parked_keeps_its_lease(store: Store, questions: Questions) -> None:
+async def test_a_run_that_was_answered_before_it_is_parked_goes_on_at_once(store: Store, questions: Questions) -> None:
     lease = await start(store)
     await questions.ask(lease.job.stream_id, lease.epoch, QUESTION, "")
     await questions.answer(lease.job.stream_id, "2", ANSWER)
-    assert await questions.park(lease, KEPT_MS, 0, ["2"]) is Parked.ANSWERED
-    assert await store.queue.renew("w1", [lease]) == [WriteStatus.OK]
+    alarm_ms = round(time.time() * 1000) + 600_000
+    assert await questions.park(lease, KEPT_MS, alarm_ms, ["2"]) is Parked.ANSWERED
+    assert await store.queue.renew("w1", [lease]) == [WriteStatus.LOST]
+    assert len(await store.queued_entries()) == 1
+    assert await call_redis(store.client, "EXISTS", ALARMS) == 0
+    # If the reply was lost, the worker asks again.
+    assert await questions.park(lease, KEPT_MS, alarm_ms, ["2"]) is Parked.LOST
+    assert len(await store.queued_entries()) == 1
 
 
 async def test_an_answer_that_did_not_fit_is_replaced(store: Store, questions: Questions) -> None:
@@ -134,13 +140,20 @@ async def test_a_cancelled_run_is_not_parked(store: Store, questions: Questions)
     assert await park(questions, lease) is Parked.CANCELLED
 
 
-async def test_waiting_for_people_uses_up_no_attempts(store: Store, questions: Questions) -> None:
-    lease = await start(store)
+@pytest.mark.parametrize("answers_early", [False, True])
+async def test_waiting_for_people_uses_up_no_attempts(
+    store: Store, questions: Questions, answers_early: bool
+) -> None:
+    lease = await start(store, Policy("fail"))
     for number in range(MAX_EPOCHS + 5):
         question = {**QUESTION, "id": str(number)}
         await questions.ask(lease.job.stream_id, lease.epoch, question, "")
-        assert await questions.park(lease, KEPT_MS, 0, [question["id"]]) is Parked.OK
-        await questions.answer(lease.job.stream_id, question["id"], ANSWER)
+        if answers_early:
+            await questions.answer(lease.job.stream_id, question["id"], ANSWER)
+        parked = await questions.park(lease, KEPT_MS, 0, [question["id"]])
+        assert parked is (Parked.ANSWERED if answers_early else Parked.OK)
+        if not answers_early:
+            await questions.answer(lease.job.stream_id, question["id"], ANSWER)
         (job,) = await store.take("w1")
         claim = await store.claim(job, "w1")
         assert claim.verdict is Verdict.RUN

@@ -190,14 +190,9 @@ class Generation:
         outage = Outage(logger, f"run {self.job.stream_id} cannot be parked")
         while self._stop is None:
             try:
-                result = await self._questions.park(self.lease, options.parked_ms, parked.alarm_ms, parked.questions)
-                if result is Parked.ANSWERED:
-                    # Any worker may go on with it at once.
-                    await self._queue.release(options.worker, [self.lease])
+                return await self._questions.park(self.lease, options.parked_ms, parked.alarm_ms, parked.questions)
             except (BrokerUnavailableError, BrokerRefusedError) as error:
                 outage.record(error)
-            else:
-                return result
             await asyncio.sleep(backoff.next_delay_s())
         return None
 
