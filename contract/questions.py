@@ -20,6 +20,7 @@ class Answered(StrEnum):
     OK = "ok"
     ANSWERED = "answered"
     UNKNOWN = "unknown"
+    CLOSED = "closed"
     ENDED = "ended"
     GONE = "gone"
 
@@ -47,6 +48,12 @@ class Questions:
         """
         arguments = (epoch, question["id"], encode_json(question), refused.encode(errors="replace"))
         status, answer = await run_call(self._client, Call("ask", (StreamKeys.of(stream_id).meta,), arguments))
+        return WriteStatus(status.decode()), answer.decode()
+
+    async def close(self, stream_id: str, epoch: int, question_id: str) -> tuple[WriteStatus, str]:
+        """Ends a question whose time is over. Returns the answer as JSON if it came in time; "" if none counts any more."""
+        call = Call("close_question", (StreamKeys.of(stream_id).meta,), (epoch, question_id))
+        status, answer = await run_call(self._client, call)
         return WriteStatus(status.decode()), answer.decode()
 
     async def find(self, stream_id: str, question_id: str) -> dict[str, Any] | None:

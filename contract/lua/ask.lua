@@ -1,7 +1,7 @@
 -- ask: opens a question of a script for answers, and looks for one. May be repeated.
 -- KEYS: 1 meta
 -- ARGV: 1 epoch, 2 id of the question, 3 the question as JSON, 4 an answer that did not fit, to be replaced ('' if none)
--- Returns: {status, answer}. ok: the answer as JSON, '' if there is none yet. lost: another epoch has begun, or the run
+-- Returns: {status, answer}. ok: the answer as JSON, '' if there is none, or none in time. lost: another epoch has begun, or the run
 --   has ended. gone: the stream has expired
 -- Errors: those of Redis itself
 -- Cost: O(1)
@@ -11,7 +11,7 @@ local state = redis.call('HMGET', KEYS[1], 'epoch', 'status', 'input:' .. ARGV[2
 if not state[1] then return { 'gone', '' } end
 if state[1] ~= ARGV[1] or state[2] ~= 'running' then return { 'lost', '' } end
 redis.call('HSET', KEYS[1], 'asked:' .. ARGV[2], ARGV[3])
-if state[3] and state[3] == ARGV[4] then
+if state[3] and state[3] == ARGV[4] and ARGV[4] ~= '' then
   redis.call('HDEL', KEYS[1], 'input:' .. ARGV[2])
   return { 'ok', '' }
 end

@@ -15,7 +15,8 @@ if state[2] ~= 'running' then return 'lost' end
 if state[3] then return 'cancelled' end
 local is_answered = false
 for i = 6, #ARGV do
-  is_answered = is_answered or redis.call('HEXISTS', KEYS[2], 'input:' .. ARGV[i]) == 1
+  local answer = redis.call('HGET', KEYS[2], 'input:' .. ARGV[i])
+  is_answered = is_answered or (answer and answer ~= '')
 end
 redis.call('HSET', KEYS[2], 'status', 'parked')
 redis.call('HDEL', KEYS[2], 'owner', 'claim', 'unwatched_since', 'abandon_ms')

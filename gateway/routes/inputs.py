@@ -53,6 +53,8 @@ class InputRoutes:
             case Answered.UNKNOWN:
                 text = f"The script has asked no question with the id '{given.id[:64]}'."
                 raise ApiError(404, "no_such_question", text, param="id")
+            case Answered.CLOSED:
+                raise ApiError(409, "answer_too_late", "Nobody has answered in time: the script has gone on.")
             case Answered.ENDED:
                 raise ApiError(409, "run_ended", "The run has ended.")
             case Answered.ANSWERED:

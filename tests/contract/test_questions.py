@@ -116,6 +116,27 @@ async def test_an_answer_that_did_not_fit_is_replaced(store: Store, questions: Q
     assert (await questions.ask(stream_id, lease.epoch, QUESTION, given))[1] == '{"value":"better","by":null}'
 
 
+async def test_a_question_whose_time_is_over_takes_no_answer(store: Store, questions: Questions) -> None:
+    lease = await start(store)
+    stream_id = lease.job.stream_id
+    await questions.ask(stream_id, lease.epoch, QUESTION, "")
+    for _ in range(2):
+        assert await questions.close(stream_id, lease.epoch, "2") == (WriteStatus.OK, "")
+        assert await questions.answer(stream_id, "2", ANSWER) == (Answered.CLOSED, None)
+        # A worker whose clock is behind asks once more. It must not take the mark for an answer.
+        assert await questions.ask(stream_id, lease.epoch, QUESTION, "") == (WriteStatus.OK, "")
+    assert await questions.park(lease, KEPT_MS, round(time.time() * 1000) + 600_000, ["2"]) is Parked.OK
+
+
+async def test_an_answer_that_came_in_time_counts_when_the_time_is_over(store: Store, questions: Questions) -> None:
+    lease = await start(store)
+    stream_id = lease.job.stream_id
+    await questions.ask(stream_id, lease.epoch, QUESTION, "")
+    await questions.answer(stream_id, "2", ANSWER)
+    assert await questions.close(stream_id, lease.epoch, "2") == (WriteStatus.OK, '{"value":"so","by":"user:ada"}')
+    assert await questions.answer(stream_id, "2", ANSWER) == (Answered.OK, ANSWER)
+
+
 async def test_only_what_was_asked_can_be_answered(store: Store, questions: Questions) -> None:
     lease = await start(store)
     await park(questions, lease)

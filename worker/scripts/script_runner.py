@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,10 +139,11 @@ class _Host:
             while True:
                 # A lost lease ends this attempt by itself.
                 _, answer = await self._ask(question, "")
+                if not answer and expires_at is not None and time.time() >= expires_at:
+                    _, answer = await self._insist(lambda: self._questions.close(self.run_id, self._epoch, place))
+                    return answer or None
                 if answer:
                     return answer
-                if expires_at is not None and time.time() >= expires_at:
-                    return None
                 if is_idle():
                     self._park()
                 await asyncio.sleep(LOOK_EVERY_S)
@@ -150,10 +151,14 @@ class _Host:
             del self._open[place]
 
     async def _ask(self, question: dict[str, Any], refused: str) -> tuple[WriteStatus, str]:
+        return await self._insist(lambda: self._questions.ask(self.run_id, self._epoch, question, refused))
+
+    async def _insist(self, call: Callable[[], Awaitable[tuple[WriteStatus, str]]]) -> tuple[WriteStatus, str]:
+        """Repeats a call until Redis answers."""
         backoff, outage = Backoff(FIRST_DELAY_S, MAX_DELAY_S), Outage(logger, f"run {self.run_id} cannot ask")
         while True:
             try:
-                return await self._questions.ask(self.run_id, self._epoch, question, refused)
+                return await call()
             except (BrokerUnavailableError, BrokerRefusedError) as error:
                 outage.record(error)
             await asyncio.sleep(backoff.next_delay_s())

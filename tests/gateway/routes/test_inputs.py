@@ -61,6 +61,13 @@ async def test_a_run_that_has_ended_takes_no_answer(http: httpx2.AsyncClient, as
     assert await answer(http, asking, id="2", value="yes") == (409, "run_ended")
 
 
+async def test_an_answer_after_the_time_of_the_question_is_refused(
+    http: httpx2.AsyncClient, asking: Run, client: Client
+) -> None:
+    await Questions(client).close(asking.stream_id, asking.claim.epoch, "2")
+    assert await answer(http, asking, id="2", value="yes") == (409, "answer_too_late")
+
+
 async def test_a_page_of_another_site_cannot_answer(http: httpx2.AsyncClient, asking: Run) -> None:
     headers = {"Origin": "https://other.example", "Sec-Fetch-Site": "cross-site"}
     url = f"/v1/streams/{asking.stream_id}/input"

@@ -138,8 +138,12 @@ async def test_a_waiting_run_survives_its_worker(  # noqa: PLR0917 - fixtures
     assert len(inputs(events, "What would you like?", "asked")) == 1
 
 
-async def test_a_question_that_nobody_answers_in_time_ends(caller: Caller) -> None:
-    events = await caller.run("script/patient")
+async def test_a_question_that_nobody_answers_in_time_ends(caller: Caller, people: People) -> None:
+    stream_id = await caller.submit("script/patient")
+    late = await people.read(stream_id, "Anybody?", "timed_out")
+    result, _ = await people.questions.answer(stream_id, late["id"], {"value": "me", "by": None})
+    assert result in (Answered.CLOSED, Answered.ENDED)
+    events = await caller.finished(stream_id)
     assert text(events) == "Nobody has answered in time: Anybody?"
     assert [json.loads(event.data)["state"] for event in events if event.kind is Kind.INPUT] == ["asked", "timed_out"]
 
