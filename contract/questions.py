@@ -51,7 +51,7 @@ class Questions:
         return WriteStatus(status.decode()), answer.decode()
 
     async def close(self, stream_id: str, epoch: int, question_id: str) -> tuple[WriteStatus, str]:
-        """Ends a question whose time is over. Returns the answer as JSON if it came in time; "" if none counts any more."""
+        """Ends a question whose time is over. Returns the answer as JSON; "" if none came in time."""
         call = Call("close_question", (StreamKeys.of(stream_id).meta,), (epoch, question_id))
         status, answer = await run_call(self._client, call)
         return WriteStatus(status.decode()), answer.decode()

@@ -162,9 +162,7 @@ async def test_a_cancelled_run_is_not_parked(store: Store, questions: Questions)
 
 
 @pytest.mark.parametrize("answers_early", [False, True])
-async def test_waiting_for_people_uses_up_no_attempts(
-    store: Store, questions: Questions, answers_early: bool
-) -> None:
+async def test_waiting_for_people_uses_up_no_attempts(store: Store, questions: Questions, answers_early: bool) -> None:
     lease = await start(store, Policy("fail"))
     for number in range(MAX_EPOCHS + 5):
         question = {**QUESTION, "id": str(number)}

@@ -33,6 +33,7 @@ TEA = {"article": "tea", "count": 2}
         ({"schema": {"type": "made up"}}, 1),
         ({"schema": {"allOf": [{"type": "string"}, {"enum": ["a", "b"]}]}}, "b"),
         ({"schema": {"$ref": "#/nowhere"}}, 1),
+        ({"schema": {"pattern": r"^\p{L}+$"}}, "Ärger"),
     ],
 )
 def test_fits(question: dict[str, Any], value: Any) -> None:
@@ -69,3 +70,30 @@ def test_fits(question: dict[str, Any], value: Any) -> None:
 )
 def test_does_not_fit(question: dict[str, Any], value: Any, problem: str) -> None:
     assert find_problem(question, value) == problem
+
+
+def test_a_text_that_nearly_fits_a_pattern_does_not_occupy_the_gateway() -> None:
+    # An engine that tries all ways to read it would take years.
+    assert find_problem({"schema": {"pattern": "^(a+)+$"}}, "a" * 1000 + "!") != ""
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"pattern": "("},
+        {"pattern": "^(?=a)"},
+        {"pattern": 1},
+        {"pattern": []},
+        {"minimum": "one"},
+        {"minLength": "one"},
+        {"enum": 1},
+        {"required": 1},
+        {"properties": 1},
+        {"allOf": 1},
+        {"anyOf": 1},
+        {"type": [[]]},
+    ],
+)
+@pytest.mark.parametrize("value", [1, "text", {"a": 1}])
+def test_what_is_no_schema_demands_nothing(schema: dict[str, Any], value: Any) -> None:
+    assert find_problem({"schema": schema}, value) == ""
