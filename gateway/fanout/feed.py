@@ -22,7 +22,7 @@ from gateway.fanout.merge import EventMerge, MergedEvent
 from gateway.fanout.replay_buffer import ReplayBuffer
 from gateway.fanout.subscriber import Subscriber
 from gateway.fanout.subscribers import Subscribers
-from gateway.http.run_errors import STREAM_DELETED, STREAM_LOST, public_done
+from gateway.http.run_errors import STREAM_DELETED, STREAM_LOST, public_data
 
 PAGE_LIMIT_BYTES = 1 << 17
 """A history page ends with the event that brings it to this many encoded bytes, or after PAGE_LIMIT_EVENTS events."""
@@ -179,7 +179,7 @@ class Feed:
 
     def shown(self, kind: bytes, data: bytes) -> bytes:
         """The data of an event, as far as this audience may see it."""
-        return public_done(data) if kind == b"done" and self.audience is Audience.PUBLIC else data
+        return public_data(kind, data) if self.audience is Audience.PUBLIC else data
 
     def _follow_run(self, kind: bytes, data: bytes) -> None:
         match kind.decode():

@@ -67,12 +67,15 @@ def public_error(error: Mapping[str, Any]) -> dict[str, Any]:
     return {**error, "message": sentence or "The answer failed.", "param": None, "redacted": True}
 
 
-def public_done(data: bytes) -> bytes:
-    """The data of a `done` event, with its `public_error`."""
-    done = parse_json(data)
-    if done.get("error") is None:
+def public_data(kind: bytes, data: bytes) -> bytes:
+    """The data of an event, with `public_error`: of a `done`, or of the end of a script's step that has failed."""
+    # A script has many events of steps, one for each chunk. In a text, JSON escapes the quotes.
+    if kind != b"done" and (kind != b"step" or b'"error":{' not in data):
         return data
-    return encode_json({**done, "error": public_error(done["error"])})
+    told = parse_json(data)
+    if told.get("error") is None:
+        return data
+    return encode_json({**told, "error": public_error(told["error"])})
 
 
 def to_api_error(error: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ApiError:

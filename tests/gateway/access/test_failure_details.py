@@ -5,14 +5,16 @@ from typing import Any
 import httpx2
 
 from contract.errors import RunError
-from contract.event import Status
+from contract.event import Kind, Status
 from tests.author import Author
 from tests.gateway.access.conftest import BODY
 from tests.gateway.access.test_tickets import ask_ticket, start
 from tests.gateway.fanout.recording import done
 
 WORDS = "Incorrect API key sk-abc. See https://platform.openai.com/account/api-keys."
-FAILED = done("failed", RunError("invalid_api_key", WORDS, "authentication_error", "key-param", http_status=401))
+ERROR = RunError("invalid_api_key", WORDS, "authentication_error", "key-param", http_status=401)
+FAILED = done("failed", ERROR)
+STEP_FAILED = ("1-1", Kind.STEP, {"id": "1", "state": "end", "ms": 1, "message": None, "error": ERROR.as_json()})
 DIALECTS = ("native", "openai", "text", "ui")
 
 
@@ -25,7 +27,7 @@ async def read_everything(http: httpx2.AsyncClient, stream_id: str, **how: Any) 
 
 async def fail(author: Author, run: dict[str, Any]) -> None:
     taken = await author.take(run["id"])
-    await taken.write([FAILED], Status.FAILED)
+    await taken.write([STEP_FAILED, FAILED], Status.FAILED)
 
 
 async def test_only_the_owner_reads_what_the_provider_said(
