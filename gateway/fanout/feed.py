@@ -83,6 +83,7 @@ class Feed:
         self.buffer = ReplayBuffer(limit_bytes)
         self._count = count
         self._counted_bytes = 0
+        self._is_counted = True
         self.subscribers = Subscribers(self)
         self.status = FeedStatus.QUEUED
         self.first_index = 0
@@ -141,14 +142,21 @@ class Feed:
     def recount(self) -> None:
         """Tells `count` how the buffer has changed since the last time."""
         change = self.buffer.held_bytes - self._counted_bytes
-        if change:
+        if change and self._is_counted:
             self._counted_bytes += change
             self._count(change)
 
     def uncount(self) -> None:
-        """Called when the hub drops the feed."""
+        """Called when the hub drops the feed. A read or a viewer that was under way may still change its buffer, and
+        nobody would ever subtract that."""
+        self._is_counted = False
         freed, self._counted_bytes = self._counted_bytes, 0
         self._count(-freed)
+
+    def count_again(self) -> None:
+        """Called when the hub takes the feed back."""
+        self._is_counted = True
+        self.recount()
 
     def shrink(self, target_bytes: int) -> int:
         """Drops the oldest events from memory. Returns how many bytes that frees."""

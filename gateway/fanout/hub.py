@@ -149,7 +149,7 @@ class Hub:
         if not feed.over and feed not in self._feeds.get(feed.stream_id, ()):
             self._encoded_before[feed.name] -= feed.encoded_events
             feed.set_broker_down(False)
-            feed.recount()
+            feed.count_again()
             self._register(feed, False)
 
     def drop_later(self, feed: Feed) -> None:

@@ -38,6 +38,32 @@ async def test_a_viewer_gets_events_of_a_feed_that_was_dropped_while_it_connecte
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_feed_that_was_dropped_takes_nothing_from_the_memory_of_others(broker: Broker, client: Client) -> None:
+    limits = HubLimits(buffer_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
+    memory = MemoryBudget(1 << 30)
+    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, memory)
+    running = asyncio.create_task(hub.run())
+    async with open_run(broker.url) as run:
+        await run.begin()
+        feed = await hub.open(run.stream_id, NATIVE)
+        await until(lambda: feed not in list(hub.feeds()))
+        assert memory.held_bytes == 0
+        # A read that was under way, for example during an outage of Redis, ends after the feed was dropped.
+        await run.say("late")
+        await run.end()
+        await hub.refresh(feed)
+        await until(lambda: feed.status is FeedStatus.ENDED)
+        assert memory.held_bytes == 0
+        # So does the way of a viewer to its place.
+        viewers = LocalViewers("gateway", client, hub, ViewerLimits(0, 0))
+        viewer = Viewer(feed, 0, b"", hub.pages.read)
+        viewers.join(viewer, lambda: None)
+        viewers.leave(viewer)
+        assert memory.held_bytes == 0
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_log_without_its_last_event_is_shown_as_far_as_it_goes_and_then_lost(
     broker: Broker, client: Client
 ) -> None:
