@@ -29,6 +29,7 @@ SCRIPTS = {
         "announce",
         "append",
         "ask",
+        "close_question",
         "claim",
         "finish",
         "forget_worker",
