@@ -293,6 +293,7 @@ async def test_a_finger_finds_every_button_on_a_phone(browser: Browser, peer: Pe
     assert await page.evaluate(small) == []
     if path == "/":
         await page.click("#open-settings")
+        await expect(page.locator("#settings")).to_be_visible()
         await expect(page.locator(".keyboard")).to_be_hidden()
         assert await page.evaluate(small) == []
     await context.close()
@@ -754,6 +755,7 @@ async def test_axe_finds_no_serious_violation(page: Page, peer: Peer, packages: 
     await expect(page.locator(".fault")).to_be_visible()
     assert await serious_violations(page, axe) == []
     await page.click("#open-settings")
+    await expect(page.locator("#settings")).to_be_visible()
     assert await serious_violations(page, axe) == []
     await visit(page, f"{peer.url}/watch#s")
     await expect(page.locator(".fault")).to_be_visible()

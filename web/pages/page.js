@@ -13,7 +13,7 @@ import { Question } from "./question.js";
 import { Reply } from "./reply.js";
 import { AutoScroll } from "./scroll.js";
 import { Settings } from "./settings.js";
-import { deleteConversation, forgetPrivate, offerArchive, shareTurn } from "./lazy.js";
+import { deleteConversation, exportAll, openSettings, shareTurn } from "./lazy.js";
 import { closeSidebar, showConversations } from "./sidebar.js";
 import { describeEnvironment } from "./environment.js";
 import { describeState, describeViewers } from "./words.js";
@@ -28,7 +28,7 @@ class Chat {
     this.ready = ready;
     this.conversations = new Conversations(storage);
     this.drafts = openStorage("sessionStorage");
-    this.settings = new Settings(storage, { opened: () => this.#offerArchive() });
+    this.settings = new Settings(storage);
     this.turns = find("#turns");
     this.autoScroll = new AutoScroll(find("main"), this.turns, find("#below"));
     this.composer = new Composer({
@@ -39,7 +39,7 @@ class Chat {
     });
     this.signIn = new SignIn({
       entered: () => this.#enter(),
-      leave: (signOut) => forgetPrivate(this.conversations, signOut, (ids) => this.#leave(ids)),
+      told: (admission) => this.settings.admit(admission),
     });
     this.look = () => {}; // checks which models are available
     this.reply = null; // the last answer
@@ -82,9 +82,7 @@ class Chat {
   }
 
   #store(conversation) {
-    const isKept = this.conversations.save(conversation);
-    find("#full").hidden = isKept;
-    if (!isKept) this.#offerArchive();
+    find("#full").hidden = this.conversations.save(conversation);
   }
 
   #focus() {
@@ -229,8 +227,12 @@ class Chat {
     this.refresh();
   }
 
-  #offerArchive() {
-    offerArchive(this.conversations, { changed: () => this.refresh() });
+  openSettings() {
+    openSettings(this.settings, this.conversations, {
+      removed: (ids) => this.#leave(ids),
+      imported: () => this.refresh(),
+      left: () => this.signIn.look(),
+    });
   }
 }
 
@@ -248,7 +250,10 @@ async function main() {
   const chat = new Chat(openStorage(), ready);
   chat.signIn.look();
   find("#new").addEventListener("click", () => (location.hash ? (location.hash = "") : chat.open()));
-  find("#open-settings").addEventListener("click", () => chat.settings.open());
+  for (const button of ["#open-settings", "#private-mode", "#system-mode"]) {
+    find(button).addEventListener("click", () => chat.openSettings());
+  }
+  find("#export").addEventListener("click", () => exportAll(chat.conversations, "json"));
   find("#model").addEventListener("change", (event) => chat.settings.keep({ model: event.target.value }));
   for (const suggestion of document.querySelectorAll(".suggestion")) {
     suggestion.addEventListener("click", () => chat.ask(suggestion.textContent));

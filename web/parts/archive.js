@@ -3,8 +3,6 @@
  */
 
 import { textOf } from "./conversations.js";
-import { find } from "./element.js";
-import { countOf } from "./words.js";
 
 const FORMAT = "manycast-conversations";
 
@@ -81,36 +79,15 @@ export function saveFile(name, type, content) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/**
- * Makes the buttons for export and import work.
- *
- * @param {object} on  `changed()`: something was imported
- */
-export function offerArchive(conversations, on) {
-  for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-export]"))) {
-    button.onclick = () => exportAll(conversations, button.dataset.export);
-  }
-  const file = find("#import-file");
-  find("#import").onclick = () => file.click();
-  file.onchange = async () => {
-    if (!file.files[0]) return;
-    find("#imported").textContent = await importFile(conversations, file.files[0]).then(describeImport, (error) => error.message);
-    file.value = ""; // the same file may be chosen again
-    on.changed();
-  };
-}
-
-const describeImport = (count) => `${countOf(count, "conversation", "conversations")} imported.`;
-
 /** Exports all conversations that `conversations` stores. `format`: "md" or "json". */
-function exportAll(conversations, format) {
+export function exportAll(conversations, format) {
   const all = conversations.list().map(({ id }) => conversations.load(id)).filter(Boolean);
   const [type, content] = format === "md" ? ["text/markdown", toMarkdown(all)] : ["application/json", toJson(all)];
   saveFile(`manycast-${new Date().toISOString().slice(0, 10)}.${format}`, type, content);
 }
 
 /** Imports a file. Returns how many conversations it contained. Throws as `fromJson`, and if there is no room. */
-async function importFile(conversations, file) {
+export async function importFile(conversations, file) {
   const found = fromJson(await file.text()).sort((one, other) => one.updated - other.updated);
   for (const each of found) {
     if (!conversations.save(each)) throw new Error("There is no room for all of them.");

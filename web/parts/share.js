@@ -6,6 +6,7 @@ import { isPrivate, readAdmission, watchUrl } from "./api.js";
 import { copyButton, find, make } from "./element.js";
 import { icon } from "./icons.js";
 import { describeUntil } from "./share-words.js";
+import { loadStyle } from "./style.js";
 import { mintTicket } from "./ticket-api.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -18,7 +19,8 @@ const DENSE = 50; // modules; a link with a ticket needs more, so the code is dr
  * @param {object} stream  `id`; for a private stream also `ticket()`, which returns the ticket that controls it, and
  *   `revoke()`, which revokes all tickets
  */
-export function share(stream) {
+export async function share(stream) {
+  await loadStyle("dialog.css");
   const dialog = make("dialog", { class: "share", "aria-labelledby": "share-title" });
   const close = make("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
   const words = make("p", { role: "status" });

@@ -4,14 +4,13 @@
  * A password or key is sent only to the gateway, which sets a cookie that scripts cannot read.
  */
 
-import { readAdmission, signIn, signOut } from "./api.js";
+import { readAdmission, signIn } from "./api.js";
 import { find } from "./element.js";
-import { describeCaller, describeRetry } from "./words.js";
+import { describeRetry } from "./words.js";
 
 export class SignIn {
   /**
-   * @param {object} on  `entered()`: this browser may ask now, and could not before; `leave(signOut)`: the reader wants to
-   *   sign out, which `signOut()` does
+   * @param {object} on  `entered()`: this browser may ask now, and could not before; `told(admission)`: what the gateway says
    */
   constructor(on) {
     this.on = on;
@@ -23,7 +22,6 @@ export class SignIn {
       event.preventDefault();
       this.#submit();
     });
-    find("#sign-out").addEventListener("click", () => this.on.leave(() => this.#signOut()));
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && !this.open && this.look());
   }
 
@@ -46,31 +44,16 @@ export class SignIn {
     this.submitting = false;
   }
 
-  /** Returns whether it succeeded. */
-  async #signOut() {
-    try {
-      await signOut();
-    } catch (error) {
-      find("#caller").textContent = error.message;
-      return false;
-    }
-    find("#settings").close();
-    await this.look();
-    return true;
-  }
-
-  #show({ caller, may_start, sign_in, message }) {
+  #show(admission) {
+    const { caller, may_start, sign_in, message } = admission;
     const wasOpen = this.open;
     this.open = may_start;
     document.body.classList.toggle("shut", !may_start);
     this.form.hidden = may_start;
-    find("#privacy").hidden = false; // a gateway that reports callers supports private streams
     find("#sign-in-words").textContent = may_start ? "" : message;
     find("#sign-in").hidden = !sign_in;
     find("#admission").textContent = may_start && caller === null ? (message ?? "") : "";
-    find("#caller").textContent = describeCaller(caller);
-    find("#account").hidden = caller === null;
-    find("#sign-out").hidden = caller?.startsWith("user:") ?? true; // a proxy names the user, and would name them again
+    this.on.told(admission);
     if (may_start) this.secret.value = "";
     else if (sign_in && wasOpen && matchMedia("(hover: hover)").matches) this.secret.focus();
     if (may_start && !wasOpen) this.on.entered();

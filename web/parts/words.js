@@ -17,7 +17,6 @@ export const WORDS = {
   details: "Details",
   untitled: "Untitled",
   rename: "New name of this conversation:",
-  modelDefault: "the model's default",
   declined: "The model declined to answer:",
   empty: "The model's answer is empty.",
 };
@@ -128,14 +127,6 @@ export function describeObjection({ status, message }) {
 export function describeRetry(seconds) {
   if (!seconds) return "";
   return `Try again in ${seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`}.`;
-}
-
-/** The name of the signed-in caller; "" if there is none. */
-export function describeCaller(caller) {
-  if (!caller) return "";
-  if (caller === "person") return "Signed in with the password";
-  if (caller.startsWith("key:")) return `Signed in with the key “${caller.slice(4)}”`;
-  return `Signed in as ${caller.replace(/^user:/, "")}`;
 }
 
 /** @param {string} reason  of the `restart` event */
