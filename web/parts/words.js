@@ -67,6 +67,9 @@ const REFUSALS = {
   model_not_allowed: "You can't use this model.",
   rate_limit_exceeded: "Rate limit reached.",
   too_many_runs: "Too many of your answers are being written at once.",
+  storage_limit_exceeded: "Your latest answers take all the space that you may use.",
+  storage_full: "The server has no room for more answers right now.",
+  queue_full: "Too many questions are waiting right now.",
   unreachable: "The question could not be sent.",
 };
 

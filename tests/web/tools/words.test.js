@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { describeUntil } from "../../../web/parts/share-words.js";
 import { describeMilliseconds } from "../../../web/parts/run-words.js";
-import { describeChoiceEnd, describeRetry, describeViewers } from "../../../web/parts/words.js";
+import { describeChoiceEnd, describeEnd, describeRetry, describeViewers } from "../../../web/parts/words.js";
 
 test("a single viewer is not counted aloud", () => {
   assert.equal(describeViewers(1), "");
@@ -18,6 +18,13 @@ test("a choice that was cut off, or is empty, says so", () => {
   assert.equal(describeChoiceEnd({ ...choice, refusal: "No." }), "");
   assert.equal(describeChoiceEnd({ ...choice, tool_calls: [{}] }), "");
   assert.equal(describeChoiceEnd({ ...choice, finish_reason: null }), "");
+});
+
+test("each limit that a question can meet has its own words", () => {
+  const describe = (code) => describeEnd({ status: "failed", error: { code, refused: true } });
+  const limits = ["rate_limit_exceeded", "too_many_runs", "storage_limit_exceeded", "storage_full", "queue_full"];
+  const words = limits.map(describe);
+  assert.equal(new Set([...words, describe("unknown")]).size, limits.length + 1);
 });
 
 test("an expiry on another day names the day", () => {
