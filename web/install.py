@@ -21,6 +21,8 @@ COPIED = {
     "markdown-it-footnote/LICENSE": "markdown-it-footnote.LICENSE",
     "temml/dist/temml.min.js": "temml.js",
     "temml/LICENSE": "temml.LICENSE",
+    "@mermaid-js/tiny/dist/mermaid.tiny.js": "mermaid.js",
+    "@mermaid-js/tiny/LICENSE": "mermaid.LICENSE",
     "lean-qr/index.mjs": "lean-qr.js",
     "lean-qr/LICENSE": "lean-qr.LICENSE",
     "@speed-highlight/core/dist/index.js": "speed-highlight/index.js",

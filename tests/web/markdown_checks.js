@@ -49,7 +49,7 @@ globalThis.checks = await (async () => {
     }
     if (node.classList.contains("table")) return read(node.firstChild);
     if (node.classList.contains("image")) {
-      return ["img", { alt: node.textContent, source: node.getAttribute("href"), title }, []];
+      return ["img", { alt: node.textContent, source: node.querySelector("a")?.getAttribute("href") ?? null, title }, []];
     }
     if (node.dataset.ours && /^h[2-6]$/.test(tag)) return [`h${tag[1] - 1}`, {}, children];
     if (tag === "h6") return ["h5", {}, children]; // we have one heading less: the page's own h1

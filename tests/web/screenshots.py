@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from simulator.sections import FAN_OUT
 from tests.web.conftest import ARGUMENTS, CHROMIUM, serving
 from tests.web.peer import NEARBY, SIGNED_IN, SIGNED_OUT, Peer, sse
 from tests.web.visit import visit
@@ -159,6 +160,24 @@ async def local_link(page: Page, peer: Peer) -> None:
     await page.click(".share-button")
 
 
+async def elsewhere(page: Page, peer: Peer) -> None:
+    await visit(page, f"{peer.url}/#0123456789abcdef.s1")
+
+
+async def diagram(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(FAN_OUT.text) + done("completed"))
+    await visit(page, f"{peer.url}/watch#s1")
+    await page.get_by_role("button", name="Diagram").click()
+
+
+async def folded(page: Page, peer: Peer) -> None:
+    peer.tell(
+        START + chunk("```python\n" + "".join(f"print({n})\n" for n in range(60)) + "```\nThe end.\n") + done("1-3")
+    )
+    await visit(page, f"{peer.url}/watch#s1")
+    await page.locator("main").evaluate("main => main.scrollTo(0, 1e6)")
+
+
 async def refused(page: Page, peer: Peer) -> None:
     await visit(page, f"{peer.url}/watch#p_1.expired")
 
@@ -195,6 +214,9 @@ VISITED: dict[Step, str] = {
     private_link: "dialog.share svg[role=img]",
     revoked_link: "text=Make a new link",
     local_link: "dialog.share .note",
+    elsewhere: "#elsewhere",
+    diagram: ".diagram:has([role=status]:empty)",
+    folded: ".code .fold",
     refused: '[data-status="refused"]',
     sent_away: '[data-status="refused"]',
     stop_refused: ".state.objection",

@@ -80,9 +80,8 @@ async def test_html_is_text(checks: Page, examples: list[dict[str, str]]) -> Non
     )
 
 
-def link(address: str, text: str, kind: str = "") -> str:
-    named = f' class="{kind}"' if kind else ""
-    return f'<a href="{address}" target="_blank" rel="noopener noreferrer nofollow"{named}>{text}</a>'
+def link(address: str, text: str) -> str:
+    return f'<a href="{address}" target="_blank" rel="noopener noreferrer nofollow">{text}</a>'
 
 
 FAITHFUL = {
@@ -102,7 +101,7 @@ FAITHFUL = {
     "~~a~~": "<p><s>a</s></p>",
     "`~~a~~ <b>`": "<p><code>~~a~~ &lt;b&gt;</code></p>",
     "> a\nb": "<blockquote><p>a\nb</p></blockquote>",
-    "![a *b*](https://x.test/i.png)": f"<p>{link('https://x.test/i.png', 'a b', 'image')}</p>",
+    "![a *b*](https://x.test/i.png)": f'<p><span class="image">{link("https://x.test/i.png", "a b")}</span></p>',
     "[![a](/i.png)](https://x.test/)": "<p>" + link("https://x.test/", '<span class="image">a</span>') + "</p>",
 }
 

@@ -9,6 +9,7 @@ from urllib.parse import urlparse
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from tests.web.conftest import other_origin
 from tests.web.hostile_markdown import HOSTILE, check_harmless
 from tests.web.peer import NEARBY, SIGNED_IN, Peer, sse
 from tests.web.tickets import refuse
@@ -78,6 +79,9 @@ async def test_the_buttons_of_long_code_stay_in_sight_and_wrap_its_lines(page: P
     await visit(page, f"{peer.url}/watch#s")
     await page.wait_for_selector('.reply[data-state="ended"][aria-busy="false"]')
     await expect(page.locator(".code .language")).to_have_text("python")
+    folded = await page.locator(".code").evaluate("code => code.clientHeight")
+    await page.get_by_role("button", name="Show all lines").click()
+    assert await page.locator(".code").evaluate("code => code.clientHeight") > 3 * folded
     await page.locator("main").evaluate("main => main.scrollTo(0, 1500)")
     wrap = page.get_by_role("button", name="Wrap lines")
     await expect(wrap).to_be_in_viewport()
@@ -87,14 +91,80 @@ async def test_the_buttons_of_long_code_stay_in_sight_and_wrap_its_lines(page: P
     await wrap.click()
     await expect(wrap).to_have_attribute("aria-pressed", "true")
     assert not await page.locator(".code pre").evaluate(is_wide)
+    await page.get_by_role("button", name="Show fewer lines").click()
+    assert await page.locator(".code").evaluate("code => code.clientHeight") <= 2 * folded
 
 
-async def test_a_printed_answer_has_no_buttons(page: Page, peer: Peer) -> None:
+@pytest.mark.parametrize("lines", [40, 41])
+async def test_code_is_folded_from_a_number_of_lines_on_also_while_it_grows(page: Page, peer: Peer, lines: int) -> None:
+    peer.tell(START + chunk(2, content="```\n" + "line\n" * (lines - 1)) + "…")
+    await visit(page, f"{peer.url}/watch#s")
+    await expect(page.locator(".code pre")).to_contain_text("line")
+    await peer.say(chunk(3, content="last") + chunk(4, content=" one"))
+    await expect(page.locator(".code pre")).to_contain_text("last one")
+    await expect(page.locator(".code .fold")).to_have_count(int(lines > 40))
+
+
+DIAGRAM = "```mermaid\nflowchart LR\n  model[A model] --> screens[Many screens]\n```\n"
+
+
+async def test_a_diagram_is_drawn_on_request_above_its_text_in_a_frame_without_an_origin(
+    page: Page, peer: Peer
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlparse(request.url).path))
+    peer.tell(START + chunk(2, content=DIAGRAM) + done("1-3"))
+    await ask(page, peer)
+    await expect(page.locator(".cost")).to_be_visible()
+    assert "/vendor/mermaid.js" not in asked
+    button = page.get_by_role("button", name="Diagram")
+    await button.click()
+    drawing = page.frame_locator(".diagram iframe").locator("svg")
+    await expect(drawing).to_contain_text("Many screens")
+    assert await page.locator(".diagram iframe").evaluate("frame => frame.clientHeight") > 40
+    frame = page.frames[-1]
+    assert await frame.evaluate("origin") == "null"
+    blocked = "fetch('/v1/models').then(() => 'sent', () => 'refused')"
+    assert await frame.evaluate(blocked) == "refused"
+    await expect(page.locator(".code pre")).to_contain_text("flowchart LR")
+    await button.click()
+    await expect(page.locator(".diagram")).to_have_count(0)
+
+
+async def test_what_is_no_diagram_says_so(page: Page, peer: Peer) -> None:
+    peer.tell(START + chunk(2, content="```mermaid\nno diagram <img src=x onerror=alert(1)>\n```\n") + done("1-3"))
+    await ask(page, peer)
+    await page.get_by_role("button", name="Diagram").click()
+    await expect(page.locator(".diagram")).to_contain_text("This diagram cannot be drawn")
+    await expect(page.locator(".diagram iframe")).to_have_count(0)
+
+
+async def test_a_picture_is_loaded_when_its_reader_asks_and_its_host_is_allowed(page: Page, peer: Peer) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    near, far = f"{other_origin(peer)}/icon.svg", "https://elsewhere.test/icon.svg"
+    peer.tell(START + chunk(2, content=f"![near]({near})\n\n![far]({far})\n\n![gone]({near}x)\n") + done("1-3"))
+    await ask(page, peer)
+    shown = page.locator(".image").filter(has_text="near")
+    await expect(shown.get_by_role("link")).to_have_attribute("href", near)
+    await expect(shown.get_by_role("button", name="Show")).to_be_visible()
+    assert near not in asked
+    await shown.get_by_role("button", name="Show").click()
+    await expect(shown.locator("img")).to_have_js_property("complete", True)
+    assert await shown.locator("img").evaluate("image => image.naturalWidth") > 0
+    await expect(page.locator(".image").filter(has_text="far").get_by_role("button")).to_have_count(0)
+    missing = page.locator(".image").filter(has_text="gone")
+    await missing.get_by_role("button", name="Show").click()
+    await expect(missing).to_contain_text("It could not be loaded.")
+    assert far not in asked
+
+
+async def test_a_printed_answer_has_neither_buttons_nor_folds(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk(2, content="```\n" + "line\n" * 60 + "```\n[a](https://x.test/)\n") + done("1-3"))
     await visit(page, f"{peer.url}/watch#s")
     await page.wait_for_selector('.reply[data-state="ended"][aria-busy="false"]')
     await page.emulate_media(media="print")
-    for hidden in (".bar", "[aria-label='Copy answer']", "[aria-label='Copy code']"):
+    for hidden in (".bar", ".code .fold", "[aria-label='Copy answer']", "[aria-label='Copy code']"):
         await expect(page.locator(hidden)).to_be_hidden()
     pre = page.locator(".code pre")
     assert await pre.evaluate("pre => pre.scrollHeight <= pre.clientHeight + 1 && pre.clientHeight > 1000")
@@ -710,6 +780,38 @@ async def test_a_link_that_only_this_computer_can_open_comes_with_a_warning(page
     await expect(page.locator("dialog.share .note code")).to_have_text("make run HOST=0.0.0.0")
     await expect(page.locator("dialog.share input")).to_have_value(f"{peer.url}/watch#s")
     await expect(page.locator("dialog.share svg[role=img]")).to_have_count(0)
+
+
+async def test_a_conversation_of_another_browser_explains_itself_and_offers_its_link(
+    page: Page, other: Page, peer: Peer
+) -> None:
+    peer.tell(START + chunk(2, content="x") + done("1-3"))
+    await ask(page, peer)
+    await expect(page.locator(".cost")).to_be_visible()
+    address = page.url
+    await reload(page)
+    await expect(page.locator(".text")).to_have_text("x")
+    await expect(page.locator("#elsewhere")).to_have_count(0)
+    assert page.url == address
+    await visit(other, address)
+    await expect(other.locator("#elsewhere h1")).to_have_text("This conversation is not in this browser")
+    await expect(other.locator("#welcome")).to_be_hidden()
+    await other.get_by_role("link", name="Watch its last answer").click()
+    await expect(other.locator(".text")).to_have_text("x")
+
+
+async def test_an_address_without_an_answer_says_how_to_get_its_link_and_a_question_may_follow(
+    page: Page, peer: Peer
+) -> None:
+    peer.tell(START + chunk(2, content="x") + done("1-3"))
+    await visit(page, f"{peer.url}/#0123456789abcdef")
+    await expect(page.locator("#elsewhere")).to_contain_text("press Share below it in that browser")
+    await expect(page.get_by_role("link", name="Watch its last answer")).to_have_count(0)
+    await ask(page, peer)
+    await expect(page.locator(".cost")).to_be_visible()
+    await expect(page.locator("#elsewhere")).to_be_hidden()
+    await page.click("#new")
+    await expect(page.locator("#welcome")).to_be_visible()
 
 
 async def test_a_page_weighs_little_and_breaks_no_rule_of_its_own(page: Page, peer: Peer) -> None:

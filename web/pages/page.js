@@ -4,7 +4,7 @@
 
 import { isPrivate, startStream } from "./api.js";
 import { Composer } from "./composer.js";
-import { addAnswer, addQuestion, Conversations, keepDraft, newConversation, openStorage, randomId, readDraft, removeLast, toMessages } from "./conversations.js";
+import { addAnswer, addQuestion, addressOf, Conversations, keepDraft, newConversation, openStorage, randomId, readDraft, removeLast, toMessages } from "./conversations.js";
 import { copyButton, find, iconButton, make } from "./element.js";
 import { SignIn } from "./sign-in.js";
 import { drawIcons, icon } from "./icons.js";
@@ -13,7 +13,7 @@ import { Question } from "./question.js";
 import { Reply } from "./reply.js";
 import { AutoScroll } from "./scroll.js";
 import { Settings } from "./settings.js";
-import { deleteConversation, exportAll, openSettings, shareTurn } from "./lazy.js";
+import { deleteConversation, explainElsewhere, exportAll, openSettings, shareTurn } from "./lazy.js";
 import { closeSidebar, showConversations } from "./sidebar.js";
 import { describeEnvironment } from "./environment.js";
 import { describeState, describeViewers } from "./words.js";
@@ -51,7 +51,11 @@ class Chat {
   open() {
     this.reply?.leave();
     this.reply = this.question = null;
-    this.conversation = this.conversations.load(location.hash.slice(1)) ?? newConversation();
+    const [id, stream] = location.hash.slice(1).split(".");
+    this.conversation = this.conversations.load(id) ?? newConversation();
+    if (this.conversation.turns.length) history.replaceState(null, "", addressOf(this.conversation));
+    find("#elsewhere")?.remove();
+    if (id && id !== this.conversation.id) explainElsewhere(location.href, stream);
     this.turns.replaceChildren();
     for (const turn of this.conversation.turns) {
       if (turn.role === "user") this.#showQuestion(turn.content);
@@ -126,7 +130,7 @@ class Chat {
     const turn = addAnswer(conversation, fields);
     this.#store(conversation);
     if (this.conversation !== conversation) return; // the reader opened another conversation; the answer is stored
-    history.replaceState(null, "", `./#${conversation.id}`);
+    history.replaceState(null, "", addressOf(conversation));
     this.#showReply(turn);
     if (this.stopAsked) this.stop();
     this.refresh();

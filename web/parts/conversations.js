@@ -7,6 +7,8 @@
  * the reader chose the title.
  */
 
+import { isPrivate } from "./api.js";
+
 const PREFIX = "manycast:conversation:";
 const INDEX = "manycast:conversations";
 
@@ -109,6 +111,12 @@ export function mergeConversations(ours, theirs) {
     turns: kept.sort((one, other) => one.at - other.at),
     removed,
   };
+}
+
+/** The address of a conversation. It names the last answer that anyone may watch, because another browser has nothing else. */
+export function addressOf({ id, turns }) {
+  const { stream } = turns.findLast((turn) => turn.stream && !isPrivate(turn.stream)) ?? {};
+  return stream ? `./#${id}.${stream}` : `./#${id}`;
 }
 
 export function newConversation() {

@@ -14,6 +14,7 @@ const use = (load, name) => async (...args) => {
 export const share = use(() => import("./share.js"), "share");
 export const shareTurn = use(() => import("./share-turn.js"), "shareTurn");
 export const editQuestion = use(() => import("./edit-question.js"), "editQuestion");
+export const explainElsewhere = use(() => import("./elsewhere.js"), "explainElsewhere");
 export const exportAll = use(() => import("./archive.js"), "exportAll");
 export const openSettings = use(() => import("./settings-dialog.js"), "openSettings");
 export const deleteConversation = use(() => import("./removal.js"), "deleteConversation");

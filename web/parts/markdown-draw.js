@@ -5,8 +5,8 @@
  * A view is `{node, outer, inner, views}`: what is drawn, its element, the element that holds its children, and their views.
  */
 
-import { copyButton, iconButton, make } from "./element.js";
-import { CodeHighlighter } from "./highlight.js";
+import { makeCodeBlock } from "./code-block.js";
+import { make } from "./element.js";
 import { showFormula } from "./math.js";
 
 const SAFE_PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
@@ -48,9 +48,7 @@ const KINDS = {
   s: same("s"),
   code: same("code"),
   a: ({ href, title }) => element("a", { ...linkTo(href), title }),
-  // A link, because loading an image would reveal the reader to its host.
-  image: ({ source, title }) =>
-    source === null ? element("span", { class: "image", title }) : element("a", { ...linkTo(source), class: "image", title }),
+  image: makeImage,
   task: ({ checked }) => element("input", { type: "checkbox", disabled: true, checked, "aria-label": "Task" }),
   table: makeTable,
   code_block: makeCodeBlock,
@@ -66,16 +64,13 @@ function makeTable() {
   return { outer: make("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, inner), inner };
 }
 
-function makeCodeBlock({ language }) {
-  const inner = make("code");
-  const label = make("span", { class: "language" });
-  const wrap = iconButton("wrap", "Wrap lines", () => wrap.setAttribute("aria-pressed", String(outer.classList.toggle("wrapped"))));
-  wrap.setAttribute("aria-pressed", "false");
-  const head = make("div", { class: "code-head" }, label, wrap, copyButton("Copy code", () => inner.textContent));
-  const outer = make("div", { class: "code", dir: "ltr" }, head, make("pre", { tabindex: "0" }, inner));
-  const highlighter = new CodeHighlighter(inner, label);
-  highlighter.setLanguage(language);
-  return { outer, inner, highlighter };
+/** A link, because loading an image would reveal the reader to its host. */
+function makeImage({ source, title }) {
+  const link = source === null ? {} : linkTo(source);
+  if (!link.href) return element("span", { class: "image", title });
+  const inner = make("a", link);
+  import("./picture.js").then(({ offerPicture }) => offerPicture(inner), () => {}); // without it, there is the link
+  return { outer: make("span", { class: "image", title }, inner), inner };
 }
 
 function makeFormula({ formula, markup }, outer, display) {
@@ -130,7 +125,7 @@ function build(node) {
   if (typeof node === "string") return { node, outer: document.createTextNode(node), views: [] };
   const view = { node, views: [], ...KINDS[node.kind](node) };
   draw(view.inner, view.views, node.children);
-  view.highlighter?.refresh();
+  view.block?.refresh();
   return view;
 }
 
@@ -145,7 +140,7 @@ function update(view, node) {
   } else {
     if (FIELDS.some((field) => shown[field] !== node[field])) return false;
     if (shown.children !== node.children) draw(view.inner, view.views, node.children);
-    view.highlighter?.refresh();
+    view.block?.refresh();
   }
   view.node = node;
   return true;
@@ -154,13 +149,13 @@ function update(view, node) {
 /** The nodes of `views` are complete. */
 export function finish(views) {
   for (const view of views) {
-    view.highlighter?.finish();
+    view.block?.finish();
     finish(view.views);
   }
 }
 
 /** Call this before the elements of a view are removed. */
 export function forget(view) {
-  view.highlighter?.clear();
+  view.block?.clear();
   view.views.forEach(forget);
 }
