@@ -14,7 +14,7 @@ from pathlib import Path
 from manycast.local_stack.port import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 
 
 class Process:
