@@ -102,7 +102,7 @@ def up(
         typer.Option(help="The directory that keeps the answers. [default: .manycast]", metavar="DIRECTORY"),
     ] = None,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Start the worker again when a file in MANYCAST_SCRIPTS changes.")
+        bool, typer.Option("--reload", help="Start the worker again when a Python file in MANYCAST_SCRIPTS changes.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the complete logs of all parts.")] = False,
     started_with: Annotated[str | None, typer.Option(hidden=True, help="What advice on the port begins with.")] = None,

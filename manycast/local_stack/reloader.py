@@ -30,7 +30,7 @@ class Reloader:
             seen = found
             problem = await self._check()
             if problem:
-                self._screen.print_status(f"the changed scripts cannot be used, the old ones stay: {problem}")
+                self._screen.print_status(f"the changed scripts cannot be used; the old ones keep running: {problem}")
             else:
                 self._screen.print_status("the scripts have changed: starting the worker again")
                 await self._worker.replace()

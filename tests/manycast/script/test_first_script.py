@@ -103,7 +103,7 @@ def test_a_changed_script_is_loaded_and_a_broken_one_is_told(stack: LocalStack) 
     file.write_text("def broken(:\n")
     wait_until(lambda: "haiku.py, line 1: SyntaxError" in stack.notes, stack.notes)
     assert stack.parts["worker"] == old
-    assert "the old ones stay" in stack.notes
+    assert "the old ones keep running" in stack.notes
     file.write_text(GUEST.replace("async def guest", "async def host"))
     wait_until(lambda: "script/host" in read(f"{stack.url}/v1/models"), stack.notes)
     assert run("run", "host", "Eve", "--server", stack.url, feed="1\ntea\n").stdout == "1 tea for Eve\n"
