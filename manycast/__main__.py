@@ -374,7 +374,7 @@ def _run(verb: Coroutine[Any, Any, Exit]) -> NoReturn:
     try:
         raise typer.Exit(asyncio.run(verb))
     except UnreachableError as error:
-        _fail(f"{error}; start it with: {COMMAND} up")
+        _fail(f"{error}; start it with: {COMMAND} up, or name another server with --server URL")
     except RefusedError as error:
         _fail("; ".join(filter(None, (str(error), error.advice))))
     except (

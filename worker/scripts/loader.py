@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,6 +46,9 @@ def _modules(named: str) -> Iterator[ModuleType]:
         if "/" in named or named.endswith(".py"):
             raise _error(named, "there is no such folder")
         _put_on_path(Path.cwd())
+        first = named.partition(".")[0]
+        if not first.isidentifier() or find_spec(first) is None:
+            raise _error(named, "there is no folder and no module with this name")
         yield _import(named, named)
         return
     folder = folder.resolve()
@@ -67,7 +71,9 @@ def _import(named: str, name: str) -> ModuleType:
     try:
         return import_module(name)
     except (Exception, SystemExit) as error:
-        raise _error(named, f"{_place_of(error)}{type(error).__name__}: {error}") from error
+        # The text of a syntax error repeats its file and line.
+        told = error.msg if isinstance(error, SyntaxError) else error
+        raise _error(named, f"{_place_of(error)}{type(error).__name__}: {told}") from error
 
 
 def _place_of(error: BaseException) -> str:

@@ -252,7 +252,8 @@ def test_without_a_server_the_command_says_how_to_start_one() -> None:
     done = run("ask", "Hello", "--server", "http://127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr == (
-        f"manycast: cannot reach http://127.0.0.1:1 (Connection refused); start it with: {CALLED} up\n"
+        f"manycast: cannot reach http://127.0.0.1:1 (Connection refused); start it with: {CALLED} up, "
+        "or name another server with --server URL\n"
     )
 
 
