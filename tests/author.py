@@ -17,7 +17,7 @@ Entry = tuple[str, Kind, dict[str, Any]]
 
 RETENTION_MS = 600_000
 BLOCK_MS = 100
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 MAX_WAITING = 1000
 MAX_LOST = 5
 MAX_EPOCHS = 50

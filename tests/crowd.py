@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class Member:

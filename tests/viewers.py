@@ -11,7 +11,7 @@ from contract.event import Kind, merge_chunk
 from contract.sse import FrameReader
 from manycast.client.text_frame import TextFrame
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @dataclass

@@ -65,7 +65,7 @@ async def test_each_version_accepts_every_part_and_sends_back_what_the_provider_
 ) -> None:
     chat = token_hex(8)
     question = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "The weather?"}]}
-    async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http:
         asking = asyncio.create_task(http.post("/api/chat", json={"id": chat, "messages": [question]}))
         run = await author.take()
         await run.write([*attempt(FIRST_STEP), done()], Status.COMPLETED)

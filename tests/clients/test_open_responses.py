@@ -33,7 +33,7 @@ def said(role: str, content: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def http(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=f"{stack.gateway}/v1", timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=f"{stack.gateway}/v1", timeout=60) as http:
         yield http
 
 

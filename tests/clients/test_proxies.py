@@ -26,7 +26,7 @@ from tests.stack import ROOT, Gateway, Process, closing_all, wait_for_http
 
 HOME = Path(__file__).parent / "proxies"
 WORDS = [f"word-{number}." for number in range(10)]
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 DIALECTS = ["native", "openai", "text", "ui"]
 
 

@@ -128,7 +128,7 @@ async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> N
     else:
         (tmp_path / "app.js").write_text(snippet)
     await page.goto(site)
-    await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=20_000)
+    await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=60_000)
     await expect(page.locator("#answer")).to_contain_text(SAID)
 
 
@@ -158,7 +158,7 @@ async def test_an_answer_inside_another_page_has_its_colours_and_other_sites_can
         (tmp_path / "index.html").write_text(at(gateway.url, snippet).replace("#ID", f"#{run['id']}"))
         await page.goto(listed)
         shown = page.locator("manycast-answer")
-        await expect(shown).to_have_attribute("status", "completed", timeout=30_000)
+        await expect(shown).to_have_attribute("status", "completed", timeout=60_000)
         frame = shown.locator("iframe").content_frame
         await expect(frame.locator(".text")).to_contain_text(SAID)
         style = "body => [getComputedStyle(body).getPropertyValue('--accent'), getComputedStyle(body).fontFamily]"
@@ -166,7 +166,7 @@ async def test_an_answer_inside_another_page_has_its_colours_and_other_sites_can
         inside = await frame.locator("body").evaluate("body => body.scrollHeight")
         assert await shown.evaluate("element => element.clientHeight") >= inside > 500
 
-        async with page.expect_console_message(lambda entry: "frame-ancestors" in entry.text, timeout=30_000):
+        async with page.expect_console_message(lambda entry: "frame-ancestors" in entry.text, timeout=60_000):
             await page.goto(unlisted)
         assert await page.locator("manycast-answer").get_attribute("status") is None
 
@@ -190,7 +190,7 @@ async def test_a_page_with_event_source_survives_a_proxys_502(event_source: str,
         at = len(network.requests)
         await until(lambda: sum("lastEventId=1-" in target for target in network.requests[at:]) >= 2)
         network.is_gateway_dead = False
-        await expect(answer).to_have_attribute("data-status", "completed", timeout=20_000)
+        await expect(answer).to_have_attribute("data-status", "completed", timeout=60_000)
         (events,) = {target.partition("/events")[0] for target in network.requests if "/events" in target}
     async with httpx2.AsyncClient(base_url=event_source) as http:
         whole = (await http.get(f"{events}/completion")).raise_for_status().json()
@@ -211,7 +211,7 @@ async def test_a_page_with_many_answers_survives_a_proxys_502(site: str, page: P
         at = len(network.requests)
         await until(lambda: sum("lastEventId=s_" in target for target in network.requests[at:]) >= 2)
         network.is_gateway_dead = False
-        await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=20_000)
+        await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=60_000)
         (query,) = {re.sub("&lastEventId.*", "", target) for target in network.requests if "/v1/events" in target}
     async with httpx2.AsyncClient(base_url=site) as http:
         for number, stream_id in enumerate(re.findall(r"stream=(\w+[\w-]*)", query)):

@@ -19,7 +19,7 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from tests.broker import Broker, valkey_binary
 from tests.contract.store import frozen
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture(scope="module")

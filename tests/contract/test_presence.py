@@ -11,7 +11,7 @@ from contract.presence import Count, Sum, count_viewers, read_viewers, read_view
 from contract.stream_log import Batch, WriteStatus
 from tests.contract.store import ChannelReader, Store, chunk_lines
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 LONG_MS = 60_000
 STREAM = "s" * 22
 KEYS = StreamKeys.of(STREAM)

@@ -7,7 +7,7 @@ from contract.digest import digest_name
 from contract.keys import bucket_key
 from contract.rate_limit import RateLimit, take_token
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 SLOW = RateLimit("key:slow", 3)
 
 

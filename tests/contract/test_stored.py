@@ -18,7 +18,7 @@ from tests.contract.store import MAX_WAITING, Store, chunk_lines, done_line
 
 MEGABYTE = 1_000_000
 LIMITS = StorageLimits(caller_bytes=3 * MEGABYTE)
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def large(store: Store, caller: str = "key:a") -> Submission:

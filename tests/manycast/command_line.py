@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 40.0
+DEADLINE_S = 60.0
 CALLED = f"{sys.executable} -m manycast"
 """How the tests call the command, and so how its advice names it."""
 CTRL_C = b"\x03"

@@ -28,7 +28,7 @@ ARGUMENTS = [
 ]
 
 
-expect.set_options(timeout=15_000)  # a deadline, on a machine that may be busy
+expect.set_options(timeout=60_000)  # a deadline, on a machine that may be busy
 
 
 @pytest.fixture(scope="session")

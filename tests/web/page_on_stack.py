@@ -30,9 +30,9 @@ async def ask(page: Page, url: str, text: str, model: str = "demo") -> str:
 
 async def whole(page: Page) -> str:
     """The text of the answer, after its end. All of its formulas must be ones that the page can draw."""
-    await page.wait_for_selector(DRAWN, timeout=30_000)
+    await page.wait_for_selector(DRAWN, timeout=60_000)
     # What draws formulas is loaded with the first one: until then, their text stands in their place.
-    await expect(page.locator(".text .math:not(:has(math))")).to_have_count(0, timeout=30_000)
+    await expect(page.locator(".text .math:not(:has(math))")).to_have_count(0, timeout=60_000)
     return str(await page.locator(".text").inner_text())
 
 
@@ -116,5 +116,5 @@ class PageOnStack:
         stream = await ask(page, address, HOSTILE, "demo-echo")
         await visit(other, f"{address}/watch#{stream}")
         for watching in (page, other):
-            await watching.wait_for_selector(DRAWN, timeout=30_000)
+            await watching.wait_for_selector(DRAWN, timeout=60_000)
             await check_harmless(watching)

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from tests.web.tickets import Tickets, refuse
 
-PATIENCE_S = 15
+PATIENCE_S = 60
 
 
 def sse(name: str, data: Any, position: str | None = None) -> str:

@@ -16,7 +16,7 @@ from tests.web.test_page import START, chunk, done
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 ENTER = "\ue007"
 TEXT = "A **bold** word and $x^2$\n\n```python\nx = 1\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
 

@@ -18,7 +18,7 @@ from contract.stream_id import new_stream_id
 from contract.stream_log import StreamLog
 from tests.stack import Part
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 LIFETIME_MS = 600_000
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from tests.stack import Gateway
 
 WORDS = [f"word-{number}. " for number in range(8)]
 TEXT = "".join(WORDS)
-STEP_DEADLINE_S = 20.0
+STEP_DEADLINE_S = 60.0
 OUTAGE_S = 3.0
 MANY_REQUESTS = 3
 """A client that has asked so often for a stream that does not exist will not stop."""

@@ -28,7 +28,7 @@ def neighbour(site: Stack) -> str:
 
 @pytest.fixture
 async def http(site: Stack) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=site.address(), timeout=30) as http:
+    async with httpx2.AsyncClient(base_url=site.address(), timeout=60) as http:
         yield http
 
 
@@ -44,7 +44,7 @@ async def test_a_stranger_does_not_become_somebody_by_saying_so(
 async def test_a_trusted_proxy_says_who_somebody_is_and_where_they_come_from(site: Stack, neighbour: str) -> None:
     trusting = site.set_up(MANYCAST_TRUSTED_PROXIES=f"203.0.113.9 {neighbour}")
     trusting.up(2, 1)
-    async with httpx2.AsyncClient(base_url=trusting.address(), timeout=30) as http:
+    async with httpx2.AsyncClient(base_url=trusting.address(), timeout=60) as http:
         answer = await http.post("/v1/streams", json=BODY, headers=ALICE)
         assert answer.status_code == 201, answer.text
         path = f"/v1/streams/{answer.json()['id']}"

@@ -40,7 +40,7 @@ def used(known: Secrets) -> UsedSecrets:
 
 @pytest.fixture
 async def http(site: Stack) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=site.address(), timeout=30) as http:
+    async with httpx2.AsyncClient(base_url=site.address(), timeout=60) as http:
         yield http
 
 

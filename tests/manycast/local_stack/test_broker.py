@@ -12,7 +12,7 @@ from contract.connection import call_redis, command_client
 from manycast.local_stack.broker import Broker, BrokerError, hide_password, lock_data, plan_broker, wait_for_broker
 from manycast.local_stack.child import Child
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @asynccontextmanager

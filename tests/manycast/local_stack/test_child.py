@@ -13,7 +13,7 @@ import pytest
 from manycast.local_stack.child import LAUNCHER, Child, Program, describe_exit
 from tests.manycast.command_line import is_alive, wait_until_gone
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 IGNORES_SIGTERM = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 )

@@ -16,7 +16,7 @@ from worker.model_timeouts import ModelTimeouts
 from worker.providers.plug_in import FunctionSource
 from worker.providers.source import Answer, ChunkTimeout
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 CHUNK: Chunk = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]}
 END: Chunk = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
