@@ -293,7 +293,7 @@ def chaos_verb(
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Argument(help="The name of the key: letters, digits, and the characters . _ @ -")],
+    name: Annotated[str, typer.Argument(help="The name of the key, of letters, digits and the characters . _ @ -.")],
     *,
     file: Annotated[
         Path | None,

@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Dialog, Page, expect
 
+from tests.viewers import until
 from tests.web.conftest import other_origin
 from tests.web.hostile_markdown import HOSTILE, check_harmless
 from tests.web.peer import NEARBY, SIGNED_IN, Peer, sse
@@ -632,11 +633,16 @@ async def test_answers_that_the_server_did_not_delete_are_told(page: Page, peer:
     await expect(page.locator(".cost")).to_be_visible()
     peer.tickets.revoked += 1
     await page.hover("#conversation-list li")
-    page.once("dialog", lambda dialog: dialog.accept())
+    told: list[str] = []
+
+    async def accept(dialog: Dialog) -> None:
+        told.append(dialog.message)
+        await dialog.accept()
+
+    page.on("dialog", accept)
     await page.click('#conversation-list [aria-label^="Delete"]')
-    async with page.expect_event("dialog", lambda dialog: "did not delete 1 answer." in dialog.message) as told:
-        await expect(page.locator("#conversation-list li")).to_have_count(0)
-    await (await told.value).accept()
+    await expect(page.locator("#conversation-list li")).to_have_count(0)
+    await until(lambda: any("did not delete 1 answer." in message for message in told))
 
 
 async def test_the_watch_page_shows_the_question_the_model_and_the_date(page: Page, peer: Peer) -> None:

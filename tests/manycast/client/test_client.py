@@ -254,7 +254,7 @@ async def test_a_refused_first_connection_is_reported_at_once() -> None:
                 await follow(client)
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:8000", "http://", ""])
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://", ""])
 async def test_an_address_that_is_not_http_is_refused(url: str) -> None:
     with pytest.raises(UnreachableError):
         Client(url)
