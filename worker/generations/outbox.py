@@ -4,7 +4,8 @@ Lines stay here until Redis has confirmed them, and a little longer: after a fai
 confirmed writes, and they are then written again.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from enum import StrEnum
 from itertools import islice
 
@@ -27,7 +28,10 @@ class State(StrEnum):
 
 
 class Outbox:
-    """The lines of one epoch from `next_seq` on. `unsent_bytes` counts those that Redis has not confirmed."""
+    """The lines of one epoch from `next_seq` on. `unsent_bytes` counts those that Redis has not confirmed.
+
+    Confirmed lines go from `_unsent` to the end of `_tail`, from where a failover brings them back.
+    """
 
     def __init__(
         self, stream_id: str, epoch: int, next_seq: int, entry: str, on_write_status: Callable[[WriteStatus], None]
@@ -36,9 +40,10 @@ class Outbox:
         self._epoch = epoch
         self._entry = entry
         self._on_status = on_write_status
-        self._lines: list[bytes] = []
-        self._first_seq = next_seq
-        self._confirmed = 0
+        self._unsent: deque[bytes] = deque()
+        self._unsent_seq = next_seq
+        """The seq of the first unsent line."""
+        self._tail: deque[bytes] = deque()
         self._tail_bytes = 0
         self._ending: Ending | None = None
         self._is_held = False
@@ -57,7 +62,7 @@ class Outbox:
     @property
     def has_more(self) -> bool:
         """Whether there are lines to write now."""
-        return self.is_open and not self._is_held and self._confirmed < len(self._lines)
+        return self.is_open and not self._is_held and bool(self._unsent)
 
     @property
     def takes_lines(self) -> bool:
@@ -66,7 +71,7 @@ class Outbox:
     def put(self, line: bytes) -> None:
         """Adds a line. Does nothing once the run has ended."""
         if self.takes_lines:
-            self._lines.append(line)
+            self._unsent.append(line)
             self.unsent_bytes += len(line)
 
     def end(self, status: Status, line: bytes) -> None:
@@ -80,29 +85,23 @@ class Outbox:
         """Drops the lines that are not written."""
         if self.is_open:
             self.state = State.CLOSED
-        self._lines = []
-        self._confirmed = 0
-        self.unsent_bytes = 0
+        self._replace_unsent()
+        self._tail.clear()
+        self._tail_bytes = 0
 
     def next_batch(self) -> Batch | None:
         """The next lines to write, within the limits of a batch. Returns them again until `settle` is called."""
         if not self.has_more:
             return None
-        lines = self._lines[self._confirmed : self._confirmed + BATCH_LIMIT_EVENTS]
+        lines = list(islice(self._unsent, BATCH_LIMIT_EVENTS))
         size = 0
         for count, line in enumerate(lines):
             size += len(line)
             if size > BATCH_LIMIT_BYTES and count:
                 del lines[count:]
                 break
-        is_last = self._confirmed + len(lines) == len(self._lines)
-        return Batch(
-            self._stream_id,
-            self._epoch,
-            self._first_seq + self._confirmed,
-            lines,
-            self._ending if is_last else None,
-        )
+        ending = self._ending if len(lines) == len(self._unsent) else None
+        return Batch(self._stream_id, self._epoch, self._unsent_seq, lines, ending)
 
     def refuse(self, now_s: float) -> None:
         """Redis refused the last batch. `now_s` comes from a monotonic clock."""
@@ -114,7 +113,7 @@ class Outbox:
         if not self.is_open:
             return
         if written.status is WriteStatus.OK:
-            self._confirm(batch.lines)
+            self._confirm(len(batch.lines))
             self.refused_since = None
             if batch.ending is not None:
                 self.state = State.ENDED
@@ -140,49 +139,44 @@ class Outbox:
         Keeps the lines that the log already has. If a reply was lost, the log has more lines than were confirmed.
         """
         assert self._ending is not None
-        there = max(0, last_seq + 1 - self._first_seq - self._confirmed)
-        self._confirm(self._lines[self._confirmed : self._confirmed + there])
-        done = self._lines[-1]
+        done = self._unsent[-1]
+        self._confirm(min(max(0, last_seq + 1 - self._unsent_seq), len(self._unsent)))
         if self._ending.status is not Status.CANCELLED:
             # The original `done` would describe lines that the log does not have.
             done = done_line(Status.CANCELLED, Outcome(1), None, None)
             self._ending = Ending(Status.CANCELLED, self._entry)
-        self._lines[self._confirmed :] = [done]
-        self.unsent_bytes = len(done)
+        self._replace_unsent(done)
 
-    def _confirm(self, lines: Sequence[bytes]) -> None:
-        size = sum(map(len, lines))
-        self._confirmed += len(lines)
-        self.unsent_bytes -= size
-        self._tail_bytes += size
-        if self._tail_bytes > 2 * TAIL_LIMIT_BYTES:
-            self._cut_tail()
+    def _replace_unsent(self, *lines: bytes) -> None:
+        self._unsent = deque(lines)
+        self.unsent_bytes = sum(map(len, lines))
 
-    def _cut_tail(self) -> None:
-        cut = 0
-        for line in islice(self._lines, self._confirmed):
-            if self._tail_bytes <= TAIL_LIMIT_BYTES:
-                break
-            self._tail_bytes -= len(line)
-            cut += 1
-        del self._lines[:cut]
-        self._first_seq += cut
-        self._confirmed -= cut
+    def _confirm(self, count: int) -> None:
+        """Moves the first `count` unsent lines to the tail, which keeps the last TAIL_LIMIT_BYTES."""
+        for _ in range(count):
+            line = self._unsent.popleft()
+            self._tail.append(line)
+            self.unsent_bytes -= len(line)
+            self._tail_bytes += len(line)
+        self._unsent_seq += count
+        while self._tail_bytes > TAIL_LIMIT_BYTES:
+            self._tail_bytes -= len(self._tail.popleft())
 
     def _go_back(self, last_seq: int) -> None:
-        back_to = last_seq + 1 - self._first_seq
-        if 0 <= back_to < self._confirmed:
-            size = sum(map(len, islice(self._lines, back_to, self._confirmed)))
-            self._confirmed = back_to
-            self._tail_bytes -= size
-            self.unsent_bytes += size
+        """Makes the confirmed lines after `last_seq`, which the log has lost, unsent again."""
+        lost = self._unsent_seq - (last_seq + 1)
+        if 0 < lost <= len(self._tail):
+            for _ in range(lost):
+                line = self._tail.pop()
+                self._unsent.appendleft(line)
+                self._tail_bytes -= len(line)
+                self.unsent_bytes += len(line)
+            self._unsent_seq -= lost
             return
         # The log lacks lines that this outbox has already dropped. End the log with an error.
-        line = done_line(Status.FAILED, Outcome(1), stream_lost(), None)
-        self._lines = [line]
-        self._first_seq = last_seq + 1
-        self._confirmed = 0
+        self._replace_unsent(done_line(Status.FAILED, Outcome(1), stream_lost(), None))
+        self._unsent_seq = last_seq + 1
+        self._tail.clear()
         self._tail_bytes = 0
-        self.unsent_bytes = len(line)
         self._ending = Ending(Status.FAILED, self._entry)
         self._on_status(WriteStatus.HOLE)
