@@ -130,18 +130,22 @@ class Hub:
 
     def _add(self, feed: Feed, record: RunRecord) -> Feed:
         feed.status = _BEGINNINGS.get(record.status, FeedStatus.WAITING)
-        self._register(feed, record.status.is_final)
+        self._register(feed)
+        if record.status.is_final:
+            # Nothing is published any more that a read before the confirmation could miss.
+            self._read_log(feed)
         self.drop_later(feed)
         return feed
 
-    def _register(self, feed: Feed, is_final: bool) -> None:
+    def _register(self, feed: Feed) -> None:
+        """Has the log read as soon as the channel is subscribed."""
         channel = StreamKeys.of(feed.stream_id).live
         self._feeds.setdefault(feed.stream_id, []).append(feed)
         self._streams[channel] = feed.stream_id
-        if is_final or channel in self._confirmed:
+        if channel in self._confirmed:
             self._read_log(feed)
-        if channel not in self._confirmed:
-            # A run that has ended may still be deleted.
+        else:
+            # Also for a run that has ended: it may still be deleted.
             self._subscription.want(channel)
 
     def readmit(self, feed: Feed) -> None:
@@ -150,7 +154,7 @@ class Hub:
             self._encoded_before[feed.name] -= feed.encoded_events
             feed.set_broker_down(False)
             feed.count_again()
-            self._register(feed, False)
+            self._register(feed)
 
     def drop_later(self, feed: Feed) -> None:
         """Drops the feed after `linger_s` if it has no viewers then. Until then, viewers that reconnect find it."""
