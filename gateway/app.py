@@ -125,7 +125,7 @@ class Gateway:
 
     def _build_routes(self) -> Iterator[Routes]:
         settings, client, hub, local_viewers = self._settings, self._client, self._hub, self._local_viewers
-        authenticator, permissions = self._access
+        authenticator, permissions, tickets = self._access
         # A run may take a day, and its log is kept for the retention time. Its control ticket must last that long.
         control_s = settings.retention_s + DAY_S
         limits = SubmitLimits(
@@ -137,14 +137,14 @@ class Gateway:
             storage=StorageLimits(settings.caller_limit_bytes, settings.redis_reserve_percent),
         )
         submitter = RunSubmitter(
-            client, self._queue, permissions, runs=self._runs, on_started=self._metrics.runs_started.inc, limits=limits
+            client, self._queue, tickets, runs=self._runs, on_started=self._metrics.runs_started.inc, limits=limits
         )
         disconnects = DisconnectPolicy(self._queue, settings.on_disconnect, settings.abandon_after_s)
         bodies = BodyBudget(settings.body_limit_bytes, settings.body_budget_bytes, BODY_SETTINGS)
         starter = RunStarter(authenticator, bodies, submitter, disconnects, local_viewers, passed=settings.passed)
         respond = choose_response(local_viewers, self.send_timeouts, settings.send_timeout_s)
 
-        yield StartRoutes(client, starter, permissions, settings.ticket_s)
+        yield StartRoutes(client, starter, tickets, settings.ticket_s)
         yield from self._build_run_routes(control_s)
         answers = RunAnswers(
             hub, local_viewers, respond, head_wait_s=settings.head_wait_s, ping_interval_s=settings.ping_interval_s
@@ -179,14 +179,14 @@ class Gateway:
         yield from self._build_service_routes()
 
     def _build_run_routes(self, control_s: int) -> Iterator[Routes]:
-        client, (authenticator, permissions) = self._client, self._access
+        client, (authenticator, permissions, _) = self._client, self._access
         yield RunListRoutes(authenticator, self._runs)
         yield StreamRoutes(
             client, authenticator, permissions, queue=self._queue, log=self._log, completions=self._completions
         )
         yield InputRoutes(permissions, Questions(client))
         default_s = self._settings.ticket_s
-        yield TicketRoutes(client, authenticator, permissions, self.security, default_s=default_s, control_s=control_s)
+        yield TicketRoutes(client, self._access, self.security, default_s=default_s, control_s=control_s)
 
     def _build_watch_routes(self, respond: Respond) -> Iterator[Routes]:
         watching = (self._access.permissions, self._admitted, self._hub, self._local_viewers, respond)
@@ -194,7 +194,7 @@ class Gateway:
         yield JointEventRoutes(*watching, security=self.security)
 
     def _build_service_routes(self) -> Iterator[Routes]:
-        authenticator, _ = self._access
+        authenticator = self._access.authenticator
         yield SessionRoutes(authenticator, self._settings.sign_in_s, self._settings.share_url)
         yield ServerStateRoutes(self._client, authenticator)
         yield ServiceRoutes(self._client, authenticator, self._local_viewers, self._metrics)

@@ -46,7 +46,6 @@ class Permissions:
         self._authenticator = authenticator
         self._tickets = tickets
         self._security = security
-        self.give = tickets.give
 
     async def check_viewer(self, request: Request, stream_id: str) -> Permission | None:
         """Returns None if anyone with the id may watch. Raises: ApiError 400, 403, 404, BrokerUnavailableError."""

@@ -18,10 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 class AccessControl(NamedTuple):
-    """What decides who may start runs, and who may watch or control a stream."""
+    """What decides who may start runs, and who may watch or control a stream, and makes tickets for them."""
 
     authenticator: Authenticator
     permissions: Permissions
+    tickets: Tickets
 
 
 class AccessOptions(NamedTuple):
@@ -56,4 +57,5 @@ def build_access(client: Client, options: AccessOptions, security: SecurityLog) 
     authenticator = Authenticator(client, keys, sessions, policy, security)
     if authenticator.admits_only_local:
         logger.info(LOCAL_ONLY)
-    return AccessControl(authenticator, Permissions(client, authenticator, Tickets(signing), security))
+    tickets = Tickets(signing)
+    return AccessControl(authenticator, Permissions(client, authenticator, tickets, security), tickets)

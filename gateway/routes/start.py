@@ -5,8 +5,7 @@ from fastapi import FastAPI, Request
 from contract.connection import Client
 from contract.event import Status
 from contract.run_record import read_run
-from gateway.access.permissions import Permissions
-from gateway.access.tickets import Scope
+from gateway.access.tickets import Scope, Tickets
 from gateway.http.json_response import JsonResponse
 from gateway.http.root_path import prefix_of
 from gateway.http.stream_urls import urls_of
@@ -19,10 +18,10 @@ from gateway.runs.chat_request import ChatCompletionRequest, parse_chat_request
 class StartRoutes:
     """Starting a run without watching it. `view_s`: how long the first view ticket of a private stream is valid."""
 
-    def __init__(self, client: Client, starter: RunStarter, permissions: Permissions, view_s: int) -> None:
+    def __init__(self, client: Client, starter: RunStarter, tickets: Tickets, view_s: int) -> None:
         self._client = client
         self._starter = starter
-        self._permissions = permissions
+        self._tickets = tickets
         self._view_s = view_s
 
     def register(self, app: FastAPI) -> None:
@@ -44,18 +43,18 @@ class StartRoutes:
     async def start(self, request: Request, idempotency_key: IdempotencyKey = None) -> JsonResponse:
         """Queues a run. The body is OpenAI's chat-completions request."""
         run = await self._starter.start(request, parsing(parse_chat_request), idempotency_key)
-        stream_id, tickets = run.stream_id, ControlTickets(control=run.submitted.control.text)
+        stream_id, given = run.stream_id, ControlTickets(control=run.submitted.control.text)
         record, prefix = await read_run(self._client, stream_id), prefix_of(request)
         if run.private:
             revoked = record.revoked if record else 0
-            view = await self._permissions.give(stream_id, Scope.VIEW, lifetime_s=self._view_s, revoked=revoked)
-            tickets.view = view.text
+            view = await self._tickets.give(stream_id, Scope.VIEW, lifetime_s=self._view_s, revoked=revoked)
+            given.view = view.text
         body = StartedRun(
             id=stream_id,
             status=record.status if record else Status.QUEUED,
             visibility="private" if run.private else "unlisted",
-            tickets=tickets,
-            urls=urls_of(stream_id, prefix, view=tickets.view, control=tickets.control),
+            tickets=given,
+            urls=urls_of(stream_id, prefix, view=given.view, control=given.control),
         )
         headers = {**run.submitted.headers, "Location": urls_of(stream_id, prefix).status}
         return JsonResponse(body, 201 if run.submitted.is_new else 200, headers=headers)

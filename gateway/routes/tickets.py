@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from contract.connection import Client
 from contract.tickets import revoke_tickets
-from gateway.access.authenticator import Authenticator
-from gateway.access.permissions import COOKIE, Permissions
+from gateway.access.permissions import COOKIE
+from gateway.access.setup import AccessControl
 from gateway.access.tickets import Scope
 from gateway.http.body import parse_object, read_body
 from gateway.http.json_response import JsonResponse
@@ -29,16 +29,14 @@ class TicketRoutes:
     def __init__(
         self,
         client: Client,
-        authenticator: Authenticator,
-        permissions: Permissions,
+        access: AccessControl,
         security: SecurityLog,
         *,
         default_s: int,
         control_s: int,
     ) -> None:
         self._client = client
-        self._authenticator = authenticator
-        self._permissions = permissions
+        self._authenticator, self._permissions, self._tickets = access
         self._security = security
         self._default_s = default_s
         self._control_s = control_s
@@ -82,7 +80,7 @@ class TicketRoutes:
         body = check_body(TicketRequest, parse_object(raw) if raw else {})
         scope, lifetime_s = Scope(body.scope), self._default_s if body.expires_in_s is None else body.expires_in_s
         revoked = permission.record.revoked
-        ticket = await self._permissions.give(
+        ticket = await self._tickets.give(
             stream_id, scope, lifetime_s=lifetime_s, revoked=revoked, giver=permission.ticket
         )
         control = ticket.text if scope is Scope.CONTROL else None
@@ -98,7 +96,7 @@ class TicketRoutes:
         caller = permission.owner.name if permission.owner else ""
         by = "by_ticket" if permission.ticket else "by_owner"
         self._security.note(Kind.REVOCATION, request, by, caller=caller, stream=stream_id)
-        ticket = await self._permissions.give(
+        ticket = await self._tickets.give(
             stream_id, Scope.CONTROL, lifetime_s=self._control_s, revoked=revoked, giver=permission.ticket
         )
         return JsonResponse(NewTickets(tickets=ControlTickets(control=ticket.text)))

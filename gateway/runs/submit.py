@@ -11,8 +11,7 @@ from contract.job_queue import JobQueue, Once, OnceUse, StorageLimits, Submissio
 from contract.run_record import read_run
 from contract.stream_id import new_stream_id
 from gateway.access.caller import Caller
-from gateway.access.permissions import Permissions
-from gateway.access.tickets import Scope, Ticket
+from gateway.access.tickets import Scope, Ticket, Tickets
 from gateway.http.errors import ApiError
 from gateway.runs.chat_request import ChatRequest, digest_body, digest_idempotency_key
 from gateway.runs.run_list import RunList
@@ -59,7 +58,7 @@ class RunSubmitter:
         self,
         client: Client,
         queue: JobQueue,
-        permissions: Permissions,
+        tickets: Tickets,
         *,
         runs: RunList | None,
         on_started: Callable[[], None],
@@ -67,7 +66,7 @@ class RunSubmitter:
     ) -> None:
         self._client = client
         self._queue = queue
-        self._permissions = permissions
+        self._tickets = tickets
         self._runs = runs
         self._on_started = on_started
         self._limits = limits
@@ -118,9 +117,7 @@ class RunSubmitter:
                 await self._runs.add(stream_id, chat.question)
         record = None if is_new else await read_run(self._client, stream_id)
         revoked = record.revoked if record else 0
-        ticket = await self._permissions.give(
-            stream_id, Scope.CONTROL, lifetime_s=self._limits.ticket_s, revoked=revoked
-        )
+        ticket = await self._tickets.give(stream_id, Scope.CONTROL, lifetime_s=self._limits.ticket_s, revoked=revoked)
         return SubmittedRun(stream_id, is_new, ticket, caller.headers)
 
     def _keep_ms(self, chat: ChatRequest, key: str | None) -> int:
