@@ -66,6 +66,17 @@ class ProviderFailedError(RunFailedError):
         self.elsewhere = elsewhere
 
 
+class _TryFailedError(Exception):
+    """One try has brought no chunk. `elsewhere` is as in ProviderFailedError. The provider asks for a pause of
+    `asked_s`, if that is not None."""
+
+    def __init__(self, error: RunError, *, elsewhere: bool, asked_s: float | None) -> None:
+        super().__init__(error)
+        self.error = error
+        self.elsewhere = elsewhere
+        self.asked_s = asked_s
+
+
 class OpenAISource:
     """One provider: a client for all its calls.
 
@@ -160,48 +171,58 @@ class OpenAISource:
     async def _begin(self, call: "_Call", opened: AsyncExitStack) -> tuple[Decoded, AsyncIterator[Decoded]]:
         """Retries until the first chunk has come. Leaves the response open; `opened` closes it."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
-        timeout_s = call.options.first_chunk_timeout_s or None
         first_form, tries_left = call.form, self._retries
         while True:
             self._enter()
-            asked_s, sign = None, asyncio.Event()
             try:
-                async with AsyncExitStack() as one_try:
-                    async with asyncio.timeout(timeout_s) as deadline:
-                        chunks = await one_try.enter_async_context(aclosing(self._open(call)))
-                        first = await self._first_chunk(chunks, deadline, timeout_s, sign)
-                    opened.push_async_exit(one_try.pop_all())
-                    if call.form is not None and call.form != first_form:
-                        self._forms.remember(call.model, call.form, call.request)
-                    return first, chunks
-            except TimeoutError:
-                error = own_error(Code.UPSTREAM_TIMEOUT, f"The provider sent nothing for {timeout_s:g} seconds.")
-                elsewhere = self.provider.fallback_after_timeout
-            except RunFailedError as failure:
+                begun = await self._try(call, opened)
+            except _TryFailedError as failure:
                 error = failure.error
-                elsewhere = isinstance(failure, _UnreachableError) or self._is_refusal_elsewhere(error)
-                asked_s = failure.retry_after_s if isinstance(failure, _RefusedError) else None
-            except BaseException:
-                self._breaker.leave()
-                raise
-            if sign.is_set():
-                self._note_break(error)
+                form = None if call.form is None else self._forms.after(call.form, error, call.options)
+                if form is not None:
+                    field = "stream_options" if form.stream else "stream"
+                    logger.info("asking %s again without %s: %s", self._shown_name, field, error.message)
+                    call = replace(call, form=form)
+                    continue
+                delay_s = backoff.next_delay_s() if failure.asked_s is None else failure.asked_s
+                goes_elsewhere = failure.elsewhere and call.has_fallback
+                is_final = not tries_left or not error.retryable or error.code in self._never_retried
+                if goes_elsewhere or is_final or delay_s > MAX_DELAY_S or self._breaker.is_open:
+                    raise ProviderFailedError(error, elsewhere=failure.elsewhere) from None
+                tries_left -= 1
+                logger.info("retrying %s in %.1f s: %s", self._shown_name, delay_s, error.message)
+                await asyncio.sleep(delay_s)
             else:
-                self._note_failure(error)
-            form = None if call.form is None else self._forms.after(call.form, error, call.options)
-            if form is not None:
-                field = "stream_options" if form.stream else "stream"
-                logger.info("asking %s again without %s: %s", self._shown_name, field, error.message)
-                call = replace(call, form=form)
-                continue
-            delay_s = backoff.next_delay_s() if asked_s is None else asked_s
-            goes_elsewhere = elsewhere and call.has_fallback
-            is_final = not tries_left or not error.retryable or error.code in self._never_retried
-            if goes_elsewhere or is_final or delay_s > MAX_DELAY_S or self._breaker.is_open:
-                raise ProviderFailedError(error, elsewhere=elsewhere)
-            tries_left -= 1
-            logger.info("retrying %s in %.1f s: %s", self._shown_name, delay_s, error.message)
-            await asyncio.sleep(delay_s)
+                if call.form is not None and call.form != first_form:
+                    self._forms.remember(call.model, call.form, call.request)
+                return begun
+
+    async def _try(self, call: "_Call", opened: AsyncExitStack) -> tuple[Decoded, AsyncIterator[Decoded]]:
+        """Asks the provider once. Returns its first chunk and the others. Raises: _TryFailedError."""
+        timeout_s = call.options.first_chunk_timeout_s or None
+        asked_s, sign = None, asyncio.Event()
+        try:
+            async with AsyncExitStack() as one_try:
+                async with asyncio.timeout(timeout_s) as deadline:
+                    chunks = await one_try.enter_async_context(aclosing(self._open(call)))
+                    first = await self._first_chunk(chunks, deadline, timeout_s, sign)
+                opened.push_async_exit(one_try.pop_all())
+                return first, chunks
+        except TimeoutError:
+            error = own_error(Code.UPSTREAM_TIMEOUT, f"The provider sent nothing for {timeout_s:g} seconds.")
+            elsewhere = self.provider.fallback_after_timeout
+        except RunFailedError as failure:
+            error = failure.error
+            elsewhere = isinstance(failure, _UnreachableError) or self._is_refusal_elsewhere(error)
+            asked_s = failure.retry_after_s if isinstance(failure, _RefusedError) else None
+        except BaseException:
+            self._breaker.leave()
+            raise
+        if sign.is_set():
+            self._note_break(error)
+        else:
+            self._note_failure(error)
+        raise _TryFailedError(error, elsewhere=elsewhere, asked_s=asked_s)
 
     def _enter(self) -> None:
         """Raises: ProviderFailedError while the breaker is open."""
