@@ -4,8 +4,8 @@ Callers take turns (contract/lua/turns.lua). Only Redis's clock counts: a lease 
 the lease time.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from secrets import token_hex
 from typing import Any
@@ -15,7 +15,8 @@ from contract.digest import digest_name
 from contract.errors import BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
 from contract.keys import CONTROL, JOBS, RECENT, TURNS, WORKERS_GROUP, StreamKeys, caller_key, once_key
-from contract.limits import QUESTION_LIMIT_CHARS
+from contract.limits import BATCH_LIMIT_EVENTS, QUESTION_LIMIT_CHARS
+from contract.position import START, Position
 from contract.scripts import Call, run_call, run_calls
 from contract.stream_log import WriteStatus
 
@@ -77,6 +78,22 @@ class Once:
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """The log of a run that goes on from what another run has done: `lines` are `kind SP json`, its events from the
+    position 1-1 on. `fields` are further fields of the run's record."""
+
+    lines: Sequence[bytes] = ()
+    fields: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def last(self) -> Position:
+        return Position(1, len(self.lines)) if self.lines else START
+
+
+NO_BEGINNING = Beginning()
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """A run to create.
 
@@ -85,7 +102,8 @@ class Submission:
     what the Responses API keeps of its request (b"" for other runs). `keep_ms` is how long a run is kept after its end,
     if shorter than others (0: as others). `endpoint` is that of a pass-through call, "" for other runs. `question` is
     the last thing the user said, of which at most QUESTION_LIMIT_CHARS are kept. Redis drops `request` when the run
-    ends.
+    ends, unless the run `keeps_prompts` (contract.prompts). If it has a `beginning`, its log was begun by
+    `copy_record`.
     """
 
     stream_id: str
@@ -100,6 +118,8 @@ class Submission:
     keep_ms: int = 0
     endpoint: str = ""
     question: str = ""
+    keeps_prompts: bool = False
+    beginning: Beginning = NO_BEGINNING
 
 
 NO_STORAGE_LIMITS = StorageLimits()
@@ -158,13 +178,14 @@ class JobQueue:
         """
         account = digest_name(submission.caller)
         keys = [StreamKeys.of(submission.stream_id).meta, JOBS, TURNS, caller_key(account)]
-        once: tuple[str | int, ...] = ()
+        once: tuple[str | int, ...] = ("", 0)
         if submission.once is not None:
             keys.append(once_key(submission.once.digest))
             once = (submission.once.use, submission.once.lifetime_ms)
         # A caller's text may hold a lone surrogate, which UTF-8 cannot encode.
         model = submission.model.encode(errors="replace")
         question = submission.question[:QUESTION_LIMIT_CHARS].encode(errors="replace")
+        beginning = submission.beginning
         arguments = (
             submission.stream_id,
             submission.request,
@@ -184,9 +205,28 @@ class JobQueue:
             storage.caller_bytes,
             storage.reserve_percent,
             *once,
+            int(submission.keeps_prompts),
+            str(beginning.last),
+            sum(map(len, beginning.lines)),
+            *(part for named in beginning.fields.items() for part in named),
         )
         answer, stream_id = await run_call(self._client, Call("submit", tuple(keys), arguments))
         return Submitted(answer.decode()), stream_id.decode()
+
+    async def copy_record(self, stream_id: str, beginning: Beginning) -> None:
+        """Begins the log of a run that is to be submitted with this `beginning`. May be repeated. If it is not
+        submitted, call `delete`.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError.
+        """
+        log, lines = StreamKeys.of(stream_id).log, beginning.lines
+        for start in range(0, len(lines), BATCH_LIMIT_EVENTS):
+            arguments: tuple[int | bytes, ...] = (
+                self._lifetime_ms,
+                start + 1,
+                *lines[start : start + BATCH_LIMIT_EVENTS],
+            )
+            await run_call(self._client, Call("copy_record", (log,), arguments))
 
     async def open(self) -> None:
         """Creates the consumer group if it is missing. Raises: BrokerUnavailableError, BrokerRefusedError."""

@@ -1,6 +1,8 @@
-"""What a provider may get of a caller's HTTP request besides its body: some headers and query fields. Pure: no I/O.
+"""What the request of a job contains besides the caller's body. Pure: no I/O.
 
-They travel in the request of a job, in the field `manycast`. Callers cannot set it there: the gateway takes out theirs.
+Some headers and query fields of the caller's HTTP request, which the provider may get; and the changed prompts of a
+script that is run again. They travel in the field `manycast`. Callers cannot set it there: the gateway takes out
+theirs.
 """
 
 import re
@@ -24,16 +26,19 @@ _NEVER_PASSED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Values by name, as the caller wrote them."""
+    """`headers` and `query`: values by name, as the caller wrote them. `prompts`: texts that replace the last message
+    of a script's step, by its id."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
 
     def added_to(self, request: bytes) -> bytes:
         """`request`: the JSON of an object, without spaces."""
-        if not self.headers and not self.query:
+        if not self.headers and not self.query and not self.prompts:
             return request
-        value = encode_json({"headers": self.headers, "query": self.query})
+        prompts = {"prompts": self.prompts} if self.prompts else {}
+        value = encode_json({"headers": self.headers, "query": self.query, **prompts})
         comma = b"" if request == b"{}" else b","
         return b'{"%b":%b%b%b' % (FIELD.encode(), value, comma, request[1:])
 
@@ -44,7 +49,7 @@ def take_passed(request: dict[str, Any]) -> tuple[dict[str, Any], Passed]:
     if given is None:
         return request, Passed()
     body = {name: value for name, value in request.items() if name != FIELD}
-    return body, Passed(given.get("headers", {}), given.get("query", {}))
+    return body, Passed(given.get("headers", {}), given.get("query", {}), given.get("prompts", {}))
 
 
 def check_header_name(name: str) -> str:

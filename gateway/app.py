@@ -55,6 +55,7 @@ from gateway.routes.tickets import TicketRoutes
 from gateway.runs.begin import RunStarter
 from gateway.runs.completion_cache import CompletionCache
 from gateway.runs.on_disconnect import DisconnectPolicy
+from gateway.runs.run_again import RunsAgain
 from gateway.runs.run_list import RunList
 from gateway.runs.stored_responses import StoredResponses
 from gateway.runs.submit import RunSubmitter, SubmitLimits
@@ -144,7 +145,9 @@ class Gateway:
         starter = RunStarter(authenticator, bodies, submitter, disconnects, local_viewers, passed=settings.passed)
         respond = choose_response(local_viewers, self.send_timeouts, settings.send_timeout_s)
 
-        yield StartRoutes(client, starter, tickets, settings.ticket_s)
+        again = RunsAgain(client, self._log, is_open=self._runs is not None)
+        yield StartRoutes(client, starter, tickets, again, settings.ticket_s)
+        yield RunListRoutes(authenticator, self._runs, again)
         yield from self._build_run_routes(control_s)
         answers = RunAnswers(
             hub, local_viewers, respond, head_wait_s=settings.head_wait_s, ping_interval_s=settings.ping_interval_s
@@ -180,7 +183,6 @@ class Gateway:
 
     def _build_run_routes(self, control_s: int) -> Iterator[Routes]:
         client, (authenticator, permissions, _) = self._client, self._access
-        yield RunListRoutes(authenticator, self._runs)
         yield StreamRoutes(
             client, authenticator, permissions, queue=self._queue, log=self._log, completions=self._completions
         )

@@ -13,6 +13,7 @@ from contract.connection import blocking_client, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import Job, JobQueue
 from contract.keys import CONTROL
+from contract.prompts import Prompts
 from contract.questions import Questions
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
@@ -82,7 +83,8 @@ class Worker:
         )
         calls = ProviderCalls(source, default_model, settings.silence_after_first_chunk, settings.strict_finish)
         self._questions = Questions(self._commands)
-        self._scripts = ScriptRunner(scripts, calls, log, self._questions, settings.script_calls)
+        prompts = Prompts(self._commands)
+        self._scripts = ScriptRunner(scripts, calls, log, self._questions, prompts, settings.script_calls)
         self._alarm_clock = AlarmClock(self._questions)
         self._loop_watch = LoopWatch(scripts)
         self._pool = GenerationPool(settings.worker_streams, self._make_generation)

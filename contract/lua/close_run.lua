@@ -6,13 +6,15 @@
 
 -- `line` is the `done` event.
 local function close_run(log, meta, jobs, status, entry, line, retention_ms)
-  local state = redis.call('HMGET', meta, 'keep_ms', 'stored', 'account', 'bytes')
+  local state = redis.call('HMGET', meta, 'keep_ms', 'stored', 'account', 'bytes', 'prompts')
   if state[1] then retention_ms = math.min(retention_ms, state[1]) end
   local now = now_ms()
   redis.call('HSET', meta, 'status', status, 'ended_ms', string.format('%d', now), 'done', string.sub(line, 6),
     'expires_ms', string.format('%d', now + retention_ms))
-  -- Only an attempt needs the request, and it may be large: a chat's request contains the whole conversation.
-  redis.call('HDEL', meta, 'owner', 'cancel', 'claim', 'released', 'request')
+  redis.call('HDEL', meta, 'owner', 'cancel', 'claim', 'released')
+  -- Only an attempt needs the request, and it may be large: a chat's request contains the whole conversation. A script
+  -- whose prompts are kept may be run again from one of its steps.
+  if not state[5] then redis.call('HDEL', meta, 'request') end
   if state[2] then
     local stored = stored_of(state[3])
     uncount_stored(stored, state[2])

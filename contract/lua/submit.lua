@@ -7,7 +7,9 @@
 --   runs), 14 question of the user ('': none), 15 digest of the caller, 16 max bytes that Redis may hold for this caller (0: no limit), 17 percent
 --   of Redis's memory that new runs leave to the runs in progress (0: none), 18 how KEYS[5] is used: key (an idempotency
 --   key), first or retry (it identifies a body of this caller; a first request replaces it, a retry finds the run of
---   the request before), 19 its lifetime in ms
+--   the request before), 19 its lifetime in ms, 20 whether the run keeps its request and the prompts of its steps after
+--   its end (1 or 0), 21 position of the last event in its log ('0-0' unless copy_record has begun it), 22 bytes of that
+--   log, 23.. further fields of its record, each with its value
 -- Returns: {result, stream id}. ok. known: this idempotency key created that stream before. mismatch: it did, with
 --   another body. memory: Redis is nearly full. full: too many runs wait. share: this caller has its share of the waiting
 --   runs. busy: this caller has too many current runs. bytes: Redis holds too much for this caller
@@ -51,8 +53,11 @@ if KEYS[5] and ARGV[18] ~= 'first' then
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then return { 'ok', ARGV[1] } end
-local kept = OVERHEAD_BYTES + #ARGV[11] + #ARGV[14]
-if ARGV[17] ~= '0' and not has_room(kept + #ARGV[2], ARGV[17]) then return { 'memory', '' } end
+-- What stays after the end of the run, and what does not.
+local kept, dropped = OVERHEAD_BYTES + #ARGV[11] + #ARGV[14] + ARGV[22], #ARGV[2]
+for i = 24, #ARGV, 2 do kept = kept + #ARGV[i] end
+if ARGV[20] == '1' then kept, dropped = kept + dropped, 0 end
+if ARGV[17] ~= '0' and not has_room(kept + dropped, ARGV[17]) then return { 'memory', '' } end
 local pending = redis.pcall('XPENDING', KEYS[2], 'workers')
 if pending.err then
   -- Create the group before the job, so that no worker misses the job.
@@ -70,7 +75,7 @@ local max_runs = tonumber(ARGV[10])
 if max_runs > 0 and count_runs(KEYS[4]) >= max_runs then return { 'busy', '' } end
 local stored = stored_of(account)
 local max_bytes = tonumber(ARGV[16])
-if max_bytes > 0 and sum_stored(stored) + kept + #ARGV[2] > max_bytes then return { 'bytes', '' } end
+if max_bytes > 0 and sum_stored(stored) + kept + dropped > max_bytes then return { 'bytes', '' } end
 local entry = ''
 if turn then
   redis.call('RPUSH', backlog_of(account), ARGV[1])
@@ -88,8 +93,12 @@ if ARGV[12] ~= '0' then redis.call('HSET', KEYS[1], 'keep_ms', ARGV[12]) end
 if ARGV[13] ~= '' then redis.call('HSET', KEYS[1], 'endpoint', ARGV[13]) end
 if KEYS[5] then redis.call('HSET', KEYS[1], 'once', KEYS[5]) end
 if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], 'question', ARGV[14]) end
+if ARGV[20] == '1' then redis.call('HSET', KEYS[1], 'prompts', '0') end
+-- The first epoch is that of the copied events. What follows them is no further attempt.
+if ARGV[21] ~= '0-0' then redis.call('HSET', KEYS[1], 'epoch', '1', 'last', ARGV[21], 'wakes', '1') end
+for i = 23, #ARGV - 1, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 if max_bytes > 0 then
-  redis.call('HSET', KEYS[1], 'bytes', kept, 'stored', count_stored(stored, kept + #ARGV[2], tonumber(ARGV[5])))
+  redis.call('HSET', KEYS[1], 'bytes', kept, 'stored', count_stored(stored, kept + dropped, tonumber(ARGV[5])))
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if max_runs > 0 then

@@ -19,4 +19,6 @@ def _to_json_data(value: object) -> object:
         return {name: _to_json_data(item) for name, item in value if name in value.model_fields_set}
     if isinstance(value, list) and value and isinstance(value[0], BaseModel):
         return [_to_json_data(item) for item in value]
+    if isinstance(value, dict) and value and isinstance(next(iter(value.values())), BaseModel):
+        return {name: _to_json_data(item) for name, item in value.items()}
     return value

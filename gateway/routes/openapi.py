@@ -15,6 +15,7 @@ from gateway.routes.models import Error, InputRequest, SignInRequest, TicketRequ
 from gateway.runs.chat_request import ChatCompletionRequest
 from gateway.runs.pass_through import PassThroughRequest, TextCompletionRequest
 from gateway.runs.response_request import ResponseRequest
+from gateway.runs.run_again import RunAgainRequest
 
 SSE: Mapping[str, Any] = {"content": {"text/event-stream": {}}}
 NO_CONTENT: Mapping[str, Any] = {"description": "No Content"}
@@ -46,6 +47,7 @@ _REQUEST_BODIES = (
     SignInRequest,
     TicketRequest,
     InputRequest,
+    RunAgainRequest,
 )
 _SCHEMA = "#/components/schemas/{model}"
 _SECURITY = {

@@ -1,27 +1,30 @@
-"""`POST /v1/streams`: start a run. docs/protocol.md, section 5, specifies it."""
+"""Start a run without watching it, also from a step of another run. docs/protocol.md, sections 5 and 14."""
 
 from fastapi import FastAPI, Request
 
 from contract.connection import Client
 from contract.event import Status
 from contract.run_record import read_run
+from gateway.access.caller import Caller
 from gateway.access.tickets import Scope, Tickets
 from gateway.http.json_response import JsonResponse
 from gateway.http.root_path import prefix_of
 from gateway.http.stream_urls import urls_of
-from gateway.routes.models import ControlTickets, IdempotencyKey, StartedRun
+from gateway.routes.models import ControlTickets, IdempotencyKey, StartedRun, StreamIdPath
 from gateway.routes.openapi import START_ERRORS, document
-from gateway.runs.begin import RunStarter, parsing
-from gateway.runs.chat_request import ChatCompletionRequest, parse_chat_request
+from gateway.runs.begin import BegunRun, RunStarter, parsing
+from gateway.runs.chat_request import ChatCompletionRequest, ChatRequest, parse_chat_request
+from gateway.runs.run_again import RunAgainRequest, RunsAgain
 
 
 class StartRoutes:
     """Starting a run without watching it. `view_s`: how long the first view ticket of a private stream is valid."""
 
-    def __init__(self, client: Client, starter: RunStarter, tickets: Tickets, view_s: int) -> None:
+    def __init__(self, client: Client, starter: RunStarter, tickets: Tickets, again: RunsAgain, view_s: int) -> None:
         self._client = client
         self._starter = starter
         self._tickets = tickets
+        self._again = again
         self._view_s = view_s
 
     def register(self, app: FastAPI) -> None:
@@ -40,9 +43,38 @@ class StartRoutes:
             ),
         )
 
+        app.add_api_route(
+            "/v1/streams/{stream_id}/again",
+            self.start_again,
+            methods=["POST"],
+            status_code=201,
+            response_model=StartedRun,
+            **document(
+                "runAgain",
+                tag="streams",
+                body=RunAgainRequest,
+                errors=(*START_ERRORS, 404, 409),
+                responses={200: {"model": StartedRun, "description": "An earlier request with this key started it."}},
+            ),
+        )
+
     async def start(self, request: Request, idempotency_key: IdempotencyKey = None) -> JsonResponse:
         """Queues a run. The body is OpenAI's chat-completions request."""
-        run = await self._starter.start(request, parsing(parse_chat_request), idempotency_key)
+        return await self._answer(
+            request, await self._starter.start(request, parsing(parse_chat_request), idempotency_key)
+        )
+
+    async def start_again(
+        self, stream_id: StreamIdPath, request: Request, idempotency_key: IdempotencyKey = None
+    ) -> JsonResponse:
+        """Queues a run of the same script that goes on from one of its steps."""
+
+        async def parse(caller: Caller, body: bytes) -> ChatRequest:
+            return await self._again.parse(caller, stream_id, body)
+
+        return await self._answer(request, await self._starter.start(request, parse, idempotency_key))
+
+    async def _answer(self, request: Request, run: BegunRun) -> JsonResponse:
         stream_id, given = run.stream_id, ControlTickets(control=run.submitted.control.text)
         record, prefix = await read_run(self._client, stream_id), prefix_of(request)
         if run.private:

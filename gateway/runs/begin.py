@@ -114,7 +114,8 @@ class RunStarter:
         *,
         retries: int | None = None,
     ) -> BegunRun:
-        chat = replace(chat, request=self._passed.of(request).added_to(chat.request))
+        passed = replace(self._passed.of(request), prompts=chat.prompts)
+        chat = replace(chat, request=passed.added_to(chat.request))
         submitted = await self._submitter.submit(caller, chat, key, retries)
         when_gone = self._disconnects.when_gone(submitted.stream_id, policy)
         return BegunRun(caller, chat.private, chat.stream, chat.dialect, chat.turn, submitted, when_gone)

@@ -4,14 +4,15 @@ No I/O. Fields that `ChatCompletionRequest` does not name go to the provider unc
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, FailFast, Field
 
 from contract.event import encode_json
-from contract.job_queue import Policy
+from contract.job_queue import NO_BEGINNING, Beginning, Policy
 from contract.limits import IDEMPOTENCY_KEY_LIMIT_CHARS, QUESTION_LIMIT_CHARS
 from gateway.dialects.registry import OPENAI, OPENAI_USAGE
 from gateway.http.body import parse_object
@@ -95,7 +96,8 @@ class ChatRequest:
 
     `stream` and `dialect` say how the caller wants it answered, `private` who may watch, `turn` which chat of the AI
     SDK it belongs to. `prompt_chars` is the length of all texts in its messages. `response`, `keep_ms`, `endpoint` and
-    `question` are those of a Submission. `shows_question`: those who may watch see it.
+    `question` are those of a Submission. `shows_question`: those who may watch see it. `prompts` are those of
+    contract.passed, `beginning` gives that of the Submission for the id of its stream.
     """
 
     request: bytes
@@ -112,6 +114,8 @@ class ChatRequest:
     endpoint: str = ""
     question: str = ""
     shows_question: bool = False
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    beginning: Callable[[str], Beginning] = lambda _: NO_BEGINNING
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from contract.connection import Client
 from contract.errors import BrokerUnavailableError
 from contract.job_queue import JobQueue, Once, OnceUse, StorageLimits, Submission, Submitted
+from contract.prompts import SCRIPT_PREFIX
 from contract.run_record import read_run
 from contract.stream_id import new_stream_id
 from gateway.access.caller import Caller
@@ -105,20 +106,35 @@ class RunSubmitter:
             keep_ms=self._keep_ms(chat, key),
             endpoint=chat.endpoint,
             question=chat.question if chat.shows_question else "",
+            keeps_prompts=self._lists(chat) and chat.model.startswith(SCRIPT_PREFIX),
+            beginning=chat.beginning(stream_id),
         )
-        answer, stream_id = await self._queue_run(submission)
+        answer, found_id = await self._begin_and_queue(submission)
         if answer not in (Submitted.OK, Submitted.KNOWN):
             raise _to_api_error(answer, caller)
-        is_new = answer is Submitted.OK
+        is_new, stream_id = answer is Submitted.OK, found_id
         if is_new:
             self._on_started()
-            # A caller who wants nothing kept does not want the prompt in the list either.
-            if self._runs is not None and not chat.endpoint and not chat.keep_ms:
+            if self._runs is not None and self._lists(chat):
                 await self._runs.add(stream_id, chat.question)
         record = None if is_new else await read_run(self._client, stream_id)
         revoked = record.revoked if record else 0
         ticket = await self._tickets.give(stream_id, Scope.CONTROL, lifetime_s=self._limits.ticket_s, revoked=revoked)
         return SubmittedRun(stream_id, is_new, ticket, caller.headers)
+
+    def _lists(self, chat: ChatRequest) -> bool:
+        # A caller who wants nothing kept does not want the prompt in the list either.
+        return self._runs is not None and not chat.endpoint and not chat.keep_ms
+
+    async def _begin_and_queue(self, submission: Submission) -> tuple[Submitted, str]:
+        """Also begins the log of a run that goes on from another one."""
+        if not submission.beginning.lines:
+            return await self._queue_run(submission)
+        await self._queue.copy_record(submission.stream_id, submission.beginning)
+        answer, stream_id = await self._queue_run(submission)
+        if answer is not Submitted.OK:
+            await self._queue.delete(submission.stream_id)
+        return answer, stream_id
 
     def _keep_ms(self, chat: ChatRequest, key: str | None) -> int:
         """Nobody watches a pass-through call again: its answer, which may be large, is only kept for a retry."""

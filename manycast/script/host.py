@@ -1,6 +1,6 @@
 """What a run needs from outside. The worker is the host of real runs, `manycast.script.testing` that of tests."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from manycast.script.message import Chunk
@@ -22,6 +22,9 @@ class Host(Protocol):
         """The chunks of one provider call, in OpenAI's form; `name` is that of the step. A request without `model` gets
         the default. Raises: GenerationError.
         """
+
+    async def keep_prompt(self, step_id: str, messages: Sequence[dict[str, Any]]) -> None:
+        """Keeps what a step is about to ask, for developers. Returns when they may read it, or if it cannot be kept."""
 
     async def write(self, entry: Entry) -> None:
         """Appends to the log, in the order of the calls."""

@@ -21,16 +21,18 @@ async def perform(
     past: Iterable[Entry] = (),
     max_calls: int = MAX_CALLS,
     passed: Mapping[str, Any] | None = None,
+    prompts: Mapping[str, str] | None = None,
 ) -> Any:
     """Returns the script's result. Call it in a task of its own.
 
     `request` is the caller's chat-completions body, `head` holds the fields of each chunk of the answer, `past` what
-    earlier attempts wrote, and `passed` further fields of every request to a provider.
+    earlier attempts wrote, and `passed` further fields of every request to a provider. `prompts`: texts of a developer,
+    by the ids of steps, each in place of the last message that the step would send.
 
     Raises: ScriptError; whatever the script raises.
     """
     record = Record(past)
-    execution = Execution(host, record, head, max_calls, passed or {})
+    execution = Execution(host, record, head, max_calls, passed or {}, prompts or {})
     if record.is_empty:
         opening = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
         await host.write(Entry("chunk", {**head, "choices": [opening]}))

@@ -58,6 +58,8 @@ class Execution:
     head: Mapping[str, Any]
     max_calls: int
     passed: Mapping[str, Any] = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """What steps say last, by their id, if a developer has changed it."""
     calls: int = 0
     parts: int = 1
     """How many parts of the script run side by side."""
@@ -198,7 +200,10 @@ class Run:
         turns = self._here
         added: Turns = [] if prompt is None else [{"role": "user", "content": prompt}]
         for _ in range(rounds + 1):
-            message = await self._ask([*turns, *added], options, name=name, model=model, say=say, kind=parse)
+            place = self._execution.next_place()
+            if place in self._execution.prompts:
+                _replace_last(added or turns, self._execution.prompts[place])
+            message = await self._ask(place, [*turns, *added], options, name=name, model=model, say=say, kind=parse)
             added.append(dict(message.raw))
             if not message.tool_calls or not self._tools:
                 turns += added
@@ -209,7 +214,15 @@ class Run:
         raise ScriptLimitError(f"The model called tools more than {rounds} times in a row in step '{name}'.")
 
     async def _ask(
-        self, turns: Turns, options: Mapping[str, Any], *, name: str, model: str, say: bool, kind: type[Any] | None
+        self,
+        place: str,
+        turns: Turns,
+        options: Mapping[str, Any],
+        *,
+        name: str,
+        model: str,
+        say: bool,
+        kind: type[Any] | None,
     ) -> Message[Any]:
         request = {**self._execution.passed, **options, "messages": turns}
         if model:
@@ -218,7 +231,7 @@ class Run:
             request["response_format"] = response_format(kind)
         if self._tools:
             request.setdefault("tools", [tool.definition for tool in self._tools.values()])
-        end = await self._generate(request, name, say=say)
+        end = await self._generate(place, request, name, say=say)
         if end["error"] is not None:
             raise GenerationError(end["error"])
         raw, usage = end["message"], end["usage"] or {}
@@ -232,15 +245,15 @@ class Run:
                 raise GenerationError(_own_error("invalid_output", text)) from error
         return Message(to_text(raw), parsed, raw, end["model"], end["finish_reason"], usage, say)
 
-    async def _generate(self, request: dict[str, Any], name: str, *, say: bool) -> Mapping[str, Any]:
+    async def _generate(self, place: str, request: dict[str, Any], name: str, *, say: bool) -> Mapping[str, Any]:
         """Returns the `end` of the step, also of one that has failed."""
         execution = self._execution
-        place = execution.next_place()
         if execution.record.begun(place, "generate", name) and (ended := execution.record.ended(place)):
             if say and ended["message"] and not execution.record.is_said(place):
                 await execution.say(place, [_choice(_spoken(ended["message"]))])
             return ended
         model = request.get("model")
+        await execution.host.keep_prompt(place, request["messages"])
         await execution.begin(place, "generate", name, model=model, said=say, starts_again=True)
         since, folding = execution.host.now(), Folding()
         error: dict[str, Any] | None = None
@@ -505,6 +518,14 @@ def _spoken(delta: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value for name, value in delta.items() if value and name not in ("role", "tool_calls", "function_call")
     }
+
+
+def _replace_last(turns: Turns, text: str) -> None:
+    """Changes what was said last."""
+    if turns:
+        turns[-1] = {**turns[-1], "content": text}
+    else:
+        turns.append({"role": "user", "content": text})
 
 
 def _own_error(code: str, message: str) -> dict[str, Any]:

@@ -83,6 +83,9 @@ class ScriptedHost:
             message["tool_calls"] = [{"index": number, **call} for number, call in enumerate(calls)]
         yield _chunk(request, message, "tool_calls" if calls else "stop") | ({"usage": usage} if usage else {})
 
+    async def keep_prompt(self, step_id: str, messages: Sequence[dict[str, Any]]) -> None:
+        """Does nothing: `requests` has the messages."""
+
     async def write(self, entry: Entry) -> None:
         # Through JSON, as in a log: what does not survive it must not survive a test.
         self.entries.append(Entry(entry.kind, json.loads(json.dumps(entry.data))))

@@ -9,6 +9,7 @@ from typing import Any
 
 from contract.errors import Code, RunError, RunFailedError
 from contract.event import Chunk
+from contract.prompts import SCRIPT_PREFIX
 from manycast.script import GenerationError
 from worker.default_model import DefaultModel
 from worker.generations.outcome import Outcome
@@ -19,8 +20,6 @@ from worker.providers.repair import ChunkRepair
 from worker.providers.source import END, LINGER_S, SILENT, Answer, ChunkTimeout, LogEntry, Source
 
 logger = logging.getLogger(__name__)
-
-SCRIPT_PREFIX = "script/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from contract.errors import SERVER_ERROR, BrokerRefusedError, BrokerUnavailableE
 from contract.event import Chunk, Kind, merge_chunk, parse_json
 from contract.passed import FIELD, take_passed
 from contract.position import START
+from contract.prompts import SCRIPT_PREFIX, Prompts
 from contract.questions import Questions
 from contract.stream_log import StreamLog, WriteStatus
 from contract.worker_registry import Model
@@ -23,7 +24,7 @@ from worker.outage import Outage
 from worker.providers.errors import unknown_model
 from worker.providers.source import Answer, ChunkTimeout, LogEntry, ParkedError
 from worker.scripts.loader import Scripts
-from worker.scripts.provider_calls import SCRIPT_PREFIX, ProviderCalls, failed_generation
+from worker.scripts.provider_calls import ProviderCalls, failed_generation
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class ScriptRunner:
     calls: ProviderCalls
     log: StreamLog
     questions: Questions
+    prompts: Prompts
     max_calls: int
 
     @property
@@ -66,10 +68,19 @@ class ScriptRunner:
         if not head:
             made = {"created": int(time.time()), "model": request["model"]}
             head = {"id": f"chatcmpl-{stream_id}", "object": "chat.completion.chunk", **made}
-        body, _ = take_passed(request)
-        passed = {FIELD: request[FIELD]} if FIELD in request else {}
-        host = _Host(stream_id, epoch, self.calls, self.questions)
-        performance = perform(script, body, host, head=head, past=past, max_calls=self.max_calls, passed=passed)
+        body, rest = take_passed(request)
+        passed = {FIELD: {"headers": rest.headers, "query": rest.query}} if FIELD in request else {}
+        host = _Host(stream_id, epoch, self.calls, self.questions, self.prompts)
+        performance = perform(
+            script,
+            body,
+            host,
+            head=head,
+            past=past,
+            max_calls=self.max_calls,
+            passed=passed,
+            prompts=rest.prompts,
+        )
         task = asyncio.create_task(_guard(performance, script, stream_id))
         task.add_done_callback(lambda _: host.end())
         try:
@@ -110,11 +121,13 @@ class ScriptRunner:
 class _Host:
     """The host of one run (manycast.script.host). Hands what the script does to `ScriptRunner.run`, one by one."""
 
-    def __init__(self, run_id: str, epoch: int, calls: ProviderCalls, questions: Questions) -> None:
+    def __init__(self, run_id: str, epoch: int, calls: ProviderCalls, questions: Questions, prompts: Prompts) -> None:
         self.run_id = run_id
         self._epoch = epoch
         self._calls = calls
         self._questions = questions
+        self._prompts = prompts
+        self._keeps_prompts = True
         self._open: dict[str, float | None] = {}
         """The ids of the questions that wait for an answer, and until when."""
         self._items: asyncio.Queue[tuple[Chunk | LogEntry, asyncio.Future[None]] | ParkedError | None] = asyncio.Queue()
@@ -122,6 +135,15 @@ class _Host:
 
     def generate(self, request: dict[str, Any], name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002 - for tests
         return self._calls.generate(request, self.run_id)
+
+    async def keep_prompt(self, step_id: str, messages: Sequence[dict[str, Any]]) -> None:
+        if not self._keeps_prompts:
+            return
+        try:
+            self._keeps_prompts = await self._prompts.keep(self.run_id, self._epoch, step_id, messages)
+        except (BrokerUnavailableError, BrokerRefusedError, ValueError, TypeError) as error:
+            # The run itself does not need it. If the messages are no JSON, the call of the provider will tell.
+            logger.info("run %s: the prompt of step %s is not kept: %s", self.run_id, step_id, error)
 
     async def write(self, entry: Entry) -> None:
         await self._hand_over(entry, waits=False)

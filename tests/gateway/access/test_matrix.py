@@ -30,6 +30,9 @@ ADMITTED: Mapping[str, set[str]] = {
     "stopChat": KNOWN,
     **dict.fromkeys(WATCHING, VIEWERS),
     **dict.fromkeys(("cancelRun", "deleteRun", "answerInput", "giveTicket", "revokeTickets"), CONTROLLERS),
+    # Whoever sees the prompt of the run in the list.
+    "runAgain": {OWNER},
+    "readPrompts": {OWNER, FOREIGN_PAGE},
     "keepTicket": {VIEW, CONTROL},
     "readResponse": {OWNER, CONTROL, FOREIGN_PAGE},
     # It may have to read earlier responses, which a ticket for one stream does not open.
@@ -40,7 +43,12 @@ ADMITTED: Mapping[str, set[str]] = {
     **dict.fromkeys(("listModels", "readModel"), ALL - {WRONG_KEY}),
 }
 """By operationId: who is not refused, if the stream is private."""
-UNLISTED: Mapping[str, set[str]] = {**dict.fromkeys(WATCHING, ALL), "answerInput": KNOWN | CONTROLLERS}
+UNLISTED: Mapping[str, set[str]] = {
+    **dict.fromkeys(WATCHING, ALL),
+    "answerInput": KNOWN | CONTROLLERS,
+    "runAgain": {OWNER, PERSON},
+    "readPrompts": {OWNER, PERSON, FOREIGN_PAGE},
+}
 """What differs if the stream is unlisted."""
 
 
