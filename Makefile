@@ -5,7 +5,6 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 REQUIREMENTS := pyproject.toml requirements.txt
-UV := 0.13.9
 
 # Use only variables from make's own command line: some shells export a HOST of their own.
 given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
@@ -47,8 +46,7 @@ fmt: $(VENV)/.test ## format the code
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-pins: $(VENV)/.made ## write every requirements.txt from the requirements.in files (T="redis fastapi" renews these)
-	@$(PIP) uv==$(UV)
+pins: $(VENV)/.test ## write every requirements.txt from the requirements.in files (T="redis fastapi" renews these)
 	@$(PY) -m tests.house.pins $(T)
 
 setup: $(VENV)/.test ## install everything for running and testing into .venv

@@ -14,6 +14,7 @@ import openai
 import pytest
 
 from tests.broker import Broker, valkey_binary
+from tests.clients.python_pins import install_for
 from tests.stack import ROOT, Gateway, Simulator, Worker, closing_all
 
 NODE_HOME = Path(__file__).parent / "node"
@@ -149,16 +150,8 @@ def install_pins() -> InstallPins:
             if installed.exists() and installed.read_text() == wanted:
                 return target
             shutil.rmtree(target, ignore_errors=True)
-            pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--require-hashes")
-            done = subprocess.run(
-                [*pip, "--target", target, "-r", pins],
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            if done.returncode:
-                pytest.skip(f"pip could not install the packages: {done.stderr.strip().splitlines()[-1]}")
+            if failed := install_for(Path(sys.executable), pins, "--target", str(target)):
+                pytest.skip(f"the packages of {pins.name} could not be installed: {failed}")
             installed.write_text(wanted)
         return target
 

@@ -17,6 +17,7 @@ import pytest
 
 from manycast.local_stack.port import free_port
 from tests.broker import Broker, valkey_binary
+from tests.clients.python_pins import install_for
 from tests.stack import Gateway, Process, Simulator, Worker, closing_all
 
 HOME = Path(__file__).parent / "open_webui"
@@ -53,11 +54,9 @@ def program() -> Path:
     if not installed.exists() or installed.read_text() != pins.read_text():
         if os.environ.get("MANYCAST_REQUIRE") != "all":
             pytest.skip("it installs a gigabyte: set MANYCAST_REQUIRE=all for this suite")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
-        install = ("install", "--quiet", "--no-compile", "--require-hashes", "--no-deps", "-r", pins)
-        done = subprocess.run([environment / "bin" / "pip", *install], capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"pip could not install Open WebUI: {done.stderr.strip().splitlines()[-1]}")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", environment], check=True)
+        if failed := install_for(environment / "bin" / "python", pins):
+            pytest.skip(f"Open WebUI could not be installed: {failed}")
         installed.write_text(pins.read_text())
     return environment / "bin" / "open-webui"
 
