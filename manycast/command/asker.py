@@ -10,6 +10,7 @@ from manycast.client import Client
 from manycast.client.client import Stream
 from manycast.client.errors import ManycastError, RefusedError
 from manycast.client.event import Input
+from manycast.command.steps import shown
 from manycast.command.terminal import Terminal
 
 READ_BYTES = 4096
@@ -42,7 +43,7 @@ class Asker:
                 self._open.pop(event.id, None)
                 if event.state == "answered":
                     who = f" ({event.data['by']})" if event.data.get("by") else ""
-                    self._terminal.print_status(f"the answer: {_shown(event.data.get('value'))}{who}")
+                    self._terminal.print_status(f"the answer: {shown(event.data.get('value'))}{who}")
                 else:
                     self._terminal.print_status("nobody has answered in time")
         self._changed.set()
@@ -138,7 +139,3 @@ def read_value(question: Mapping[str, Any], line: str) -> Any:
             # The server says what it wants instead.
             return line
     return line
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

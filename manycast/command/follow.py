@@ -9,7 +9,8 @@ from contract.errors import RunError
 from contract.event import Status
 from contract.position import START, Position
 from manycast.client.answer import Answer
-from manycast.client.event import Chunk, Done, Event, Gap, Input, Ping, Reconnecting, Restart, Start, Step
+from manycast.client.event import Chunk, Done, Emit, Event, Gap, Input, Ping, Reconnecting, Restart, Start, Step
+from manycast.command.steps import Steps
 from manycast.command.terminal import Terminal
 from manycast.exit_status import Exit
 
@@ -46,6 +47,7 @@ class Follower:
         self._on_input = on_input or self._print_question
         self._held: list[str] = []
         self._answer = Answer()
+        self._steps = Steps()
         self._trouble = ""
 
     async def follow(self, events: AsyncIterator[Event]) -> Exit:
@@ -60,17 +62,22 @@ class Follower:
                 case Restart() | Gap():
                     if not self._begin_again(event):
                         return Exit.NOT_COMPLETED
-                case Step(state="begin"):
-                    self._terminal.print_status(f"step: {_name_step(event)}")
+                case Step() | Emit():
+                    self._tell_script(event)
                 case Input():
                     self._on_input(event)
                 case Done():
                     return self._end(event)
         return Exit.COMPLETED
 
+    def _tell_script(self, event: Step | Emit) -> None:
+        line = self._steps.tell_step(event) if isinstance(event, Step) else self._steps.tell_event(event)
+        if line:
+            self._terminal.print_status(line)
+
     def _print_question(self, event: Input) -> None:
-        if event.state == "asked":
-            self._terminal.print_status(f"the script asks: {event.data.get('question')}")
+        for line in self._steps.tell_question(event):
+            self._terminal.print_status(line)
 
     def _tell_trouble(self, event: Event) -> None:
         """Says once that the connection or Redis is lost, and once that it is back."""
@@ -142,11 +149,6 @@ class Follower:
         else:
             self._terminal.print_status(f"failed: {_describe(done.error)}")
         return Exit.NOT_COMPLETED
-
-
-def _name_step(step: Step) -> str:
-    name, model = step.data.get("name"), step.data.get("model")
-    return f"{name} ({model})" if model else str(name)
 
 
 def _describe(error: RunError | None) -> str:
