@@ -12,7 +12,6 @@ from bench.program import OTHER_CORE, SERVER_CORE, BenchError, Program
 from bench.servers import RETENTION_MS, start_broker, start_gateway
 from contract.connection import Client, call_redis, command_client
 from contract.job_queue import JobQueue, Policy, Submission
-from contract.keys import JOBS, WORKERS, StreamKeys
 from contract.run_record import read_run
 from manycast.local_stack.port import free_port
 
@@ -83,7 +82,7 @@ async def _measure(environment: Environment, plan: Plan) -> EndToEndResult:
         worker_us, redis_us, began_at = environment.worker.cpu_us, environment.broker.cpu_us, time.monotonic()
         await _submit(JobQueue(client, RETENTION_MS), plan)
         latencies_ms = await _watch(environment.gateway_port, STREAM.replace("%i", "0"))
-        while await call_redis(client, "XLEN", JOBS):
+        while await call_redis(client, "XLEN", client.key_space.queue_of(STREAM).jobs):
             if time.monotonic() - began_at > DEADLINE_S:
                 raise BenchError("the runs did not end in time")
             await asyncio.sleep(0.05)
@@ -108,7 +107,7 @@ async def _submit(queue: JobQueue, plan: Plan) -> None:
 
 async def _wait_for_worker(client: Client) -> None:
     deadline = time.monotonic() + DEADLINE_S
-    while not await call_redis(client, "ZCARD", WORKERS):
+    while not await call_redis(client, "ZCARD", client.key_space.workers):
         if time.monotonic() > deadline:
             raise BenchError("the worker did not start in time")
         await asyncio.sleep(0.05)
@@ -138,7 +137,7 @@ async def _check(client: Client, plan: Plan) -> None:
 
 
 async def _bytes_ratio(client: Client) -> float:
-    log = StreamKeys.of(STREAM.replace("%i", "0")).log
+    log = client.key_space.stream(STREAM.replace("%i", "0")).log
     kept = await call_redis(client, "MEMORY", "USAGE", log, "SAMPLES", "0")
     entries = await call_redis(client, "XRANGE", log, "-", "+")
     payload: int = sum(len(fields[b"e"]) for _, fields in entries)

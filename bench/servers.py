@@ -16,7 +16,7 @@ from urllib.request import urlopen
 from bench.program import DEADLINE_S, HERE, OTHER_CORE, SERVER_CORE, BenchError, Program
 from contract.connection import command_client
 from contract.job_queue import JobQueue, Policy, Submission
-from contract.keys import StreamKeys
+from contract.keys import KeySpace
 from contract.scripts import load_script
 from manycast.local_stack.broker import find_binary
 from manycast.local_stack.port import free_port
@@ -82,9 +82,9 @@ def manycast(_: Path, streams: int, protocol: str = "direct") -> Iterator[Target
         broker, broker_port = start_broker(stack)
         asyncio.run(_begin_runs(f"redis://127.0.0.1:{broker_port}/0", streams))
         gateway, port = start_gateway(stack, broker_port, MANYCAST_HTTP_PROTOCOL=protocol)
-        keys = StreamKeys.of(STREAM)
+        keys = KeySpace().stream(STREAM)
         append = load_script("append").digest
-        command = ("EVALSHA", append, "3", keys.log, keys.meta, keys.live, "1", "%n", str(RETENTION_MS), "chunk %p")
+        command = ("EVALSHA", append, "2", keys.log, keys.meta, keys.live, "1", "%n", str(RETENTION_MS), "chunk %p")
         path = f"/v1/streams/{STREAM}/events"
         programs = {"server": gateway, "redis": broker}
         yield Target(port, path, "redis", broker_port, "\t".join(command), "1-", programs)

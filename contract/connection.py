@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.keys import USUAL_KEYS, KeySpace
 
 NoScriptError = refusals.NoScriptError
 ReadOnlyError = refusals.ReadOnlyError
@@ -101,9 +102,13 @@ async def _reaches_redis(connection: Any) -> bool:
 
 
 class Client(Redis):
-    """A client that replies in bytes. When all `slots` are taken, a call waits for one instead of failing."""
+    """A client that replies in bytes. When all `slots` are taken, a call waits for one instead of failing.
+
+    `key_space` has the keys of the deployment that the client belongs to.
+    """
 
     slots: asyncio.Semaphore
+    key_space: KeySpace
 
     async def exchange(self, packed: bytes, replies: int) -> list[Any]:
         """Sends packed commands and returns their replies in order. The reply to a refused command is its error.
@@ -131,24 +136,27 @@ async def _read_reply(connection: Any) -> Any:
         return refusal
 
 
-def command_client(url: str, *, connections: int = 32, trusted_idle_s: float = TRUSTED_IDLE_S) -> Client:
+def command_client(
+    url: str, keys: KeySpace = USUAL_KEYS, *, connections: int = 32, trusted_idle_s: float = TRUSTED_IDLE_S
+) -> Client:
     """For calls that may be repeated. A stale connection is replaced once, and the call is sent again.
 
     A connection that was idle for `trusted_idle_s` is checked before its next use.
     """
-    return _client(url, connections, Retry(ExponentialBackoff(cap=0.1, base=0.01), 1), trusted_idle_s)
+    return _client(url, keys, connections, Retry(ExponentialBackoff(cap=0.1, base=0.01), 1), trusted_idle_s)
 
 
-def blocking_client(url: str) -> Client:
+def blocking_client(url: str, keys: KeySpace = USUAL_KEYS) -> Client:
     """For blocking reads. It repeats nothing: a lost reply may have delivered entries that a second read skips."""
-    return _client(url, 8, Retry(NoBackoff(), 0), TRUSTED_IDLE_S)
+    return _client(url, keys, 8, Retry(NoBackoff(), 0), TRUSTED_IDLE_S)
 
 
-def _client(url: str, connections: int, retry: Retry, trusted_idle_s: float) -> Client:
+def _client(url: str, keys: KeySpace, connections: int, retry: Retry, trusted_idle_s: float) -> Client:
     # The slots limit the connections. A limit of the pool itself would raise an error instead of waiting.
     client = Client.from_pool(_CheckingPool(trusted_idle_s, max_connections=1 << 20, **_arguments(url, retry)))
     assert isinstance(client, Client)
     client.slots = asyncio.Semaphore(connections)
+    client.key_space = keys
     return client
 
 

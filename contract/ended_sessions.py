@@ -2,7 +2,6 @@
 
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
-from contract.keys import ended_session_key
 
 
 async def end_session(client: Client, session_id: str, lifetime_s: int) -> None:
@@ -10,10 +9,12 @@ async def end_session(client: Client, session_id: str, lifetime_s: int) -> None:
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    await call_redis(client, "SET", ended_session_key(digest_name(session_id)), "1", "EX", max(1, lifetime_s))
+    await call_redis(
+        client, "SET", client.key_space.ended_session(digest_name(session_id)), "1", "EX", max(1, lifetime_s)
+    )
 
 
 async def has_ended(client: Client, session_id: str) -> bool:
     """Raises: BrokerUnavailableError, BrokerRefusedError."""
-    found: bytes | None = await call_redis(client, "GET", ended_session_key(digest_name(session_id)))
+    found: bytes | None = await call_redis(client, "GET", client.key_space.ended_session(digest_name(session_id)))
     return found is not None

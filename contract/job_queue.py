@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
 from contract.errors import BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
-from contract.keys import CONTROL, JOBS, RECENT, TURNS, WORKERS_GROUP, StreamKeys, caller_key, once_key
+from contract.keys import WORKERS_GROUP, QueueKeys, StreamKeys
 from contract.limits import BATCH_LIMIT_EVENTS, QUESTION_LIMIT_CHARS
 from contract.position import START, Position
 from contract.scripts import Call, run_call, run_calls
@@ -133,6 +133,49 @@ class Job:
     stream_id: str
 
 
+class Submit(NamedTuple):
+    """The arguments of contract/lua/submit.lua, which names them in the same order."""
+
+    id: str
+    request: bytes
+    model: bytes
+    on_lost: str
+    """The policy on a lost worker."""
+    lifetime_ms: int
+    max_waiting: int
+    body: str
+    """The digest of the request body."""
+    unwatched_ms: int
+    """How long the run may go on without viewers; 0: for ever."""
+    caller: str
+    """"" if unknown."""
+    max_at_once: int
+    """How many current runs this caller may have; 0: any number."""
+    response: bytes
+    """What the Responses API keeps of its request; b"" for other runs."""
+    keep_ms: int
+    """How long the run is kept after its end, if shorter than others; 0: as others."""
+    endpoint: str
+    """Of a pass-through call; "" for other runs."""
+    question: bytes
+    account: str
+    """The digest of the caller."""
+    caller_bytes: int
+    """How much Redis may hold for this caller; 0: no limit."""
+    reserve_percent: int
+    """The part of Redis's memory that new runs leave to the runs in progress; 0: none."""
+    once_use: str
+    """How the idempotency key is used: see OnceUse; "" if there is none."""
+    once_ms: int
+    """How long the idempotency key lasts."""
+    keeps_prompts: int
+    """1: the run keeps its request and the prompts of its steps after its end; else 0."""
+    last: str
+    """Of the last event in its log; 0-0 unless `copy_record` has begun it."""
+    copied_bytes: int
+    """Of that log."""
+
+
 class Verdict(StrEnum):
     """What a worker must do with a job it claimed."""
 
@@ -177,40 +220,40 @@ class JobQueue:
         May be repeated with the same submission. Raises: BrokerUnavailableError, BrokerRefusedError.
         """
         account = digest_name(submission.caller)
-        keys = [StreamKeys.of(submission.stream_id).meta, JOBS, TURNS, caller_key(account)]
-        once: tuple[str | int, ...] = ("", 0)
+        keys, queue = self._keys_of(submission.stream_id)
+        names = [keys.meta, queue.jobs, queue.turns, queue.caller(account)]
         if submission.once is not None:
-            keys.append(once_key(submission.once.digest))
-            once = (submission.once.use, submission.once.lifetime_ms)
+            names.append(queue.once(submission.once.digest))
         # A caller's text may hold a lone surrogate, which UTF-8 cannot encode.
         model = submission.model.encode(errors="replace")
         question = submission.question[:QUESTION_LIMIT_CHARS].encode(errors="replace")
-        beginning = submission.beginning
-        arguments = (
-            submission.stream_id,
-            submission.request,
-            model,
-            submission.policy.on_worker_lost,
-            self._lifetime_ms,
-            max_waiting,
-            submission.body,
-            submission.policy.unwatched_ms,
-            submission.caller,
-            submission.max_at_once,
-            submission.response,
-            submission.keep_ms,
-            submission.endpoint,
-            question,
-            account,
-            storage.caller_bytes,
-            storage.reserve_percent,
-            *once,
-            int(submission.keeps_prompts),
-            str(beginning.last),
-            sum(map(len, beginning.lines)),
-            *(part for named in beginning.fields.items() for part in named),
+        once, beginning = submission.once, submission.beginning
+        arguments = Submit(
+            id=submission.stream_id,
+            request=submission.request,
+            model=model,
+            on_lost=submission.policy.on_worker_lost,
+            lifetime_ms=self._lifetime_ms,
+            max_waiting=max_waiting,
+            body=submission.body,
+            unwatched_ms=submission.policy.unwatched_ms,
+            caller=submission.caller,
+            max_at_once=submission.max_at_once,
+            response=submission.response,
+            keep_ms=submission.keep_ms,
+            endpoint=submission.endpoint,
+            question=question,
+            account=account,
+            caller_bytes=storage.caller_bytes,
+            reserve_percent=storage.reserve_percent,
+            once_use="" if once is None else once.use,
+            once_ms=0 if once is None else once.lifetime_ms,
+            keeps_prompts=int(submission.keeps_prompts),
+            last=str(beginning.last),
+            copied_bytes=sum(map(len, beginning.lines)),
         )
-        answer, stream_id = await run_call(self._client, Call("submit", tuple(keys), arguments))
+        fields = tuple(part for named in beginning.fields.items() for part in named)
+        answer, stream_id = await run_call(self._client, Call("submit", tuple(names), (*arguments, *fields)))
         return Submitted(answer.decode()), stream_id.decode()
 
     async def copy_record(self, stream_id: str, beginning: Beginning) -> None:
@@ -219,7 +262,7 @@ class JobQueue:
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        log, lines = StreamKeys.of(stream_id).log, beginning.lines
+        log, lines = self._client.key_space.stream(stream_id).log, beginning.lines
         for start in range(0, len(lines), BATCH_LIMIT_EVENTS):
             arguments: tuple[int | bytes, ...] = (
                 self._lifetime_ms,
@@ -230,8 +273,9 @@ class JobQueue:
 
     async def open(self) -> None:
         """Creates the consumer group if it is missing. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        jobs = self._client.key_space.queue(0).jobs
         try:
-            await call_redis(self._client, "XGROUP", "CREATE", JOBS, WORKERS_GROUP, "0", "MKSTREAM")
+            await call_redis(self._client, "XGROUP", "CREATE", jobs, WORKERS_GROUP, "0", "MKSTREAM")
         except BrokerRefusedError as error:
             if "BUSYGROUP" not in str(error):
                 raise
@@ -242,7 +286,7 @@ class JobQueue:
         Raises: BrokerUnavailableError, after which call `delivered`: Redis may have delivered jobs. BrokerRefusedError,
         also if the group is missing: call `open`.
         """
-        options = ("COUNT", limit, "BLOCK", block_ms, "STREAMS", JOBS, ">")
+        options = ("COUNT", limit, "BLOCK", block_ms, "STREAMS", self._client.key_space.queue(0).jobs, ">")
         return _jobs(await call_redis(blocking, *_READ, worker, *options, block_ms=block_ms))
 
     async def delivered(self, worker: str) -> list[Job]:
@@ -250,14 +294,16 @@ class JobQueue:
 
         The read renews these leases, and takes back jobs that were released and are not yet claimed.
         """
-        return _jobs(await call_redis(self._client, *_READ, worker, "STREAMS", JOBS, "0"))
+        jobs = self._client.key_space.queue(0).jobs
+        return _jobs(await call_redis(self._client, *_READ, worker, "STREAMS", jobs, "0"))
 
     async def take_over(self, worker: str, idle_ms: int, limit: int) -> list[Job]:
         """Delivers up to `limit` jobs to `worker` whose leases were not renewed for `idle_ms`, and returns them.
 
         Some of them may be jobs of `worker` itself. Raises: as `take`.
         """
-        reply = await run_call(self._client, Call("take_over", (JOBS,), (worker, idle_ms, limit)))
+        jobs = self._client.key_space.queue(0).jobs
+        reply = await run_call(self._client, Call("take_over", (jobs,), (worker, idle_ms, limit)))
         return [
             Job(entry.decode(), stream_id.decode()) for entry, stream_id in zip(reply[::2], reply[1::2], strict=True)
         ]
@@ -267,10 +313,10 @@ class JobQueue:
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        keys = StreamKeys.of(job.stream_id)
+        keys, queue = self._keys_of(job.stream_id)
         # redis-py repeats a call whose reply was lost. The random name lets the script recognise the repetition.
         arguments = (worker, job.entry, max_lost, max_epochs, self._lifetime_ms, token_hex(8), room)
-        call = Call("claim", (keys.log, keys.meta, keys.live, JOBS, TURNS), arguments)
+        call = Call("claim", (keys.log, keys.meta, queue.jobs, queue.turns), arguments, (keys.live,))
         verdict, *lease = await run_call(self._client, call)
         if Verdict(verdict.decode()) is Verdict.GONE:
             return Claim(Verdict.GONE)
@@ -282,18 +328,19 @@ class JobQueue:
         """Renews all leases in one round trip. Returns one status each, in order. Raises: BrokerUnavailableError."""
         calls = []
         for lease in leases:
-            keys = StreamKeys.of(lease.job.stream_id)
+            keys, queue = self._keys_of(lease.job.stream_id)
             arguments = (lease.epoch, worker, lease.job.entry, self._lifetime_ms)
-            calls.append(Call("renew", (keys.log, keys.meta, JOBS, keys.viewers), arguments))
+            calls.append(Call("renew", (keys.log, keys.meta, queue.jobs, keys.viewers), arguments))
         return _answers(await run_calls(self._client, calls))
 
     async def release(self, worker: str, leases: Sequence[Lease]) -> list[WriteStatus | BrokerRefusedError]:
         """Releases jobs, so that another worker may claim them at once. Raises: BrokerUnavailableError."""
         calls = []
         for lease in leases:
-            keys = StreamKeys.of(lease.job.stream_id)
+            keys, queue = self._keys_of(lease.job.stream_id)
             arguments = (lease.epoch, worker, lease.job.entry)
-            calls.append(Call("release", (keys.meta, keys.live, JOBS, CONTROL), arguments))
+            channels = (keys.live, self._client.key_space.control)
+            calls.append(Call("release", (keys.meta, queue.jobs), arguments, channels))
         return _answers(await run_calls(self._client, calls))
 
     async def cancel(self, stream_id: str) -> str | None:
@@ -301,7 +348,7 @@ class JobQueue:
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        keys = StreamKeys.of(stream_id)
+        keys, queue = self._keys_of(stream_id)
         done = {
             "status": Status.CANCELLED,
             "finish_reason": None,
@@ -310,7 +357,8 @@ class JobQueue:
             "timing": None,
         }
         arguments = (stream_id, self._lifetime_ms, entry_line(Kind.DONE, encode_json(done)))
-        call = Call("cancel", (keys.log, keys.meta, keys.live, JOBS, CONTROL, TURNS), arguments)
+        channels = (keys.live, self._client.key_space.control)
+        call = Call("cancel", (keys.log, keys.meta, queue.jobs, queue.turns), arguments, channels)
         answer: str = (await run_call(self._client, call)).decode()
         return None if answer == WriteStatus.GONE else answer
 
@@ -320,23 +368,28 @@ class JobQueue:
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        keys = StreamKeys.of(stream_id)
-        names = (keys.log, keys.meta, keys.live, keys.viewers, JOBS, CONTROL, RECENT, TURNS)
-        await run_call(self._client, Call("delete_run", names, (stream_id,)))
+        keys, queue = self._keys_of(stream_id)
+        names = (keys.log, keys.meta, keys.viewers, queue.jobs, queue.recent, queue.turns)
+        channels = (keys.live, self._client.key_space.control)
+        await run_call(self._client, Call("delete_run", names, (stream_id,), channels))
 
     async def leave(self, stream_id: str, after_ms: int) -> None:
         """Stops the run if nobody watches it `after_ms` from now. May be repeated; the last call counts.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        await run_call(self._client, Call("leave", (StreamKeys.of(stream_id).meta,), (after_ms,)))
+        await run_call(self._client, Call("leave", (self._client.key_space.stream(stream_id).meta,), (after_ms,)))
 
     async def forget_worker(self, worker: str) -> None:
         """Removes a leaving worker from the group, unless it still has jobs: they would be lost too.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        await run_call(self._client, Call("forget_worker", (JOBS,), (worker, _FORGOTTEN_AFTER_MS)))
+        jobs = self._client.key_space.queue(0).jobs
+        await run_call(self._client, Call("forget_worker", (jobs,), (worker, _FORGOTTEN_AFTER_MS)))
+
+    def _keys_of(self, stream_id: str) -> tuple[StreamKeys, QueueKeys]:
+        return self._client.key_space.stream(stream_id), self._client.key_space.queue_of(stream_id)
 
 
 def _jobs(reply: Any) -> list[Job]:

@@ -1,68 +1,133 @@
 """The name of every key and channel that Manycast uses in Redis. Pure: no I/O.
 
-The braces are a hash tag: all keys of one stream live in one slot. docs/protocol.md, section 6, lists them.
+The part of a key in braces is its hash tag: a Redis Cluster keeps all keys with the same tag on one node, and a script
+may use keys of one tag only. docs/protocol.md, section 6, lists all keys.
 """
 
+import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-JOBS = "mc:jobs"
+from contract.stream_id import partition_of
+
 WORKERS_GROUP = "workers"
-WORKERS = "mc:workers"
-OFFERS = "mc:offers"
-TURNS = "mc:turns"
-CONTROL = "mc:control"
-RECENT = "mc:recent"
-ALARMS = "mc:alarms"
-SIGNING = "mc:signing"
+PREFIX = "mc"
+PREFIX_LIMIT_CHARS = 64
+_PREFIX = re.compile(r"[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)*")
 
 
 class StreamKeys(NamedTuple):
-    """The keys of one stream."""
+    """The keys and the channel of one stream."""
 
     log: str
     meta: str
     live: str
     viewers: str
 
-    @classmethod
-    @lru_cache(maxsize=4096)
-    def of(cls, stream_id: str) -> "StreamKeys":
-        prefix = f"mc:{{{stream_id}}}:"
-        return cls(f"{prefix}log", f"{prefix}meta", f"{prefix}live", f"{prefix}viewers")
+
+class QueueKeys(NamedTuple):
+    """What a partition has besides its streams."""
+
+    jobs: str
+    turns: str
+    alarms: str
+    recent: str
+    tag: str
+    """The beginning of every key of the partition."""
+
+    def backlog(self, digest: str) -> str:
+        """Holds a caller's runs that wait for its next turn. contract/lua/turns.lua makes it. `digest` is the SHA-256
+        of the caller's name, in hex."""
+        return f"{self.tag}backlog:{digest}"
+
+    def once(self, digest: str) -> str:
+        """Holds the run of an idempotency key. `digest` is its SHA-256 in hex, so that no caller chooses a Redis
+        key."""
+        return f"{self.tag}once:{digest}"
+
+    def chat(self, digest: str) -> str:
+        """Holds the last turn of a chat. `digest` is the SHA-256 of the chat's id, in hex."""
+        return f"{self.tag}chat:{digest}"
+
+    def stored(self, digest: str) -> str:
+        """Counts the bytes that Redis holds for a caller. `digest` is as for `backlog`."""
+        return f"{self.tag}stored:{digest}"
+
+    def caller(self, digest: str) -> str:
+        """Holds the ids of a caller's current runs. `digest` is as for `backlog`."""
+        return f"{self.tag}caller:{digest}"
 
 
-def once_key(digest: str) -> str:
-    """Holds the run of an idempotency key. `digest` is its SHA-256 in hex, so that no caller chooses a Redis key."""
-    return f"mc:once:{{{digest}}}"
+@dataclass(frozen=True, slots=True)
+class KeySpace:
+    """All keys of one deployment. Deployments with different prefixes share nothing on the same database."""
+
+    prefix: str = PREFIX
+
+    def stream(self, stream_id: str) -> StreamKeys:
+        return _stream_keys(self.prefix, stream_id)
+
+    def queue(self, partition: int) -> QueueKeys:
+        return _queue_keys(self.prefix, partition)
+
+    def queue_of(self, stream_id: str) -> QueueKeys:
+        """Of the stream's partition."""
+        return _queue_keys(self.prefix, partition_of(stream_id))
+
+    @property
+    def workers(self) -> str:
+        return self._shared("workers")
+
+    @property
+    def offers(self) -> str:
+        return self._shared("offers")
+
+    @property
+    def signing(self) -> str:
+        return self._shared("signing")
+
+    @property
+    def control(self) -> str:
+        """A channel."""
+        return self._shared("control")
+
+    def bucket(self, digest: str) -> str:
+        """Counts the requests of a caller or an address. `digest` is the SHA-256 of its name, in hex."""
+        return f"{self.prefix}:{{{digest}}}:bucket"
+
+    def ended_session(self, digest: str) -> str:
+        """Says that a session was ended. `digest` is the SHA-256 of the session's id, in hex."""
+        return f"{self.prefix}:{{{digest}}}:ended"
+
+    def _shared(self, name: str) -> str:
+        """What belongs to no stream and to no caller has a tag of its own."""
+        return f"{self.prefix}:{{shared}}:{name}"
 
 
-def backlog_key(digest: str) -> str:
-    """Holds a caller's runs that wait for its next turn. contract/lua/turns.lua makes it. `digest` is as in
-    `caller_key`. It has no hash tag of its own: it must live beside the queue."""
-    return f"mc:backlog:{digest}"
+USUAL_KEYS = KeySpace()
 
 
-def chat_key(digest: str) -> str:
-    """Holds the last turn of a chat. `digest` is the SHA-256 of the chat's id, in hex."""
-    return f"mc:chat:{{{digest}}}"
+def check_prefix(text: str) -> str:
+    """Raises: ValueError for a prefix that would not be safe in keys, channels and patterns of Redis's ACL."""
+    if len(text) > PREFIX_LIMIT_CHARS or not _PREFIX.fullmatch(text):
+        raise ValueError(
+            f"expected up to {PREFIX_LIMIT_CHARS} letters, digits, '_', '.' and '-', with single colons between them"
+        )
+    return text
 
 
-def bucket_key(digest: str) -> str:
-    """Counts the requests of a caller or an address. `digest` is the SHA-256 of its name, in hex."""
-    return f"mc:bucket:{{{digest}}}"
+@lru_cache(maxsize=4096)
+def _stream_keys(prefix: str, stream_id: str) -> StreamKeys:
+    head = f"{_tag(prefix, partition_of(stream_id))}{stream_id}:"
+    return StreamKeys(f"{head}log", f"{head}meta", f"{head}live", f"{head}viewers")
 
 
-def ended_session_key(digest: str) -> str:
-    """Says that a session was ended. `digest` is the SHA-256 of the session's id, in hex."""
-    return f"mc:ended:{{{digest}}}"
+@lru_cache(maxsize=1024)
+def _queue_keys(prefix: str, partition: int) -> QueueKeys:
+    tag = _tag(prefix, partition)
+    return QueueKeys(f"{tag}jobs", f"{tag}turns", f"{tag}alarms", f"{tag}recent", tag)
 
 
-def stored_key(digest: str) -> str:
-    """Counts the bytes that Redis holds for a caller. `digest` is the SHA-256 of the caller's name, in hex."""
-    return f"mc:stored:{{{digest}}}"
-
-
-def caller_key(digest: str) -> str:
-    """Holds the ids of a caller's current runs. `digest` is the SHA-256 of the caller's name, in hex."""
-    return f"mc:caller:{{{digest}}}"
+def _tag(prefix: str, partition: int) -> str:
+    return f"{prefix}:{{p{partition:02x}}}:"

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError
-from contract.keys import StreamKeys
 from contract.scripts import Call, run_call, run_calls
 
 
@@ -31,19 +30,19 @@ async def count_viewers(
     Returns None for a count that Redis refused. Raises: BrokerUnavailableError."""
     calls = []
     for count in counts:
-        keys = StreamKeys.of(count.stream_id)
+        keys = client.key_space.stream(count.stream_id)
         arguments = (gateway, count.viewers, lifetime_ms, telling_ms)
-        calls.append(Call("count_viewers", (keys.viewers, keys.live), arguments))
+        calls.append(Call("count_viewers", (keys.viewers,), arguments, (keys.live,)))
     replies = await run_calls(client, calls)
     return [None if isinstance(reply, BrokerRefusedError) else Sum(int(reply[0]), reply[1] == 1) for reply in replies]
 
 
 async def read_viewers_by_gateway(client: Client, stream_id: str) -> dict[str, int]:
     """Raises: BrokerUnavailableError, BrokerRefusedError."""
-    reply = await run_call(client, Call("read_viewers_by_gateway", (StreamKeys.of(stream_id).viewers,), ()))
+    reply = await run_call(client, Call("read_viewers_by_gateway", (client.key_space.stream(stream_id).viewers,), ()))
     return {name.decode(): int(count) for name, count in zip(reply[::2], reply[1::2], strict=True)}
 
 
 async def read_viewers(client: Client, stream_id: str) -> int:
     """Raises: BrokerUnavailableError, BrokerRefusedError."""
-    return int(await run_call(client, Call("read_viewers", (StreamKeys.of(stream_id).viewers,), ())))
+    return int(await run_call(client, Call("read_viewers", (client.key_space.stream(stream_id).viewers,), ())))

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from contract.connection import Client, call_redis
 from contract.event import encode_json, parse_json
-from contract.keys import StreamKeys
 from contract.scripts import Call, run_call
 
 SCRIPT_PREFIX = "script/"
@@ -40,18 +39,21 @@ class Prompts:
         """Keeps the messages of a step. Returns False if the run keeps no more prompts."""
         prompt = encode_json(cut_messages(messages))
         arguments = (epoch, step_id, prompt, PROMPTS_LIMIT_BYTES)
-        answer: bytes = await run_call(self._client, Call("keep_prompt", (StreamKeys.of(stream_id).meta,), arguments))
+        meta = self._client.key_space.stream(stream_id).meta
+        answer: bytes = await run_call(self._client, Call("keep_prompt", (meta,), arguments))
         return answer == b"ok"
 
     async def read(self, stream_id: str) -> dict[str, dict[str, Any]]:
         """What `cut_messages` made of the messages of each step, by its id."""
-        reply: list[bytes] = await run_call(self._client, Call("read_prompts", (StreamKeys.of(stream_id).meta,), ()))
+        meta = self._client.key_space.stream(stream_id).meta
+        reply: list[bytes] = await run_call(self._client, Call("read_prompts", (meta,), ()))
         return {name.decode(): parse_json(prompt) for name, prompt in zip(reply[::2], reply[1::2], strict=True)}
 
     async def read_run(self, stream_id: str) -> KeptRun | None:
         """None if the run keeps no prompts, or has expired."""
         names = ("prompts", "request", "again")
-        kept, request, again = await call_redis(self._client, "HMGET", StreamKeys.of(stream_id).meta, *names)
+        meta = self._client.key_space.stream(stream_id).meta
+        kept, request, again = await call_redis(self._client, "HMGET", meta, *names)
         if kept is None or request is None:
             return None
         return KeptRun(parse_json(request), None if again is None else parse_json(again))

@@ -7,7 +7,6 @@ from typing import Any
 from contract.connection import Client, call_redis
 from contract.event import encode_json, parse_json
 from contract.job_queue import Lease
-from contract.keys import ALARMS, JOBS, StreamKeys
 from contract.scripts import Call, run_call
 from contract.stream_log import WriteStatus
 
@@ -47,43 +46,49 @@ class Questions:
         `refused`: an answer that did not fit, to be replaced; "" if there is none.
         """
         arguments = (epoch, question["id"], encode_json(question), refused.encode(errors="replace"))
-        status, answer = await run_call(self._client, Call("ask", (StreamKeys.of(stream_id).meta,), arguments))
+        call = Call("ask", (self._client.key_space.stream(stream_id).meta,), arguments)
+        status, answer = await run_call(self._client, call)
         return WriteStatus(status.decode()), answer.decode()
 
     async def close(self, stream_id: str, epoch: int, question_id: str) -> tuple[WriteStatus, str]:
         """Ends a question whose time is over. Returns the answer as JSON; "" if none came in time."""
-        call = Call("close_question", (StreamKeys.of(stream_id).meta,), (epoch, question_id))
+        call = Call("close_question", (self._client.key_space.stream(stream_id).meta,), (epoch, question_id))
         status, answer = await run_call(self._client, call)
         return WriteStatus(status.decode()), answer.decode()
 
     async def find(self, stream_id: str, question_id: str) -> dict[str, Any] | None:
         """The question, None if it was not asked."""
-        asked = await call_redis(self._client, "HGET", StreamKeys.of(stream_id).meta, f"asked:{question_id}")
+        asked = await call_redis(
+            self._client, "HGET", self._client.key_space.stream(stream_id).meta, f"asked:{question_id}"
+        )
         found: dict[str, Any] | None = None if asked is None else parse_json(asked)
         return found
 
     async def answer(self, stream_id: str, question_id: str, answer: dict[str, Any]) -> tuple[Answered, Any]:
         """Stores the first answer, and wakes the run. Returns the answer that counts, None if there is none."""
-        keys = StreamKeys.of(stream_id)
+        keys, queue = self._client.key_space.stream(stream_id), self._client.key_space.queue_of(stream_id)
         arguments = (stream_id, question_id, encode_json(answer))
-        result, stored = await run_call(self._client, Call("answer", (keys.meta, JOBS, keys.live), arguments))
+        call = Call("answer", (keys.meta, queue.jobs), arguments, (keys.live,))
+        result, stored = await run_call(self._client, call)
         return Answered(result.decode()), parse_json(stored) if stored else None
 
     async def park(self, lease: Lease, kept_ms: int, alarm_ms: int, question_ids: Sequence[str]) -> Parked:
         """Ends a lease until one of the questions is answered, or until `alarm_ms` (Unix; 0: never). The run is kept
         for `kept_ms` meanwhile."""
-        keys = StreamKeys.of(lease.job.stream_id)
+        stream_id = lease.job.stream_id
+        keys, queue = self._client.key_space.stream(stream_id), self._client.key_space.queue_of(stream_id)
         arguments: tuple[str | int, ...] = (
             lease.epoch,
-            lease.job.stream_id,
+            stream_id,
             lease.job.entry,
             kept_ms,
             alarm_ms,
             *question_ids,
         )
-        call = Call("park", (keys.log, keys.meta, keys.live, JOBS, ALARMS), arguments)
+        call = Call("park", (keys.log, keys.meta, queue.jobs, queue.alarms), arguments, (keys.live,))
         return Parked((await run_call(self._client, call)).decode())
 
     async def ring(self) -> None:
         """Queues the runs that have waited for as long as they wanted to."""
-        await run_call(self._client, Call("ring", (ALARMS, JOBS), (_RINGS_AT_ONCE,)))
+        queue = self._client.key_space.queue(0)
+        await run_call(self._client, Call("ring", (queue.alarms, queue.jobs), (_RINGS_AT_ONCE,)))

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from contract.connection import Client
 from contract.digest import digest_name
-from contract.keys import bucket_key
 from contract.scripts import Call, run_call
 
 _MINUTE_MS = 60_000
@@ -31,7 +30,7 @@ class TokenResult(NamedTuple):
 async def take_token(client: Client, allowance: RateLimit) -> TokenResult:
     """Takes the token for one request. Raises: BrokerUnavailableError, BrokerRefusedError."""
     # A digest keeps addresses, which are personal data, out of Redis and its logs.
-    key = bucket_key(digest_name(allowance.name))
+    key = client.key_space.bucket(digest_name(allowance.name))
     granted, left, next_ms, full_ms = await run_call(
         client, Call("take_token", (key,), (allowance.per_minute, _MINUTE_MS))
     )

@@ -6,7 +6,6 @@ A gateway that lists runs adds each run after it was queued.
 from dataclasses import dataclass
 
 from contract.connection import Client, call_redis
-from contract.keys import RECENT
 from contract.scripts import Call, run_call
 
 KEPT_RUNS = 200
@@ -25,12 +24,13 @@ async def add_recent_run(client: Client, run: RecentRun, lifetime_ms: int) -> No
     """The prompt expires with the answer. Raises: BrokerUnavailableError, BrokerRefusedError."""
     # A caller's text may hold a lone surrogate.
     prompt = run.prompt[:PROMPT_LIMIT_CHARS].encode(errors="replace")
-    await run_call(client, Call("add_recent_run", (RECENT,), (run.stream_id, prompt, KEPT_RUNS, lifetime_ms)))
+    recent = client.key_space.queue_of(run.stream_id).recent
+    await run_call(client, Call("add_recent_run", (recent,), (run.stream_id, prompt, KEPT_RUNS, lifetime_ms)))
 
 
 async def read_recent_runs(client: Client, limit: int) -> list[RecentRun]:
     """The runs, newest first. Some streams may have expired. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    entries = await call_redis(client, "XREVRANGE", RECENT, "+", "-", "COUNT", limit)
+    entries = await call_redis(client, "XREVRANGE", client.key_space.queue(0).recent, "+", "-", "COUNT", limit)
     runs: dict[str, RecentRun] = {}
     for _, fields in entries:
         stream_id, prompt = (fields[name].decode() for name in (b"id", b"prompt"))

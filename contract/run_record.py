@@ -5,7 +5,6 @@ from typing import Any
 
 from contract.connection import Client, call_redis
 from contract.event import Status, parse_json
-from contract.keys import StreamKeys
 from contract.position import Position
 
 
@@ -45,7 +44,7 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         "endpoint",
         "expires_ms",
     )
-    values: list[bytes | None] = await call_redis(client, "HMGET", StreamKeys.of(stream_id).meta, *names)
+    values: list[bytes | None] = await call_redis(client, "HMGET", client.key_space.stream(stream_id).meta, *names)
     status, epoch, last, model, created, claimed, ended, done, caller, revoked, endpoint, expires = (
         None if value is None else value.decode() for value in values
     )
@@ -69,7 +68,7 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
 
 async def read_owner(client: Client, stream_id: str) -> str:
     """The name of the worker that has the run; "" if none has. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    owner: bytes | None = await call_redis(client, "HGET", StreamKeys.of(stream_id).meta, "owner")
+    owner: bytes | None = await call_redis(client, "HGET", client.key_space.stream(stream_id).meta, "owner")
     return "" if owner is None else owner.decode()
 
 
@@ -78,7 +77,7 @@ async def read_response(client: Client, stream_id: str) -> bytes | None:
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    stored: bytes | None = await call_redis(client, "HGET", StreamKeys.of(stream_id).meta, "response")
+    stored: bytes | None = await call_redis(client, "HGET", client.key_space.stream(stream_id).meta, "response")
     return stored
 
 
@@ -87,5 +86,5 @@ async def read_question(client: Client, stream_id: str) -> str:
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    question: bytes | None = await call_redis(client, "HGET", StreamKeys.of(stream_id).meta, "question")
+    question: bytes | None = await call_redis(client, "HGET", client.key_space.stream(stream_id).meta, "question")
     return (question or b"").decode()

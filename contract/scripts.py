@@ -14,30 +14,30 @@ from contract.errors import BrokerRefusedError
 _SHARED = {
     "answer": ("write_events", "wake"),
     "append": ("write_events",),
-    "cancel": ("turns", "stored", "write_events", "close_run"),
-    "claim": ("turns", "write_events"),
-    "delete_run": ("turns", "stored"),
-    "finish": ("stored", "write_events", "close_run"),
+    "cancel": ("beside", "turns", "stored", "write_events", "close_run"),
+    "claim": ("beside", "turns", "write_events"),
+    "delete_run": ("beside", "turns", "stored"),
+    "finish": ("beside", "stored", "write_events", "close_run"),
     "park": ("write_events", "wake"),
     "read_viewers": ("sum_viewers",),
-    "remember_answer": ("stored",),
+    "remember_answer": ("beside", "stored"),
     "renew": ("sum_viewers",),
-    "ring": ("wake",),
-    "submit": ("turns", "stored"),
+    "ring": ("beside", "wake"),
+    "submit": ("beside", "turns", "stored"),
 }
 
 _CHANNELS = {
-    "answer": ("KEYS[3]",),
-    "append": ("KEYS[3]",),
-    "cancel": ("KEYS[3]", "KEYS[5]"),
-    "claim": ("KEYS[3]",),
-    "count_viewers": ("KEYS[2]",),
-    "delete_run": ("KEYS[3]", "KEYS[6]"),
-    "finish": ("KEYS[3]",),
-    "park": ("KEYS[3]",),
-    "release": ("KEYS[2]", "KEYS[4]"),
-    "revoke": ("KEYS[2]",),
-    "ring": ("'mc:{}:live'",),
+    "answer": ("ARGV[1]",),
+    "append": ("ARGV[1]",),
+    "cancel": ("ARGV[1]", "ARGV[2]"),
+    "claim": ("ARGV[1]",),
+    "count_viewers": ("ARGV[1]",),
+    "delete_run": ("ARGV[1]", "ARGV[2]"),
+    "finish": ("ARGV[1]",),
+    "park": ("ARGV[1]",),
+    "release": ("ARGV[1]", "ARGV[2]"),
+    "revoke": ("ARGV[1]",),
+    "ring": ("string.sub(KEYS[2], 1, -5) .. 'ID:live'",),
 }
 """Where each script publishes: Lua expressions."""
 _UNCHECKED = {"append": {"HMGET", "EXISTS", "XADD", "XACK", "XDEL"}}
@@ -67,11 +67,16 @@ class Script:
 
 
 class Call(NamedTuple):
-    """A script with its keys and arguments."""
+    """A script with its keys and arguments. All keys have the same hash tag.
+
+    The channels on which it publishes are its first arguments. They are no keys, because a cluster that moves a slot
+    refuses a script whose keys do not all exist, and a channel never does.
+    """
 
     name: str
     keys: tuple[str, ...]
     arguments: Sequence[Argument]
+    channels: tuple[str, ...] = ()
 
 
 @cache
@@ -137,9 +142,9 @@ async def _send(client: Client, calls: Sequence[Call]) -> list[Any]:
 
 def _packed(calls: Sequence[Call]) -> Iterator[bytes]:
     """Each call as a RESP array of strings."""
-    for name, keys, arguments in calls:
-        yield b"*%d\r\n" % (3 + len(keys) + len(arguments))
-        yield _pack_head(name, keys)
+    for name, keys, arguments, channels in calls:
+        yield b"*%d\r\n" % (3 + len(keys) + len(channels) + len(arguments))
+        yield _pack_head(name, keys, channels)
         for part in arguments:
             if type(part) is bytes:
                 yield b"$%d\r\n%b\r\n" % (len(part), part)
@@ -148,9 +153,9 @@ def _packed(calls: Sequence[Call]) -> Iterator[bytes]:
 
 
 @lru_cache(maxsize=PACKED_HEADS)
-def _pack_head(name: str, keys: tuple[str, ...]) -> bytes:
-    """EVALSHA, the digest, and the keys. Each batch of a stream has the same."""
-    return b"".join(map(_pack_text, ("EVALSHA", load_script(name).digest, str(len(keys)), *keys)))
+def _pack_head(name: str, keys: tuple[str, ...], channels: tuple[str, ...]) -> bytes:
+    """EVALSHA, the digest, the keys and the channels. Each batch of a stream has the same."""
+    return b"".join(map(_pack_text, ("EVALSHA", load_script(name).digest, str(len(keys)), *keys, *channels)))
 
 
 def _pack_text(text: str) -> bytes:

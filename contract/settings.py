@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from contract.connection import check_url
+from contract.keys import check_prefix
 
 SHOWN_CHARS = 300
 
@@ -47,6 +48,7 @@ def check_redis_url(url: str) -> str:
 
 
 RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
+Prefix = Annotated[str, AfterValidator(check_prefix)]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(lambda level: level.lower() if isinstance(level, str) else level),

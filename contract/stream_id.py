@@ -4,14 +4,15 @@ import re
 from secrets import token_urlsafe
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9_-]{20,64}")
+_OURS = re.compile(r"[ps]_([0-9a-f]{2})")
 _PRIVATE = "p_"
 _UNLISTED = "s_"
 
 
-def new_stream_id(*, private: bool) -> str:
+def new_stream_id(*, private: bool, partition: int = 0) -> str:
     """A new id with 128 random bits, which cannot be guessed. Its prefix tells whether viewers need a ticket, so that a
-    gateway need not ask Redis for each viewer."""
-    return (_PRIVATE if private else _UNLISTED) + token_urlsafe(16)
+    gateway need not ask Redis for each viewer. Two hexadecimal digits then name the partition."""
+    return f"{_PRIVATE if private else _UNLISTED}{partition:02x}{token_urlsafe(16)}"
 
 
 def is_private(stream_id: str) -> bool:
@@ -19,6 +20,12 @@ def is_private(stream_id: str) -> bool:
     return stream_id.startswith(_PRIVATE)
 
 
+def partition_of(stream_id: str) -> int:
+    """The partition in which everything of the stream is kept. Ids that we did not make belong to partition 0."""
+    match = _OURS.match(stream_id)
+    return 0 if match is None else int(match[1], 16)
+
+
 def is_stream_id(text: str) -> bool:
-    """Whether `text` has the form of a stream id: base64url. Our ids have 24 characters; later ones may have more."""
+    """Whether `text` has the form of a stream id: base64url. Our ids have 26 characters; later ones may have more."""
     return _STREAM_ID.fullmatch(text) is not None

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from contract.connection import Client, call_redis
 from contract.errors import BrokerRefusedError
 from contract.event import Event, MalformedEventError, Status, parse_entry
-from contract.keys import JOBS, StreamKeys
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.position import START, MalformedPositionError, Position
 from contract.scripts import Call, run_calls
@@ -80,20 +79,21 @@ class StreamLog:
         ]
 
     def _write_call(self, batch: Batch) -> Call:
-        keys = StreamKeys.of(batch.stream_id)
+        keys = self._client.key_space.stream(batch.stream_id)
         if batch.ending is None:
             head = (batch.epoch, batch.first_seq, self._retention_ms)
-            return Call("append", (keys.log, keys.meta, keys.live), (*head, *batch.lines))
+            return Call("append", (keys.log, keys.meta), (*head, *batch.lines), (keys.live,))
         kept_ms = self._failed_ms if batch.ending.status is Status.FAILED else self._retention_ms
         ending = (batch.epoch, batch.first_seq, kept_ms, batch.ending.status, batch.ending.entry)
-        return Call("finish", (keys.log, keys.meta, keys.live, JOBS), (*ending, *batch.lines))
+        jobs = self._client.key_space.queue_of(batch.stream_id).jobs
+        return Call("finish", (keys.log, keys.meta, jobs), (*ending, *batch.lines), (keys.live,))
 
     async def read_page(self, stream_id: str, after: Position, limit_events: int = PAGE_LIMIT_EVENTS) -> list[Event]:
         """Up to `limit_events` events after a position. Fewer mean that the log has no more yet.
 
         Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
-        log = StreamKeys.of(stream_id).log
+        log = self._client.key_space.stream(stream_id).log
         entries = await call_redis(self._client, "XRANGE", log, f"({after}", "+", "COUNT", limit_events)
         return [_parse(entry) for entry in entries]
 

@@ -1,7 +1,6 @@
 """What gateways share for tickets: the secret that signs them, and how often a stream's tickets were revoked."""
 
 from contract.connection import Client, call_redis
-from contract.keys import SIGNING, StreamKeys
 from contract.scripts import Call, run_call
 
 
@@ -10,8 +9,8 @@ async def share_secret(client: Client, fresh: str) -> str:
 
     The secret does not expire. Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    await call_redis(client, "SET", SIGNING, fresh, "NX")
-    known: bytes | None = await call_redis(client, "GET", SIGNING)
+    await call_redis(client, "SET", client.key_space.signing, fresh, "NX")
+    known: bytes | None = await call_redis(client, "GET", client.key_space.signing)
     return fresh if known is None else known.decode()
 
 
@@ -22,6 +21,6 @@ async def revoke_tickets(client: Client, stream_id: str) -> int | None:
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    keys = StreamKeys.of(stream_id)
-    revoked: int | None = await run_call(client, Call("revoke", (keys.meta, keys.live), ()))
+    keys = client.key_space.stream(stream_id)
+    revoked: int | None = await run_call(client, Call("revoke", (keys.meta,), (), (keys.live,)))
     return revoked

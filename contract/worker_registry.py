@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 
 from contract.connection import Client, call_redis
 from contract.event import encode_json
-from contract.keys import OFFERS, WORKERS
 from contract.scripts import Call, run_call
 
 LIFETIME_MS = 7000
@@ -45,17 +44,19 @@ class WorkerOffer:
 async def announce(client: Client, worker: str, lifetime_ms: int, offer: WorkerOffer) -> None:
     """Announces `worker` for the next `lifetime_ms`. Raises: BrokerUnavailableError, BrokerRefusedError."""
     arguments = (worker, lifetime_ms, encode_json(asdict(offer)))
-    await run_call(client, Call("announce", (WORKERS, OFFERS), arguments))
+    await run_call(client, Call("announce", (client.key_space.workers, client.key_space.offers), arguments))
 
 
 async def leave(client: Client, worker: str) -> None:
     """Removes `worker` from the registry. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    await run_call(client, Call("announce", (WORKERS, OFFERS), (worker, 0, b"")))
+    await run_call(client, Call("announce", (client.key_space.workers, client.key_space.offers), (worker, 0, b"")))
 
 
 async def read_offers(client: Client) -> list[WorkerOffer]:
     """The offers of the live workers, one for each. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    replies: list[bytes] = await run_call(client, Call("read_offers", (WORKERS, OFFERS), ()))
+    replies: list[bytes] = await run_call(
+        client, Call("read_offers", (client.key_space.workers, client.key_space.offers), ())
+    )
     return [_parse(reply) for reply in replies]
 
 
@@ -64,7 +65,7 @@ async def read_workers(client: Client) -> list[str]:
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    return [name.decode() for name in await call_redis(client, "ZRANGE", WORKERS, 0, -1)]
+    return [name.decode() for name in await call_redis(client, "ZRANGE", client.key_space.workers, 0, -1)]
 
 
 async def read_silent_workers(client: Client, silence_ms: int) -> set[str]:
@@ -72,7 +73,8 @@ async def read_silent_workers(client: Client, silence_ms: int) -> set[str]:
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    names: list[bytes] = await run_call(client, Call("read_silent_workers", (WORKERS,), (LIFETIME_MS, silence_ms)))
+    call = Call("read_silent_workers", (client.key_space.workers,), (LIFETIME_MS, silence_ms))
+    names: list[bytes] = await run_call(client, call)
     return {name.decode() for name in names}
 
 

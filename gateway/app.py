@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from contract.connection import Client, command_client
 from contract.job_queue import JobQueue, StorageLimits
+from contract.keys import KeySpace
 from contract.questions import Questions
 from contract.stream_log import StreamLog
 from gateway.access.own_pages import OwnPagesOnly
@@ -87,7 +88,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.has_failed = False
-        self._client = command_client(settings.redis_url)
+        self._client = command_client(settings.redis_url, KeySpace(settings.prefix))
         retention_ms = settings.retention_s * 1000
         self._log = StreamLog(self._client, retention_ms)
         self._queue = JobQueue(self._client, retention_ms)

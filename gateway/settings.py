@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from contract.settings import LogLevel, RedisUrl, ServiceSettings
+from contract.keys import PREFIX
+from contract.settings import LogLevel, Prefix, RedisUrl, ServiceSettings
 from gateway.access.api_keys import parse_keys, read_keys
 from gateway.access.own_proxy import MIN_SECRET_CHARS as MIN_PROXY_SECRET_CHARS
 from gateway.access.path_prefix import parse_prefix
@@ -24,6 +25,7 @@ class Settings(ServiceSettings):
     """A limit of 0 means no limit, where 0 is allowed. Fields with `repr=False` hold secrets."""
 
     redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
+    prefix: Prefix = PREFIX
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     processes: int = Field(1, ge=1)

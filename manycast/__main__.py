@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from contract.keys import KeySpace
 from contract.printable import one_line
 from contract.settings import MalformedSettingError, SettingsT, read_settings
 from gateway.access.api_keys import DEFAULT_REQUESTS_PER_MINUTE, DEFAULT_RUNS_AT_ONCE, make_key
@@ -121,6 +122,7 @@ def up(
         host=settings.host if host is None else host,
         port=settings.port if port is None else port,
         redis_url=settings.redis_url,
+        keys=KeySpace(settings.prefix),
         data=(data or settings.data).absolute(),
         environ=dict(os.environ),
         command=COMMAND,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from contract.settings import LogLevel, RedisUrl, ServiceSettings
+from contract.keys import PREFIX
+from contract.settings import LogLevel, Prefix, RedisUrl, ServiceSettings
 
 
 class ClientSettings(ServiceSettings):
@@ -20,6 +21,7 @@ class Settings(ClientSettings):
     """What `up` and `doctor` need as well. `log_level` is checked here, and passed on to the services by `up`."""
 
     redis_url: RedisUrl | None = Field(None, validation_alias="REDIS_URL", repr=False)
+    prefix: Prefix = PREFIX
     openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY", repr=False)
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL", repr=False)
     providers: Path | None = None

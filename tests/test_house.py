@@ -10,11 +10,11 @@ from collections.abc import Callable
 import pytest
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contract.keys import CONTROL
 from gateway.http.page_policy import DIAGRAM_POLICY, POLICY
 from gateway.routes.static_page import SECURITY_HEADERS
 from tests.house import blocks, imports, papers, redis_rights, shape
 from tests.house.tree import ROOT, Tree, our_tree
+from tests.redis_keys import CONTROL
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / ".git").exists(), reason="not a git checkout: nobody says which files are ours"

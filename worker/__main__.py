@@ -7,6 +7,7 @@ from functools import partial
 
 import uvloop
 
+from contract.keys import KeySpace
 from contract.log_redaction import configure_logging
 from contract.processes import Processes
 from contract.settings import MalformedSettingError, read_settings
@@ -27,7 +28,8 @@ def main() -> None:
     try:
         settings = read_settings(Settings)
         if options.healthy:
-            sys.exit(0 if uvloop.run(is_announced(settings.redis_url, host_prefix())) else 1)
+            is_healthy = uvloop.run(is_announced(settings.redis_url, KeySpace(settings.prefix), host_prefix()))
+            sys.exit(0 if is_healthy else 1)
         if options.check_scripts:
             load_scripts(settings.scripts)
             return

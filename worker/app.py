@@ -12,7 +12,7 @@ from typing import Any
 from contract.connection import blocking_client, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import Job, JobQueue
-from contract.keys import CONTROL
+from contract.keys import KeySpace
 from contract.prompts import Prompts
 from contract.questions import Questions
 from contract.stream_log import StreamLog
@@ -60,10 +60,11 @@ class Worker:
         self.name = worker_name()
         self._grace_s = settings.grace_s
         self._source = source
-        self._commands = command_client(settings.redis_url)
+        keys = KeySpace(settings.prefix)
+        self._commands = command_client(settings.redis_url, keys)
         # Writes and renewals of current runs must not queue behind the claims of new ones.
-        self._writes = command_client(settings.redis_url, connections=2)
-        self._blocking = blocking_client(settings.redis_url)
+        self._writes = command_client(settings.redis_url, keys, connections=2)
+        self._blocking = blocking_client(settings.redis_url, keys)
         self._queue = JobQueue(self._commands, settings.retention_s * 1000)
         log = StreamLog(self._writes, settings.retention_s * 1000, settings.failed_retention_s * 1000)
         self._publisher = Publisher(log, settings.unsent_limit_bytes)
@@ -94,7 +95,7 @@ class Worker:
         self._reader = JobReader(self._queue, self._blocking, self._pool, connectivity, self.name, settings.lease_s)
         control = ControlListener(self._pool, self._reader, self._heartbeat)
         self._subscription = Subscription(settings.redis_url, control, WATCHDOG_S)
-        self._subscription.want(CONTROL)
+        self._subscription.want(keys.control)
         self._registration = Registration(
             self._commands, source, self.name, default_model, settings.own_generator, self._scripts.models
         )

@@ -4,17 +4,18 @@ import asyncio
 
 from contract.connection import command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.keys import KeySpace
 from contract.worker_registry import read_workers
 
 TIMEOUT_S = 4.0
 
 
-async def is_announced(redis_url: str, prefix: str) -> bool:
+async def is_announced(redis_url: str, keys: KeySpace, name_prefix: str) -> bool:
     """Returns False also if Redis cannot be reached, because a worker without Redis does no work."""
-    client = command_client(redis_url)
+    client = command_client(redis_url, keys)
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            return any(name.startswith(prefix) for name in await read_workers(client))
+            return any(name.startswith(name_prefix) for name in await read_workers(client))
     except (BrokerUnavailableError, BrokerRefusedError, TimeoutError):
         return False
     finally:

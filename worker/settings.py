@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from contract.settings import LogLevel, RedisUrl, ServiceSettings
+from contract.keys import PREFIX
+from contract.settings import LogLevel, Prefix, RedisUrl, ServiceSettings
 from worker.model_timeouts import ModelTimeouts, parse_patterns
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -18,6 +19,7 @@ class Settings(ServiceSettings):
     """A limit of 0 means no limit, where 0 is allowed."""
 
     redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
+    prefix: Prefix = PREFIX
     openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY", repr=False)
     openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL", repr=False)
     providers: Path | None = None

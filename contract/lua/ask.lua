@@ -7,12 +7,12 @@
 -- Cost: O(1)
 
 -- The fields `asked:ID` and `input:ID` hold the questions and answers of a run until it expires.
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'status', 'input:' .. ARGV[2])
-if not state[1] then return { 'gone', '' } end
-if state[1] ~= ARGV[1] or state[2] ~= 'running' then return { 'lost', '' } end
+local epoch, status, answer = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'status', 'input:' .. ARGV[2]))
+if not epoch then return { 'gone', '' } end
+if epoch ~= ARGV[1] or status ~= 'running' then return { 'lost', '' } end
 redis.call('HSET', KEYS[1], 'asked:' .. ARGV[2], ARGV[3])
-if state[3] and state[3] == ARGV[4] and ARGV[4] ~= '' then
+if answer and answer == ARGV[4] and ARGV[4] ~= '' then
   redis.call('HDEL', KEYS[1], 'input:' .. ARGV[2])
   return { 'ok', '' }
 end
-return { 'ok', state[3] or '' }
+return { 'ok', answer or '' }

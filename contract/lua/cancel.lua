@@ -1,22 +1,23 @@
 -- cancel: ends a queued run; asks the worker to end a running one. May be repeated.
--- KEYS: 1 log, 2 meta, 3 live channel, 4 jobs, 5 control channel, 6 turns
--- ARGV: 1 stream id, 2 retention in ms, 3 the `done` line for a queued run
+-- KEYS: 1 log, 2 meta, 3 jobs, 4 turns
+-- ARGV: 1 live channel, 2 control channel, 3 stream id, 4 retention in ms, 5 the `done` line for a queued run
 -- Returns: the final status, cancelling, or gone
 -- Errors: those of Redis itself
 -- Cost: O(1), O(waiting runs of the caller) for a run that waits
 
-local state = redis.call('HMGET', KEYS[2], 'status', 'epoch', 'last', 'job', 'account', 'bytes')
-local status = state[1]
+local live, control, id, retention_ms, done_line = unpack(ARGV)
+local status, epoch, last, entry, account, bytes =
+  unpack(redis.call('HMGET', KEYS[2], 'status', 'epoch', 'last', 'job', 'account', 'bytes'))
 if not status then return 'gone' end
 if is_final(status) then return status end
 if status == 'running' then
   redis.call('HSET', KEYS[2], 'cancel', '1')
-  redis.call('PUBLISH', KEYS[5], 'cancel ' .. ARGV[1])
+  redis.call('PUBLISH', control, 'cancel ' .. id)
   return 'cancelling'
 end
-local epoch = string.format('%d', tonumber(state[2]) + 1)
+epoch = string.format('%d', tonumber(epoch) + 1)
 redis.call('HSET', KEYS[2], 'epoch', epoch)
-if state[5] then leave_queue(KEYS[4], KEYS[6], state[5], state[4], ARGV[1]) end
-write_events(KEYS[1], KEYS[2], KEYS[3], state[3], epoch, 1, ARGV, 3, ARGV[2], state[6])
-close_run(KEYS[1], KEYS[2], KEYS[4], 'cancelled', state[4], ARGV[3], ARGV[2])
+if account then leave_queue(KEYS[3], KEYS[4], account, entry, id) end
+write_events(KEYS[1], KEYS[2], live, last, epoch, 1, { done_line }, 1, retention_ms, bytes)
+close_run(KEYS[1], KEYS[2], KEYS[3], 'cancelled', entry, done_line, retention_ms)
 return 'cancelled'

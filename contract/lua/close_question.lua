@@ -6,9 +6,9 @@
 -- Errors: those of Redis itself
 -- Cost: O(1)
 
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'status', 'input:' .. ARGV[2])
-if not state[1] then return { 'gone', '' } end
-if state[1] ~= ARGV[1] or state[2] ~= 'running' then return { 'lost', '' } end
+local epoch, status, answer = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'status', 'input:' .. ARGV[2]))
+if not epoch then return { 'gone', '' } end
+if epoch ~= ARGV[1] or status ~= 'running' then return { 'lost', '' } end
 -- An empty answer says that the question is closed.
-if not state[3] then redis.call('HSET', KEYS[1], 'input:' .. ARGV[2], '') end
-return { 'ok', state[3] or '' }
+if not answer then redis.call('HSET', KEYS[1], 'input:' .. ARGV[2], '') end
+return { 'ok', answer or '' }

@@ -6,12 +6,12 @@
 -- Errors: those of Redis itself
 -- Cost: O(1)
 
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'status', 'prompts', 'bytes')
-if not state[1] then return 'gone' end
-if state[1] ~= ARGV[1] or state[2] ~= 'running' then return 'lost' end
-if not state[3] then return 'off' end
-local held = state[3] + #ARGV[3]
+local epoch, status, prompts, bytes = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'status', 'prompts', 'bytes'))
+if not epoch then return 'gone' end
+if epoch ~= ARGV[1] or status ~= 'running' then return 'lost' end
+if not prompts then return 'off' end
+local held = prompts + #ARGV[3]
 if held > tonumber(ARGV[4]) then return 'off' end
 redis.call('HSET', KEYS[1], 'prompt:' .. ARGV[2], ARGV[3], 'prompts', string.format('%d', held))
-if state[4] then redis.call('HSET', KEYS[1], 'bytes', string.format('%d', state[4] + #ARGV[3])) end
+if bytes then redis.call('HSET', KEYS[1], 'bytes', string.format('%d', bytes + #ARGV[3])) end
 return 'ok'

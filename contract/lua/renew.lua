@@ -6,17 +6,19 @@
 -- Errors: those of Redis itself
 -- Cost: O(1), and O(gateways) if the run may not go on without viewers
 
-local state = redis.call('HMGET', KEYS[2], 'epoch', 'status', 'cancel', 'unwatched_ms', 'unwatched_since', 'abandon_ms')
-if not state[1] then return 'gone' end
+local holder, worker, entry, lifetime_ms = unpack(ARGV)
+local epoch, status, cancel, unwatched_ms, unwatched_since, abandon_ms = unpack(redis.call('HMGET', KEYS[2],
+  'epoch', 'status', 'cancel', 'unwatched_ms', 'unwatched_since', 'abandon_ms'))
+if not epoch then return 'gone' end
 -- Check before XCLAIM: a worker that was frozen must not steal the job back.
-if state[1] ~= ARGV[1] or state[2] ~= 'running' then return 'lost' end
-redis.call('XCLAIM', KEYS[3], 'workers', ARGV[2], 0, ARGV[3], 'JUSTID')
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
-if state[3] then return 'cancelled' end
-if not state[4] and not state[6] then return 'ok' end
+if epoch ~= holder or status ~= 'running' then return 'lost' end
+redis.call('XCLAIM', KEYS[3], 'workers', worker, 0, entry, 'JUSTID')
+redis.call('PEXPIRE', KEYS[1], lifetime_ms)
+redis.call('PEXPIRE', KEYS[2], lifetime_ms)
+if cancel then return 'cancelled' end
+if not unwatched_ms and not abandon_ms then return 'ok' end
 local now = now_ms()
-if state[6] and now >= tonumber(state[6]) then
+if abandon_ms and now >= tonumber(abandon_ms) then
   if sum_viewers(KEYS[4], now) == 0 then
     redis.call('HSET', KEYS[2], 'cancel', '1')
     return 'cancelled'
@@ -24,12 +26,12 @@ if state[6] and now >= tonumber(state[6]) then
   -- Somebody else cares for the answer. It goes on to its end, like that of a caller who does not wait.
   redis.call('HDEL', KEYS[2], 'abandon_ms')
 end
-if not state[4] then return 'ok' end
+if not unwatched_ms then return 'ok' end
 if sum_viewers(KEYS[4], now) > 0 then
   redis.call('HDEL', KEYS[2], 'unwatched_since')
-elseif not state[5] then
+elseif not unwatched_since then
   redis.call('HSET', KEYS[2], 'unwatched_since', string.format('%d', now))
-elseif now - state[5] >= tonumber(state[4]) then
+elseif now - unwatched_since >= tonumber(unwatched_ms) then
   redis.call('HSET', KEYS[2], 'cancel', '1')
   return 'cancelled'
 end

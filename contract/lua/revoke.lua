@@ -1,11 +1,11 @@
 -- revoke: revokes all tickets of a stream, and makes gateways disconnect its viewers.
--- KEYS: 1 meta, 2 live channel
--- ARGV: none
+-- KEYS: 1 meta
+-- ARGV: 1 live channel
 -- Returns: how often tickets were revoked; false if the stream does not exist
 -- Errors: those of Redis itself
 -- Cost: O(1)
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local revoked = redis.call('HINCRBY', KEYS[1], 'revoked', 1)
-redis.call('PUBLISH', KEYS[2], '!\nrevoked ' .. revoked)
+redis.call('PUBLISH', ARGV[1], '!\nrevoked ' .. revoked)
 return revoked

@@ -7,10 +7,10 @@
 
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%d', now_ms()), 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(due) do
-  local prefix = 'mc:{' .. id .. '}:'
+  local meta, live = beside(KEYS[2], id .. ':meta'), beside(KEYS[2], id .. ':live')
   -- A run that was answered meanwhile is not parked, or waits for something else: it then parks again.
-  if redis.call('HGET', prefix .. 'meta', 'status') == 'parked' then
-    wake(prefix .. 'meta', KEYS[2], prefix .. 'live', id)
+  if redis.call('HGET', meta, 'status') == 'parked' then
+    wake(meta, KEYS[2], live, id)
   end
   redis.call('ZREM', KEYS[1], id)
 end

@@ -7,8 +7,8 @@
 -- The hash of a caller has the bytes that expire by a time in ms. A time is a multiple of a 24th of the lifetime, so there
 -- are few, and what has expired needs no clean-up of its own.
 
-local function stored_of(account)
-  return 'mc:stored:{' .. account .. '}'
+local function stored_of(jobs, account)
+  return beside(jobs, 'stored:' .. account)
 end
 
 -- Counts bytes for their lifetime. Returns the note by which `uncount` takes them back.

@@ -10,8 +10,8 @@
 -- line at its end. A turn is one run, or as many as the worker has room for beyond what waits in the line: they delay
 -- nobody. `turns` has the entry of the last run of each caller's turn, and in `waiting` the length of all backlogs.
 
-local function backlog_of(account)
-  return 'mc:backlog:' .. account
+local function backlog_of(jobs, account)
+  return beside(jobs, 'backlog:' .. account)
 end
 
 local function count_waiting(turns, by)
@@ -31,7 +31,7 @@ end
 -- Ends the caller's turn if `entry` is the last run of it, and begins the next one. A worker has room for `room` runs.
 local function pass_turn(jobs, turns, account, entry, room)
   if redis.call('HGET', turns, account) ~= entry then return end
-  local backlog, last, size = backlog_of(account), nil, nil
+  local backlog, last, size = backlog_of(jobs, account), nil, nil
   while size ~= 0 do
     local id = redis.call('LINDEX', backlog, 0)
     if not id then break end
@@ -39,7 +39,7 @@ local function pass_turn(jobs, turns, account, entry, room)
     count_waiting(turns, -1)
     redis.call('LPOP', backlog)
     -- The run may have expired or been deleted.
-    local meta = 'mc:{' .. id .. '}:meta'
+    local meta = beside(jobs, id .. ':meta')
     if redis.call('HGET', meta, 'status') == 'queued' then
       last = join_line(jobs, id, account)
       redis.call('HSET', meta, 'job', last)
@@ -53,6 +53,6 @@ end
 local function leave_queue(jobs, turns, account, entry, id)
   if entry ~= '' then return pass_turn(jobs, turns, account, entry, 0) end
   count_waiting(turns, -1)
-  redis.call('LREM', backlog_of(account), 1, id)
+  redis.call('LREM', backlog_of(jobs, account), 1, id)
 end
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError, Status
-from contract.keys import StreamKeys
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.live import LiveEvents, Notice, parse_live
 from contract.position import START, Position
@@ -139,7 +138,7 @@ class Hub:
 
     def _register(self, feed: Feed) -> None:
         """Has the log read as soon as the channel is subscribed."""
-        channel = StreamKeys.of(feed.stream_id).live
+        channel = self._client.key_space.stream(feed.stream_id).live
         self._feeds.setdefault(feed.stream_id, []).append(feed)
         self._streams[channel] = feed.stream_id
         if channel in self._confirmed:
@@ -174,7 +173,7 @@ class Hub:
         self.pages.forget(feed)
         if not feeds:
             del self._feeds[feed.stream_id]
-            channel = StreamKeys.of(feed.stream_id).live
+            channel = self._client.key_space.stream(feed.stream_id).live
             del self._streams[channel]
             self._confirmed.discard(channel)
             self._subscription.unwant(channel)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
-from contract.keys import StreamKeys, chat_key, stored_key
 from contract.scripts import Call, run_call
 from gateway.runs.chat_request import Turn
 
@@ -29,16 +28,16 @@ async def remember_answer(
     fields: list[str | bytes] = ["stream", stream_id, "dialect", dialect, "messages", turn.messages]
     if turn.continued is not None:
         fields += ["continued", turn.continued]
-    keys = [_key(caller, turn.chat_id), StreamKeys.of(stream_id).meta]
+    keys = [_key(client, caller, turn.chat_id), client.key_space.stream(stream_id).meta]
     if caller:
-        keys.append(stored_key(digest_name(caller)))
+        keys.append(client.key_space.queue(0).stored(digest_name(caller)))
     await run_call(client, Call("remember_answer", tuple(keys), (lifetime_ms, *fields)))
 
 
 async def find_answer(client: Client, caller: str, chat: str) -> LastAnswer | None:
     """None if the chat has no answer, or only an expired one. Raises: BrokerUnavailableError, BrokerRefusedError."""
     names = ("stream", "dialect", "continued")
-    stream_id, dialect, continued = await call_redis(client, "HMGET", _key(caller, chat), *names)
+    stream_id, dialect, continued = await call_redis(client, "HMGET", _key(client, caller, chat), *names)
     return None if stream_id is None else LastAnswer(stream_id.decode(), dialect.decode(), continued)
 
 
@@ -47,10 +46,10 @@ async def read_messages(client: Client, caller: str, chat: str) -> bytes:
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    messages: bytes | None = await call_redis(client, "HGET", _key(caller, chat), "messages")
+    messages: bytes | None = await call_redis(client, "HGET", _key(client, caller, chat), "messages")
     return messages or b"[]"
 
 
-def _key(caller: str, chat: str) -> str:
+def _key(client: Client, caller: str, chat: str) -> str:
     # NUL separates the two: a caller's name cannot contain it.
-    return chat_key(digest_name(f"{caller}\0{chat}"))
+    return client.key_space.queue(0).chat(digest_name(f"{caller}\0{chat}"))

@@ -139,11 +139,9 @@ def check_leftovers(leftovers: Leftovers) -> Iterator[Finding]:
         for name in names:
             yield Finding(Violation.LEAK, name, text)
     if leftovers.queued:
-        yield Finding(Violation.LEAK, "mc:jobs", f"{leftovers.queued} jobs remain in the queue", leftovers.queued)
+        yield Finding(Violation.LEAK, "jobs", f"{leftovers.queued} jobs remain in the queue", leftovers.queued)
     if leftovers.pending:
-        yield Finding(
-            Violation.LEAK, "mc:jobs", f"{leftovers.pending} jobs still belong to a worker", leftovers.pending
-        )
+        yield Finding(Violation.LEAK, "jobs", f"{leftovers.pending} jobs still belong to a worker", leftovers.pending)
 
 
 def _some(positions: Sequence[Position]) -> str:

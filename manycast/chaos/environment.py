@@ -11,7 +11,6 @@ from pathlib import Path
 
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.keys import WORKERS
 from manycast.chaos.process_slot import ProcessSlot
 from manycast.local_stack.broker import find_binary
 from manycast.local_stack.port import free_port
@@ -118,7 +117,7 @@ class Environment:
     async def _wait_for_workers(self) -> None:
         while True:
             with suppress(BrokerUnavailableError, BrokerRefusedError):
-                if await call_redis(self.client, "ZCARD", WORKERS) == len(self.workers):
+                if await call_redis(self.client, "ZCARD", self.client.key_space.workers) == len(self.workers):
                     return
             await asyncio.sleep(POLL_S)
 

@@ -11,14 +11,12 @@ from typing import Any, TypeVar
 from contract.connection import Client, call_redis
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Event, Status, parse_entry
-from contract.keys import JOBS, SIGNING, WORKERS_GROUP, StreamKeys
+from contract.keys import WORKERS_GROUP
 from contract.position import Position
 from manycast.chaos.evidence import Leftovers
 
 POLL_S = 0.25
 VIEWERS_LEAVE_LIMIT_S = 30.0
-ALL = "mc:*"
-PERMANENT_KEYS = frozenset({JOBS, SIGNING, "mc:workers", "mc:offers"})
 
 T = TypeVar("T")
 
@@ -28,6 +26,7 @@ class RedisState:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._jobs = client.key_space.queue(0).jobs
 
     async def wait_until_ended(self, stream_id: str) -> None:
         """Polls, because a subscription could itself be faulty."""
@@ -37,28 +36,29 @@ class RedisState:
     async def read(self, stream_id: str) -> tuple[str, list[Event]]:
         """Returns the status of the stream (empty if Redis has none) and its whole log."""
         status = await self._status(stream_id)
-        entries = await self._call("XRANGE", StreamKeys.of(stream_id).log, "-", "+")
+        entries = await self._call("XRANGE", self._client.key_space.stream(stream_id).log, "-", "+")
         return status, [parse_entry(Position.parse(name.decode()), fields[b"e"]) for name, fields in entries]
 
     async def leftovers(self, known: Collection[str]) -> Leftovers:
         """Call this after all viewers have left. It makes all streams expire. `known`: the ids of this run's
         streams."""
         await self._wait_until_no_viewers_counted()
-        keys = await self._keys()
-        without_expiry = [key for key in keys if key not in (JOBS, SIGNING) and await self._call("PTTL", key) == -1]
+        keys, names = await self._keys(), self._client.key_space
+        endless = {self._jobs, names.signing}
+        without_expiry = [key for key in keys if key not in endless and await self._call("PTTL", key) == -1]
         unknown = {_owner_of(key) for key in keys if ":meta" in key} - set(known)
         await self._expire_all(keys)
-        queued = int(await self._call("XLEN", JOBS))
-        pending = int((await self._call("XPENDING", JOBS, WORKERS_GROUP))["pending"])
-        outlived = [key for key in await self._keys() if key not in PERMANENT_KEYS]
+        queued = int(await self._call("XLEN", self._jobs))
+        pending = int((await self._call("XPENDING", self._jobs, WORKERS_GROUP))["pending"])
+        outlived = [key for key in await self._keys() if key not in endless | {names.workers, names.offers}]
         return Leftovers(tuple(without_expiry), tuple(unknown), tuple(outlived), queued, pending)
 
     async def _status(self, stream_id: str) -> str:
-        return (await self._call("HGET", StreamKeys.of(stream_id).meta, "status") or b"").decode()
+        return (await self._call("HGET", self._client.key_space.stream(stream_id).meta, "status") or b"").decode()
 
     async def _keys(self) -> list[str]:
         """All keys of Manycast. KEYS is fast enough: the Redis of a chaos run is small."""
-        return sorted(key.decode() for key in await self._call("KEYS", ALL))
+        return sorted(key.decode() for key in await self._call("KEYS", f"{self._client.key_space.prefix}:*"))
 
     async def _wait_until_no_viewers_counted(self) -> None:
         """Viewer counts expire shortly after the last viewer has left. After the limit they count as leaked."""
@@ -71,7 +71,7 @@ class RedisState:
     async def _expire_all(self, keys: Collection[str]) -> None:
         """Makes every log, every run record and every idempotency key expire now instead of after the retention."""
         for key in keys:
-            if key.endswith((":log", ":meta")) or key.startswith("mc:once:"):
+            if key.endswith((":log", ":meta")) or ":once:" in key:
                 await self._call("PEXPIRE", key, 1)
         await asyncio.sleep(POLL_S)
 
@@ -89,4 +89,5 @@ async def retry_until_answered(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 def _owner_of(key: str) -> str:
-    return key.partition("{")[2].partition("}")[0]
+    """The id in a stream's key."""
+    return key.split(":")[-2]

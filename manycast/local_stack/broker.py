@@ -20,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.keys import OFFERS, WORKERS
+from contract.keys import KeySpace
 from manycast.local_stack.child import Program
 from manycast.local_stack.port import free_port
 
@@ -165,14 +165,14 @@ async def wait_for_broker(url: str, limit_s: float) -> None:
         await client.aclose()
 
 
-async def forget_workers(url: str) -> None:
+async def forget_workers(url: str, keys: KeySpace) -> None:
     """Deletes the workers that an earlier `up` registered; otherwise this `up` would seem ready without a worker.
 
     Call this only for a broker that has just started. Raises: BrokerUnavailableError, BrokerRefusedError.
     """
     client = _client_of(url)
     try:
-        await call_redis(client, "DEL", WORKERS, OFFERS)
+        await call_redis(client, "DEL", keys.workers, keys.offers)
     finally:
         await client.aclose()
 

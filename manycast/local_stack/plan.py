@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from contract.keys import KeySpace
 from manycast.local_stack.child import Program
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,7 @@ class Plan:
     host: str
     port: int
     redis_url: str | None
+    keys: KeySpace
     data: Path
     environ: Mapping[str, str]
     command: str = "manycast"

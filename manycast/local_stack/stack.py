@@ -56,7 +56,7 @@ async def _start_parts(plan: Plan, port: int, lock: int | None, stack: "Stack", 
     else:
         redis_url = _start_broker(plan, lock, stack)
         await wait_for_broker(redis_url, READY_LIMIT_S)
-        await forget_workers(redis_url)
+        await forget_workers(redis_url, plan.keys)
     share_url = None
     if plan.host in WILDCARDS and (nearby := find_nearby_address()):
         share_url = address_of(nearby, port)

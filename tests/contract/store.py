@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from contract.connection import Client, PubSubConnection, call_redis
 from contract.event import Event
 from contract.job_queue import Claim, Job, JobQueue, Once, OnceUse, Policy, Submission, Submitted, Verdict
-from contract.keys import JOBS, TURNS, StreamKeys, backlog_key
 from contract.position import START
 from contract.stream_log import Batch, StreamLog
 from tests.broker import Broker
+from tests.redis_keys import JOBS, TURNS, backlog_key, stream_keys
 
 LIFETIME_MS = 600_000
 RETENTION_MS = 300_000
@@ -136,7 +136,7 @@ class Store:
         return [str(event.kind) for event in await self.events(stream_id)]
 
     async def meta(self, stream_id: str) -> dict[str, str]:
-        fields = await call_redis(self.client, "HGETALL", StreamKeys.of(stream_id).meta)
+        fields = await call_redis(self.client, "HGETALL", stream_keys(stream_id).meta)
         return {name.decode(): value.decode() for name, value in fields.items()}
 
     async def queued_entries(self) -> list[str]:

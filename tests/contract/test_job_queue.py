@@ -10,7 +10,7 @@ from contract.connection import call_redis
 from contract.errors import BrokerRefusedError
 from contract.event import Status
 from contract.job_queue import Job, Lease, OnceUse, Submission, Submitted, Verdict
-from contract.keys import JOBS, TURNS, WORKERS_GROUP, StreamKeys
+from contract.keys import WORKERS_GROUP
 from contract.limits import QUESTION_LIMIT_CHARS
 from contract.presence import Count, count_viewers
 from contract.recent_runs import RecentRun, add_recent_run, read_recent_runs
@@ -18,6 +18,7 @@ from contract.run_record import read_question, read_response, read_run
 from contract.scripts import Call, run_call
 from contract.stream_log import Batch, Ending, StreamLog, WriteStatus
 from tests.contract.store import LIFETIME_MS, MAX_LOST, MAX_WAITING, RETENTION_MS, Store, chunk_lines, done_line
+from tests.redis_keys import JOBS, TURNS, stream_keys
 
 
 async def finish(store: Store, job: Job, epoch: int, seq: int, status: Status = Status.COMPLETED) -> tuple[str, int]:
@@ -69,7 +70,7 @@ async def test_a_caller_has_no_more_runs_at_once_than_its_limit(store: Store) ->
     await store.queue.cancel(first.stream_id)
     assert [await submit(of("key:a")), await submit(of("key:a"))] == ["ok", "busy"]
     # The stream is gone with all its keys: Redis has lost it, or it has expired.
-    await call_redis(store.client, "DEL", StreamKeys.of(second.stream_id).meta)
+    await call_redis(store.client, "DEL", stream_keys(second.stream_id).meta)
     assert [await submit(of("key:a")), await submit(of("key:a"))] == ["ok", "busy"]
     assert await submit(store.submission()) == "ok"
     assert await store.keys_without_expiry() == []
@@ -111,7 +112,7 @@ async def test_a_retry_of_a_cancelled_unknown_or_expired_run_starts_one(store: S
     await store.queue.cancel(unknown.stream_id)
     after_cancel = store.submission(once="body", use=OnceUse.RETRY)
     assert await store.queue.submit(after_cancel, MAX_WAITING) == (Submitted.OK, after_cancel.stream_id)
-    await call_redis(store.client, "DEL", StreamKeys.of(after_cancel.stream_id).meta)
+    await call_redis(store.client, "DEL", stream_keys(after_cancel.stream_id).meta)
     after_expiry = store.submission(once="body", use=OnceUse.RETRY)
     assert await store.queue.submit(after_expiry, MAX_WAITING) == (Submitted.OK, after_expiry.stream_id)
 
@@ -130,7 +131,7 @@ async def test_the_key_of_a_run_that_has_expired_starts_another_run(store: Store
     """A failed run is kept for a shorter time than its key."""
     first = store.submission(once="k1")
     await store.queue.submit(first, MAX_WAITING)
-    await call_redis(store.client, "DEL", StreamKeys.of(first.stream_id).meta)
+    await call_redis(store.client, "DEL", stream_keys(first.stream_id).meta)
     second = store.submission(once="k1", body="another")
     assert await store.queue.submit(second, MAX_WAITING) == (Submitted.OK, second.stream_id)
     again = store.submission(once="k1", body="another")
@@ -214,7 +215,7 @@ async def test_a_pass_through_call_is_claimed_with_its_endpoint(store: Store) ->
 async def test_a_run_may_be_kept_for_less_time_than_others(store: Store, ends: str) -> None:
     submission = replace(store.submission(), keep_ms=5_000)
     await store.queue.submit(submission, MAX_WAITING)
-    keys = StreamKeys.of(submission.stream_id)
+    keys = stream_keys(submission.stream_id)
     assert await call_redis(store.client, "PTTL", keys.meta) > 5_000
     if ends == "finished":
         (job,) = await store.take("w1")
@@ -252,15 +253,15 @@ async def test_leaving_a_run_that_has_ended_changes_nothing(store: Store) -> Non
     job, claim = await store.start()
     await finish(store, job, claim.epoch, 1)
     await store.queue.leave(job.stream_id, 0)
-    assert not await call_redis(store.client, "HEXISTS", StreamKeys.of(job.stream_id).meta, "abandon_ms")
+    assert not await call_redis(store.client, "HEXISTS", stream_keys(job.stream_id).meta, "abandon_ms")
     await store.queue.leave("none", 0)
-    assert not await call_redis(store.client, "EXISTS", StreamKeys.of("none").meta)
+    assert not await call_redis(store.client, "EXISTS", stream_keys("none").meta)
 
 
 def claim_call(job: Job, worker: str, name: str) -> Call:
-    keys = StreamKeys.of(job.stream_id)
+    keys = stream_keys(job.stream_id)
     arguments = (worker, job.entry, MAX_LOST, 50, 600_000, name, 0)
-    return Call("claim", (keys.log, keys.meta, keys.live, JOBS, TURNS), arguments)
+    return Call("claim", (keys.log, keys.meta, JOBS, TURNS), arguments, (keys.live,))
 
 
 @pytest.mark.parametrize("on_lost", ["restart", "fail"])
@@ -300,7 +301,7 @@ async def test_a_job_that_another_worker_took_meanwhile_is_not_claimed(store: St
 async def test_a_job_whose_stream_is_gone_is_retired(store: Store) -> None:
     stream_id = await store.submit()
     (job,) = await store.take("w1")
-    await call_redis(store.client, "DEL", StreamKeys.of(stream_id).meta)
+    await call_redis(store.client, "DEL", stream_keys(stream_id).meta)
     assert (await store.claim(job, "w1")).verdict is Verdict.GONE
     assert await store.queued_entries() == []
     assert await pending(store) == {}
@@ -318,7 +319,7 @@ async def test_an_entry_deleted_after_its_delivery_is_retired(store: Store) -> N
 async def test_a_claim_keeps_a_stream_alive_that_has_waited_long(store: Store) -> None:
     job, claim = await store.start()
     await store.write(Batch(job.stream_id, claim.epoch, 1, chunk_lines("a")))
-    keys = StreamKeys.of(job.stream_id)
+    keys = stream_keys(job.stream_id)
     for key in (keys.log, keys.meta):
         await call_redis(store.client, "PEXPIRE", key, 60_000)
     await store.hand_over(job, "w2")
@@ -416,7 +417,7 @@ async def test_jobs_whose_delivery_was_lost_are_found_again(store: Store) -> Non
 async def test_a_renewal_keeps_the_lease_and_reports_a_cancel(store: Store) -> None:
     job, claim = await store.start()
     await store.write(Batch(job.stream_id, claim.epoch, 1, chunk_lines("a")))
-    keys = StreamKeys.of(job.stream_id)
+    keys = stream_keys(job.stream_id)
     for key in (keys.log, keys.meta):
         await call_redis(store.client, "PEXPIRE", key, 60_000)
     lease = Lease(job, claim.epoch)
@@ -522,12 +523,12 @@ async def test_a_cancel_that_comes_too_late_says_how_the_run_ended(store: Store)
     await store.queue.cancel(job.stream_id)
     assert await finish(store, job, claim.epoch, 1) == ("ok", 1)
     assert await store.queue.cancel(job.stream_id) == "completed"
-    assert not await call_redis(store.client, "HEXISTS", StreamKeys.of(job.stream_id).meta, "cancel")
+    assert not await call_redis(store.client, "HEXISTS", stream_keys(job.stream_id).meta, "cancel")
 
 
 async def test_cancelling_a_missing_stream_does_nothing(store: Store) -> None:
     assert await store.queue.cancel("x" * 22) is None
-    assert await call_redis(store.client, "EXISTS", *StreamKeys.of("x" * 22)) == 0
+    assert await call_redis(store.client, "EXISTS", *stream_keys("x" * 22)) == 0
 
 
 # Ending
@@ -550,7 +551,7 @@ async def test_a_run_that_has_ended_keeps_its_question_and_not_its_request(store
         await store.queue.cancel(submission.stream_id)
     kept = "Why? ?" * 1000
     assert await read_question(store.client, submission.stream_id) == kept[:QUESTION_LIMIT_CHARS]
-    assert not await call_redis(store.client, "HEXISTS", StreamKeys.of(submission.stream_id).meta, "request")
+    assert not await call_redis(store.client, "HEXISTS", stream_keys(submission.stream_id).meta, "request")
 
 
 async def test_a_failed_run_is_kept_for_a_shorter_time_than_others(store: Store) -> None:
@@ -559,7 +560,7 @@ async def test_a_failed_run_is_kept_for_a_shorter_time_than_others(store: Store)
         job, claim = await store.start()
         ending = Ending(status, job.entry)
         assert await log.write([Batch(job.stream_id, claim.epoch, 1, [done_line(status)], ending)])
-        for key in StreamKeys.of(job.stream_id)[:2]:
+        for key in stream_keys(job.stream_id)[:2]:
             assert kept_ms - 5_000 < await call_redis(store.client, "PTTL", key) <= kept_ms
         record = await read_run(store.client, job.stream_id)
         assert record is not None
@@ -635,14 +636,14 @@ async def test_a_missing_consumer_group_is_recreated_with_all_its_jobs(store: St
 async def test_a_finished_response_keeps_what_its_request_added_and_not_the_whole_context(store: Store) -> None:
     submission = replace(store.submission(), response=b'{"input":[]}', keep_ms=5_000)
     await store.queue.submit(submission, MAX_WAITING)
-    meta = StreamKeys.of(submission.stream_id).meta
+    meta = stream_keys(submission.stream_id).meta
     (job,) = await store.take("w1")
     claim = await store.claim(job, "w1")
     assert claim.request == submission.request
     assert await call_redis(store.client, "PTTL", meta) > 5_000
     assert await finish(store, job, claim.epoch, 1) == (WriteStatus.OK, 1)
     assert await read_response(store.client, submission.stream_id) == b'{"input":[]}'
-    for key in StreamKeys.of(submission.stream_id)[:2]:
+    for key in stream_keys(submission.stream_id)[:2]:
         assert 0 < await call_redis(store.client, "PTTL", key) <= 5_000
 
 
@@ -665,7 +666,7 @@ async def test_a_deleted_run_leaves_nothing_whatever_its_state(store: Store) -> 
     for stream_id in (waiting, job.stream_id):
         await store.queue.delete(stream_id)
         assert await read_run(store.client, stream_id) is None
-        assert await call_redis(store.client, "EXISTS", *StreamKeys.of(stream_id)) == 0
+        assert await call_redis(store.client, "EXISTS", *stream_keys(stream_id)) == 0
     assert await pending(store) == {}
 
 

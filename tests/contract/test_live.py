@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from contract.connection import call_redis
 from contract.event import Status
 from contract.job_queue import Lease
-from contract.keys import StreamKeys
 from contract.live import LiveEvents, Notice, parse_live
 from contract.position import MalformedPositionError, Position
 from contract.stream_log import Batch, Ending
 from tests.contract.store import ChannelReader, Store, chunk_lines, done_line
+from tests.redis_keys import CONTROL, stream_keys
 
 NUMBERS = st.integers(0, 10**6)
 POSITIONS = st.builds(lambda epoch, seq: b"%d-%d" % (epoch, seq), NUMBERS, NUMBERS)
@@ -60,7 +60,7 @@ def test_an_impossible_position_is_refused() -> None:
 async def test_every_batch_names_the_position_before_it(store: Store) -> None:
     job, claim = await store.start("w1")
     stream_id = job.stream_id
-    async with ChannelReader.on(store.url, StreamKeys.of(stream_id).live) as reader:
+    async with ChannelReader.on(store.url, stream_keys(stream_id).live) as reader:
         await store.write(Batch(stream_id, claim.epoch, 1, chunk_lines("a", "b")))
         await store.write(Batch(stream_id, claim.epoch, 2, chunk_lines("b", "c")))
         again = await store.hand_over(job, "w2")
@@ -79,7 +79,7 @@ async def test_a_repeated_batch_and_a_refused_one_are_not_published(store: Store
     job, claim = await store.start("w1")
     batch = Batch(job.stream_id, claim.epoch, 1, chunk_lines("a"))
     await store.write(batch)
-    async with ChannelReader.on(store.url, StreamKeys.of(job.stream_id).live) as reader:
+    async with ChannelReader.on(store.url, stream_keys(job.stream_id).live) as reader:
         await store.write(batch)
         await store.write(Batch(job.stream_id, claim.epoch, 5, chunk_lines("hole")))
         await store.write(Batch(job.stream_id, claim.epoch + 1, 1, chunk_lines("nobody's")))
@@ -90,7 +90,7 @@ async def test_a_repeated_batch_and_a_refused_one_are_not_published(store: Store
 
 async def test_viewers_are_told_what_a_run_waits_for(store: Store) -> None:
     stream_id = await store.submit()
-    async with ChannelReader.on(store.url, StreamKeys.of(stream_id).live) as reader:
+    async with ChannelReader.on(store.url, stream_keys(stream_id).live) as reader:
         (job,) = await store.take("w1")
         claim = await store.claim(job, "w1")
         await store.queue.release("w1", [Lease(job, claim.epoch)])
@@ -102,7 +102,7 @@ async def test_viewers_are_told_what_a_run_waits_for(store: Store) -> None:
 async def test_doorbells_ring_for_a_cancel_and_for_a_job_given_back(store: Store) -> None:
     first, first_claim = await store.start("w1")
     second, _ = await store.start("w1")
-    async with ChannelReader.on(store.url, "mc:control") as reader:
+    async with ChannelReader.on(store.url, CONTROL) as reader:
         await store.queue.release("w1", [Lease(first, first_claim.epoch)])
         await store.queue.cancel(second.stream_id)
         assert await reader.received() == [b"jobs", b"cancel " + second.stream_id.encode()]
@@ -110,10 +110,10 @@ async def test_doorbells_ring_for_a_cancel_and_for_a_job_given_back(store: Store
 
 async def test_the_end_of_a_run_that_waited_is_published(store: Store) -> None:
     stream_id = await store.submit()
-    async with ChannelReader.on(store.url, StreamKeys.of(stream_id).live) as reader:
+    async with ChannelReader.on(store.url, stream_keys(stream_id).live) as reader:
         await store.queue.cancel(stream_id)
         (payload,) = await reader.received()
     live = parse_live(payload)
     assert isinstance(live, LiveEvents)
     assert (live.before, live.entries[0][:2]) == (b"0-0", (b"1-1", b"done"))
-    assert await call_redis(store.client, "EXISTS", StreamKeys.of(stream_id).log) == 1
+    assert await call_redis(store.client, "EXISTS", stream_keys(stream_id).log) == 1

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from contract.keys import StreamKeys
 from contract.log_redaction import SafeTextFilter, abbreviate, redact
 from contract.stream_id import is_stream_id, new_stream_id
+from tests.redis_keys import stream_keys
 
 STREAM_ID = "s_Zk3v9cWq1xTtYbN0aUj2Rg"
 ITEM_KINDS = ("msg", "rs", "fc", "fco", "item")
@@ -39,7 +39,7 @@ def test_an_abbreviated_id_is_its_beginning_and_no_id_itself(stream_id: str) -> 
 def test_every_id_is_abbreviated_anywhere_in_a_line(private: bool) -> None:
     for _ in range(1000):
         stream_id = new_stream_id(private=private)
-        keys = StreamKeys.of(stream_id)
+        keys = stream_keys(stream_id)
         responses = [f"/v1/responses/resp_{stream_id}/cancel", *(f"{kind}_{stream_id}_1_0" for kind in ITEM_KINDS)]
         texts = [stream_id, f"run {stream_id}: ok", keys.log, repr(f"x\n{stream_id}"), f"/v1%2F{stream_id}?a"]
         for text in (*texts, *responses):

@@ -6,15 +6,15 @@ import dataclasses
 from contract.connection import call_redis
 from contract.errors import BrokerRefusedError
 from contract.job_queue import Claim, Job, Lease, Policy
-from contract.keys import StreamKeys
 from contract.presence import Count, Sum, count_viewers, read_viewers, read_viewers_by_gateway
 from contract.stream_log import Batch, WriteStatus
 from tests.contract.store import ChannelReader, Store, chunk_lines
+from tests.redis_keys import stream_keys
 
 DEADLINE_S = 60.0
 LONG_MS = 60_000
 STREAM = "s" * 22
-KEYS = StreamKeys.of(STREAM)
+KEYS = stream_keys(STREAM)
 
 
 async def count(store: Store, gateway: str, viewers: int, *, lives_ms: int = LONG_MS, telling_ms: int = 0) -> Sum:
@@ -118,7 +118,7 @@ async def test_a_run_that_nobody_watches_is_cancelled_after_its_time_and_not_bef
     job, claim = await start_unwatched(store, LONG_MS)
     for _ in range(2):
         assert await renew(store, job, claim) is WriteStatus.OK
-    meta = StreamKeys.of(job.stream_id).meta
+    meta = stream_keys(job.stream_id).meta
     since = int(await call_redis(store.client, "HGET", meta, "unwatched_since"))
     await call_redis(store.client, "HSET", meta, "unwatched_since", since - LONG_MS)
     for _ in range(2):
@@ -129,7 +129,7 @@ async def test_a_run_that_nobody_watches_is_cancelled_after_its_time_and_not_bef
 
 async def test_a_viewer_stops_the_clock_and_a_dead_gateway_does_not(store: Store) -> None:
     job, claim = await start_unwatched(store, LONG_MS)
-    meta = StreamKeys.of(job.stream_id).meta
+    meta = stream_keys(job.stream_id).meta
     await renew(store, job, claim)
     await count_viewers(store.client, "g1", [Count(job.stream_id, 1)], LONG_MS, 0)
     await renew(store, job, claim)

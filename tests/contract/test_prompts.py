@@ -7,10 +7,10 @@ import pytest
 from contract.connection import call_redis
 from contract.event import Kind, Status, encode_json, entry_line
 from contract.job_queue import Beginning, Lease, StorageLimits, Submitted, Verdict
-from contract.keys import StreamKeys
 from contract.prompts import PROMPT_LIMIT_BYTES, PROMPTS_LIMIT_BYTES, TEXT_LIMIT_CHARS, KeptRun, Prompts, cut_messages
 from contract.stream_log import Batch, Ending
 from tests.contract.store import MAX_WAITING, Store, chunk_lines, done_line
+from tests.redis_keys import stream_keys
 
 MESSAGES = [{"role": "user", "content": "Why?"}]
 KEPT = {"messages": MESSAGES, "omitted": 0, "cut": False}
@@ -69,9 +69,9 @@ async def test_the_prompts_of_a_run_have_a_bound(store: Store, prompts: Prompts)
 
 async def test_what_is_kept_counts_for_its_caller(store: Store, prompts: Prompts) -> None:
     lease = await start(store, storage=StorageLimits(caller_bytes=1 << 20))
-    before = int(await call_redis(store.client, "HGET", StreamKeys.of(lease.job.stream_id).meta, "bytes"))
+    before = int(await call_redis(store.client, "HGET", stream_keys(lease.job.stream_id).meta, "bytes"))
     await prompts.keep(lease.job.stream_id, lease.epoch, "1", MESSAGES)
-    after = int(await call_redis(store.client, "HGET", StreamKeys.of(lease.job.stream_id).meta, "bytes"))
+    after = int(await call_redis(store.client, "HGET", stream_keys(lease.job.stream_id).meta, "bytes"))
     assert after - before == len(encode_json(KEPT))
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from contract.connection import call_redis
 from contract.job_queue import Lease, Policy, Verdict
-from contract.keys import ALARMS, StreamKeys
 from contract.questions import Answered, Parked, Questions
 from contract.run_record import read_run
 from contract.stream_log import Batch, WriteStatus
 from tests.contract.store import MAX_EPOCHS, MAX_WAITING, Store, chunk_lines
+from tests.redis_keys import ALARMS, stream_keys
 
 QUESTION = {"id": "2", "state": "asked", "question": "Why?"}
 ANSWER = {"value": "so", "by": "user:ada"}
@@ -52,7 +52,7 @@ async def test_a_parked_run_holds_no_lease_and_is_kept_for_long(store: Store, qu
     assert await store.queue.renew("w1", [lease]) == [WriteStatus.LOST]
     assert await store.take_over("w2") == []
     assert await store.queued_entries() == []
-    keys = StreamKeys.of(lease.job.stream_id)
+    keys = stream_keys(lease.job.stream_id)
     for key in (keys.log, keys.meta):
         assert KEPT_MS - 60_000 < await call_redis(store.client, "PTTL", key) <= KEPT_MS
     assert await questions.park(lease, KEPT_MS, 0, ["2"]) is Parked.OK

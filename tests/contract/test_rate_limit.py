@@ -4,8 +4,8 @@ import asyncio
 
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
-from contract.keys import bucket_key
 from contract.rate_limit import RateLimit, take_token
+from tests.redis_keys import bucket_key
 
 DEADLINE_S = 60.0
 SLOW = RateLimit("key:slow", 3)

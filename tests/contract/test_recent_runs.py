@@ -3,9 +3,9 @@
 import asyncio
 
 from contract.connection import call_redis
-from contract.keys import RECENT
 from contract.recent_runs import KEPT_RUNS, PROMPT_LIMIT_CHARS, RecentRun, add_recent_run, read_recent_runs
 from tests.contract.store import Store
+from tests.redis_keys import RECENT
 
 DEADLINE_S = 60.0
 LONG_MS = 60_000

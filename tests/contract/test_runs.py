@@ -22,13 +22,13 @@ from contract.connection import Client, PubSubConnection, call_redis, command_cl
 from contract.digest import digest_name
 from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Once, OnceUse, Policy, Submission, Submitted
-from contract.keys import JOBS, TURNS, StreamKeys, backlog_key
 from contract.live import LiveEvents, parse_live
 from contract.position import START
 from contract.run_record import read_run
 from contract.stream_log import Batch, Ending, StreamLog
 from tests.broker import Broker
 from tests.contract.model import Lease, Run, Turns
+from tests.redis_keys import JOBS, TURNS, backlog_key, stream_keys
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Server:
         self.runner = runner
         plain = command_client(url)
         self.client = RepeatingClient(connection_pool=plain.connection_pool)
-        self.client.slots = plain.slots
+        self.client.slots, self.client.key_space = plain.slots, plain.key_space
         self.subscription = PubSubConnection(url)
 
     async def open(self) -> None:
@@ -137,14 +137,14 @@ class Runs(RuleBasedStateMachine):
         assert self.wait(self.queue.submit(submission, 20)) == (Submitted.OK, stream_id)
         run = Run(stream_id, caller, on_lost, MAX_LOST, MAX_EPOCHS)
         self.runs.append(run)
-        self.replayed[StreamKeys.of(stream_id).live] = []
+        self.replayed[stream_keys(stream_id).live] = []
         self.line.add(run)
         self.learn_entries()
 
     def learn_entries(self) -> None:
         for run in self.line.joined:
             if run.job is None:
-                entry = self.wait(call_redis(self.client, "HGET", StreamKeys.of(run.stream_id).meta, "job"))
+                entry = self.wait(call_redis(self.client, "HGET", stream_keys(run.stream_id).meta, "job"))
                 run.job = Job(entry.decode(), run.stream_id)
 
     @rule(repeats=st.booleans(), forgets=st.booleans())
@@ -240,7 +240,7 @@ class Runs(RuleBasedStateMachine):
         if answer == "cancelled" and not run.is_final:
             self.line.leave(run)
             self.learn_entries()
-            done = self.wait(call_redis(self.client, "HGET", StreamKeys.of(run.stream_id).meta, "done"))
+            done = self.wait(call_redis(self.client, "HGET", stream_keys(run.stream_id).meta, "done"))
         assert answer == run.cancel(b"done " + done)
 
     @rule(worker=WORKERS)
@@ -264,7 +264,7 @@ class Runs(RuleBasedStateMachine):
         )
         log = [(*event.position, event.kind.encode() + b" " + event.data) for event in events]
         assert log == run.log
-        assert self.replayed[StreamKeys.of(run.stream_id).live] == [b"%d-%d %s" % line for line in log]
+        assert self.replayed[stream_keys(run.stream_id).live] == [b"%d-%d %s" % line for line in log]
         dones = [index for index, line in enumerate(log, 1) if line[2].startswith(b"done ")]
         assert dones == ([len(log)] if run.is_final else [])
         assert record is not None

@@ -8,19 +8,19 @@ import pytest
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Status
-from contract.job_queue import Lease, Submitted, Verdict
-from contract.keys import JOBS, StreamKeys
+from contract.job_queue import Lease, Submit, Submitted, Verdict
 from contract.scripts import Call, check_right, load_script, run_call, run_calls
 from contract.stream_log import Batch, Ending, StreamLog, WriteResult, WriteStatus
 from contract.worker_registry import WorkerOffer, announce, leave, read_offers
 from tests.broker import Broker
 from tests.contract.store import MAX_WAITING, RETENTION_MS, Store, chunk_lines, done_line, frozen
+from tests.redis_keys import CONTROL, JOBS, OFFERS, WORKERS, stream_keys
 
 NAMES = sorted(path.name.removesuffix(".lua") for path in (files("contract") / "lua").iterdir())
 STEPS = [
     name
     for name in NAMES
-    if name not in ("now_ms", "sum_viewers", "turns", "write_events", "stored", "close_run", "wake")
+    if name not in ("now_ms", "sum_viewers", "turns", "write_events", "stored", "close_run", "wake", "beside")
 ]
 
 
@@ -36,6 +36,12 @@ def test_a_script_uses_no_undeclared_key(name: str) -> None:
     header = next(line for line in text.splitlines() if line.startswith("-- KEYS:"))
     named = {int(number) for number in re.findall(r"\b(\d+) [a-z]", header)}
     assert {int(number) for number in re.findall(r"KEYS\[(\d+)\]", text)} == named
+
+
+def test_submit_names_its_arguments_in_the_order_in_which_they_are_sent() -> None:
+    text = (files("contract") / "lua" / "submit.lua").read_text(encoding="utf-8")
+    (names,) = re.findall(r"^local ([a-z_,\s]+) = unpack\(ARGV\)", text, re.MULTILINE)
+    assert tuple(name.strip() for name in names.split(",")) == Submit._fields
 
 
 async def test_a_pipeline_whose_scripts_redis_forgot_runs_in_order(store: Store) -> None:
@@ -62,9 +68,9 @@ async def test_a_script_that_ran_before_a_missing_one_may_run_again(store: Store
     await store.queue.renew("w1", leases[:1])
     await call_redis(store.client, "SCRIPT", "FLUSH")
     await call_redis(store.client, "SCRIPT", "LOAD", load_script("release").text)
-    keys = [StreamKeys.of(lease.job.stream_id) for lease in leases]
+    keys = [stream_keys(lease.job.stream_id) for lease in leases]
     calls = [
-        Call("release", (keys[0].meta, keys[0].live, JOBS, "mc:control"), (1, "w1", leases[0].job.entry)),
+        Call("release", (keys[0].meta, JOBS), (1, "w1", leases[0].job.entry), (keys[0].live, CONTROL)),
         Call("renew", (keys[1].log, keys[1].meta, JOBS), (1, "w2", leases[1].job.entry, 600_000)),
     ]
     assert await run_calls(store.client, calls) == [b"ok", b"ok"]
@@ -89,10 +95,10 @@ async def test_a_server_that_refuses_to_load_scripts_refuses_each_call(store: St
     )
     host, path = store.url.removeprefix("redis://").split("/")
     narrow = command_client(f"redis://narrow:pw@{host}/{path}")
-    refusals = await run_calls(narrow, [Call("read_offers", ("mc:workers", "mc:offers"), ())] * 2)
+    refusals = await run_calls(narrow, [Call("read_offers", (WORKERS, OFFERS), ())] * 2)
     assert [type(refusal) for refusal in refusals] == [BrokerRefusedError] * 2
     with pytest.raises(BrokerRefusedError):
-        await run_call(narrow, Call("read_offers", ("mc:workers", "mc:offers"), ()))
+        await run_call(narrow, Call("read_offers", (WORKERS, OFFERS), ()))
     await narrow.aclose()
     await call_redis(store.client, "ACL", "DELUSER", "narrow")
 

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from tests.broker import Broker, valkey_binary
+from tests.redis_keys import SIGNING
 from tests.stack import ROOT
 
 PASSWORD = "p" * 64
@@ -15,7 +16,7 @@ PASSWORD = "p" * 64
 
 def stack_users() -> dict[str, list[str]]:
     """The rules of each user, as the service `redis` writes them, with a password in place of the generated hash."""
-    script = (ROOT / "docker-compose.yml").read_text().replace("\\\n", " ")
+    script = (ROOT / "docker-compose.yml").read_text().replace("\\\n", " ").replace("${MANYCAST_PREFIX:-mc}", "mc")
     (shared,) = re.findall(r'shared="([^"]*)"', script)
     users = re.findall(r"^\s+user (\w+) (.*)$", script, re.MULTILINE)
     return {
@@ -28,7 +29,7 @@ def stack_users() -> dict[str, list[str]]:
 def guarded() -> Iterator[Broker]:
     broker = Broker(valkey_binary())
     admin: Any = redis.Redis(port=broker.port)
-    admin.set("mc:signing", "the secret")
+    admin.set(SIGNING, "the secret")
     admin.set("other", "x")
     users = stack_users()
     for name in sorted(users, key=lambda each: each == "default"):
@@ -63,7 +64,7 @@ SCRIPTS = (
 
 def test_a_stranger_may_do_nothing(guarded: Broker) -> None:
     with redis.Redis(port=guarded.port) as stranger, pytest.raises(redis.exceptions.AuthenticationError):
-        stranger.get("mc:signing")
+        stranger.get(SIGNING)
     assert set(stack_users()) == {"default", "health", "gateway", "worker"}
 
 
@@ -74,19 +75,24 @@ def test_no_service_administers_redis_or_touches_other_keys(guarded: Broker, use
 
 
 def test_only_gateways_read_the_key_that_signs_tickets(guarded: Broker) -> None:
-    assert is_permitted(guarded, "gateway", "GET mc:signing")
+    assert is_permitted(guarded, "gateway", f"GET {SIGNING}")
     for user in ("worker", "health"):
-        for command in ("GET mc:signing", "HGET mc:signing x", "DEL mc:signing", "PEXPIRE mc:signing 1"):
+        for command in (f"GET {SIGNING}", f"HGET {SIGNING} x", f"DEL {SIGNING}", f"PEXPIRE {SIGNING} 1"):
             assert not is_permitted(guarded, user, command), (user, command)
 
 
 def test_the_health_check_only_pings(guarded: Broker) -> None:
     assert is_permitted(guarded, "health", "PING")
-    for command in ("HGETALL mc:{s}:meta", "XRANGE mc:{s}:log - +", "TIME", "INFO"):
+    for command in ("HGETALL mc:{p00}:s_x:meta", "XRANGE mc:{p00}:s_x:log - +", "TIME", "INFO"):
         assert not is_permitted(guarded, "health", command)
 
 
 def test_services_read_and_write_streams(guarded: Broker) -> None:
     for user in ("gateway", "worker"):
-        for command in ("HGETALL mc:{s}:meta", "XRANGE mc:{s}:log - +", "XADD mc:jobs * a b", "PUBLISH mc:x y"):
+        for command in (
+            "HGETALL mc:{p00}:s_x:meta",
+            "XRANGE mc:{p00}:s_x:log - +",
+            "XADD mc:{p00}:jobs * a b",
+            "PUBLISH mc:{p00}:s_x:live y",
+        ):
             assert is_permitted(guarded, user, command), (user, command)

@@ -11,10 +11,10 @@ from contract.connection import call_redis
 from contract.digest import digest_name
 from contract.event import Status
 from contract.job_queue import Job, Lease, StorageLimits, Submission, Submitted, Verdict
-from contract.keys import StreamKeys, stored_key
 from contract.scripts import Call, run_call
 from contract.stream_log import Batch, Ending, StreamLog
 from tests.contract.store import MAX_WAITING, Store, chunk_lines, done_line
+from tests.redis_keys import QUEUE, stored_key, stream_keys
 
 MEGABYTE = 1_000_000
 LIMITS = StorageLimits(caller_bytes=3 * MEGABYTE)
@@ -116,7 +116,7 @@ async def test_what_has_expired_counts_no_longer(store: Store) -> None:
 
 
 async def test_a_chat_counts_with_its_last_messages_alone(store: Store) -> None:
-    keys = ("mc:chat:{c}", StreamKeys.of("s").meta, stored_key(digest_name("key:a")))
+    keys = (QUEUE.chat("c"), stream_keys("s").meta, stored_key(digest_name("key:a")))
     for size in (1000, 300_000, 200_000):
         arguments = (60_000, "stream", "s", "messages", b"m" * size)
         await run_call(store.client, Call("remember_answer", keys, arguments))

@@ -6,11 +6,11 @@ from contract.connection import call_redis
 from contract.errors import BrokerRefusedError
 from contract.event import MalformedEventError, Status
 from contract.job_queue import Claim, Job
-from contract.keys import StreamKeys
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.position import START, Position
 from contract.stream_log import Batch, Ending, WriteResult, WriteStatus
 from tests.contract.store import Store, chunk_lines, done_line
+from tests.redis_keys import JOBS, stream_keys
 
 
 def batch(job: Job, claim: Claim, first_seq: int, *texts: str) -> Batch:
@@ -59,7 +59,7 @@ async def test_a_batch_that_would_leave_a_hole_is_refused_with_the_last_position
 
 async def test_large_sequence_numbers_stay_integers(store: Store) -> None:
     job, claim = await store.start()
-    meta = StreamKeys.of(job.stream_id)
+    meta = stream_keys(job.stream_id)
     await call_redis(store.client, "XADD", meta.log, "1-99999999999999", "e", "chunk {}")
     await call_redis(store.client, "HSET", meta.meta, "last", "1-99999999999999")
     assert await store.write(batch(job, claim, 100000000000000, "x")) == ("ok", 100000000000000)
@@ -84,7 +84,7 @@ async def test_a_future_epoch_writes_nothing(store: Store) -> None:
 
 async def test_nothing_is_written_to_a_missing_stream(store: Store) -> None:
     job, claim = await store.start()
-    await call_redis(store.client, "DEL", *StreamKeys.of(job.stream_id)[:2])
+    await call_redis(store.client, "DEL", *stream_keys(job.stream_id)[:2])
     assert await store.write(batch(job, claim, 1, "x")) == ("gone", 0)
     assert await store.write(ending(job, claim, 1)) == ("gone", 0)
     assert await store.keys_without_expiry() == []
@@ -94,7 +94,7 @@ async def test_nothing_is_written_to_a_missing_stream(store: Store) -> None:
 async def test_a_log_that_redis_dropped_does_not_restart_in_the_middle(store: Store) -> None:
     job, claim = await store.start()
     await store.write(batch(job, claim, 1, "a"))
-    await call_redis(store.client, "DEL", StreamKeys.of(job.stream_id).log)
+    await call_redis(store.client, "DEL", stream_keys(job.stream_id).log)
     assert await store.write(batch(job, claim, 2, "b")) == ("gone", 0)
     again = await store.hand_over(job, "w2")
     assert await store.write(batch(job, again, again.next_seq, "a")) == ("ok", 2)
@@ -142,9 +142,9 @@ async def test_a_finished_run_leaves_the_queue_and_expires_after_its_end(store: 
     await store.write(batch(job, claim, 1, "a"))
     await store.queue.renew("w1", [])
     await store.write(ending(job, claim, 2))
-    keys = StreamKeys.of(job.stream_id)
+    keys = stream_keys(job.stream_id)
     assert await store.queued_entries() == []
-    assert (await call_redis(store.client, "XPENDING", "mc:jobs", "workers"))["pending"] == 0
+    assert (await call_redis(store.client, "XPENDING", JOBS, "workers"))["pending"] == 0
     for key in (keys.log, keys.meta):
         assert 0 < await call_redis(store.client, "PTTL", key) <= 300_000
     meta = await store.meta(job.stream_id)
@@ -166,7 +166,7 @@ async def test_batches_of_many_streams_are_checked_separately(store: Store) -> N
 
 async def test_a_key_of_another_type_refuses_only_its_own_batch(store: Store) -> None:
     first, second = [await store.start() for _ in range(2)]
-    await call_redis(store.client, "SET", StreamKeys.of(first[0].stream_id).log, "x")
+    await call_redis(store.client, "SET", stream_keys(first[0].stream_id).log, "x")
     refused, written = await store.log.write([batch(*first, 1, "a"), batch(*second, 1, "a")])
     assert isinstance(refused, BrokerRefusedError)
     assert written == WriteResult(WriteStatus.OK, 1)
@@ -194,6 +194,6 @@ async def test_reading_a_missing_stream_gives_nothing(store: Store) -> None:
 
 @pytest.mark.parametrize("entry", [("1-1", "e", "chunk"), ("1-1", "x", "chunk {}"), ("9" * 18 + "-1", "e", "chunk {}")])
 async def test_a_malformed_entry_is_reported_and_not_shown(store: Store, entry: tuple[str, ...]) -> None:
-    await call_redis(store.client, "XADD", StreamKeys.of("x" * 22).log, *entry)
+    await call_redis(store.client, "XADD", stream_keys("x" * 22).log, *entry)
     with pytest.raises(MalformedEventError):
         await store.log.read_page("x" * 22, START)

@@ -3,9 +3,10 @@
 from contract.connection import call_redis
 from contract.event import Status
 from contract.job_queue import Lease, Verdict
-from contract.keys import JOBS, WORKERS_GROUP
+from contract.keys import WORKERS_GROUP
 from contract.stream_log import Batch, Ending, WriteStatus
 from tests.contract.store import Store, done_line
+from tests.redis_keys import JOBS
 
 LONG_MS = 3_600_000
 

@@ -3,11 +3,11 @@
 import asyncio
 
 from contract.connection import Client
-from contract.keys import StreamKeys
 from contract.run_record import read_run
 from contract.stream_id import is_private, is_stream_id, new_stream_id
 from contract.tickets import revoke_tickets, share_secret
 from tests.contract.store import ChannelReader, Store
+from tests.redis_keys import stream_keys
 
 
 async def test_gateways_that_start_together_get_one_secret(any_client: Client) -> None:
@@ -18,7 +18,7 @@ async def test_gateways_that_start_together_get_one_secret(any_client: Client) -
 
 async def test_a_revocation_is_counted_and_told(store: Store) -> None:
     stream_id = await store.submit()
-    async with ChannelReader.on(store.url, StreamKeys.of(stream_id).live) as reader:
+    async with ChannelReader.on(store.url, stream_keys(stream_id).live) as reader:
         assert await revoke_tickets(store.client, stream_id) == 1
         assert await revoke_tickets(store.client, stream_id) == 2
         assert await reader.received() == [b"!\nrevoked 1", b"!\nrevoked 2"]

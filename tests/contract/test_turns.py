@@ -12,13 +12,14 @@ from contract.connection import Client, blocking_client, call_redis, command_cli
 from contract.errors import BrokerRefusedError
 from contract.event import Status
 from contract.job_queue import Lease, OnceUse, StorageLimits, Submitted, Verdict
-from contract.keys import JOBS, TURNS, WORKERS_GROUP, StreamKeys
+from contract.keys import WORKERS_GROUP
 from contract.presence import Count, count_viewers
 from contract.recent_runs import RecentRun, add_recent_run
 from contract.run_record import read_run
 from contract.stream_log import Batch, Ending, WriteStatus
 from contract.worker_registry import WorkerOffer, announce, leave, read_workers
 from tests.contract.store import MAX_EPOCHS, MAX_LOST, MAX_WAITING, Store, chunk_lines, done_line
+from tests.redis_keys import JOBS, SIGNING, TURNS, stream_keys
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 
@@ -76,7 +77,7 @@ async def test_the_turn_of_a_run_that_is_not_taken_goes_to_the_callers_next_run(
     elif end == "deleted":
         await store.queue.delete(first)
     else:
-        await call_redis(store.client, "DEL", StreamKeys.of(first).meta)
+        await call_redis(store.client, "DEL", stream_keys(first).meta)
         for job in jobs or await store.take("w1", 1):
             assert (await store.claim(job, "w1")).verdict is Verdict.GONE
     assert await work(store, 2) == [second, third]
@@ -93,7 +94,7 @@ async def test_a_run_that_ends_in_the_backlog_takes_no_turn_and_no_room(store: S
     elif end == "deleted":
         await store.queue.delete(second)
     else:
-        await call_redis(store.client, "DEL", StreamKeys.of(second).meta)
+        await call_redis(store.client, "DEL", stream_keys(second).meta)
     assert await work(store, 2) == [first, third]
     assert await store.take("w1") == []
     assert await call_redis(store.client, "EXISTS", TURNS) == 0
@@ -156,7 +157,7 @@ async def test_out_of_memory_no_turn_is_lost(store: Store) -> None:
             with pytest.raises(BrokerRefusedError):
                 await call
         # The run is gone: its claim passes the turn.
-        await call_redis(store.client, "DEL", StreamKeys.of(first).meta)
+        await call_redis(store.client, "DEL", stream_keys(first).meta)
         with pytest.raises(BrokerRefusedError):
             await store.claim(job, "w1")
     finally:
@@ -171,7 +172,7 @@ async def test_out_of_memory_no_turn_is_lost(store: Store) -> None:
 @asynccontextmanager
 async def acting_as(service: str, store: Store) -> AsyncIterator[tuple[Client, Client]]:
     """Clients of a user with exactly the rights that docker-compose.yml gives to the service."""
-    text = COMPOSE.read_text(encoding="utf-8")
+    text = COMPOSE.read_text(encoding="utf-8").replace("${MANYCAST_PREFIX:-mc}", "mc")
     shared = re.sub(r"\\\n\s*", "", re.search(r'shared="([^"]*)"', text)[1])  # type: ignore[index]
     rights = re.search(rf"user {service} on #\$\$\(hash {service}\) (.*)", text)[1].replace("$$shared", shared)  # type: ignore[index]
     # Redis 7.0 does not know it, and redis-py can do without.
@@ -223,4 +224,4 @@ async def test_gateway_and_worker_may_do_what_they_do_and_no_more(store: Store) 
         assert await read_workers(client) == ["w1"]
         await leave(working, "w1")
         with pytest.raises(BrokerRefusedError, match="no permissions"):
-            await call_redis(working, "GET", "mc:signing")
+            await call_redis(working, "GET", SIGNING)

@@ -9,9 +9,9 @@ import pytest
 
 from contract.connection import call_redis, command_client
 from contract.errors import BrokerRefusedError
-from contract.keys import OFFERS, WORKERS
 from contract.scripts import Call, run_call
 from tests.broker import Broker
+from tests.redis_keys import OFFERS, WORKERS
 
 ANNOUNCE = Call("announce", (WORKERS, OFFERS), ("w", 60_000, "{}"))
 

@@ -3,9 +3,9 @@
 import asyncio
 
 from contract.connection import call_redis
-from contract.keys import OFFERS, WORKERS
 from contract.worker_registry import Model, WorkerOffer, announce, leave, read_offers, read_workers
 from tests.contract.store import Store
+from tests.redis_keys import OFFERS, WORKERS
 
 DEADLINE_S = 60.0
 LONG_MS = 60_000

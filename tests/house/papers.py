@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from pydantic_settings import BaseSettings
@@ -63,14 +64,24 @@ def stale_examples(tree: Tree, settings: list[type[BaseSettings]]) -> list[str]:
 
 def untold_keys(tree: Tree) -> list[str]:
     """A Redis key that protocol.md does not list, or a listed one that contract/keys.py does not make."""
-    made = {value for value in vars(keys).values() if isinstance(value, str) and value.startswith("mc:")}
-    made |= set(keys.StreamKeys.of("id"))
-    for value in vars(keys).values():
-        if inspect.isfunction(value) and value.__annotations__.get("return") is str:
-            made.add(value("hash"))
+    made = {key.replace("p00", "pNN") for key in _every_key()}
     told = set(re.findall(r"^\| `(mc:[^`]+)` \|", tree.get(PROTOCOL, ""), re.MULTILINE))
     untold = [f"{PROTOCOL} does not list {key}" for key in sorted(made - told)]
     return untold + [f"{PROTOCOL} lists {key}, which nobody makes" for key in sorted(told - made)]
+
+
+def _every_key() -> Iterator[str]:
+    """Every key and channel, of a stream ID, of a caller or a name whose digest is HASH, and of partition 0."""
+    space = keys.USUAL_KEYS
+    queue = space.queue(0)
+    yield from space.stream("ID")
+    yield from (key for key in queue if key != queue.tag)
+    for holder in (space, queue):
+        for name, member in inspect.getmembers(type(holder)):
+            if isinstance(member, property) and not name.startswith("_"):
+                yield getattr(holder, name)
+            elif inspect.isfunction(member) and list(inspect.signature(member).parameters) == ["self", "digest"]:
+                yield member(holder, "HASH")
 
 
 def loose_pins(tree: Tree) -> list[str]:

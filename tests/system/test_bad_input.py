@@ -7,8 +7,8 @@ import httpx2
 import pytest
 
 from contract.connection import command_client
-from contract.keys import JOBS
 from tests.broker import Broker
+from tests.redis_keys import JOBS
 from tests.stack import Gateway, closing_all
 from tests.system.conftest import Stack, start_stream
 from tests.viewers import question

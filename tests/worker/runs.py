@@ -12,10 +12,10 @@ from contract.connection import Client, call_redis
 from contract.errors import BrokerUnavailableError
 from contract.event import Event, Kind, merge_chunk
 from contract.job_queue import JobQueue, Policy, Submission, Submitted
-from contract.keys import StreamKeys
 from contract.position import START
 from contract.stream_id import new_stream_id
 from contract.stream_log import StreamLog
+from tests.redis_keys import stream_keys
 from tests.stack import Part
 
 DEADLINE_S = 60.0
@@ -80,7 +80,7 @@ class Caller:
         return await self.events_until(stream_id, has_done)
 
     async def meta(self, stream_id: str) -> dict[str, str]:
-        fields = await call_redis(self.client, "HGETALL", StreamKeys.of(stream_id).meta)
+        fields = await call_redis(self.client, "HGETALL", stream_keys(stream_id).meta)
         return {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
 
 

@@ -12,6 +12,7 @@ from contract.connection import Client, call_redis
 from contract.event import Event
 from contract.keys import StreamKeys
 from tests.broker import Broker
+from tests.redis_keys import stream_keys
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.conftest import QUICK
 from tests.worker.runs import Caller, chunks, counts, done, has_chunks, until
@@ -113,7 +114,7 @@ async def test_lost_writes_of_a_failover_are_written_again(
 ) -> None:
     stream_id = await caller.submit("demo-long", simulator=STEADY)
     await caller.events_until(stream_id, has_chunks(20))
-    keys = StreamKeys.of(stream_id)
+    keys = stream_keys(stream_id)
     log, meta = await snapshot(fragile_client, keys)
     await caller.events_until(stream_id, has_chunks(40))
     await put_back(fragile_client, {keys.log: log, keys.meta: meta})
@@ -129,7 +130,7 @@ async def test_a_hole_that_cannot_be_filled_ends_the_stream_as_lost(
     # Megabytes push the first chunks out of the worker's memory.
     stream_id = await caller.submit("fault-huge", simulator={"chunks_per_s": 5, "chunks": 100})
     await caller.events_until(stream_id, has_chunks(1))
-    keys = StreamKeys.of(stream_id)
+    keys = stream_keys(stream_id)
     log, meta = await snapshot(fragile_client, keys)
     kept = await caller.events(stream_id)
     await caller.events_until(stream_id, has_chunks(len(kept) + 4))

@@ -14,10 +14,11 @@ import pytest
 from contract.connection import Client, blocking_client, call_redis
 from contract.event import Event, Kind
 from contract.job_queue import Lease
-from contract.keys import JOBS, WORKERS_GROUP, StreamKeys
+from contract.keys import WORKERS_GROUP
 from contract.log_redaction import abbreviate
 from contract.stream_log import WriteStatus
 from tests.broker import Broker
+from tests.redis_keys import JOBS, stream_keys
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.conftest import QUICK
 from tests.worker.runs import DEADLINE_S, Caller, counts, done, has_chunks, text, until
@@ -203,7 +204,7 @@ async def deliver_behind_its_back(caller: Caller, worker: Worker) -> str:
         "created_ms": 1,
     }
     pipeline.xadd(JOBS, {"id": stream_id}, id="1-1")
-    pipeline.hset(StreamKeys.of(stream_id).meta, mapping=fields)
+    pipeline.hset(stream_keys(stream_id).meta, mapping=fields)
     pipeline.xreadgroup(WORKERS_GROUP, name, {JOBS: ">"})
     await pipeline.execute()
     return stream_id

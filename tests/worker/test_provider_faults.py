@@ -6,8 +6,8 @@ import pytest
 
 from contract.connection import call_redis, command_client
 from contract.event import Kind
-from contract.keys import StreamKeys
 from tests.broker import Broker, valkey_binary
+from tests.redis_keys import stream_keys
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.runs import Caller, chunks, counts, done, text
 
@@ -60,7 +60,7 @@ async def test_a_run_fails_with_the_reason_and_keeps_its_text(
     assert end["status"] == "failed"
     error = end["error"]
     assert (error["code"], error["http_status"], error["retryable"]) == expected
-    assert 0 < await call_redis(caller.client, "PTTL", StreamKeys.of(stream_id).log) <= 300_000
+    assert 0 < await call_redis(caller.client, "PTTL", stream_keys(stream_id).log) <= 300_000
     assert error["message"]
     assert bool(text(events)) is has_text
 

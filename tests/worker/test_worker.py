@@ -5,9 +5,9 @@ import signal
 
 from contract.connection import Client, call_redis
 from contract.event import Kind
-from contract.keys import StreamKeys
 from contract.log_redaction import abbreviate
 from tests.broker import Broker
+from tests.redis_keys import stream_keys
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.runs import Caller, chunks, counts, done, has_chunks, text, until
 
@@ -69,7 +69,7 @@ async def test_a_cancel_whose_doorbell_nobody_heard_is_found_at_the_renewal(
 ) -> None:
     stream_id = await caller.submit("fault-stall-first")
     await until(lambda: counts(provider.url, "fault-stall-first").get("open", 0) == 1)
-    await call_redis(fragile_client, "HSET", StreamKeys.of(stream_id).meta, "cancel", "1")
+    await call_redis(fragile_client, "HSET", stream_keys(stream_id).meta, "cancel", "1")
     assert done(await caller.finished(stream_id))["status"] == "cancelled"
 
 

@@ -7,10 +7,10 @@ import httpx2
 import pytest
 
 from contract.connection import Client, call_redis
-from contract.keys import JOBS
 from gateway.access.api_keys import make_key
 from tests.broker import Broker
 from tests.gateway.access.conftest import BODY, PASSWORD, PRIVATE, Door, bearer, code, lines
+from tests.redis_keys import JOBS
 from tests.stack import Gateway
 from tests.viewers import Response, read_events, until
 

@@ -8,9 +8,9 @@ import pytest
 
 from contract.connection import Client, call_redis
 from contract.event import Status
-from contract.keys import JOBS
 from tests.author import Author
 from tests.gateway.fanout.recording import attempt, chunk_of, done
+from tests.redis_keys import JOBS
 from tests.responses import read_events
 
 BODY: dict[str, Any] = {"model": "demo", "input": "The secret.", "background": True}

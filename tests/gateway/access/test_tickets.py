@@ -13,11 +13,11 @@ import jwt
 import pytest
 
 from contract.connection import Client, call_redis
-from contract.keys import StreamKeys
 from contract.sse import FrameReader
 from manycast.client.text_frame import TextFrame
 from tests.gateway.access.conftest import BODY, PRIVATE, Door, bearer, code
 from tests.gateway.joint import Joint, query, read_joint
+from tests.redis_keys import stream_keys
 from tests.viewers import Response, read_events, until
 
 WATCHED = ("", "/events", "/completion")
@@ -219,7 +219,7 @@ async def test_whoever_missed_that_its_ticket_was_revoked_is_sent_away_all_the_s
     watching = asyncio.create_task(read_events(http, url, response=watched))
     await until(lambda: bool(watched.states))
     # As if the notice had been published while the gateway's subscription was cut.
-    await call_redis(client, "HINCRBY", StreamKeys.of(run["id"]).meta, "revoked", 1)
+    await call_redis(client, "HINCRBY", stream_keys(run["id"]).meta, "revoked", 1)
     await call_redis(client, "CLIENT", "KILL", "TYPE", "pubsub")
     async with asyncio.timeout(10):
         await watching

@@ -7,7 +7,6 @@ import httpx2
 import pytest
 
 from contract.connection import command_client
-from contract.keys import StreamKeys
 from contract.live import LiveEvents
 from contract.position import Position
 from gateway.dialects.native import NativeDialect
@@ -15,6 +14,7 @@ from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.replay_buffer import JOINED_KEPT, ReplayBuffer
 from tests.author import open_run
 from tests.broker import Broker
+from tests.redis_keys import stream_keys
 from tests.stack import Gateway
 from tests.viewers import read_events
 
@@ -66,7 +66,7 @@ async def test_foreign_messages_on_a_channel_stop_no_gateway(gateway: Gateway, b
         await run.begin()
         url = f"{gateway.url}/v1/streams/{run.stream_id}/events"
         assert len((await read_events(http, url, cut_after=1)).logged) == 1
-        live = StreamKeys.of(run.stream_id).live
+        live = stream_keys(run.stream_id).live
         for payload in (b"!\nping x", b"!\nping {}", b"x", b"x\ny z {}", b"1-1\n1-x chunk {}", b"\n", b"!\nviewers"):
             await client.publish(live, payload)
         await run.say("after")

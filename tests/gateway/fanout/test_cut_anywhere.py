@@ -8,12 +8,12 @@ import pytest
 
 from contract.connection import Client, call_redis
 from contract.event import Status
-from contract.keys import StreamKeys
 from contract.sse import FrameReader
 from manycast.client.text_frame import TextFrame
 from tests.author import Author, Entry, Run
 from tests.broker import Broker
 from tests.gateway.fanout.recording import attempt, chunk_of, done
+from tests.redis_keys import stream_keys
 from tests.stack import Gateway
 from tests.viewers import Response, read_events, until
 
@@ -139,7 +139,7 @@ async def test_garbage_on_the_live_channel_holds_nobody_up(
     watching = asyncio.create_task(read_events(http, f"{gateways[0]}/v1/streams/{run.stream_id}/events", response=seen))
     await run.write(ONE[:2])
     await until(lambda: len(seen.logged) == 2)
-    await call_redis(client, "PUBLISH", StreamKeys.of(run.stream_id).live, garbage)
+    await call_redis(client, "PUBLISH", stream_keys(run.stream_id).live, garbage)
     await run.write(ONE[2:4])
     await run.write([done()], Status.COMPLETED)
     await watching

@@ -6,13 +6,13 @@ import pytest
 
 from contract.connection import Client, call_redis
 from contract.event import MalformedEventError
-from contract.keys import StreamKeys
 from contract.stream_log import StreamLog
 from gateway.dialects.registry import DIALECTS, NATIVE
 from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.history_pages import HistoryPages
 from tests.author import RETENTION_MS, Run, open_run
 from tests.broker import Broker
+from tests.redis_keys import stream_keys
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def test_a_page_of_which_redis_lost_an_event_is_an_error(run: Run, client:
     feed.merge.request_read()
     feed.receive_page(await log.read_page(run.stream_id, feed.buffer.last), is_end=True)
     await run.say("after the page")
-    await call_redis(client, "XDEL", StreamKeys.of(run.stream_id).log, position)
+    await call_redis(client, "XDEL", stream_keys(run.stream_id).log, position)
     with pytest.raises(MalformedEventError):
         await pages.read(feed, 0)
     assert feed.status is FeedStatus.LOST

@@ -3,7 +3,6 @@
 import asyncio
 
 from contract.connection import Client, call_redis
-from contract.keys import StreamKeys
 from contract.position import Position
 from contract.stream_log import StreamLog
 from gateway.dialects.registry import NATIVE
@@ -14,6 +13,7 @@ from gateway.fanout.viewer import Viewer
 from gateway.http.memory_budget import MemoryBudget
 from tests.author import RETENTION_MS, open_run
 from tests.broker import Broker
+from tests.redis_keys import stream_keys
 from tests.viewers import until
 
 
@@ -74,7 +74,7 @@ async def test_a_log_without_its_last_event_is_shown_as_far_as_it_goes_and_then_
         await run.begin()
         await run.say("kept")
         await run.end()
-        await call_redis(client, "XDEL", StreamKeys.of(run.stream_id).log, "1-3")
+        await call_redis(client, "XDEL", stream_keys(run.stream_id).log, "1-3")
         feed = await hub.open(run.stream_id, NATIVE)
         await until(lambda: feed.status is FeedStatus.LOST)
         assert feed.buffer.last == Position(1, 2)

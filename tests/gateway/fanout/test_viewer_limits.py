@@ -8,7 +8,6 @@ import pytest
 
 from contract.connection import Client, call_redis
 from contract.event import Status
-from contract.keys import JOBS
 from gateway.access.api_keys import make_key
 from tests.author import Author
 from tests.broker import Broker
@@ -16,6 +15,7 @@ from tests.crowd import NewCrowd
 from tests.gateway.access.conftest import bearer
 from tests.gateway.dialects.test_registry import BODY, start
 from tests.gateway.fanout.recording import attempt, chunk_of, done
+from tests.redis_keys import JOBS
 from tests.stack import Gateway, closing_all
 from tests.viewers import read_events
 

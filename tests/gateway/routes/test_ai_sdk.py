@@ -69,7 +69,7 @@ async def test_an_answer_that_is_no_longer_kept_is_not_replayed(
 ) -> None:
     chat = token_hex(8)
     await answer(http, author, question(chat), done(), chunk_of({"content": "first"}, "stop"))
-    for key in await call_redis(client, "KEYS", "mc:{*}:*"):
+    for key in await call_redis(client, "KEYS", "mc:{p00}:s_*"):
         await call_redis(client, "DEL", key)
     # The gateway keeps an answer in memory for a moment after its last viewer has left.
     async with asyncio.timeout(30):
@@ -106,7 +106,7 @@ async def test_an_answer_after_the_result_of_a_tool_is_replayed_with_its_earlier
     assert replayed == replay_message(CALLED).decode() + told
     assert read_frames(replayed.encode())[0] == {"type": "start", "messageId": "earlier"}
     # What is kept of a chat expires with its answer.
-    (key,) = await call_redis(client, "KEYS", "mc:chat:*")
+    (key,) = await call_redis(client, "KEYS", "mc:{p00}:chat:*")
     assert await call_redis(client, "PTTL", key) > 0
     newer = await answer(http, author, question(chat), done(), chunk_of({"content": "newer"}, "stop"))
     assert await resume(http, chat) == newer

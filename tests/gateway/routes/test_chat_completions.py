@@ -12,7 +12,6 @@ from contract.connection import Client, call_redis
 from contract.errors import BrokerRefusedError, RunError
 from contract.event import Status, parse_json
 from contract.job_queue import JobQueue, Lease
-from contract.keys import StreamKeys
 from contract.run_record import RunRecord, read_run
 from contract.stream_log import WriteStatus
 from tests.author import Author, Run
@@ -20,6 +19,7 @@ from tests.broker import Broker
 from tests.gateway.dialects.test_openai import read_frames
 from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done
 from tests.gateway.runs.test_completion import nested, unnested
+from tests.redis_keys import stream_keys
 from tests.stack import Gateway, closing_all
 
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
@@ -48,7 +48,7 @@ async def until_run(client: Client, stream_id: str, is_so: Callable[[RunRecord],
 
 
 async def cancel_is_asked(client: Client, stream_id: str) -> bool:
-    return bool(await call_redis(client, "HEXISTS", StreamKeys.of(stream_id).meta, "cancel"))
+    return bool(await call_redis(client, "HEXISTS", stream_keys(stream_id).meta, "cancel"))
 
 
 async def until_cancel_is_asked(client: Client, stream_id: str) -> None:
@@ -387,7 +387,7 @@ async def test_a_run_that_somebody_watches_when_its_time_is_over_goes_on_for_goo
     async with httpx2.AsyncClient(base_url=short.url, timeout=20) as http:
         answer = post(http, STREAMED)
         run = await author.take()
-        meta = StreamKeys.of(run.stream_id).meta
+        meta = stream_keys(run.stream_id).meta
         async with http.stream("GET", f"/v1/streams/{run.stream_id}/events"):
             answer.cancel()
             async with asyncio.timeout(10):
@@ -414,9 +414,9 @@ async def test_a_run_whose_caller_may_come_back_at_any_time_is_not_given_up(
         each.cancel()
     # The gateway writes what it does about both at the same time.
     async with asyncio.timeout(10):
-        while not await call_redis(client, "HEXISTS", StreamKeys.of(others.stream_id).meta, "abandon_ms"):
+        while not await call_redis(client, "HEXISTS", stream_keys(others.stream_id).meta, "abandon_ms"):
             await asyncio.sleep(0.02)
-    assert not await call_redis(client, "HEXISTS", StreamKeys.of(run.stream_id).meta, "abandon_ms")
+    assert not await call_redis(client, "HEXISTS", stream_keys(run.stream_id).meta, "abandon_ms")
 
 
 async def test_reading_an_answer_to_its_end_cancels_nothing(
@@ -511,7 +511,7 @@ async def test_a_stopping_gateway_cancels_no_run(broker: Broker, author: Author,
         assert stopped.wait() == 0
     for still in (run, waited_for):
         assert not await cancel_is_asked(client, still.stream_id)
-        assert not await call_redis(client, "HEXISTS", StreamKeys.of(still.stream_id).meta, "abandon_ms")
+        assert not await call_redis(client, "HEXISTS", stream_keys(still.stream_id).meta, "abandon_ms")
 
 
 async def test_a_client_that_waits_counts_as_a_viewer(http: httpx2.AsyncClient, author: Author) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from contract.connection import Client, call_redis
 from contract.event import Status
-from contract.keys import StreamKeys
 from tests.author import Author
 from tests.broker import Broker
 from tests.gateway.dialects.test_openai import read_frames
 from tests.gateway.fanout.recording import attempt, chunk_of, done
+from tests.redis_keys import stream_keys
 from tests.stack import Gateway, closing_all
 
 pytestmark = pytest.mark.usefixtures("emptied")
@@ -60,7 +60,7 @@ async def lost(
         run = await author.take()
         await run.write([*attempt(ANSWER), done()], Status.COMPLETED)
         await response.aread()
-    log = StreamKeys.of(run.stream_id).log
+    log = stream_keys(run.stream_id).log
     assert await call_redis(client, "XDEL", log, *LOSSES[request.param]) == len(LOSSES[request.param])
     if request.param == "all":
         await call_redis(client, "DEL", log)
@@ -117,7 +117,7 @@ async def test_a_repeated_call_says_so(
     run = await author.take()
     await run.write([*attempt(ANSWER), done()], Status.COMPLETED)
     assert (await first).status_code == 200
-    await call_redis(client, "XDEL", StreamKeys.of(run.stream_id).log, *LOSSES[loss])
+    await call_redis(client, "XDEL", stream_keys(run.stream_id).log, *LOSSES[loss])
     again = await ask()
     assert again.headers["x-stream-id"] == run.stream_id
     assert '"code":"stream_lost"' in again.text
@@ -136,7 +136,7 @@ async def test_a_gateway_that_has_the_stream_in_memory_makes_no_answer_of_a_part
         run = await author.take()
         await run.write([*attempt(ANSWER), done()], Status.COMPLETED)
         assert (await first).status_code == 200
-        await call_redis(client, "XDEL", StreamKeys.of(run.stream_id).log, "1-3")
+        await call_redis(client, "XDEL", stream_keys(run.stream_id).log, "1-3")
         again = await ask()
         assert (again.status_code, again.json()["error"]["code"]) == (500, "stream_lost")
 
@@ -147,7 +147,7 @@ async def test_the_responses_api_says_so(http: httpx2.AsyncClient, client: Clien
     run = await author.take()
     await run.write([*attempt(ANSWER), done()], Status.COMPLETED)
     response = (await first).json()
-    await call_redis(client, "XDEL", StreamKeys.of(run.stream_id).log, *LOSSES[loss])
+    await call_redis(client, "XDEL", stream_keys(run.stream_id).log, *LOSSES[loss])
     read = await http.get(f"/v1/responses/{response['id']}")
     assert (read.status_code, read.json()["error"]["code"]) == (500, "stream_lost")
     continued = await http.post("/v1/responses", json={"input": "And?", "previous_response_id": response["id"]})

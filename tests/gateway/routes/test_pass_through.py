@@ -8,12 +8,12 @@ import pytest
 
 from contract.connection import Client, call_redis
 from contract.event import Status
-from contract.keys import StreamKeys
 from tests.author import Author, Run
 from tests.broker import Broker
 from tests.gateway.dialects.test_openai import read_frames
 from tests.gateway.fanout.recording import attempt, done
 from tests.gateway.routes.test_chat_completions import REFUSAL, until_cancel_is_asked, until_run
+from tests.redis_keys import stream_keys
 from tests.stack import Gateway, closing_all
 
 BODY = {"model": "demo", "input": ["Hello"]}
@@ -33,7 +33,7 @@ async def complete(run: Run, pieces: list[str], epoch: int = 1, seq: int = 1) ->
 
 
 async def lifetime_ms(client: Client, stream_id: str) -> list[int]:
-    keys = StreamKeys.of(stream_id)
+    keys = stream_keys(stream_id)
     return [await call_redis(client, "PTTL", key) for key in (keys.log, keys.meta)]
 
 
@@ -177,6 +177,6 @@ async def test_a_lost_log_is_an_error_and_no_shorter_answer(
     run = await author.take()
     await complete(run, PIECES)
     await answer
-    await call_redis(client, "XDEL", StreamKeys.of(run.stream_id).log, "1-3")
+    await call_redis(client, "XDEL", stream_keys(run.stream_id).log, "1-3")
     retry = await post(http, "embeddings", X_Stainless_Retry_Count="1")
     assert (retry.status_code, retry.json()["error"]["code"]) == (500, "stream_lost")

@@ -5,9 +5,9 @@ import asyncio
 import httpx2
 
 from contract.connection import call_redis, command_client
-from contract.keys import JOBS
 from tests.broker import Broker
 from tests.gateway.dialects.test_registry import BODY
+from tests.redis_keys import JOBS
 from tests.stack import Gateway, closing_all
 
 
