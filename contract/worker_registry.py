@@ -33,12 +33,14 @@ class ProviderState:
 @dataclass(frozen=True, slots=True)
 class WorkerOffer:
     """What one worker can run, and with what. Without `models` it passes any model on to its provider. `generator` is
-    the operator's own MANYCAST_GENERATOR, or empty."""
+    the operator's own MANYCAST_GENERATOR, or empty. `runs`: how many it runs now, of at most `slots`."""
 
     models: tuple[Model, ...]
     default_model: str
     generator: str = ""
     providers: tuple[ProviderState, ...] = ()
+    runs: int = 0
+    slots: int = 0
 
 
 async def announce(client: Client, worker: str, lifetime_ms: int, offer: WorkerOffer) -> None:
@@ -83,4 +85,11 @@ def _parse(reply: bytes) -> WorkerOffer:
     # A newer worker may send more fields; they are ignored.
     models = tuple(Model(model["id"], model["owned_by"], model["created"]) for model in value.get("models", ()))
     providers = tuple(ProviderState(one["name"], one["url"], one["problem"]) for one in value.get("providers", ()))
-    return WorkerOffer(models, value.get("default_model", ""), value.get("generator", ""), providers)
+    return WorkerOffer(
+        models,
+        value.get("default_model", ""),
+        value.get("generator", ""),
+        providers,
+        value.get("runs", 0),
+        value.get("slots", 0),
+    )

@@ -97,7 +97,7 @@ class Worker:
         self._subscription = Subscription(settings.redis_url, control, WATCHDOG_S)
         self._subscription.want(keys.control)
         self._registration = Registration(
-            self._commands, source, self.name, default_model, settings.own_generator, self._scripts.models
+            self._commands, source, self.name, default_model, settings.own_generator, self._scripts.models, self._pool
         )
 
     def _make_generation(self, job: Job) -> Generation:

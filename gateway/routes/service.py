@@ -1,6 +1,8 @@
 """Calls about the service itself: is the gateway alive, is it ready, which models there are, and metrics."""
 
+import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -15,6 +17,9 @@ from gateway.http.json_response import JsonResponse
 from gateway.metrics import Metrics
 from gateway.routes.models import Error, Health, Model, ModelList, Readiness
 from gateway.routes.openapi import document
+
+OFFERS_LIMIT_S = 2.0
+"""`/metrics` waits this long for Redis: Prometheus gives up after ten seconds, and then lacks the rest too."""
 
 
 class ServiceRoutes:
@@ -90,8 +95,12 @@ class ServiceRoutes:
         raise ApiError(404, "model_not_found", text, param="model")
 
     async def metrics(self) -> Response:
-        """Prometheus text."""
-        return Response(self._metrics.render(), media_type=self._metrics.media_type)
+        """Prometheus text. Without Redis it lacks only what the workers announce there."""
+        offers = None
+        with suppress(BrokerUnavailableError, BrokerRefusedError, TimeoutError):
+            async with asyncio.timeout(OFFERS_LIMIT_S):
+                offers = await read_offers(self._client)
+        return Response(self._metrics.render(offers), media_type=self._metrics.media_type)
 
     async def _list_models(self, request: Request) -> list[Model]:
         key = self._authenticator.find_key(request)

@@ -6,9 +6,10 @@ import signal
 from contract.connection import Client, call_redis
 from contract.event import Kind
 from contract.log_redaction import abbreviate
+from contract.worker_registry import read_offers
 from tests.broker import Broker
 from tests.redis_keys import stream_keys
-from tests.stack import Simulator, Worker, closing_all
+from tests.stack import DEADLINE_S, Simulator, Worker, closing_all
 from tests.worker.runs import Caller, chunks, counts, done, has_chunks, text, until
 
 
@@ -36,6 +37,21 @@ async def test_a_worker_with_room_takes_all_runs_of_a_caller_at_once(caller: Cal
     # The first run was in the line alone. Its claim let the others in, in one step: their entries have the same time.
     entries = [(await caller.meta(run))["job"] for run in runs]
     assert len({entry.partition("-")[0] for entry in entries[1:]}) == 1
+
+
+async def test_a_worker_announces_how_many_runs_it_has_and_could_have(
+    caller: Caller, worker: Worker, fragile_client: Client
+) -> None:
+    async def until_announced(*counts: tuple[int, int]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while [(offer.runs, offer.slots) for offer in await read_offers(fragile_client)] != [*counts]:
+                await asyncio.sleep(0.05)
+
+    await until_announced((0, 100))
+    stream_id = await caller.submit("demo-long", simulator={"chunks_per_s": 20})
+    await until_announced((1, 100))
+    await caller.queue.cancel(stream_id)
+    await until_announced((0, 100))
 
 
 async def test_a_cancel_reaches_the_provider_and_ends_the_stream(

@@ -22,7 +22,7 @@ class GenerationPool:
     """Runs up to `streams` generations at once. `make` creates one for a job."""
 
     def __init__(self, streams: int, make: Callable[[Job], Generation]) -> None:
-        self._streams = streams
+        self.streams = streams
         self._make = make
         self._by_entry: dict[str, Generation] = {}
         self._by_stream: dict[str, Generation] = {}
@@ -33,7 +33,7 @@ class GenerationPool:
     @property
     def room(self) -> int:
         """How many more generations may start now."""
-        return max(0, min(self._streams - len(self._tasks), MAX_CLAIMS - self._claims))
+        return max(0, min(self.streams - len(self._tasks), MAX_CLAIMS - self._claims))
 
     @property
     def generations(self) -> list[Generation]:

@@ -7,6 +7,7 @@ from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.worker_registry import LIFETIME_MS, Model, WorkerOffer, announce, leave
 from worker.default_model import DefaultModel
+from worker.generations.pool import GenerationPool
 from worker.outage import Outage
 from worker.providers.source import Source
 
@@ -29,6 +30,7 @@ class Registration:
         default_model: DefaultModel,
         generator: str,
         scripts: tuple[Model, ...],
+        pool: GenerationPool,
     ) -> None:
         """`generator`: for the operator, see WorkerOffer. `scripts` are offered besides the models of the source."""
         self._client = client
@@ -37,6 +39,7 @@ class Registration:
         self._default_model = default_model
         self._generator = generator
         self._scripts = scripts
+        self._pool = pool
         self._models: tuple[Model, ...] = ()
         self._outage = Outage(logger, "this worker is not registered")
 
@@ -46,9 +49,7 @@ class Registration:
         try:
             while True:
                 try:
-                    models = (*self._models, *self._scripts)
-                    offer = WorkerOffer(models, self._default_model.name, self._generator, self._source.describe())
-                    await announce(self._client, self._worker, LIFETIME_MS, offer)
+                    await announce(self._client, self._worker, LIFETIME_MS, self._offer())
                     self._outage.end()
                 except (BrokerUnavailableError, BrokerRefusedError) as error:
                     self._outage.record(error)
@@ -57,6 +58,16 @@ class Registration:
                     listing.result()
         finally:
             listing.cancel()
+
+    def _offer(self) -> WorkerOffer:
+        return WorkerOffer(
+            models=(*self._models, *self._scripts),
+            default_model=self._default_model.name,
+            generator=self._generator,
+            providers=self._source.describe(),
+            runs=len(self._pool.generations),
+            slots=self._pool.streams,
+        )
 
     async def leave(self) -> None:
         """Removes this worker from the registry. If Redis is unavailable, the entry expires by itself."""

@@ -51,6 +51,29 @@ async def test_a_model_is_found_by_its_name_even_with_a_slash_in_it(
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
 
 
+async def test_metrics_count_the_runs_and_slots_of_all_workers(
+    http: httpx2.AsyncClient, author: Author, client: Client
+) -> None:
+    for worker, runs in (("w1", 3), ("w2", 4)):
+        await announce(client, worker, 60_000, WorkerOffer((), "demo", runs=runs, slots=50))
+    text = (await http.get("/metrics")).text
+    for line in ("manycast_workers 2.0", "manycast_worker_runs 7.0", "manycast_worker_slots 100.0"):
+        assert line in text.splitlines()
+
+
+async def test_metrics_leave_the_workers_out_while_redis_is_away(fragile_broker: Broker) -> None:
+    gateway = Gateway(fragile_broker.url)
+    try:
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            assert "manycast_workers 0.0" in (await http.get("/metrics")).text
+            fragile_broker.kill()
+            text = (await http.get("/metrics")).text
+    finally:
+        gateway.close()
+    assert "manycast_viewers 0.0" in text
+    assert "manycast_worker" not in text
+
+
 def test_caddy_forwards_every_call_of_the_api() -> None:
     (patterns,) = re.findall(r"@api path (.*)", (ROOT / "web" / "Caddyfile").read_text())
     calls = GatewayApp(Settings()).api.openapi()["paths"]
