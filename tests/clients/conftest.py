@@ -5,7 +5,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import openai
 import pytest
 
 from tests.broker import Broker, valkey_binary
-from tests.clients.python_pins import install_for
+from tests.packages import install_apart
 from tests.stack import ROOT, Gateway, Simulator, Worker, closing_all
 
 NODE_HOME = Path(__file__).parent / "node"
@@ -137,22 +136,5 @@ def node() -> str:
 
 @pytest.fixture(scope="session")
 def install_pins() -> InstallPins:
-    """Installs the packages of `python/NAME.txt` once, each file checked against its hash. Returns their folder.
-
-    They stand apart from the other pins and come without dependencies, because their ranges exclude some of ours.
-    """
-
-    def install(name: str) -> Path:
-        pins, target = PYTHON_HOME / f"{name}.txt", PYTHON_HOME / ".installed" / name
-        installed, wanted = target / ".pins", f"{sys.version}\n{pins.read_text()}"
-        with Path(__file__).open() as turn:
-            fcntl.flock(turn, fcntl.LOCK_EX)
-            if installed.exists() and installed.read_text() == wanted:
-                return target
-            shutil.rmtree(target, ignore_errors=True)
-            if failed := install_for(Path(sys.executable), pins, "--target", str(target)):
-                pytest.skip(f"the packages of {pins.name} could not be installed: {failed}")
-            installed.write_text(wanted)
-        return target
-
-    return install
+    """Installs the packages of `python/NAME.txt` once. Returns their folder."""
+    return lambda name: install_apart(PYTHON_HOME / f"{name}.txt")

@@ -17,7 +17,7 @@ import pytest
 
 from manycast.local_stack.port import free_port
 from tests.broker import Broker, valkey_binary
-from tests.clients.python_pins import install_for
+from tests.packages import install_for
 from tests.stack import Gateway, Process, Simulator, Worker, closing_all
 
 HOME = Path(__file__).parent / "open_webui"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.house.pins import ALL, APART, APART_HOME
+from tests.house.pins import ALL, APART
 from tests.house.tree import ROOT
 
 IGNORED = ROOT / ".ci/advisories.txt"
@@ -77,7 +77,7 @@ def audit(pins: str, ignored: Sequence[str], options: Sequence[str]) -> tuple[in
 
 
 if __name__ == "__main__":
-    audited = [str(ROOT / file) for file in (ALL, *(f"{APART_HOME}/{name}.txt" for name in APART))]
+    audited = [str(ROOT / file) for file in (ALL, *(f"{name}.txt" for name in APART))]
     status, told = audit_all(audited, ignored_advisories(IGNORED.read_text()), sys.argv[1:])
     for line in told:
         print(f"audit: {line}")

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from pydantic_settings import BaseSettings
 
 from contract import keys
-from tests.house.pins import ALL, APART, APART_HOME, SETS
+from tests.house.pins import ALL, APART, SETS
 from tests.house.tree import Tree
 
 OPERATIONS = "docs/operations.md"
@@ -103,7 +103,7 @@ def unlocked_pins(tree: Tree) -> list[str]:
     packages are installed apart)."""
     known = _pins(tree, ALL)
     breaches = []
-    apart = {f"{APART_HOME}/{name}.txt" for name in APART}
+    apart = {f"{name}.txt" for name in APART}
     for path in tree.keys() & (SETS.keys() | apart):
         if path not in apart:
             breaches += [f"{path}: {pin} is not the version that the tests use" for pin in _pins(tree, path) - known]

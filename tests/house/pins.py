@@ -24,10 +24,13 @@ SETS = {
     "web/requirements.txt": ("web/requirements.in",),
 }
 """A file of pins -> the files that name its direct dependencies."""
-APART_HOME = "tests/clients/python"
-APART = ("agents", "dspy", "instructor", "litellm", "pydantic_ai")
-"""The NAME of NAME.in and NAME.txt: a library, and each package that it needs and the tests lack. They are compiled and
-installed without dependencies, because their ranges exclude versions that are pinned here. What Open WebUI is installed
+APART = (
+    *(f"tests/clients/python/{name}" for name in ("agents", "dspy", "instructor", "litellm", "pydantic_ai")),
+    "tests/helm/tools",
+)
+"""The PATH of PATH.in and PATH.txt: a library, and each package that it needs and the tests lack. They are compiled and
+installed without dependencies, because their ranges exclude versions that are pinned here, or because they are large
+and only a file in them is needed. What Open WebUI is installed
 from is not among them: it demands exact versions of its packages, so that no package can be renewed by itself."""
 HEADER = "# Written by `make pins` from {sources}.\n"
 _COMPILE = (
@@ -44,7 +47,7 @@ def main(renewed: list[str]) -> None:
         constraint = () if output == ALL else ("--constraint", ALL)
         _compile(sources, output, *renewing, *constraint)
     for name in APART:
-        _compile((f"{APART_HOME}/{name}.in",), f"{APART_HOME}/{name}.txt", *renewing, "--no-deps")
+        _compile((f"{name}.in",), f"{name}.txt", *renewing, "--no-deps")
 
 
 def _compile(sources: tuple[str, ...], output: str, *options: str) -> None:
