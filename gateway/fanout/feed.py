@@ -198,7 +198,7 @@ class Feed:
                 self._change_status(FeedStatus.ENDED)
             case Kind.RESTART:
                 self._change_status(FeedStatus.WAITING)
-            case Kind.START:
+            case Kind.START | Kind.STEP:
                 self._change_status(FeedStatus.STREAMING)
 
     def _change_status(self, status: FeedStatus) -> bool:

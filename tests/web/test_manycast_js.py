@@ -233,3 +233,13 @@ async def test_tool_calls_and_reasoning_are_put_together(page: Page, peer: Peer)
     assert answer["choices"][1]["content"] == "b"
     assert answer["choices"][1]["finish_reason"] == "stop"
     assert answer["usage"] == {"total_tokens": 3}
+
+
+async def test_a_viewer_knows_by_a_scripts_events_whether_it_writes_or_waits(page: Page, peer: Peer) -> None:
+    step = sse("step", {"id": "1", "state": "begin", "kind": "generate", "name": "draft", "parent": None}, "1-2")
+    asked = sse("input", {"id": "2", "state": "asked", "question": "Sure?"}, "1-3")
+    answered = sse("input", {"id": "2", "state": "answered", "value": "yes", "by": None}, "1-4")
+    waiting = 'event: ping\ndata: {"state":"waiting"}\n\n'
+    peer.tell(START + waiting + step + asked + waiting + answered + sse("done", DONE, "1-5"))
+    states = told(await follow(page, peer), "state")
+    assert states == ["waiting", "streaming", "parked", "waiting", "streaming", "ended"]

@@ -6,6 +6,7 @@
 
 export const EVENTS = ["start", "chunk", "restart", "done", "step", "input", "emit", "ping", "viewers", "gap"];
 const LOGGED = new Set(["start", "chunk", "restart", "done", "step", "input", "emit"]);
+const ASKING = new Set(["asked", "refused"]); // the states of an open question
 const ENDED = new Set(["completed", "cancelled", "failed"]);
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000];
 
@@ -137,7 +138,8 @@ class Viewer {
     const data = JSON.parse(event.data);
     if (name === "gap") this.position = null; // a different log follows, from its start
     if (name === "ping") this.#enter(data.state);
-    if (name === "chunk") this.#enter("streaming");
+    if (name === "chunk" || name === "step") this.#enter("streaming");
+    if (name === "input") this.#enter(ASKING.has(data.state) ? "parked" : "streaming");
     this.#dispatcher.dispatch({ name, data, position });
     if (name === "done") this.#end("ended", data);
   }

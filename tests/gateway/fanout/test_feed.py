@@ -105,3 +105,17 @@ async def test_a_hole_in_the_log_raises_and_is_not_bridged() -> None:
         feed.receive_page([event(1, 1), event(1, 3)], is_end=True)
     assert take_all(feed) == encode([event(1, 1)])
     assert not feed.ready.done()
+
+
+async def test_a_script_that_asks_while_a_step_goes_on_is_parked_when_it_is_parked() -> None:
+    """The notice must change something: a viewer has gone back to streaming with the step."""
+    feed = new_feed()
+    feed.merge.request_read()
+    asked = Event(Position(1, 2), Kind.INPUT, b'{"id":"1","state":"asked"}')
+    feed.receive_page([event(1, 1, Kind.START), asked], is_end=True)
+    states = [feed.status]
+    feed.receive_batch(LiveEvents(b"1-2", [(b"1-3", b"step", b'{"id":"2","state":"chunk"}')]))
+    states.append(feed.status)
+    feed.set_run_state("parked")
+    states.append(feed.status)
+    assert states == [FeedStatus.PARKED, FeedStatus.STREAMING, FeedStatus.PARKED]
