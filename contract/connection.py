@@ -175,6 +175,9 @@ def _arguments(url: str, retry: Retry) -> dict[str, Any]:
         # cancelled task would then run forever. `connection_slot` sets the deadline instead.
         "socket_timeout": None,
     }
+    if isinstance(demand := arguments.get("ssl_cert_reqs"), str):
+        # Celery's spelling: CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED.
+        arguments["ssl_cert_reqs"] = demand.lower().removeprefix("cert_")
     arguments["connection_class"] = _CONNECTIONS.get(arguments.get("connection_class", Connection), _TcpConnection)
     if arguments["connection_class"] is not _UnixConnection:
         arguments["socket_keepalive"] = True

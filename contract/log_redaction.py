@@ -7,6 +7,7 @@ import logging
 import re
 
 from contract.printable import escape, shorten
+from contract.topology import hide_credentials
 
 SHOWN_CHARS = 10
 MESSAGE_LIMIT_CHARS = 4_000
@@ -29,13 +30,13 @@ def abbreviate(stream_id: str) -> str:
 
 
 def redact(text: str) -> str:
-    """`text` with every stream id in it abbreviated."""
-    return _STREAM_ID.sub(lambda match: abbreviate(match[0]), text)
+    """`text` with every stream id in it abbreviated, and without the credentials of the addresses of Redis."""
+    return _STREAM_ID.sub(lambda match: abbreviate(match[0]), hide_credentials(text))
 
 
 class SafeTextFilter(logging.Filter):
-    """Abbreviates stream ids in the message, the arguments, the traceback and the stack of a record; escapes and
-    shortens what others may have written there. The lines of a traceback are indented.
+    """Redacts the message, the arguments, the traceback and the stack of a record; escapes and shortens what others may
+    have written there. The lines of a traceback are indented.
 
     Add it to a handler: a filter of a logger does not see the records of the loggers below it.
     """

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from contract.connection import check_url
 from contract.keys import check_prefix
+from contract.topology import parse_topology, plain_urls
 
 SHOWN_CHARS = 300
 
@@ -31,18 +32,18 @@ class ServiceSettings(BaseSettings):
 
 
 def check_redis_url(url: str) -> str:
-    """Raises: ValueError for a URL that redis-py cannot use. The error's text holds no part of the URL."""
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("it must begin with redis://, rediss:// or unix://")
+    """Raises: ValueError for an address that cannot be used. The error's text holds no part of it."""
+    topology = parse_topology(url)
     is_usable = False
     # The libraries' errors quote the URL, password included, so do not chain them to ours.
     with suppress(Exception):
-        check_url(url)
+        for one in plain_urls(topology):
+            check_url(one)
         is_usable = True
     if not is_usable:
         raise ValueError(
-            "it is not a valid address: expected redis://USER:PASSWORD@HOST:PORT/DATABASE, "
-            "with special characters in the password percent-encoded"
+            "it is not a valid address: a host is malformed, or an option after the ? is unknown or has a wrong value. "
+            "Expected redis://USER:PASSWORD@HOST:PORT/DATABASE, with special characters in the password percent-encoded"
         )
     return url
 

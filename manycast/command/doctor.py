@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 from contract.connection import call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.printable import one_line
+from contract.topology import hide_credentials
 from manycast.client import STALL_LIMIT_S, Client
 from manycast.client.errors import ManycastError, RefusedError
 from manycast.client.transport import Transport
-from manycast.local_stack.broker import BrokerError, find_binary, hide_password
+from manycast.local_stack.broker import BrokerError, find_binary
 from worker.providers.provider_table import Provider, ProviderTableError, load_providers
 from worker.settings import OPENAI_URL
 
@@ -54,7 +55,7 @@ async def look_at_broker(redis_url: str | None, command: str) -> list[Finding]:
         except BrokerError as error:
             return [Finding("fail", "database", "REDIS_URL is not set, and there is no Valkey to start", str(error))]
         return [Finding("ok", "database", f"REDIS_URL is not set: `{command} up` starts its own Valkey")]
-    shown = hide_password(redis_url)
+    shown = hide_credentials(redis_url)
     try:
         client = command_client(redis_url, connections=1)
     except ValueError as error:

@@ -16,11 +16,11 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.keys import KeySpace
+from contract.topology import hide_credentials
 from manycast.local_stack.child import Program
 from manycast.local_stack.port import free_port
 
@@ -160,7 +160,7 @@ async def wait_for_broker(url: str, limit_s: float) -> None:
                     return
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        raise BrokerError(f"{hide_password(url)} does not answer: {reason}") from None
+        raise BrokerError(f"{hide_credentials(url)} does not answer: {reason}") from None
     finally:
         await client.aclose()
 
@@ -182,11 +182,3 @@ def _client_of(url: str) -> Client:
         return command_client(url, connections=1)
     except ValueError as error:
         raise BrokerError(f"REDIS_URL is malformed: {error}") from error
-
-
-def hide_password(url: str) -> str:
-    """The URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

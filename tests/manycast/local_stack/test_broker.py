@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from contract.connection import call_redis, command_client
-from manycast.local_stack.broker import Broker, BrokerError, hide_password, lock_data, plan_broker, wait_for_broker
+from contract.topology import hide_credentials
+from manycast.local_stack.broker import Broker, BrokerError, lock_data, plan_broker, wait_for_broker
 from manycast.local_stack.child import Child
 
 DEADLINE_S = 60.0
@@ -59,7 +60,7 @@ async def test_without_the_password_nobody_gets_in(tmp_path: Path) -> None:
     async with running_broker(tmp_path) as (broker, _):
         assert broker.url.startswith("redis://:")
         with pytest.raises(BrokerError, match="Authentication required"):
-            await wait_for_broker(hide_password(broker.url), 0.5)
+            await wait_for_broker(hide_credentials(broker.url), 0.5)
 
 
 async def test_a_second_broker_on_the_same_data_is_refused_with_the_first_ones_pid(tmp_path: Path) -> None:

@@ -1,0 +1,235 @@
+"""Where Redis is: one server, a Sentinel group, a cluster, or servers as shards. Parses REDIS_URL. Pure: no I/O.
+
+Every server of a topology is described by a URL of the plain kind, which contract/connection.py can open.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+PLAIN_SCHEMES = ("redis", "rediss", "unix")
+SENTINEL_PORT = 26379
+REDIS_PORT = 6379
+_PORTS = range(1, 65536)
+
+_ENCODE = "special characters in a user name or password must be percent-encoded: @ is %40, / is %2F, : is %3A"
+_SENTINEL_FORM = "redis+sentinel://USER:PASSWORD@HOST:26379,HOST:26379/NAME/DATABASE"
+_CLUSTER_FORM = "redis+cluster://USER:PASSWORD@HOST:7000,HOST:7000"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
+_NEXT_URL = re.compile(r",\s*(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+_SENTINEL_USER, _SENTINEL_PASSWORD = "sentinel_username", "sentinel_password"
+_CREDENTIALS = re.compile(r"\b((?:rediss?|unix)(?:\+\w+)?://)\S*@", re.IGNORECASE)
+_PASSWORD_OPTION = re.compile(r"(\b(?:sentinel_)?(?:password|username)=)[^&\s]+", re.IGNORECASE)
+
+
+class MalformedTopologyError(ValueError):
+    """What is wrong with a REDIS_URL. The text holds no part of the URL, which may contain a password."""
+
+
+class Address(NamedTuple):
+    """Of a server. An IPv6 address has no brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{_bracket(self.host)}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class OneServer:
+    """A single Redis, perhaps with replicas that Manycast does not use."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelGroup:
+    """A primary that the sentinels name. `node_url` has the user, the database and the options for the primary; its
+    host is that of a sentinel, and does not count."""
+
+    sentinel_urls: tuple[str, ...]
+    name: str
+    node_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Redis Cluster. Any of the seeds tells which node has which slots. All nodes have the same user and options."""
+
+    seed_urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """Independent servers. The partition of a key selects one of them."""
+
+    urls: tuple[str, ...]
+
+
+Topology = OneServer | SentinelGroup | Cluster | Shards
+
+
+def parse_topology(url: str) -> Topology:
+    """Raises: MalformedTopologyError."""
+    urls = _NEXT_URL.split(url.strip())
+    schemes = [_scheme_of(one) for one in urls]
+    if len(urls) > 1:
+        if any(scheme not in PLAIN_SCHEMES for scheme in schemes):
+            raise MalformedTopologyError(
+                "several URLs are shards, and each begins with redis://, rediss:// or unix://. "
+                "The hosts of a Sentinel group or a cluster belong into one URL"
+            )
+        shards = [_check_plain(one) for one in urls]
+        if len(set(shards)) < len(shards):
+            raise MalformedTopologyError("two of the shards are the same database of the same server")
+        return Shards(tuple(urls))
+    scheme, _, kind = schemes[0].partition("+")
+    if kind == "sentinel":
+        return _parse_sentinel_group(scheme, url.strip())
+    if kind == "cluster":
+        return _parse_cluster(scheme, url.strip())
+    _check_plain(urls[0])
+    return OneServer(urls[0])
+
+
+def plain_urls(topology: Topology) -> tuple[str, ...]:
+    """Every URL in the topology, as `OneServer` has one."""
+    match topology:
+        case OneServer(url):
+            return (url,)
+        case SentinelGroup(sentinel_urls, _, node_url):
+            return (*sentinel_urls, node_url)
+        case Cluster(seed_urls):
+            return seed_urls
+        case Shards(urls):
+            return urls
+
+
+def describe(topology: Topology) -> str:
+    """The topology for logs and people, without credentials."""
+    match topology:
+        case OneServer(url):
+            return f"one server, {address_text(url)}"
+        case SentinelGroup(sentinel_urls, name, _):
+            return f"Sentinel group {name}, sentinels {', '.join(map(address_text, sentinel_urls))}"
+        case Cluster(seed_urls):
+            return f"cluster, found through {', '.join(map(address_text, seed_urls))}"
+        case Shards(urls):
+            return f"{len(urls)} shards, {', '.join(map(address_text, urls))}"
+
+
+def address_text(url: str) -> str:
+    """Host and port of a plain URL, or the path of its socket."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    return str(Address(unquote(parts.hostname or "localhost"), parts.port or REDIS_PORT))
+
+
+def hide_credentials(text: str) -> str:
+    """`text` without the user names and passwords of the URLs of Redis in it, whether or not these are well formed."""
+    return _PASSWORD_OPTION.sub(r"\1…", _CREDENTIALS.sub(r"\1", text))
+
+
+def _scheme_of(url: str) -> str:
+    found = _SCHEME.match(url)
+    scheme = found[0].lower() if found else ""
+    known = (*PLAIN_SCHEMES, "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+    if scheme not in known:
+        raise MalformedTopologyError(
+            "it must begin with redis://, rediss:// or unix://, with redis+sentinel:// or rediss+sentinel:// for a "
+            "Sentinel group, or with redis+cluster:// or rediss+cluster:// for a cluster"
+        )
+    return scheme
+
+
+def _check_plain(url: str) -> str:
+    """What makes a server and its database different from others. Raises: MalformedTopologyError."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise MalformedTopologyError(f"the host is malformed. {_ENCODE}") from None
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise MalformedTopologyError("after unix:// comes the path of a socket")
+        return f"{parts.path} {dict(parse_qsl(parts.query)).get('db', '0')}"
+    if "," in parts.netloc.rpartition("@")[2]:
+        raise MalformedTopologyError(
+            f"several hosts need a scheme that says what they are. A Sentinel group: {_SENTINEL_FORM}. "
+            f"A cluster: {_CLUSTER_FORM}. Shards: several whole URLs, separated by commas"
+        )
+    (address,) = _parse_addresses(parts.netloc.rpartition("@")[2] or "localhost", REDIS_PORT)
+    database = parts.path.strip("/")
+    _check_database(database)
+    return f"{address} {int(dict(parse_qsl(parts.query)).get('db') or database or 0)}"
+
+
+def _parse_sentinel_group(scheme: str, url: str) -> SentinelGroup:
+    user, hosts, path, query = _split(url)
+    addresses = _parse_addresses(hosts, SENTINEL_PORT)
+    name, _, database = path.strip("/").partition("/")
+    if not name:
+        raise MalformedTopologyError(f"the name of the Sentinel group is missing: {_SENTINEL_FORM}")
+    _check_database(database)
+    options = parse_qsl(query, keep_blank_values=True)
+    given = dict(options)
+    own = urlencode([(key, value) for key, value in options if key not in (_SENTINEL_USER, _SENTINEL_PASSWORD)])
+    for_sentinels = urlencode([(key, value) for key, value in options if key.startswith("ssl_")])
+    sentinel_user = ""
+    if given.get(_SENTINEL_PASSWORD):
+        sentinel_user = f"{quote(given.get(_SENTINEL_USER, ''), safe='')}:{quote(given[_SENTINEL_PASSWORD], safe='')}@"
+    elif given.get(_SENTINEL_USER):
+        raise MalformedTopologyError("sentinel_username needs sentinel_password")
+    sentinels = tuple(_plain(scheme, sentinel_user, one, "", for_sentinels) for one in addresses)
+    return SentinelGroup(sentinels, unquote(name), _plain(scheme, user, addresses[0], database, own))
+
+
+def _parse_cluster(scheme: str, url: str) -> Cluster:
+    user, hosts, path, query = _split(url)
+    addresses = _parse_addresses(hosts, REDIS_PORT)
+    if path.strip("/") not in ("", "0") or dict(parse_qsl(query)).get("db", "0") != "0":
+        raise MalformedTopologyError("a cluster has only database 0: name no database, or 0")
+    return Cluster(tuple(_plain(scheme, user, one, "", query) for one in addresses))
+
+
+def _split(url: str) -> tuple[str, str, str, str]:
+    """The credentials with their @, the hosts, the path and the query. Raises: MalformedTopologyError."""
+    rest = url.partition("://")[2]
+    rest, _, query = rest.partition("?")
+    authority, _, path = rest.partition("/")
+    user, at, hosts = authority.rpartition("@")
+    if "@" in user or "@" in path:
+        raise MalformedTopologyError(f"user name and password come once, before the first host. {_ENCODE}")
+    return user + at, hosts, path, query
+
+
+def _parse_addresses(hosts: str, default_port: int) -> tuple[Address, ...]:
+    addresses = tuple(_parse_address(host.strip(), default_port) for host in hosts.split(","))
+    if len(set(addresses)) < len(addresses):
+        raise MalformedTopologyError("the same host and port are there twice")
+    return addresses
+
+
+def _parse_address(text: str, default_port: int) -> Address:
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^\[\]:]+))(?::([0-9]+))?", text)
+    if found is None:
+        raise MalformedTopologyError(f"a host is missing or malformed: expected HOST:PORT. {_ENCODE}")
+    port = int(found[3] or default_port)
+    if port not in _PORTS:
+        raise MalformedTopologyError(f"a port is not between 1 and 65535. {_ENCODE}")
+    return Address(found[1] or found[2], port)
+
+
+def _check_database(text: str) -> None:
+    if text and not (text.isascii() and text.isdigit()):
+        raise MalformedTopologyError(f"the database at the end must be a number. {_ENCODE}")
+
+
+def _plain(scheme: str, user: str, address: Address, database: str, query: str) -> str:
+    return f"{scheme}://{user}{address}/{database or 0}" + (f"?{query}" if query else "")
+
+
+def _bracket(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
