@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from bench.program import DEADLINE_S, HERE, OTHER_CORE, SERVER_CORE, BenchError, Program
-from contract.connection import command_client
+from contract.connection import call_redis, command_client
 from contract.job_queue import JobQueue, Policy, Submission
 from contract.keys import KeySpace
 from contract.scripts import load_script
@@ -100,7 +100,7 @@ async def _begin_runs(url: str, streams: int) -> None:
         await queue.submit(Submission(stream_id, b"{}", "bench", Policy(), ""), streams)
     for job in await queue.take(client, "bench", streams, 1000):
         await queue.claim(job, "bench", 2, 10)
-    await client.script_load(load_script("append").text)
+    await call_redis(client, "SCRIPT", "LOAD", load_script("append").text)
     await client.aclose()
 
 

@@ -57,9 +57,13 @@ class RunFailedError(Exception):
         self.error = error
 
 
-class BrokerUnavailableError(Exception):
-    """Redis cannot be reached or does not answer in time. A later try may succeed."""
+class BrokerError(Exception):
+    """Redis has not done what it was asked for. A later try may succeed."""
 
 
-class BrokerRefusedError(Exception):
-    """Redis refuses a command: it is out of memory, read-only or misconfigured. A later try may succeed."""
+class BrokerUnavailableError(BrokerError):
+    """Redis cannot be reached, does not answer in time, or is changing: a node takes over, or its slots move."""
+
+
+class BrokerRefusedError(BrokerError):
+    """Redis refuses a command: it is out of memory or misconfigured, or the user lacks a right."""

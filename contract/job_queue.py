@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
-from contract.errors import BrokerRefusedError
+from contract.errors import BrokerError, BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
 from contract.keys import WORKERS_GROUP, QueueKeys, StreamKeys
 from contract.limits import BATCH_LIMIT_EVENTS, QUESTION_LIMIT_CHARS
@@ -324,7 +324,7 @@ class JobQueue:
         numbers = int(epoch), int(next_seq)
         return Claim(Verdict(verdict.decode()), *numbers, request, int(queued_ms), endpoint.decode())
 
-    async def renew(self, worker: str, leases: Sequence[Lease]) -> list[WriteStatus | BrokerRefusedError]:
+    async def renew(self, worker: str, leases: Sequence[Lease]) -> list[WriteStatus | BrokerError]:
         """Renews all leases in one round trip. Returns one status each, in order. Raises: BrokerUnavailableError."""
         calls = []
         for lease in leases:
@@ -333,7 +333,7 @@ class JobQueue:
             calls.append(Call("renew", (keys.log, keys.meta, queue.jobs, keys.viewers), arguments))
         return _answers(await run_calls(self._client, calls))
 
-    async def release(self, worker: str, leases: Sequence[Lease]) -> list[WriteStatus | BrokerRefusedError]:
+    async def release(self, worker: str, leases: Sequence[Lease]) -> list[WriteStatus | BrokerError]:
         """Releases jobs, so that another worker may claim them at once. Raises: BrokerUnavailableError."""
         calls = []
         for lease in leases:
@@ -402,5 +402,5 @@ def _job(entry: tuple[bytes, dict[bytes, bytes]]) -> Job:
     return Job(name.decode(), (fields or {}).get(b"id", b"").decode())
 
 
-def _answers(replies: Sequence[Any]) -> list[WriteStatus | BrokerRefusedError]:
-    return [reply if isinstance(reply, BrokerRefusedError) else WriteStatus(reply.decode()) for reply in replies]
+def _answers(replies: Sequence[Any]) -> list[WriteStatus | BrokerError]:
+    return [reply if isinstance(reply, BrokerError) else WriteStatus(reply.decode()) for reply in replies]

@@ -108,6 +108,11 @@ class KeySpace:
 USUAL_KEYS = KeySpace()
 
 
+def is_live(channel: str) -> bool:
+    """Whether it is the channel of a stream: on a cluster, only the node of its slot knows it."""
+    return channel.endswith(":live")
+
+
 def check_prefix(text: str) -> str:
     """Raises: ValueError for a prefix that would not be safe in keys, channels and patterns of Redis's ACL."""
     if len(text) > PREFIX_LIMIT_CHARS or not _PREFIX.fullmatch(text):

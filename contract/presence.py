@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from contract.connection import Client
-from contract.errors import BrokerRefusedError
+from contract.errors import BrokerError
 from contract.scripts import Call, run_call, run_calls
 
 
@@ -27,14 +27,14 @@ async def count_viewers(
 ) -> list[Sum | None]:
     """Sets this gateway's counts for `lifetime_ms`. Publishes a changed sum, at most once in `telling_ms`.
 
-    Returns None for a count that Redis refused. Raises: BrokerUnavailableError."""
+    Returns None for a count that Redis has not taken. Raises: BrokerUnavailableError."""
     calls = []
     for count in counts:
         keys = client.key_space.stream(count.stream_id)
         arguments = (gateway, count.viewers, lifetime_ms, telling_ms)
         calls.append(Call("count_viewers", (keys.viewers,), arguments, (keys.live,)))
     replies = await run_calls(client, calls)
-    return [None if isinstance(reply, BrokerRefusedError) else Sum(int(reply[0]), reply[1] == 1) for reply in replies]
+    return [None if isinstance(reply, BrokerError) else Sum(int(reply[0]), reply[1] == 1) for reply in replies]
 
 
 async def read_viewers_by_gateway(client: Client, stream_id: str) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Runs the Lua scripts of contract/lua by name, many in one round trip. The callers interpret the replies."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,8 +9,20 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from contract.connection import COMMAND_TIMEOUT_S, Client, NoScriptError, ReadOnlyError, ResponseError, connection_slot
-from contract.errors import BrokerRefusedError
+from contract.cluster_slots import slot_of
+from contract.connection import Client, tries
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.redis_server import (
+    COMMAND_TIMEOUT_S,
+    NoScriptError,
+    Place,
+    ReadOnlyError,
+    RedirectedError,
+    ResponseError,
+    Server,
+    connection_slot,
+    translate,
+)
 
 _SHARED = {
     "answer": ("write_events", "wake"),
@@ -101,23 +114,23 @@ def check_right(needed: str) -> str:
 
 
 async def run_calls(client: Client, calls: Sequence[Call]) -> list[Any]:
-    """Runs all calls in one pipeline, in order, each atomic by itself. Returns their replies in the same order.
+    """Runs all calls in one pipeline per server, in order, each atomic by itself. Returns their replies in that order.
 
-    If Redis refuses a call, its reply is a BrokerRefusedError; the other calls still run.
+    If Redis refuses a call, its reply is a BrokerRefusedError; if one of several servers is unavailable, the replies of
+    its calls are BrokerUnavailableErrors. The other calls still run.
 
-    Raises: BrokerUnavailableError; some calls may have run even so. Each may be repeated.
+    Raises: BrokerUnavailableError if no call has a reply; some calls may have run even so. Each may be repeated.
     """
-    async with connection_slot(client, COMMAND_TIMEOUT_S):
-        replies = await _send(client, calls)
-        if any(isinstance(reply, NoScriptError) for reply in replies):
-            # Redis was restarted or replaced. All calls are repeated: one may have been refused because a call
-            # before it did not run, and a call that did run may safely run again.
-            await _load(client, {call.name for call in calls})
-            replies = await _send(client, calls)
-        if any(isinstance(reply, ReadOnlyError) for reply in replies):
-            # Redis is now a replica. A new connection resolves the host name again, which may lead to the new primary.
-            await client.connection_pool.disconnect(inuse_connections=False)
-    return [BrokerRefusedError(str(reply)) if isinstance(reply, ResponseError) else reply for reply in replies]
+    if client.only is not None:
+        replies = await _run_on(client.only, calls)
+        for reply in replies:
+            if isinstance(reply, BrokerUnavailableError):
+                raise reply
+        return replies
+    replies = await _run_on_all(client, calls)
+    if replies and all(isinstance(reply, BrokerUnavailableError) for reply in replies):
+        raise replies[0]
+    return replies
 
 
 async def run_call(client: Client, call: Call) -> Any:
@@ -128,16 +141,88 @@ async def run_call(client: Client, call: Call) -> Any:
     return reply
 
 
-async def _load(client: Client, names: set[str]) -> None:
-    pipeline = client.pipeline(transaction=False)
+async def _run_on_all(client: Client, calls: Sequence[Call]) -> list[Any]:
+    """Each call on the server of its first key. Calls of the same slot keep their order."""
+    replies: list[Any] = [None] * len(calls)
+    left: Sequence[int] = range(len(calls))
+    # The nodes that take the next try of a slot which is moving to them.
+    asked: dict[int, Place] = {}
+    async for is_last in tries():
+        groups: dict[tuple[Place, bool], list[int]] = {}
+        for at in left:
+            key = calls[at].keys[0]
+            place = asked.get(slot_of(key))
+            try:
+                groups.setdefault((place or await client.place_of(key), place is not None), []).append(at)
+            except (BrokerUnavailableError, BrokerRefusedError) as error:
+                replies[at] = error
+        await asyncio.gather(
+            *(
+                _run_group(client, *group, [calls[at] for at in members], members, replies)
+                for group, members in groups.items()
+            )
+        )
+        asked.clear()
+        redirected: set[int] = set()
+        again = []
+        for (place, _), members in groups.items():
+            for at in members:
+                key, reply = calls[at].keys[0], replies[at]
+                if isinstance(reply, RedirectedError):
+                    redirected.add(slot_of(key))
+                    if new_place := client.follow(reply, place):
+                        asked[slot_of(key)] = new_place
+                if slot_of(key) in redirected:
+                    # Also the later calls of its slot: they count on the ones before, and may safely run again.
+                    again.append(at)
+        if is_last or not again:
+            break
+        left = sorted(again)
+    return replies
+
+
+async def _run_group(  # noqa: PLR0917 - called in one place
+    client: Client, place: Place, asking: bool, calls: Sequence[Call], members: Sequence[int], replies: list[Any]
+) -> None:
+    try:
+        found = await _run_on(client.server_at(place), calls, b"*1\r\n$6\r\nASKING\r\n" if asking else b"")
+    except BrokerUnavailableError as error:
+        client.learn_soon()
+        found = [error] * len(calls)
+    for at, reply in zip(members, found, strict=True):
+        replies[at] = reply
+        if isinstance(reply, BrokerUnavailableError) and not isinstance(reply, RedirectedError):
+            client.learn_soon()
+
+
+async def _run_on(server: Server, calls: Sequence[Call], before_each: bytes = b"") -> list[Any]:
+    """Raises: BrokerUnavailableError."""
+    async with connection_slot(server, COMMAND_TIMEOUT_S):
+        replies = await _send(server, calls, before_each)
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            # Redis was restarted or replaced. All calls are repeated: one may have been refused because a call
+            # before it did not run, and a call that did run may safely run again.
+            await _load(server, {call.name for call in calls})
+            replies = await _send(server, calls, before_each)
+        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+            # Redis is now a replica. A new connection asks again where the primary is.
+            await server.drop_idle_connections()
+    return [translate(reply) if isinstance(reply, ResponseError) else reply for reply in replies]
+
+
+async def _load(server: Server, names: set[str]) -> None:
+    pipeline = server.pipeline(transaction=False)
     for name in names:
         pipeline.script_load(load_script(name).text)
     # If Redis refuses a script here, the call of that script fails afterwards.
     await pipeline.execute(raise_on_error=False)
 
 
-async def _send(client: Client, calls: Sequence[Call]) -> list[Any]:
-    return await client.exchange(b"".join(_packed(calls)), len(calls))
+async def _send(server: Server, calls: Sequence[Call], before_each: bytes) -> list[Any]:
+    if before_each:
+        packed = b"".join(before_each + b"".join(_packed([call])) for call in calls)
+        return (await server.exchange(packed, 2 * len(calls)))[1::2]
+    return await server.exchange(b"".join(_packed(calls)), len(calls))
 
 
 def _packed(calls: Sequence[Call]) -> Iterator[bytes]:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from contract.connection import check_url
 from contract.keys import check_prefix
+from contract.redis_server import check_url
 from contract.topology import parse_topology, plain_urls
 
 SHOWN_CHARS = 300

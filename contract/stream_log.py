@@ -1,12 +1,12 @@
 """The log of a stream: append to it, end it, read it. One object serves all streams of a process."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from contract.connection import Client, call_redis
-from contract.errors import BrokerRefusedError
+from contract.errors import BrokerError
 from contract.event import Event, MalformedEventError, Status, parse_entry
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.position import START, MalformedPositionError, Position
@@ -67,15 +67,18 @@ class StreamLog:
         self._retention_ms = retention_ms
         self._failed_ms = retention_ms if failed_ms is None else min(failed_ms, retention_ms)
 
-    async def write(self, batches: Sequence[Batch]) -> list[WriteResult | BrokerRefusedError]:
+    def lane_of(self, stream_id: str) -> Hashable:
+        """Equal for streams on the same server, as far as is known: their batches may share a round trip."""
+        return self._client.known_place(self._client.key_space.stream(stream_id).log)
+
+    async def write(self, batches: Sequence[Batch]) -> list[WriteResult | BrokerError]:
         """Writes all batches in one round trip, each atomically. May be repeated with the same batches.
 
-        Raises: BrokerUnavailableError.
+        Raises: BrokerUnavailableError if no batch was answered.
         """
         replies = await run_calls(self._client, [self._write_call(batch) for batch in batches])
         return [
-            reply if isinstance(reply, BrokerRefusedError) else WriteResult(_STATUSES[reply[0]], reply[1])
-            for reply in replies
+            reply if isinstance(reply, BrokerError) else WriteResult(_STATUSES[reply[0]], reply[1]) for reply in replies
         ]
 
     def _write_call(self, batch: Batch) -> Call:

@@ -1,142 +1,142 @@
-"""A pub/sub connection that one task keeps open. Other tasks only say which channels they want.
+"""The subscriptions of a process. Other tasks only say which channels they want.
 
-The subscription tells its listener of every confirmation from Redis. Payloads before it may have been missed; the
-listener must read them from the log.
+There is a line (contract/subscription_line.py) to each server whose channels are wanted. In a cluster, the channels of
+streams are sharded: only the node of its slot knows one, and the subscription follows the slot. The listener is told of
+every confirmation from Redis. Payloads before it may have been missed; the listener must read them from the log.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable
 
-from contract.backoff import Backoff
-from contract.connection import PubSubConnection
+from contract.cluster_slots import slot_of
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.redis_server import Place
+from contract.routes import Routes, routes_of
+from contract.subscription_line import Line, Listener
+from contract.topology import Address, Cluster, parse_topology
+
+__all__ = ["Listener", "Subscription"]
 
 logger = logging.getLogger(__name__)
 
-FIRST_DELAY_S = 0.02
-MAX_DELAY_S = 1.0
-
-
-class Listener(Protocol):
-    """The subscription's task calls these methods, in order. They must not block."""
-
-    def on_payload(self, channel: str, payload: bytes) -> None:
-        """A payload was published on `channel`."""
-
-    def on_confirmed(self, channel: str) -> None:
-        """From now on no payload is missed. Earlier ones may have been missed."""
-
-    def on_down(self, reason: str) -> None:
-        """The connection is lost or could not be made. Every channel will be confirmed again."""
+LEARN_AGAIN_S = 0.2
 
 
 class Subscription:
-    """Keeps the wanted channels subscribed, and reconnects when the connection is lost.
+    """Keeps the wanted channels subscribed, each at its server, and reconnects when a connection is lost.
 
-    After `watchdog_s` of silence it sends a ping, and after as long again without a reply it drops the connection:
+    After `watchdog_s` of silence a line sends a ping, and after as long again without a reply it drops the connection:
     silence is the only symptom of a half-open connection.
     """
 
-    def __init__(self, url: str, listener: Listener, watchdog_s: float) -> None:
-        self._url = url
+    def __init__(self, url: str, listener: Listener, watchdog_s: float, routes: Routes | None = None) -> None:
+        """`routes`: as of `Client`."""
+        topology = parse_topology(url)
+        self._routes = routes or routes_of(topology)
+        self._is_sharded = isinstance(topology, Cluster)
         self._listener = listener
         self._watchdog_s = watchdog_s
-        self._wanted: set[str] = set()
-        self._new: set[str] = set()
-        self._asked: set[str] = set()
+        self._lines: dict[Place, Line] = {}
+        self._tasks: dict[asyncio.Task[None], Line] = {}
+        # By channel: its line. None: its server is not known yet.
+        self._wanted: dict[str, Line | None] = {}
+        self._homeless = asyncio.Event()
         self._changed = asyncio.Event()
-        self._heard_at = 0.0
-        self._troubled = False
 
     def want(self, channel: str) -> None:
         """Subscribes to `channel`. Every call leads to a confirmation, even just after `unwant`."""
-        self._wanted.add(channel)
-        self._new.add(channel)
-        self._changed.set()
+        self._settle(channel, self._routes.find(channel))
 
     def unwant(self, channel: str) -> None:
         """Unsubscribes from `channel`. Payloads may arrive until Redis has handled it."""
-        self._wanted.discard(channel)
-        self._changed.set()
+        if line := self._wanted.pop(channel, None):
+            line.unwant(channel)
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        clock = asyncio.get_running_loop().time
-        backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
-        while True:
-            line, began_at = PubSubConnection(self._url), clock()
-            try:
-                await line.open()
-                await self._serve(line)
-            except (BrokerUnavailableError, BrokerRefusedError) as error:
-                if not self._troubled:
-                    logger.warning("subscription lost: %s", error)
-                self._troubled = True
-                self._listener.on_down(str(error))
-            finally:
-                with contextlib.suppress(Exception):
-                    await line.close()
-            if clock() - began_at > MAX_DELAY_S:
-                # Reset only after a connection that lasted: Redis may accept one and refuse the subscription at once.
-                backoff.reset()
-            await asyncio.sleep(backoff.next_delay_s())
-
-    async def _serve(self, line: PubSubConnection) -> None:
-        self._asked.clear()
-        self._new |= self._wanted
-        self._changed.set()
-        self._heard_at = asyncio.get_running_loop().time()
-        duties = [asyncio.create_task(duty) for duty in (self._read(line), self._ask(line), self._watch(line))]
+        for place in self._routes.places():
+            self._line_at(place)
+        settling = asyncio.create_task(self._settle_the_homeless())
         try:
-            done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
+            while True:
+                for line in self._lines.values():
+                    if line not in self._tasks.values():
+                        self._tasks[asyncio.create_task(line.run())] = line
+                changing = asyncio.create_task(self._changed.wait())
+                done, _ = await asyncio.wait([changing, settling, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+                changing.cancel()
+                self._changed.clear()
+                for task in [settling, *self._tasks]:
+                    if task in done:
+                        self._tasks.pop(task, None)
+                        task.result()
         finally:
-            for duty in duties:
-                duty.cancel()
-            await asyncio.gather(*duties, return_exceptions=True)
-        for duty in done:
-            duty.result()
+            tasks = [settling, *self._tasks]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, line: PubSubConnection) -> None:
-        clock = asyncio.get_running_loop().time
+    def _line_at(self, place: Place) -> Line:
+        line = self._lines.get(place)
+        if line is None:
+            line = self._lines[place] = Line(place, self, self._listener, self._watchdog_s, is_sharded=self._is_sharded)
+            self._changed.set()
+        return line
+
+    def _settle(self, channel: str, place: Place | None) -> None:
+        before = self._wanted.get(channel)
+        line = self._wanted[channel] = self._line_at(place) if place else None
+        if before is not None and before is not line:
+            before.unwant(channel)
+        if line is None:
+            self._homeless.set()
+        else:
+            line.want(channel)
+
+    async def _settle_the_homeless(self) -> None:
+        """Finds the servers of the channels that have none. Runs until cancelled."""
         while True:
-            push = await line.receive()
-            self._heard_at = clock()
-            self._tell(push)
+            await self._homeless.wait()
+            self._homeless.clear()
+            homeless = [channel for channel, line in self._wanted.items() if line is None]
+            try:
+                await self._routes.learn()
+            except (BrokerUnavailableError, BrokerRefusedError) as error:
+                if homeless:
+                    self._listener.on_down(str(error), homeless)
+            for channel in homeless:
+                # It may have been released, or have found its server, in the meantime.
+                if channel in self._wanted and self._wanted[channel] is None:
+                    self._settle(channel, self._routes.find(channel))
+            if self._homeless.is_set():
+                await asyncio.sleep(LEARN_AGAIN_S)
 
-    def _tell(self, push: Sequence[Any]) -> None:
-        if push[0] == b"message":
-            self._listener.on_payload(push[1].decode(), push[2])
-        elif push[0] == b"subscribe":
-            if self._troubled:
-                logger.warning("subscription restored")
-                self._troubled = False
-            channel = push[1].decode()
-            if channel in self._wanted:
-                self._listener.on_confirmed(channel)
+    # Called by the lines
 
-    async def _ask(self, line: PubSubConnection) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            # A channel that is subscribed already and wanted again is subscribed again, to get a new confirmation.
-            new, old = self._new & self._wanted, self._asked - self._wanted
-            self._asked = set(self._wanted)
-            self._new.clear()
-            if new:
-                await line.send("SUBSCRIBE", *new)
-            if old:
-                await line.send("UNSUBSCRIBE", *old)
+    async def on_line_lost(self, line: Line) -> bool:
+        """Moves the channels of a line whose connection is lost to where they are now. Returns whether to reconnect."""
+        with contextlib.suppress(BrokerUnavailableError, BrokerRefusedError):
+            await self._routes.learn()
+        for channel in list(line.wanted):
+            place = self._routes.find(channel)
+            if place is not None and place != line.place:
+                self._settle(channel, place)
+        if line.wanted or line.place in self._routes.places() or not self._routes.places():
+            return True
+        del self._lines[line.place]
+        return False
 
-    async def _watch(self, line: PubSubConnection) -> None:
-        clock = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(self._watchdog_s)
-            quiet_s = clock() - self._heard_at
-            if quiet_s >= 2 * self._watchdog_s:
-                raise BrokerUnavailableError(f"Redis has sent nothing for {quiet_s:.1f} s")
-            if quiet_s >= self._watchdog_s / 2:
-                # Without subscriptions the reply is +PONG, otherwise a push. `_read` counts both as a reply.
-                await line.send("PING")
+    def on_moved(self, line: Line, channels: Iterable[str]) -> None:
+        """The server of `line` no longer has these channels."""
+        for channel in channels:
+            if self._wanted.get(channel) is line:
+                self._wanted[channel] = None
+            line.forget(channel)
+        self._homeless.set()
+
+    def on_redirected(self, line: Line, slot: int, address: Address) -> None:
+        """The server of `line` refused subscriptions of a slot, which another one has."""
+        self._routes.correct(slot, address, line.place)
+        self.on_moved(line, [channel for channel in line.wanted if slot_of(channel) == slot])

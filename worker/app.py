@@ -63,8 +63,8 @@ class Worker:
         keys = KeySpace(settings.prefix)
         self._commands = command_client(settings.redis_url, keys)
         # Writes and renewals of current runs must not queue behind the claims of new ones.
-        self._writes = command_client(settings.redis_url, keys, connections=2)
-        self._blocking = blocking_client(settings.redis_url, keys)
+        self._writes = command_client(settings.redis_url, keys, connections=2, routes=self._commands.routes)
+        self._blocking = blocking_client(settings.redis_url, keys, self._commands.routes)
         self._queue = JobQueue(self._commands, settings.retention_s * 1000)
         log = StreamLog(self._writes, settings.retention_s * 1000, settings.failed_retention_s * 1000)
         self._publisher = Publisher(log, settings.unsent_limit_bytes)
@@ -94,7 +94,7 @@ class Worker:
         self._heartbeat = Heartbeat(renewing, self._pool, connectivity, self.name, settings.lease_s)
         self._reader = JobReader(self._queue, self._blocking, self._pool, connectivity, self.name, settings.lease_s)
         control = ControlListener(self._pool, self._reader, self._heartbeat)
-        self._subscription = Subscription(settings.redis_url, control, WATCHDOG_S)
+        self._subscription = Subscription(settings.redis_url, control, WATCHDOG_S, self._commands.routes)
         self._subscription.want(keys.control)
         self._registration = Registration(
             self._commands, source, self.name, default_model, settings.own_generator, self._scripts.models, self._pool

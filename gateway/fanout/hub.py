@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from contract.connection import Client
@@ -58,7 +58,7 @@ class Hub:
         self._client = client
         self._log = log
         self._limits = limits
-        self._subscription = Subscription(url, self, limits.watchdog_s)
+        self._subscription = Subscription(url, self, limits.watchdog_s, client.routes)
         self._feeds: dict[str, list[Feed]] = {}
         # By dialect: how many events the feeds that were dropped had encoded.
         self._encoded_before: Counter[str] = Counter()
@@ -227,10 +227,11 @@ class Hub:
             feed.set_broker_down(False)
             self._read_log(feed)
 
-    def on_down(self, reason: str) -> None:  # noqa: ARG002 - the subscription logs it
-        self._confirmed.clear()
-        for feed in self.feeds():
-            feed.set_broker_down(True)
+    def on_down(self, reason: str, channels: Collection[str]) -> None:  # noqa: ARG002 - the subscription logs it
+        self._confirmed.difference_update(channels)
+        for channel in channels:
+            for feed in self._feeds_of(channel):
+                feed.set_broker_down(True)
 
     def _feeds_of(self, channel: str) -> list[Feed]:
         return list(self._feeds.get(self._streams.get(channel, ""), ()))

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-from contract.connection import Client, PubSubConnection, call_redis
+from contract.connection import Client, call_redis
 from contract.event import Event
 from contract.job_queue import Claim, Job, JobQueue, Once, OnceUse, Policy, Submission, Submitted, Verdict
 from contract.position import START
+from contract.redis_server import Place, PubSubConnection
 from contract.stream_log import Batch, StreamLog
 from tests.broker import Broker
 from tests.redis_keys import JOBS, TURNS, backlog_key, stream_keys
@@ -39,7 +40,7 @@ class ChannelReader:
     @classmethod
     @asynccontextmanager
     async def on(cls, url: str, channel: str) -> "AsyncIterator[ChannelReader]":
-        connection = PubSubConnection(url)
+        connection = PubSubConnection(Place(url))
         await connection.open()
         await connection.send("SUBSCRIBE", channel)
         assert (await connection.receive())[0] == b"subscribe"

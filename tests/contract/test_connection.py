@@ -7,16 +7,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from contract import connection
-from contract.connection import (
-    PubSubConnection,
-    blocking_client,
-    call_redis,
-    command_client,
-    translating_errors,
-)
+from contract.connection import blocking_client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from tests.broker import Broker, valkey_binary
+from contract.redis_server import COMMAND_TIMEOUT_S, Place, PubSubConnection, translating_errors
+from tests.broker import Broker, only_server, valkey_binary
 from tests.contract.store import frozen
 
 DEADLINE_S = 60.0
@@ -40,8 +34,8 @@ async def test_a_crowd_waits_for_a_free_connection_and_is_not_refused(broker: Br
 async def test_a_connection_to_a_server_that_never_greets_times_out(
     deaf_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.05)
-    line = PubSubConnection(f"redis://127.0.0.1:{deaf_port}/0")
+    monkeypatch.setattr("contract.redis_server.CONNECT_TIMEOUT_S", 0.05)
+    line = PubSubConnection(Place(f"redis://127.0.0.1:{deaf_port}/0"))
     async with asyncio.timeout(DEADLINE_S):
         with pytest.raises(BrokerUnavailableError):
             await line.open()
@@ -51,7 +45,7 @@ async def test_a_connection_to_a_server_that_never_greets_times_out(
 async def test_a_read_from_a_frozen_server_times_out(fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     client = blocking_client(fragile_broker.url)
     await call_redis(client, "PING")
-    monkeypatch.setattr(connection, "COMMAND_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("contract.connection.COMMAND_TIMEOUT_S", 0.05)
     with frozen(fragile_broker):
         async with asyncio.timeout(DEADLINE_S):
             with pytest.raises(BrokerUnavailableError, match="does not answer in time"):
@@ -68,7 +62,7 @@ async def test_a_cancelled_call_leaves_its_reply_to_no_other_call(own_valkey: Br
         for _ in range(turns):
             await asyncio.sleep(0)
         call.cancel()
-        async with asyncio.timeout(connection.COMMAND_TIMEOUT_S / 2):
+        async with asyncio.timeout(COMMAND_TIMEOUT_S / 2):
             await asyncio.wait([call])
         assert call.cancelled()
     assert [await call_redis(client, "ECHO", str(number)) for number in range(3)] == [b"0", b"1", b"2"]
@@ -93,7 +87,7 @@ async def test_every_form_of_address_connects(url: str) -> None:
     with pytest.raises(BrokerUnavailableError):
         await call_redis(client, "PING")
     await client.aclose()
-    line = PubSubConnection(url)
+    line = PubSubConnection(Place(url))
     with pytest.raises(BrokerUnavailableError):
         await line.open()
 
@@ -141,7 +135,7 @@ def test_a_write_to_a_closed_transport_is_a_lost_connection(broker: Broker) -> N
 
     async def scenario() -> None:
         client = command_client(broker.url)
-        pool: Any = client.connection_pool
+        pool: Any = only_server(client).connection_pool
         connection = await pool.get_connection()
         writer = connection._writer
         writer.transport.abort()
@@ -155,7 +149,7 @@ def test_a_write_to_a_closed_transport_is_a_lost_connection(broker: Broker) -> N
         await pool.release(connection)
         # The connection was dropped: the next calls use a new one.
         assert await call_redis(client, "ECHO", "a") == b"a"
-        assert await client.exchange(b"*1\r\n$4\r\nPING\r\n", 1) == [b"PONG"]
+        assert await only_server(client).exchange(b"*1\r\n$4\r\nPING\r\n", 1) == [b"PONG"]
         await client.aclose()
 
     uvloop.run(scenario())
@@ -167,7 +161,7 @@ async def test_other_runtime_errors_stay_runtime_errors(broker: Broker) -> None:
         yield b""
 
     client = command_client(broker.url)
-    pool: Any = client.connection_pool
+    pool: Any = only_server(client).connection_pool
     connection = await pool.get_connection()
     with pytest.raises(RuntimeError, match="a mistake"), translating_errors():
         await connection.send_packed_command(fail(), check_health=False)

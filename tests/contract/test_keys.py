@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from contract.connection import Client, PubSubConnection, call_redis, command_client
+from contract.connection import Client, call_redis, command_client
 from contract.ended_sessions import end_session, has_ended
 from contract.job_queue import Lease, Submitted
 from contract.keys import KeySpace, check_prefix
@@ -14,6 +14,7 @@ from contract.presence import Count, count_viewers, read_viewers
 from contract.questions import Questions
 from contract.rate_limit import RateLimit, take_token
 from contract.recent_runs import RecentRun, add_recent_run, read_recent_runs
+from contract.redis_server import Place, PubSubConnection
 from contract.run_record import read_run
 from contract.stream_id import new_stream_id, partition_of
 from contract.tickets import revoke_tickets, share_secret
@@ -51,7 +52,7 @@ async def use_everything(store: Store, stream_id: str) -> None:
 async def test_all_keys_and_channels_of_a_deployment_begin_with_its_prefix(stores: list[Store]) -> None:
     for store, prefix in zip(stores, PREFIXES, strict=True):
         before = set(await call_redis(store.client, "KEYS", "*"))
-        everything = PubSubConnection(store.url)
+        everything = PubSubConnection(Place(store.url))
         await everything.open()
         await everything.send("PSUBSCRIBE", "*")
         assert (await everything.receive())[0] == b"psubscribe"

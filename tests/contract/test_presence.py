@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 
 from contract.connection import call_redis
-from contract.errors import BrokerRefusedError
+from contract.errors import BrokerError
 from contract.job_queue import Claim, Job, Lease, Policy
 from contract.presence import Count, Sum, count_viewers, read_viewers, read_viewers_by_gateway
 from contract.stream_log import Batch, WriteStatus
@@ -101,7 +101,7 @@ async def test_each_live_gateway_is_listed_with_its_viewers(store: Store) -> Non
             await asyncio.sleep(0.01)
 
 
-async def renew(store: Store, job: Job, claim: Claim) -> WriteStatus | BrokerRefusedError:
+async def renew(store: Store, job: Job, claim: Claim) -> WriteStatus | BrokerError:
     (answer,) = await store.queue.renew("w1", [Lease(job, claim.epoch)])
     return answer
 

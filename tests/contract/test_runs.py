@@ -18,14 +18,18 @@ from hypothesis.stateful import (
 )
 
 from contract import job_queue
-from contract.connection import Client, PubSubConnection, call_redis, command_client
+from contract.connection import Client, call_redis
 from contract.digest import digest_name
 from contract.event import Status
 from contract.job_queue import Claim, Job, JobQueue, Once, OnceUse, Policy, Submission, Submitted
+from contract.keys import USUAL_KEYS
 from contract.live import LiveEvents, parse_live
 from contract.position import START
+from contract.redis_server import TRUSTED_IDLE_S, Place, PubSubConnection, command_server
+from contract.redis_server import Server as RedisServer
 from contract.run_record import read_run
 from contract.stream_log import Batch, Ending, StreamLog
+from contract.topology import parse_topology
 from tests.broker import Broker
 from tests.contract.model import Lease, Run, Turns
 from tests.redis_keys import JOBS, TURNS, backlog_key, stream_keys
@@ -58,7 +62,7 @@ def pick(among: list[T], back: int) -> T:
     return among[-1 - back % len(among)]
 
 
-class RepeatingClient(Client):
+class RepeatingServer(RedisServer):
     """While it repeats, sends each call twice and returns the second reply, as after a broken connection."""
 
     repeats = False
@@ -74,10 +78,11 @@ class Server:
 
     def __init__(self, runner: asyncio.Runner, url: str) -> None:
         self.runner = runner
-        plain = command_client(url)
-        self.client = RepeatingClient(connection_pool=plain.connection_pool)
-        self.client.slots, self.client.key_space = plain.slots, plain.key_space
-        self.subscription = PubSubConnection(url)
+        plain = command_server(Place(url), 32, TRUSTED_IDLE_S)
+        self.repeating = RepeatingServer(connection_pool=plain.connection_pool)
+        self.repeating.slots = plain.slots
+        self.client = Client(parse_topology(url), lambda _: self.repeating, USUAL_KEYS)
+        self.subscription = PubSubConnection(Place(url))
 
     async def open(self) -> None:
         await self.subscription.open()
@@ -86,7 +91,7 @@ class Server:
 
     async def close(self) -> None:
         await self.subscription.close()
-        await self.client.connection_pool.aclose()
+        await self.repeating.connection_pool.aclose()
 
     async def published(self) -> list[tuple[str, bytes]]:
         """What was published since the last call: channel and payload."""
@@ -106,7 +111,7 @@ class Runs(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.client = self.server.client
-        self.client.repeats = False
+        self.server.repeating.repeats = False
         self.runs: list[Run] = []
         self.line = Turns()
         self.leases: list[Lease] = []
@@ -149,7 +154,7 @@ class Runs(RuleBasedStateMachine):
 
     @rule(repeats=st.booleans(), forgets=st.booleans())
     def disturb(self, repeats: bool, forgets: bool) -> None:
-        self.client.repeats = repeats
+        self.server.repeating.repeats = repeats
         if forgets:
             self.wait(call_redis(self.client, "SCRIPT", "FLUSH"))
 
@@ -296,7 +301,7 @@ class Runs(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever has happened, one worker that stays makes an end of all of it."""
-        self.client.repeats = False
+        self.server.repeating.repeats = False
         self.take_over("w9", 10, claims=False, room=0)
         self.take("w9", 10, claims=False, room=0)
         while held := [run for run in self.runs if run.holder == "w9"]:

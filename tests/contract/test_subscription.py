@@ -1,12 +1,12 @@
 """The subscription through every trouble of its connection: what it is told, it tells."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 import pytest
 
-from contract import connection, subscription
+from contract import subscription_line
 from contract.connection import Client, call_redis, command_client
 from contract.subscription import Subscription
 from tests.broker import Broker
@@ -32,7 +32,8 @@ class RecordingListener:
     def on_confirmed(self, channel: str) -> None:
         self._write("confirmed", channel)
 
-    def on_down(self, reason: str) -> None:
+    def on_down(self, reason: str, channels: Collection[str]) -> None:
+        assert channels
         self._write("down", reason)
 
     def _write(self, what: str, about: str) -> None:
@@ -144,7 +145,7 @@ async def test_a_server_that_stops_and_starts_is_subscribed_again(fragile_broker
 
 
 async def test_a_half_open_connection_is_noticed(fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("contract.redis_server.CONNECT_TIMEOUT_S", 0.1)
     async with subscribed(fragile_broker.url, "a", watchdog_s=0.1) as (_, listener):
         with frozen(fragile_broker):
             # Twice: the new connection is taken by the system, and greeted by nobody.
@@ -183,7 +184,7 @@ async def test_a_refused_subscription_is_retried_with_pauses(
         await line.drain()
         line.close()
 
-    monkeypatch.setattr(subscription, "MAX_DELAY_S", QUIET_S)
+    monkeypatch.setattr(subscription_line, "MAX_DELAY_S", QUIET_S)
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
     listener = RecordingListener()
@@ -195,7 +196,7 @@ async def test_a_refused_subscription_is_retried_with_pauses(
     await asyncio.wait([running])
     server.close()
     assert listener.told == [("down", "no such channel for you")] * 6
-    said = [record.message for record in caplog.records if record.name == subscription.__name__]
-    assert said == ["subscription lost: no such channel for you"]
+    said = [record.message for record in caplog.records if record.name == subscription_line.__name__]
+    assert said == [f"subscription to {url.removeprefix('redis://').removesuffix('/0')} lost: no such channel for you"]
     # A pause is never shorter than half of what it is meant to be, whatever else the machine does.
     assert asked_at[-1] - asked_at[-2] >= 0.1

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from contract.connection import call_redis, command_client
-from contract.errors import BrokerRefusedError
+from contract.errors import BrokerUnavailableError
 from contract.scripts import Call, run_call
 from tests.broker import Broker
 from tests.redis_keys import OFFERS, WORKERS
@@ -27,7 +27,7 @@ async def test_a_client_leaves_a_replica_for_the_new_primary_of_that_name(fragil
     await call_redis(watcher, "REPLICAOF", "127.0.0.1", "1")
     before = await connections()
     for refusals in (1, 2):
-        with pytest.raises(BrokerRefusedError):
+        with pytest.raises(BrokerUnavailableError):
             await run_call(client, ANNOUNCE)
         assert await connections() == before + refusals - 1
     await client.aclose()

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from contract.connection import command_client
-from tests.broker import Broker
+from tests.broker import Broker, only_server
 from tests.redis_keys import JOBS
 from tests.stack import Gateway, closing_all
 from tests.system.conftest import Stack, start_stream
@@ -52,7 +52,7 @@ BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
 async def jobs(stack: Stack) -> Any:
     client = command_client(stack.broker.url)
     try:
-        return await client.xinfo_stream(JOBS)
+        return await only_server(client).xinfo_stream(JOBS)
     finally:
         await client.aclose()
 

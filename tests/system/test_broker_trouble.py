@@ -12,7 +12,7 @@ import pytest
 from contract.connection import command_client
 from contract.event import Kind
 from tests.author import Run, open_run
-from tests.broker import Broker
+from tests.broker import Broker, only_server
 from tests.stack import Gateway, closing_all
 from tests.viewers import Response, read_events, until
 
@@ -63,7 +63,7 @@ async def test_a_subscription_that_is_cut_misses_nothing(
         await viewers.until_all_have(1)
         for round_ in range(10):
             # What is said between the cut and the next subscription is published to nobody.
-            await client.client_kill_filter(_type="pubsub")
+            await only_server(client).client_kill_filter(_type="pubsub")
             for at in range(5):
                 await run.say(f"{round_}.{at} ")
             await viewers.until_all_have(1 + (round_ + 1) * 5)
@@ -85,7 +85,7 @@ async def test_events_published_during_a_cut_arrive_without_a_later_event(
             viewers = TwoViewers(http, [gateway], run.stream_id)
             await viewers.until_all_have(1)
             for at in range(10):
-                await client.client_kill_filter(_type="pubsub")
+                await only_server(client).client_kill_filter(_type="pubsub")
                 await run.say(f"{at} ")
                 await viewers.until_all_have(2 + at)
             await run.end()
@@ -171,7 +171,7 @@ async def test_a_broker_that_lost_its_data_ends_the_stream_as_lost(
             fragile_broker.start()
         else:
             client = command_client(fragile_broker.url)
-            await client.flushall()
+            await only_server(client).flushall()
             await client.aclose()
         await viewers.end()
         for response in viewers.seen:
@@ -207,9 +207,10 @@ async def test_a_finished_stream_expires_and_is_then_404(http: httpx2.AsyncClien
             await run.end()
         url = f"{gateway.url}/v1/streams/{run.stream_id}"
         assert (await read_events(http, f"{url}/events")).done["status"] == "completed"
-        assert all([await client.pttl(key) > 0 for key in await client.keys("mc:*_*")])
-        for key in await client.keys("mc:*_*"):
-            await client.pexpire(key, 1)
+        server = only_server(client)
+        assert all([await server.pttl(key) > 0 for key in await server.keys("mc:*_*")])
+        for key in await server.keys("mc:*_*"):
+            await server.pexpire(key, 1)
         async with asyncio.timeout(5):
             while (await http.get(url)).status_code != 404:
                 await asyncio.sleep(0.01)

@@ -11,7 +11,7 @@ import pytest
 from contract.connection import Client, call_redis
 from contract.event import Event
 from contract.keys import StreamKeys
-from tests.broker import Broker
+from tests.broker import Broker, only_server
 from tests.redis_keys import stream_keys
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.conftest import QUICK
@@ -94,7 +94,7 @@ async def test_a_wiped_redis_stops_the_provider(
 
 async def snapshot(client: Client, keys: StreamKeys) -> tuple[bytes, bytes]:
     """Log and meta, as they are at one moment."""
-    pipeline = client.pipeline(transaction=True)
+    pipeline = only_server(client).pipeline(transaction=True)
     for key in (keys.log, keys.meta):
         pipeline.dump(key)
     log, meta = await pipeline.execute()
@@ -103,7 +103,7 @@ async def snapshot(client: Client, keys: StreamKeys) -> tuple[bytes, bytes]:
 
 async def put_back(client: Client, dumps: dict[str, bytes]) -> None:
     """What a failover does that lost the writes since."""
-    pipeline = client.pipeline(transaction=True)
+    pipeline = only_server(client).pipeline(transaction=True)
     for key, dump in dumps.items():
         pipeline.restore(key, 60_000, dump, replace=True)
     await pipeline.execute()

@@ -17,7 +17,7 @@ from contract.job_queue import Lease
 from contract.keys import WORKERS_GROUP
 from contract.log_redaction import abbreviate
 from contract.stream_log import WriteStatus
-from tests.broker import Broker
+from tests.broker import Broker, only_server
 from tests.redis_keys import JOBS, stream_keys
 from tests.stack import Simulator, Worker, closing_all
 from tests.worker.conftest import QUICK
@@ -140,7 +140,7 @@ async def test_a_worker_that_has_just_found_redis_waits_for_owners_to_renew(
     await blocking.aclose()
     lease = Lease(job, (await caller.queue.claim(job, "owner", 2, 10)).epoch)
     patient_s = 4
-    while not await fragile_client.xpending_range(JOBS, WORKERS_GROUP, "-", "+", 1, idle=1000 * patient_s):
+    while not await only_server(fragile_client).xpending_range(JOBS, WORKERS_GROUP, "-", "+", 1, idle=1000 * patient_s):
         await asyncio.sleep(0.01)
     newcomer = Worker(fragile_broker.url, provider.url, **{**QUICK, "MANYCAST_LEASE_S": str(patient_s)})
     with closing_all(newcomer):
@@ -188,7 +188,7 @@ async def deliver_behind_its_back(caller: Caller, worker: Worker) -> str:
     """A job that Redis delivered to `worker` in a reply that it never got."""
     await until(lambda: "started" in worker.output)
     (name,) = re.findall(r"worker (\S+) started", worker.output)
-    pipeline = caller.client.pipeline(transaction=True)
+    pipeline = only_server(caller.client).pipeline(transaction=True)
     stream_id = secrets.token_urlsafe(16)
     body = json.dumps({"model": "demo-fast", "messages": [{"role": "user", "content": "Hi"}]}).encode()
     await caller.queue.open()

@@ -36,7 +36,7 @@ class Outbox:
     def __init__(
         self, stream_id: str, epoch: int, next_seq: int, entry: str, on_write_status: Callable[[WriteStatus], None]
     ) -> None:
-        self._stream_id = stream_id
+        self.stream_id = stream_id
         self._epoch = epoch
         self._entry = entry
         self._on_status = on_write_status
@@ -101,7 +101,7 @@ class Outbox:
                 del lines[count:]
                 break
         ending = self._ending if len(lines) == len(self._unsent) else None
-        return Batch(self._stream_id, self._epoch, self._unsent_seq, lines, ending)
+        return Batch(self.stream_id, self._epoch, self._unsent_seq, lines, ending)
 
     def refuse(self, now_s: float) -> None:
         """Redis refused the last batch. `now_s` comes from a monotonic clock."""

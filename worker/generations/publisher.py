@@ -1,14 +1,16 @@
 """Writes the events of all generations of the process, many in one round trip.
 
-One write is in flight at a time, and the next one takes all events that came meanwhile. So a lone first chunk is sent
-at once, and a busy process sends large batches. The outboxes handle the results.
+To each server of Redis, one write is in flight at a time, and the next one takes all events that came meanwhile. So a
+lone first chunk is sent at once, and a busy process sends large batches; a server that does not answer delays no event
+of the others. The outboxes handle the results.
 """
 
 import asyncio
 import logging
+from collections.abc import Hashable
 
 from contract.backoff import Backoff
-from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.errors import BrokerError, BrokerUnavailableError
 from contract.limits import BATCH_LIMIT_BYTES
 from contract.stream_log import Batch, StreamLog
 from worker.generations.outbox import Outbox
@@ -22,18 +24,28 @@ FIRST_DELAY_S = 0.02
 MAX_DELAY_S = 0.5
 
 
+class _Lane:
+    """The outboxes that share round trips."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[Outbox, None] = {}
+        self.wake = asyncio.Event()
+        self.outage = Outage(logger, "events wait in memory")
+
+
 class Publisher:
     """Call `send` when an outbox has something to write. `unsent_limit_bytes` is the limit of all outboxes together."""
 
     def __init__(self, log: StreamLog, unsent_limit_bytes: int) -> None:
         self._log = log
         self._unsent_limit_bytes = unsent_limit_bytes
-        self._waiting: dict[Outbox, None] = {}
+        self._lanes: dict[Hashable, _Lane] = {}
+        # An outbox keeps its lane: two lanes must not write the same lines, although its stream may move.
+        self._lane_of: dict[Outbox, _Lane] = {}
+        self._lane_added = asyncio.Event()
         self._unsent: dict[Outbox, int] = {}
         self._unsent_bytes = 0
-        self._wake = asyncio.Event()
         self._settled = asyncio.Event()
-        self._outage = Outage(logger, "events wait in memory")
 
     @property
     def is_full(self) -> bool:
@@ -45,12 +57,23 @@ class Publisher:
         if not outbox.is_open:
             return
         self._account(outbox)
-        self._waiting[outbox] = None
-        self._wake.set()
+        lane = self._lane_of.get(outbox) or self._assign(outbox)
+        lane.waiting[outbox] = None
+        lane.wake.set()
+
+    def _assign(self, outbox: Outbox) -> _Lane:
+        name = self._log.lane_of(outbox.stream_id)
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = _Lane()
+            self._lane_added.set()
+        self._lane_of[outbox] = lane
+        return lane
 
     def forget(self, outbox: Outbox) -> None:
         """Stops writing `outbox`: it has ended or is closed."""
-        self._waiting.pop(outbox, None)
+        if lane := self._lane_of.pop(outbox, None):
+            lane.waiting.pop(outbox, None)
         self._unsent_bytes -= self._unsent.pop(outbox, 0)
         self._turn()
 
@@ -71,33 +94,53 @@ class Publisher:
 
     async def run(self) -> None:
         """Runs until cancelled."""
+        tasks: dict[_Lane, asyncio.Task[None]] = {}
+        try:
+            while True:
+                self._lane_added.clear()
+                for lane in self._lanes.values():
+                    if lane not in tasks:
+                        tasks[lane] = asyncio.create_task(self._serve(lane))
+                adding = asyncio.create_task(self._lane_added.wait())
+                done, _ = await asyncio.wait([adding, *tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+                adding.cancel()
+                for task in tasks.values():
+                    if task in done:
+                        task.result()
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _serve(self, lane: _Lane) -> None:
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            if await self._write():
+            await lane.wake.wait()
+            lane.wake.clear()
+            if await self._write(lane):
                 backoff.reset()
             else:
                 await asyncio.sleep(backoff.next_delay_s())
 
-    async def _write(self) -> bool:
+    async def _write(self, lane: _Lane) -> bool:
         """One round trip. Returns whether Redis accepted everything. The rest waits for the next round trip."""
-        round_trip = self._gather()
+        round_trip = _gather(lane)
         if not round_trip:
             return True
         try:
             answers = await self._log.write([batch for _, batch in round_trip])
         except BrokerUnavailableError as error:
-            self._outage.record(error)
+            lane.outage.record(error)
             for outbox, _ in round_trip:
                 self.send(outbox)
             return False
         is_taken = True
         for (outbox, batch), answer in zip(round_trip, answers, strict=True):
-            if isinstance(answer, BrokerRefusedError):
+            if isinstance(answer, BrokerError):
                 is_taken = False
-                self._outage.record(answer)
-                outbox.refuse(asyncio.get_running_loop().time())
+                lane.outage.record(answer)
+                if not isinstance(answer, BrokerUnavailableError):
+                    outbox.refuse(asyncio.get_running_loop().time())
             else:
                 outbox.settle(batch, answer)
             if outbox.has_more:
@@ -105,23 +148,9 @@ class Publisher:
             elif outbox in self._unsent:
                 self._account(outbox)
         if is_taken:
-            self._outage.end()
+            lane.outage.end()
         self._turn()
         return is_taken
-
-    def _gather(self) -> list[tuple[Outbox, Batch]]:
-        round_trip: list[tuple[Outbox, Batch]] = []
-        size = 0
-        for outbox in list(self._waiting):
-            if size > WRITE_LIMIT_BYTES or len(round_trip) == WRITE_LIMIT_BATCHES:
-                self._wake.set()
-                break
-            del self._waiting[outbox]
-            batch = outbox.next_batch()
-            if batch is not None:
-                round_trip.append((outbox, batch))
-                size += sum(map(len, batch.lines))
-        return round_trip
 
     def _account(self, outbox: Outbox) -> None:
         unsent = outbox.unsent_bytes
@@ -132,3 +161,18 @@ class Publisher:
         """Wakes all waiting tasks. Each checks its own condition."""
         self._settled.set()
         self._settled.clear()
+
+
+def _gather(lane: _Lane) -> list[tuple[Outbox, Batch]]:
+    round_trip: list[tuple[Outbox, Batch]] = []
+    size = 0
+    for outbox in list(lane.waiting):
+        if size > WRITE_LIMIT_BYTES or len(round_trip) == WRITE_LIMIT_BATCHES:
+            lane.wake.set()
+            break
+        del lane.waiting[outbox]
+        batch = outbox.next_batch()
+        if batch is not None:
+            round_trip.append((outbox, batch))
+            size += sum(map(len, batch.lines))
+    return round_trip

@@ -3,6 +3,8 @@
 These messages only save time. A worker that misses one learns the same from its next write, renewal or poll.
 """
 
+from collections.abc import Collection
+
 from worker.generations.pool import GenerationPool
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.job_reader import JobReader
@@ -27,5 +29,5 @@ class ControlListener:
         self._heartbeat.renew_now()
         self._reader.look_now()
 
-    def on_down(self, reason: str) -> None:
+    def on_down(self, reason: str, channels: Collection[str]) -> None:
         """Does nothing: on_confirmed catches up."""

@@ -6,7 +6,7 @@ A worker that has lost a lease, for example because it was frozen, notices it he
 import asyncio
 import logging
 
-from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.errors import BrokerError, BrokerUnavailableError
 from contract.job_queue import JobQueue
 from worker.generations.generation import Generation
 from worker.generations.pool import GenerationPool
@@ -70,9 +70,15 @@ class Heartbeat:
         if not leased:
             return
         answers = await self._queue.renew(self._worker, [lease for _, lease in leased])
-        self._connectivity.record(asyncio.get_running_loop().time())
+        unavailable: BrokerUnavailableError | None = None
         for (generation, _), answer in zip(leased, answers, strict=True):
-            if isinstance(answer, BrokerRefusedError):
+            if isinstance(answer, BrokerUnavailableError):
+                unavailable = answer
+            elif isinstance(answer, BrokerError):
                 logger.warning("lease of %s not renewed: %s", generation.job.stream_id, answer)
             else:
                 generation.on_write_status(answer)
+        if unavailable is not None:
+            # One of several servers: its leases are tried again soon.
+            raise unavailable
+        self._connectivity.record(asyncio.get_running_loop().time())

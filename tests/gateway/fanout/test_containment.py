@@ -13,7 +13,7 @@ from gateway.dialects.native import NativeDialect
 from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.replay_buffer import JOINED_KEPT, ReplayBuffer
 from tests.author import open_run
-from tests.broker import Broker
+from tests.broker import Broker, only_server
 from tests.redis_keys import stream_keys
 from tests.stack import Gateway
 from tests.viewers import read_events
@@ -68,7 +68,7 @@ async def test_foreign_messages_on_a_channel_stop_no_gateway(gateway: Gateway, b
         assert len((await read_events(http, url, cut_after=1)).logged) == 1
         live = stream_keys(run.stream_id).live
         for payload in (b"!\nping x", b"!\nping {}", b"x", b"x\ny z {}", b"1-1\n1-x chunk {}", b"\n", b"!\nviewers"):
-            await client.publish(live, payload)
+            await only_server(client).publish(live, payload)
         await run.say("after")
         await run.end()
         response = await read_events(http, url)

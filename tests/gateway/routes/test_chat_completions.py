@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from contract.connection import Client, call_redis
-from contract.errors import BrokerRefusedError, RunError
+from contract.errors import BrokerError, RunError
 from contract.event import Status, parse_json
 from contract.job_queue import JobQueue, Lease
 from contract.run_record import RunRecord, read_run
@@ -355,7 +355,7 @@ async def test_a_client_that_disconnects_while_streaming_cancels_the_run_only_if
     await until_cancel_is_asked(client, run.stream_id)
 
 
-async def renewed(client: Client, run: Run) -> WriteStatus | BrokerRefusedError:
+async def renewed(client: Client, run: Run) -> WriteStatus | BrokerError:
     """What the worker of the run learns when it renews its lease."""
     lease = Lease(run.job, run.claim.epoch)
     return (await JobQueue(client, 600_000).renew("author", [lease]))[0]

@@ -1,0 +1,377 @@
+"""Connections to one Redis server. Each call has a deadline; each failure is one of two errors of contract/errors.py.
+
+It uses redis-py's pool and adds no retries: only the caller knows whether a call may be repeated. It does not use
+redis-py's clients for Sentinel and clusters: their connections lack what `_CheckingPool` and `_OnUvloop` add, and the
+pipeline of the one for clusters costs several times what `Server.exchange` does.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import redis.exceptions as refusals
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.topology import Address, address_text
+
+NoScriptError = refusals.NoScriptError
+ReadOnlyError = refusals.ReadOnlyError
+ResponseError = refusals.ResponseError
+
+COMMAND_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 2.0
+ASK_TIMEOUT_S = 1.0
+"""For one question about where things are. Then another server is asked."""
+TRUSTED_IDLE_S = 10.0
+"""A connection that was idle for longer is checked before its next use: a firewall may have forgotten it silently."""
+CHECK_TIMEOUT_S = 0.5
+
+_TEMPORARY = (refusals.ReadOnlyError, refusals.ClusterDownError, refusals.TryAgainError)
+_TEMPORARY_WORDS = ("UNBLOCKED ", "NOREPLICAS ", "LOADING ")
+"""A server answers so while it changes its role, loads its data, or has too few replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A server to connect to: that of a plain URL, or the primary of a Sentinel group.
+
+    The primary is looked up for each connection; the host in `url` does not count then.
+    """
+
+    url: str = field(repr=False)
+    sentinel_urls: tuple[str, ...] = field(default=(), repr=False)
+    group: str = ""
+
+    def __str__(self) -> str:
+        return f"the primary of {self.group}" if self.group else address_text(self.url)
+
+
+class RedirectedError(BrokerUnavailableError):
+    """A node of a cluster does not have the slot of a call, or not all of its keys.
+
+    `address` says who has it (None: try again here); `asking`: only for this call, after ASKING. `slot` is None if
+    Redis does not name it.
+    """
+
+    def __init__(
+        self, refusal: Exception, address: Address | None, *, slot: int | None = None, asking: bool = False
+    ) -> None:
+        super().__init__(
+            f"{refusal}: this Redis is a node of a cluster, whose slots move or whose REDIS_URL is not redis+cluster://"
+        )
+        self.address = address
+        self.slot = slot
+        self.asking = asking
+
+
+class _OnUvloop:
+    """A redis-py connection that may be closed before redis-py notices.
+
+    uvloop raises a plain RuntimeError for a write to a closed transport. Nothing was sent, so it is a lost connection.
+    `find_address` says where to connect, each time.
+    """
+
+    def __init__(self, *, find_address: Callable[[], Awaitable[Address]] | None = None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._find_address = find_address
+
+    async def _connect(self) -> None:
+        if self._find_address is not None:
+            self.host, self.port = await self._find_address()
+        await super()._connect()  # type: ignore[misc]
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Raises: redis-py's errors."""
+        try:
+            await super().send_packed_command(command, check_health)  # type: ignore[misc]
+        except RuntimeError as error:
+            if "handler is closed" not in str(error):
+                raise
+            raise refusals.ConnectionError(str(error)) from error
+
+
+class _TcpConnection(_OnUvloop, Connection):
+    pass
+
+
+class _TlsConnection(_OnUvloop, SSLConnection):
+    pass
+
+
+class _UnixConnection(_OnUvloop, UnixDomainSocketConnection):
+    pass
+
+
+_CONNECTIONS = {SSLConnection: _TlsConnection, UnixDomainSocketConnection: _UnixConnection}
+"""redis-py's class for a URL -> ours."""
+
+
+class _PrimaryFinder:
+    """Asks the sentinels of a group for its primary. `address` is the last answer."""
+
+    def __init__(self, place: Place) -> None:
+        self._group = place.group
+        # A sentinel that does not answer goes to the end.
+        self._urls = list(place.sentinel_urls)
+        self.address: Address | None = None
+
+    async def find(self) -> Address:
+        """Raises: redis-py's ConnectionError if no sentinel knows the primary."""
+        reasons = []
+        for url in list(self._urls):
+            try:
+                answer = await ask_server(Place(url), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._group)
+            except (BrokerUnavailableError, BrokerRefusedError) as error:
+                reasons.append(f"{address_text(url)}: {error}")
+            else:
+                if answer:
+                    host, port = answer
+                    self.address = Address(host.decode(), int(port))
+                    return self.address
+                reasons.append(f"{address_text(url)} knows no group {self._group!r}")
+            self._urls.append(self._urls.pop(self._urls.index(url)))
+        raise refusals.ConnectionError(f"no sentinel names the primary: {'; '.join(reasons)}")
+
+
+class _CheckingPool(ConnectionPool):
+    """A pool that replaces connections which no longer reach Redis, although nothing has closed them.
+
+    A firewall or a load balancer drops the packets of a connection that was idle for too long. A write then succeeds,
+    and the reply never comes. TCP keepalive prevents most of these cases; the check finds the rest. A connection to a
+    server that is no longer the primary of its Sentinel group is replaced as well.
+    """
+
+    def __init__(self, finder: _PrimaryFinder | None, trusted_idle_s: float, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._finder = finder
+        self._trusted_idle_s = trusted_idle_s
+        # When each connection was last known to reach Redis, in seconds of the loop's clock.
+        self._used_at: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    async def ensure_connection(self, connection: Any) -> None:
+        used_at = self._used_at.get(connection)
+        if used_at is not None and connection.is_connected:
+            idle_s = asyncio.get_running_loop().time() - used_at
+            if self._is_elsewhere(connection) or (
+                idle_s >= self._trusted_idle_s and not await _reaches_redis(connection)
+            ):
+                await connection.disconnect(nowait=True)
+        await super().ensure_connection(connection)
+
+    def _is_elsewhere(self, connection: Any) -> bool:
+        return self._finder is not None and (connection.host, connection.port) != self._finder.address
+
+    async def release(self, connection: Any) -> None:
+        self._used_at[connection] = asyncio.get_running_loop().time()
+        await super().release(connection)
+
+
+async def _reaches_redis(connection: Any) -> bool:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await connection.send_command("PING", check_health=False)
+            await connection.read_response()
+    except refusals.ResponseError:
+        # Redis answered: it is loading, or this user may not use PING.
+        return True
+    except (refusals.RedisError, OSError):
+        return False
+    return True
+
+
+class Server(Redis):
+    """Replies in bytes. When all `slots` are taken, a call waits for one instead of failing."""
+
+    slots: asyncio.Semaphore
+
+    async def exchange(self, packed: bytes, replies: int) -> list[Any]:
+        """Sends packed commands and returns their replies in order. The reply to a refused command is its error.
+
+        redis-py's own pipeline takes 1.5 times as long. Replaces a stale connection once. Raises: redis-py's errors.
+        """
+        pool = self.connection_pool
+        for is_last in (False, True):
+            connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+            try:
+                await connection.send_packed_command(packed, check_health=False)
+                return [await _read_reply(connection) for _ in range(replies)]
+            except (refusals.ConnectionError, OSError):
+                if is_last:
+                    raise
+            finally:
+                await pool.release(connection)
+        raise AssertionError("the last try returns or raises")
+
+    async def execute_asking(self, *command: str | int) -> Any:
+        """Runs one command after ASKING. Raises: redis-py's errors."""
+        connection = await self.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.send_packed_command(connection.pack_commands([("ASKING",), command]), check_health=False)
+            await connection.read_response()
+            return await self.parse_response(connection, str(command[0]))
+        finally:
+            await self.connection_pool.release(connection)
+
+    async def drop_idle_connections(self) -> None:
+        """The next calls connect again, to where the name of the server leads then."""
+        await self.connection_pool.disconnect(inuse_connections=False)
+
+
+async def _read_reply(connection: Any) -> Any:
+    try:
+        return await connection.read_response()
+    except refusals.ResponseError as refusal:
+        return refusal
+
+
+def command_server(place: Place, connections: int, trusted_idle_s: float) -> Server:
+    """For calls that may be repeated. A stale connection is replaced once, and the call is sent again.
+
+    A connection that was idle for `trusted_idle_s` is checked before its next use.
+    """
+    return _server(place, connections, Retry(ExponentialBackoff(cap=0.1, base=0.01), 1), trusted_idle_s)
+
+
+def blocking_server(place: Place, connections: int) -> Server:
+    """For blocking reads. It repeats nothing: a lost reply may have delivered entries that a second read skips."""
+    return _server(place, connections, Retry(NoBackoff(), 0), TRUSTED_IDLE_S)
+
+
+def _server(place: Place, connections: int, retry: Retry, trusted_idle_s: float) -> Server:
+    finder = _PrimaryFinder(place) if place.group else None
+    arguments = _arguments(place.url, retry, finder)
+    # The slots limit the connections. A limit of the pool itself would raise an error instead of waiting.
+    server = Server.from_pool(_CheckingPool(finder, trusted_idle_s, max_connections=1 << 20, **arguments))
+    assert isinstance(server, Server)
+    server.slots = asyncio.Semaphore(connections)
+    return server
+
+
+def _arguments(url: str, retry: Retry, finder: _PrimaryFinder | None) -> dict[str, Any]:
+    """The URL's options, with our own on top. Raises: ValueError for a URL that does not belong to Redis."""
+    arguments: dict[str, Any] = {**parse_url(url)}
+    for name in ("max_connections", "timeout"):
+        arguments.pop(name, None)
+    arguments |= {
+        # hiredis parses RESP2 a third faster than RESP3, and no reply of ours needs a type of RESP3.
+        "protocol": 2,
+        "decode_responses": False,
+        "retry": retry,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        # With a timeout redis-py sends through asyncio.wait_for, which on Python 3.11 can swallow a cancellation. The
+        # cancelled task would then run forever. `connection_slot` sets the deadline instead.
+        "socket_timeout": None,
+    }
+    if isinstance(demand := arguments.get("ssl_cert_reqs"), str):
+        # Celery's spelling: CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED.
+        arguments["ssl_cert_reqs"] = demand.lower().removeprefix("cert_")
+    arguments["connection_class"] = _CONNECTIONS.get(arguments.get("connection_class", Connection), _TcpConnection)
+    if arguments["connection_class"] is not _UnixConnection:
+        arguments["socket_keepalive"] = True
+    if finder is not None:
+        arguments["find_address"] = finder.find
+    return arguments
+
+
+def check_url(url: str) -> None:
+    """Makes a connection object from a plain URL without connecting.
+
+    Raises: an exception of redis-py or of Python for a URL that cannot be used. Its text may quote the URL.
+    """
+    (parse_url(url).get("host") or "").encode("idna")
+    PubSubConnection(Place(url))
+
+
+class PubSubConnection:
+    """One pub/sub connection. Unlike redis-py's PubSub it never reconnects by itself, which would hide a gap."""
+
+    def __init__(self, place: Place) -> None:
+        finder = _PrimaryFinder(place) if place.group else None
+        arguments = _arguments(place.url, Retry(NoBackoff(), 0), finder)
+        self._connection = arguments.pop("connection_class")(**arguments)
+
+    async def open(self) -> None:
+        """Raises: BrokerUnavailableError, BrokerRefusedError."""
+        with translating_errors():
+            # redis-py limits the time to connect, but not the handshake: a silent server would block us forever.
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._connection.connect()
+
+    async def send(self, *command: str) -> None:
+        """Raises: BrokerUnavailableError."""
+        with translating_errors():
+            await self._connection.send_command(*command, check_health=False)
+
+    async def receive(self) -> Sequence[Any]:
+        """The next message from Redis. Waits without a limit. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        with translating_errors():
+            reply: Sequence[Any] = await self._connection.read_response(disable_decoding=True, timeout=math.inf)
+            return reply
+
+    async def close(self) -> None:
+        await self._connection.disconnect(nowait=True)
+
+
+async def ask_server(place: Place, *command: str) -> Any:
+    """Runs one command on a connection of its own. Raises: BrokerUnavailableError, BrokerRefusedError."""
+    line = PubSubConnection(place)
+    try:
+        with translating_errors():
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                await line.open()
+                await line.send(*command)
+                return await line.receive()
+    finally:
+        await line.close()
+
+
+@asynccontextmanager
+async def connection_slot(server: Server, within_s: float) -> AsyncIterator[None]:
+    """Waits for a free slot. Waiting and using may together take `within_s` seconds. Raises: as `translating_errors`.
+
+    A call that is too slow or cancelled loses its connection, so that no other call reads its late reply.
+    """
+    with translating_errors():
+        try:
+            async with asyncio.timeout(within_s), server.slots:
+                yield
+        except (TimeoutError, refusals.ReadOnlyError):
+            # It is frozen or a replica now. New connections ask again where the primary is, and resolve its name.
+            await server.drop_idle_connections()
+            raise
+
+
+@contextmanager
+def translating_errors() -> Iterator[None]:
+    """Raises: BrokerUnavailableError or BrokerRefusedError instead of the errors of redis-py and the system."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise BrokerUnavailableError("Redis does not answer in time") from error
+    except (refusals.ConnectionError, refusals.TimeoutError, refusals.InvalidResponse, OSError) as error:
+        # This includes BusyLoadingError ("Redis is loading the dataset"), which is temporary too.
+        raise BrokerUnavailableError(str(error) or type(error).__name__) from error
+    except refusals.ResponseError as error:
+        raise translate(error) from error
+
+
+def translate(refusal: ResponseError) -> BrokerUnavailableError | BrokerRefusedError:
+    """What a refusal by Redis means: whether it is temporary by its nature."""
+    match refusal:
+        case refusals.MovedError():
+            return RedirectedError(refusal, Address(refusal.host, refusal.port), slot=refusal.slot_id)
+        case refusals.AskError():
+            return RedirectedError(refusal, Address(refusal.host, refusal.port), slot=refusal.slot_id, asking=True)
+        case refusals.TryAgainError():
+            return RedirectedError(refusal, None)
+    if isinstance(refusal, _TEMPORARY) or str(refusal).startswith(_TEMPORARY_WORDS):
+        return BrokerUnavailableError(str(refusal))
+    return BrokerRefusedError(str(refusal))
