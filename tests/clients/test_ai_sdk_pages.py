@@ -71,7 +71,7 @@ class Chat:
 
     async def text(self, stream_id: str) -> str:
         """The text of the answer, after its end, from another source than the page."""
-        async with httpx2.AsyncClient(base_url=self._address) as http, asyncio.timeout(20):
+        async with httpx2.AsyncClient(base_url=self._address) as http, asyncio.timeout(60):
             while (await http.get(f"/v1/streams/{stream_id}")).json()["status"] != "completed":
                 await asyncio.sleep(0.05)
             whole = (await http.get(f"/v1/streams/{stream_id}/completion")).raise_for_status().json()

@@ -178,7 +178,7 @@ async def test_leaving_a_stream_leaves_the_run_alone_and_a_header_takes_it_along
         await anext(aiter(stream))
         stream_id = stream.response.headers["x-stream-id"]
         await stream.close()
-        async with httpx2.AsyncClient(base_url=stack.gateway) as http, asyncio.timeout(20):
+        async with httpx2.AsyncClient(base_url=stack.gateway) as http, asyncio.timeout(60):
             while (status := (await http.get(f"/v1/streams/{stream_id}")).json()["status"]) == "running":
                 await asyncio.sleep(0.05)
         ends[policy] = status
@@ -186,7 +186,7 @@ async def test_leaving_a_stream_leaves_the_run_alone_and_a_header_takes_it_along
 
 
 async def test_models_are_listed_and_found(ours: openai.AsyncOpenAI, theirs: openai.AsyncOpenAI) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (listed := [model.id async for model in ours.models.list()]):
             await asyncio.sleep(0.05)
     assert sorted(listed) == sorted([model.id async for model in theirs.models.list()])

@@ -103,7 +103,7 @@ async def test_leaving_stops_the_call_at_the_provider_if_it_should(stack: Stack,
     calling = asyncio.create_task(
         ours.completions.create(model="demo-long", prompt="x", extra_body=slow, extra_headers=headers)
     )
-    async with httpx2.AsyncClient(base_url=stack.provider) as http, asyncio.timeout(20):
+    async with httpx2.AsyncClient(base_url=stack.provider) as http, asyncio.timeout(60):
 
         async def count(kind: str) -> int:
             found: int = (await http.get("/simulator/stats")).json()["models"].get("demo-long", {}).get(kind, 0)

@@ -53,7 +53,7 @@ async def begin(web: httpx2.AsyncClient, chunks: int) -> tuple[str, str]:
 
 
 async def all_under_way(viewers: list[Viewer]) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(viewer.under_way.wait() for viewer in viewers))
 
 
@@ -92,7 +92,7 @@ async def test_a_gateway_without_viewers_and_a_restarted_redis_cost_nobody_an_ev
             async with cut_off(stack, from_viewers, "edge", "gateway"):
                 await asyncio.to_thread(docker, "restart", redis)
                 seen = max(len(viewer.events) for viewer in viewers)
-                async with asyncio.timeout(40):
+                async with asyncio.timeout(60):
                     while max(len(viewer.events) for viewer in viewers) < seen + 50:
                         await asyncio.sleep(0.1)
     whole = check_the_same_and_whole(viewers)

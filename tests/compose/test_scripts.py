@@ -17,7 +17,7 @@ async def test_a_script_waits_for_a_person_while_the_workers_are_replaced(
     models = (await web.get("/v1/models")).json()["data"]
     assert "script/greeting" in [model["id"] for model in models]
     started = (await web.post("/v1/streams", json=QUESTION)).raise_for_status().json()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await web.get(started["urls"]["status"])).json()["status"] != "parked":
             await asyncio.sleep(0.1)
     workers = stack.containers("worker")

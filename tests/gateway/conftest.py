@@ -37,7 +37,7 @@ def gateway(broker: Broker) -> Iterator[Gateway]:
 
 @pytest.fixture
 async def http(gateway: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as client:
+    async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as client:
         yield client
 
 

@@ -44,7 +44,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 async def http(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=stack.gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=stack.gateway.url, timeout=60) as http:
         yield http
 
 

@@ -70,6 +70,6 @@ async def test_viewers_that_read_nothing_are_disconnected_and_lose_nothing(
 
 async def until_given_up(gateway: Gateway) -> None:
     """Nobody is connected any more, although those who are stalled have not read a byte."""
-    async with httpx2.AsyncClient(base_url=gateway.url) as http, asyncio.timeout(20):
+    async with httpx2.AsyncClient(base_url=gateway.url) as http, asyncio.timeout(60):
         while "manycast_viewers 0.0" not in (await http.get("/metrics")).text:
             await asyncio.sleep(0.05)

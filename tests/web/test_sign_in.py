@@ -144,7 +144,7 @@ async def test_signing_out_removes_private_answers_from_this_browser_if_the_read
     page.on("dialog", answer)
     await page.click("#open-settings")
     await page.click("#sign-out")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(answers) > 1:
             await asyncio.sleep(0.01)
     await expect(page.locator("#conversation-list li")).to_have_count(2)

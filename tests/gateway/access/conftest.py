@@ -62,7 +62,7 @@ async def client(client: Client) -> Client:
 @pytest.fixture
 async def http(authenticator: Door, client: Client) -> AsyncIterator[httpx2.AsyncClient]:
     """A stranger at that door."""
-    async with httpx2.AsyncClient(base_url=authenticator.gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=authenticator.gateway.url, timeout=60) as http:
         yield http
 
 

@@ -111,7 +111,7 @@ async def test_who_watches_by_a_withdrawn_key_or_session_is_sent_away_and_nobody
     file = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text(lines(gone_line, kept_line))
     with closing(Gateway(broker.url, MANYCAST_KEYS_FILE=str(file))) as gateway:
-        async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
+        async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http:
             headers = {"Cookie": f"manycast_session={await session_of(http, gone)}"}
             if withdrawal == "the key":
                 headers = bearer(gone)
@@ -121,7 +121,7 @@ async def test_who_watches_by_a_withdrawn_key_or_session_is_sent_away_and_nobody
             ]
             sent_away, other = Response(), Response()
             async with (
-                httpx2.AsyncClient(headers=headers, timeout=20) as first,
+                httpx2.AsyncClient(headers=headers, timeout=60) as first,
                 httpx2.AsyncClient(headers=bearer(kept), timeout=20) as second,
             ):
                 watching = [
@@ -133,7 +133,7 @@ async def test_who_watches_by_a_withdrawn_key_or_session_is_sent_away_and_nobody
                     await http.delete("/v1/session", headers=headers)
                 else:
                     file.write_text(lines(kept_line))
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(60):
                     await watching[0]
                 assert not sent_away.logged
                 refused = await http.get(f"/v1/streams/{ids[0]}", headers=headers)
@@ -276,7 +276,7 @@ async def test_without_any_key_nobody_else_may(
 async def test_without_any_key_a_page_of_another_site_reads_nothing_and_ours_reads_all(
     local: Gateway, client: Client, origin: str
 ) -> None:
-    async with httpx2.AsyncClient(base_url=local.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=local.url, timeout=60) as http:
         run = (await http.post("/v1/streams", json=BODY)).json()["id"]
         paths = ("/v1/models", f"/v1/streams/{run}", f"/v1/streams/{run}/events", "/v1/session", "/metrics", "/readyz")
         for path in paths:

@@ -220,7 +220,7 @@ async def test_one_address_reads_only_so_many_completions_a_minute(broker: Broke
         await run.write([*attempt([chunk_of({"content": "all"})]), done()], Status.COMPLETED)
         path = f"/v1/streams/{run.stream_id}/completion"
         with closing(Gateway(broker.url, **settings)) as gateway:
-            async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
+            async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http:
                 near, far = {"X-Forwarded-For": "203.0.113.7"}, {"X-Forwarded-For": "203.0.113.8"}
                 answers = [await http.get(path, headers=near) for _ in range(4)]
                 assert [answer.status_code for answer in answers[:3]] == [200] * 3

@@ -24,7 +24,7 @@ def behind_proxy(broker: Broker) -> Iterator[Gateway]:
 
 
 def client_of(gateway: Gateway) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=gateway.url, timeout=20)
+    return httpx2.AsyncClient(base_url=gateway.url, timeout=60)
 
 
 @pytest.mark.parametrize("sent", [None, "", "s", "t" * 40, f"{SECRET}s", "\u00e9" * 40])

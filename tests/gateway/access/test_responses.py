@@ -67,7 +67,7 @@ async def test_revoking_the_ticket_sends_its_viewer_away(http: httpx2.AsyncClien
     started = await http.post("/v1/responses", json=BODY, headers=key)
     query = {"stream": "true", "ticket": started.headers["x-stream-ticket"]}
     url = f"/v1/responses/{started.json()['id']}"
-    async with asyncio.timeout(10), http.stream("GET", url, params=query) as watched:
+    async with asyncio.timeout(60), http.stream("GET", url, params=query) as watched:
         pieces = watched.aiter_text()
         text = await anext(pieces)
         await http.delete(f"/v1/streams/{started.headers['x-stream-id']}/tickets", headers=key)
@@ -80,7 +80,7 @@ async def test_a_response_that_is_not_stored_is_not_listed(
 ) -> None:
     streamed = {**BODY, "background": False, "store": False, "stream": True}
     asked = asyncio.create_task(http.post("/v1/responses", json=streamed, headers=key))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await call_redis(client, "EXISTS", JOBS):
             await asyncio.sleep(0.01)
     stored = (await http.post("/v1/responses", json=BODY, headers=key)).json()

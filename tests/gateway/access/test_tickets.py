@@ -118,7 +118,7 @@ async def test_a_ticket_is_for_one_stream(http: httpx2.AsyncClient, key: dict[st
 async def test_a_ticket_expires_at_its_time_and_not_before(http: httpx2.AsyncClient, key: dict[str, str]) -> None:
     run = await start(http, key)
     ticket = await ask_ticket(http, run, key, expires_in_s=1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (refused := await http.get(f"/v1/streams/{run['id']}", params={"ticket": ticket})).status_code == 200:
             pass
     assert code(refused) == (403, "ticket_expired")
@@ -221,7 +221,7 @@ async def test_whoever_missed_that_its_ticket_was_revoked_is_sent_away_all_the_s
     # As if the notice had been published while the gateway's subscription was cut.
     await call_redis(client, "HINCRBY", stream_keys(run["id"]).meta, "revoked", 1)
     await call_redis(client, "CLIENT", "KILL", "TYPE", "pubsub")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await watching
     assert not watched.logged
 
@@ -234,7 +234,7 @@ async def test_whoever_comes_in_while_its_ticket_is_revoked_is_sent_away(
         coming = asyncio.create_task(read_events(http, f"{authenticator.gateway.url}{run['urls']['events']}"))
         await asyncio.sleep(delay_ms / 1000)  # somewhere between its check and its first event
         await http.delete(f"/v1/streams/{run['id']}/tickets", headers=key)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             with contextlib.suppress(AssertionError):  # it came too late, and was refused
                 await coming
 
@@ -245,7 +245,7 @@ async def test_revoking_sends_away_who_watches_by_a_ticket_and_nobody_else(
     run, other = await start(http, key), await start(http, key)
     path = f"{authenticator.gateway.url}/v1/streams/"
     by_ticket, by_key, elsewhere = Response(), Response(), Response()
-    async with httpx2.AsyncClient(headers=key, timeout=20) as owner:
+    async with httpx2.AsyncClient(headers=key, timeout=60) as owner:
         watching = [
             asyncio.create_task(read_events(client, url, response=response))
             for client, url, response in (
@@ -256,7 +256,7 @@ async def test_revoking_sends_away_who_watches_by_a_ticket_and_nobody_else(
         ]
         await until(lambda: all(response.states for response in (by_ticket, by_key, elsewhere)))
         await owner.delete(f"{path}{run['id']}/tickets")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await watching[0]
         assert not by_ticket.logged
         for each in (run, other):
@@ -394,7 +394,7 @@ async def test_a_revoked_ticket_closes_its_stream_and_no_other(http: httpx2.Asyn
 async def watch_a_moment(http: httpx2.AsyncClient, stream_ids: list[str], in_url: str = "", **ways: Any) -> Joint:
     """Watches streams until each of them has been answered with an event."""
     seen, reader = Joint(stream_ids), FrameReader()
-    async with asyncio.timeout(10), http.stream("GET", query(stream_ids) + in_url, **ways) as answer:
+    async with asyncio.timeout(60), http.stream("GET", query(stream_ids) + in_url, **ways) as answer:
         async for piece in answer.aiter_raw():
             for frame in reader.feed(piece):
                 seen.take(TextFrame.decode(frame))

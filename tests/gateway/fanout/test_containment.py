@@ -62,7 +62,7 @@ def test_a_buffer_keeps_few_joined_slices() -> None:
 
 async def test_foreign_messages_on_a_channel_stop_no_gateway(gateway: Gateway, broker: Broker) -> None:
     client = command_client(broker.url)
-    async with open_run(broker.url) as run, httpx2.AsyncClient(timeout=20) as http:
+    async with open_run(broker.url) as run, httpx2.AsyncClient(timeout=60) as http:
         await run.begin()
         url = f"{gateway.url}/v1/streams/{run.stream_id}/events"
         assert len((await read_events(http, url, cut_after=1)).logged) == 1
@@ -78,7 +78,7 @@ async def test_foreign_messages_on_a_channel_stop_no_gateway(gateway: Gateway, b
 
 
 async def test_half_a_surrogate_pair_in_a_request_is_a_400(gateway: Gateway) -> None:
-    async with httpx2.AsyncClient(timeout=20) as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         body = '{"messages":[{"role":"user"}],"manycast":{"\\ud800":1}}'
         answer = await http.post(f"{gateway.url}/v1/streams", content=body)
     assert answer.status_code == 400

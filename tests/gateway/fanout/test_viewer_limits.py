@@ -40,7 +40,7 @@ def narrow_altogether(broker: Broker) -> Iterator[Gateway]:
 async def test_the_fourth_viewer_is_asked_to_come_back_and_misses_nothing(
     narrow: Gateway, author: Author, crowd_of: NewCrowd
 ) -> None:
-    async with httpx2.AsyncClient(base_url=narrow.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=narrow.url, timeout=60) as http:
         run = await start(http, author)
         events = f"{narrow.url}/v1/streams/{run.stream_id}/events"
         crowd = crowd_of(events, 3)
@@ -55,7 +55,7 @@ async def test_the_fourth_viewer_is_asked_to_come_back_and_misses_nothing(
             assert int(refused.headers["retry-after"]) > 0
         await run.write([*attempt([chunk_of({"content": "all"})]), done()], Status.COMPLETED)
         crowd.read_until(lambda: crowd.everyone_is_through)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (back := await read_events(http, events)).states == ["full"]:
                 pass
         assert back.text == "all"
@@ -74,7 +74,7 @@ async def test_strangers_do_not_take_the_last_places_from_callers(
         events = f"{gateway.url}/v1/events?stream={run.stream_id}" if joint else own
         crowd = crowd_of(own, 9)
         crowd.read_until(lambda: crowd.everyone_has(b"event: ping"))
-        async with httpx2.AsyncClient(timeout=20) as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             refused = [await beginning(http, events), await beginning(http, events, "mc-wrong")]
             assert all(b'"full"' in text for text in refused)
             async with http.stream("GET", events, headers=bearer(secret)) as admitted:
@@ -93,7 +93,7 @@ async def beginning(http: httpx2.AsyncClient, url: str, secret: str = "") -> byt
 async def test_a_run_whose_caller_could_not_watch_it_is_not_started(
     narrow_altogether: Gateway, author: Author, client: Client, crowd_of: NewCrowd
 ) -> None:
-    async with httpx2.AsyncClient(base_url=narrow_altogether.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=narrow_altogether.url, timeout=60) as http:
         run = await start(http, author)
         crowd = crowd_of(f"{narrow_altogether.url}/v1/streams/{run.stream_id}/events", 3)
         crowd.read_until(lambda: crowd.everyone_has(b"event: ping"))

@@ -62,7 +62,7 @@ def routes() -> list[tuple[str, set[str]]]:
 async def test_every_route_answers_every_method_in_order(
     http: httpx2.AsyncClient, open_gateway: Gateway, method: str
 ) -> None:
-    async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=20) as with_page:
+    async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=60) as with_page:
         for client in (http, with_page):
             for path, methods in routes():
                 answer = await client.request(method, path)
@@ -80,7 +80,7 @@ async def test_every_route_answers_every_method_in_order(
 
 
 async def test_a_head_request_for_a_stream_ends_and_watches_nothing(open_gateway: Gateway, author: Author) -> None:
-    async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=60) as http:
         run = await start(http, author)
         with RawLine(open_gateway) as line:
             line.send(f"HEAD /v1/streams/{run.stream_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -173,7 +173,7 @@ async def test_a_script_of_an_allowed_origin_may_start_watch_and_read_runs(
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
     }
-    async with httpx2.AsyncClient(base_url=keyed_gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=keyed_gateway.url, timeout=60) as http:
         for path in ("/v1/chat/completions", "/v1/streams", "/api/chat"):
             preflight = await http.options(path, headers=asked)
             assert preflight.status_code == 200
@@ -204,7 +204,7 @@ async def test_a_script_of_an_allowed_origin_can_read_what_is_wrong_with_its_add
     open_gateway: Gateway, path: str
 ) -> None:
     asked = {"Origin": OURS, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-    async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=60) as http:
         assert (await http.options(path, headers=asked)).status_code == 200
         answer = await http.post(path, json=BODY, headers={"Origin": OURS})
         assert answer.status_code in (404, 405)
@@ -216,7 +216,7 @@ async def test_a_script_of_an_allowed_origin_can_read_what_is_wrong_with_its_add
 
 
 async def test_a_script_of_an_allowed_origin_needs_an_api_key(keyed_gateway: Gateway) -> None:
-    async with httpx2.AsyncClient(base_url=keyed_gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=keyed_gateway.url, timeout=60) as http:
         assert (await http.post("/v1/session", json={"secret": SECRET})).status_code == 200
         for site in ("cross-site", "same-site"):
             refused = await http.post("/v1/streams", json=BODY, headers={"Origin": OURS, "Sec-Fetch-Site": site})
@@ -224,7 +224,7 @@ async def test_a_script_of_an_allowed_origin_needs_an_api_key(keyed_gateway: Gat
 
 
 async def test_a_script_of_any_other_origin_gets_no_cors_headers(open_gateway: Gateway) -> None:
-    async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=open_gateway.url, timeout=60) as http:
         for origin in ("https://evil.example", "https://app.example.com.evil.example", "null", "http://localhost:5174"):
             asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
             assert (await http.options("/v1/streams", headers=asked)).status_code == 400

@@ -42,7 +42,7 @@ def forgetful(broker: Broker) -> Iterator[Gateway]:
 
 @pytest.fixture
 async def http(forgetful: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=forgetful.url, timeout=20) as client:
+    async with httpx2.AsyncClient(base_url=forgetful.url, timeout=60) as client:
         yield client
 
 
@@ -129,7 +129,7 @@ async def test_a_repeated_call_says_so(
 async def test_a_gateway_that_has_the_stream_in_memory_makes_no_answer_of_a_part(
     gateway: Gateway, client: Client, author: Author
 ) -> None:
-    async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http:
         body = {"messages": [{"role": "user", "content": "Why?"}]}
         ask = partial(http.post, "/v1/chat/completions", json=body, headers={"Idempotency-Key": token_hex(8)})
         first = asyncio.create_task(ask())

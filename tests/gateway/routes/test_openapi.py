@@ -38,7 +38,7 @@ def stack() -> Iterator[Gateway]:
     gateway = Gateway(broker.url, MANYCAST_LIST_RUNS="1")
     try:
         with closing_all(gateway, Worker(broker.url, simulator.url), simulator):
-            with httpx2.Client(base_url=gateway.url, timeout=20) as http:
+            with httpx2.Client(base_url=gateway.url, timeout=60) as http:
                 assert http.post("/v1/chat/completions", json=BODY).status_code == 200
             yield gateway
             assert "Traceback" not in gateway.output
@@ -97,7 +97,7 @@ def test_a_call_answers_as_documented(document: Any, method: str, path: str, mod
 
 
 async def test_the_answers_of_an_existing_run_are_documented_too(stack: Gateway, document: Any) -> None:
-    async with httpx2.AsyncClient(base_url=stack.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=stack.url, timeout=60) as http:
         started = (await http.post("/v1/streams", json={**BODY, "manycast": {"visibility": "private"}})).json()
         await http.get(started["urls"]["events"])
         for name, place in (("status", ""), ("completion", "/completion")):

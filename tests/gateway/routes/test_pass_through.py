@@ -113,7 +113,7 @@ async def test_the_answer_is_kept_only_for_a_retry(http: httpx2.AsyncClient, aut
 
 async def test_with_a_key_the_answer_is_kept_as_long_as_the_key(broker: Broker, author: Author, client: Client) -> None:
     with closing_all(gateway := Gateway(broker.url, MANYCAST_RETRY_WINDOW_S="0", MANYCAST_RETENTION_S="3600")):
-        async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
+        async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http:
             for key, kept_ms in (("", 60_000), ("k", 600_000)):
                 headers = {"Idempotency-Key": key} if key else {}
                 answer = asyncio.create_task(http.post("/v1/embeddings", json=BODY, headers=headers))
@@ -137,7 +137,7 @@ async def test_a_long_wait_begins_with_white_space(broker: Broker, author: Autho
     impatient = {"MANYCAST_HEAD_WAIT_S": "0.05", "MANYCAST_PING_INTERVAL_S": "0.05"}
     with closing_all(gateway := Gateway(broker.url, **impatient)):
         async with (
-            httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http,
+            httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http,
             http.stream("POST", "/v1/embeddings", json=BODY) as response,
         ):
             pieces = response.aiter_bytes()
@@ -150,7 +150,7 @@ async def test_a_long_wait_begins_with_white_space(broker: Broker, author: Autho
 
 async def test_the_run_is_private_unlisted_and_no_chat(broker: Broker, author: Author, client: Client) -> None:
     with closing_all(gateway := Gateway(broker.url, MANYCAST_LIST_RUNS="1")):
-        async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
+        async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http:
             answer = post(http, "embeddings")
             run = await author.take()
             await complete(run, PIECES)

@@ -137,7 +137,7 @@ async def test_a_refusal_before_the_first_chunk_has_the_providers_status(
 
 
 async def test_a_slow_answer_begins_with_keep_alives(impatient: Gateway, author: Author) -> None:
-    async with httpx2.AsyncClient(base_url=impatient.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=impatient.url, timeout=60) as http:
         url = "/v1/responses"
         async with http.stream("POST", url, json={**BODY, "stream": True}) as response:
             text = ""
@@ -198,7 +198,7 @@ async def test_any_gateway_resumes_after_every_number(
     whole = await read(http, url_of(run))
     assert [event["sequence_number"] for event in whole] == list(range(len(whole)))
     fold_events(whole)
-    async with httpx2.AsyncClient(base_url=forgetful.url, timeout=20) as other:
+    async with httpx2.AsyncClient(base_url=forgetful.url, timeout=60) as other:
         for client in (http, other):
             rest = await asyncio.gather(*(read(client, url_of(run), number) for number in range(-1, len(whole))))
             assert rest == [whole[number + 1 :] for number in range(-1, len(whole))]
@@ -213,14 +213,14 @@ async def test_a_viewer_who_is_cut_off_continues_at_another_gateway_while_the_an
     # Each write makes an event: `start` the first two, the end of the calls none.
     *entries, reason = attempt(LONG)
     writes = [*([entry] for entry in entries), [reason, done()]]
-    async with httpx2.AsyncClient(base_url=forgetful.url, timeout=20) as other:
+    async with httpx2.AsyncClient(base_url=forgetful.url, timeout=60) as other:
         clients = [http, other]
         after, found = -1, []
         for at, write in enumerate(writes):
             await run.write(write, Status.COMPLETED if at == len(writes) - 1 else None)
             client = clients[at % 2]
             query = {"stream": "true", "starting_after": str(after)}
-            async with asyncio.timeout(10), client.stream("GET", url_of(run), params=query) as response:
+            async with asyncio.timeout(60), client.stream("GET", url_of(run), params=query) as response:
                 text = ""
                 async for piece in response.aiter_text():
                     text += piece
@@ -248,7 +248,7 @@ async def test_a_restart_ends_the_stream_and_a_resume_gets_the_new_attempt(
     lost = read_events(text.encode())
     assert (lost[-1]["type"], lost[-1]["response"]["error"]["code"]) == ("response.failed", "worker_lost")
     await second.write([*attempt(LONG, 2, 2), done()], Status.COMPLETED)
-    async with httpx2.AsyncClient(base_url=forgetful.url, timeout=20) as other:
+    async with httpx2.AsyncClient(base_url=forgetful.url, timeout=60) as other:
         again = await read(other, url_of(run))
         assert again[0]["type"] == "response.created"
         assert again[0]["sequence_number"] == lost[-1]["sequence_number"] + 1

@@ -22,7 +22,7 @@ def page(workerless_broker: Broker) -> Iterator[Gateway]:
 
 
 def get(page: Gateway, path: str) -> httpx2.Response:
-    return httpx2.get(f"{page.url}{path}", timeout=10)
+    return httpx2.get(f"{page.url}{path}", timeout=60)
 
 
 @pytest.mark.parametrize("path", ["/", "/watch", "/runs", "/page.js", "/style.css", "/icon.svg"])
@@ -77,16 +77,16 @@ def test_no_other_file_is_served(page: Gateway, path: str) -> None:
 def test_a_browser_gets_a_page_for_an_unknown_address_and_other_clients_an_error(page: Gateway) -> None:
     accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     for path in ("/nothing", "/deep/nothing.html"):
-        response = httpx2.get(f"{page.url}{path}", headers=accept, timeout=10)
+        response = httpx2.get(f"{page.url}{path}", headers=accept, timeout=60)
         assert response.status_code == 404
         assert response.headers["content-type"].startswith("text/html")
         assert "default-src 'none'" in response.headers["content-security-policy"]
         assert 'href="/style.css"' in response.text
         assert get(page, path).json()["error"]["code"] == "not_found"
     for method, path in (("POST", "/nothing"), ("GET", "/v1/nothing"), ("GET", "/install.py/../.env")):
-        refused = httpx2.request(method, f"{page.url}{path}", headers=accept, timeout=10)
+        refused = httpx2.request(method, f"{page.url}{path}", headers=accept, timeout=60)
         assert refused.status_code == 404
-    assert httpx2.get(f"{page.url}/v1/nothing", headers=accept, timeout=10).json()["error"]["code"] == "not_found"
+    assert httpx2.get(f"{page.url}/v1/nothing", headers=accept, timeout=60).json()["error"]["code"] == "not_found"
 
 
 def test_each_name_stands_for_one_file() -> None:

@@ -56,7 +56,7 @@ async def test_many_requests_for_one_answer_read_its_log_once(
 ) -> None:
     run = await ended_run(author, *["word "] * 100)
     before = await pages_read(client)
-    async with httpx2.AsyncClient(base_url=small_gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=small_gateway.url, timeout=60) as http:
         answers = await asyncio.gather(*[http.get(path_of(run)) for _ in range(40)])
         answers.append(await http.get(path_of(run)))
     assert {answer.status_code for answer in answers} == {200}
@@ -70,7 +70,7 @@ async def test_a_completion_beyond_the_budget_waits_for_those_that_are_being_sen
     small_gateway: Gateway, author: Author
 ) -> None:
     large, other, small = [await ended_run(author, *[LARGE] * size) for size in (10, 9, 1)]
-    async with httpx2.AsyncClient(base_url=small_gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=small_gateway.url, timeout=60) as http:
         with ask(small_gateway, large) as slow, ask(small_gateway, large) as second:
             refused = await http.get(path_of(other))
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "gateway_busy")
@@ -84,20 +84,20 @@ async def test_a_completion_beyond_the_budget_waits_for_those_that_are_being_sen
 
 async def test_a_client_that_leaves_makes_room(small_gateway: Gateway, author: Author) -> None:
     large, other = [await ended_run(author, *[LARGE] * size) for size in (10, 9)]
-    async with httpx2.AsyncClient(base_url=small_gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=small_gateway.url, timeout=60) as http:
         ask(small_gateway, large).close()
         await until_served(http, path_of(other))
 
 
 async def test_one_completion_may_be_larger_than_the_budget(small_gateway: Gateway, author: Author) -> None:
     run = await ended_run(author, *[LARGE] * 13)
-    async with httpx2.AsyncClient(base_url=small_gateway.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=small_gateway.url, timeout=60) as http:
         for _ in range(2):
             answer = await http.get(path_of(run))
             assert len(answer.json()["choices"][0]["message"]["content"]) == 13 * len(LARGE) > BUDGET_BYTES
 
 
 async def until_served(http: httpx2.AsyncClient, path: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await http.get(path)).status_code != 200:
             await asyncio.sleep(0.05)

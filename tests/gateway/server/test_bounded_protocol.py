@@ -333,7 +333,7 @@ async def test_a_viewer_whose_request_goes_wrong_in_its_body_is_refused_and_does
 
 
 async def until_nobody_watches(gateway: Gateway) -> None:
-    async with httpx2.AsyncClient(base_url=gateway.url) as http, asyncio.timeout(10):
+    async with httpx2.AsyncClient(base_url=gateway.url) as http, asyncio.timeout(60):
         while "manycast_viewers 0.0" not in (await http.get("/metrics")).text:
             await asyncio.sleep(0.05)
 

@@ -96,7 +96,7 @@ async def test_no_bytes_bring_a_gateway_down_or_stay_with_it(
         MANYCAST_LINGER_S="0.1",
     )
     with closing_all(gateway):
-        async with httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
+        async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http:
             run = await start(http, author)
         cases = Cases(seed, run.stream_id)
         await storm(gateway, cases, WARM_UP, seed)
@@ -107,7 +107,7 @@ async def test_no_bytes_bring_a_gateway_down_or_stay_with_it(
         grown = memory_bytes(gateway) - before
         assert grown < GROWTH_LIMIT_BYTES, f"grew by {grown >> 10} KiB"
         await run.write([*attempt([chunk_of({"content": "all"})]), done()], Status.COMPLETED)
-        async with httpx2.AsyncClient(timeout=20) as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             events = await read_events(http, f"{gateway.url}/v1/streams/{run.stream_id}/events")
             assert (events.text, events.done["status"]) == ("all", "completed")
             await until(lambda: connections(gateway) <= 1)

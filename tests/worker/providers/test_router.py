@@ -213,7 +213,6 @@ async def test_the_fallback_of_an_unreachable_provider_is_asked(folder: Path) ->
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        (hangs(), "upstream_timeout"),
         (refuses("504 Gateway Timeout", b'{"message":"too slow"}'), "upstream_error"),
         (drops(), "upstream_disconnected"),
         (sends(b"data: {\n\n"), "upstream_invalid"),
@@ -221,13 +220,19 @@ async def test_the_fallback_of_an_unreachable_provider_is_asked(folder: Path) ->
         (refuses("400 Bad Request", b"{}"), "upstream_error"),
         (refuses("401 Unauthorized", b"{}"), "upstream_error"),
     ],
-    ids=["silence", "504", "drop", "garbage", "nothing", "400", "401"],
+    ids=["504", "drop", "garbage", "nothing", "400", "401"],
 )
 async def test_a_failure_that_may_be_billed_does_not_go_to_the_fallback(
     folder: Path, answer: Answer, code: str
 ) -> None:
-    async with two(folder, answer, fields="first_chunk_timeout_s = 0.3") as (router, _, other):
+    async with two(folder, answer) as (router, _, other):
         assert (await failure(router)).code == code
+    assert other.bodies == []
+
+
+async def test_a_silence_that_may_be_billed_does_not_go_to_the_fallback(folder: Path) -> None:
+    async with two(folder, hangs(), fields="first_chunk_timeout_s = 0.3") as (router, _, other):
+        assert (await failure(router)).code == "upstream_timeout"
     assert other.bodies == []
 
 
@@ -356,7 +361,7 @@ async def test_after_the_pause_one_run_tries_the_provider_again(folder: Path) ->
     fields = "breaker_failures = 1\nbreaker_pause_s = 0.05"
     async with two(folder, BUSY, says("one"), fields=fields) as (router, one, _):
         assert await ask(router) == "two"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await ask(router) == "two":
                 await asyncio.sleep(0.01)
         assert await ask(router) == "one"

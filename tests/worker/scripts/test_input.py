@@ -68,7 +68,7 @@ class People:
         assert await self.questions.answer(stream_id, asked["id"], given) == (Answered.OK, given)
 
     async def until_parked(self, stream_id: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await self.caller.meta(stream_id))["status"] != "parked":
                 await asyncio.sleep(0.01)
 
