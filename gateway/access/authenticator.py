@@ -54,11 +54,8 @@ class Authenticator:
         self._policy = policy
         self._security = security
         self._has_warned_of_proxy = False
-
-    @property
-    def admits_only_local(self) -> bool:
+        self.admits_only_local = not (keys or sign_ins.has_password or policy.trusts_user_header)
         """Whether only callers on this computer are admitted: no key, password or user header is configured."""
-        return not (self._keys or self._sign_ins.has_password or self._policy.trusts_user_header)
 
     def read_source(self, request: Request) -> RequestSource:
         return read_source(request, self._policy.proxies)

@@ -29,10 +29,10 @@ class OwnPagesOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
-        if scope["type"] == "http":
+        if scope["type"] == "http" and any(name == b"origin" for name, _ in scope["headers"]):
             request = HTTPConnection(scope)
             origins = request.headers.getlist("origin")
-            if origins and not (self._allows(origins) or read_source(request, self._proxies).is_own_page):
+            if not (self._allows(origins) or read_source(request, self._proxies).is_own_page):
                 self._security.note(Kind.REFUSED_ORIGIN, request, f"origin {origins[0]}")
                 error = ApiError(403, "cross_site", "A page of another site may not do this.", type_="permission_error")
                 app = JsonResponse(error.body, error.status)

@@ -2,13 +2,12 @@
 
 import re
 
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.access.request_source import Proxies
 
-HEADER = "x-forwarded-prefix"
+HEADER = b"x-forwarded-prefix"
 LIMIT_CHARS = 200
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)+")
 """No `//`: a URL that begins with it names another host."""
@@ -61,7 +60,7 @@ class PathPrefix:
     def _forwarded(self, scope: Scope) -> str:
         """The prefix that a trusted proxy names; empty if it names none, or one that cannot be a prefix."""
         client = scope.get("client")
-        text = Headers(scope=scope).get(HEADER, "")
+        text = next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER), "")
         if not text or not self._proxies.trusts(client[0] if client else ""):
             return ""
         try:

@@ -4,6 +4,7 @@ No I/O.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Interface, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -11,12 +12,14 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-FOREIGN_PROXY_HEADERS = ("forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip", "fastly-client-ip")
+FOREIGN_PROXY_HEADERS = frozenset({"forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip", "fastly-client-ip"})
 """Headers that other proxies add and our own Caddy does not. Caddy passes them on from a proxy in front of it."""
 DEVELOPMENT_PROXY_HEADERS = frozenset(f"x-forwarded-{name}" for name in ("for", "host", "proto", "port", "prefix"))
 """Headers that the proxy of a development server adds, such as a rewrite of Next.js."""
-FORWARDING_HEADERS = (*FOREIGN_PROXY_HEADERS, *sorted(DEVELOPMENT_PROXY_HEADERS), "via")
+FORWARDING_HEADERS = frozenset({*FOREIGN_PROXY_HEADERS, *DEVELOPMENT_PROXY_HEADERS, "via"})
 ANYONE = "*"
+ADDRESS_CHARS = 48
+"""Enough for any address without a zone."""
 
 
 class MalformedAddressError(ValueError):
@@ -100,32 +103,34 @@ def read_source(request: HTTPConnection, proxies: Proxies) -> RequestSource:
     """The source of this request."""
     peer = request.client.host if request.client else ""
     headers = request.headers
+    # To look each name up in the headers would cost more than all the rest.
+    names = frozenset(headers.keys())
     is_proxy = proxies.trusts(peer)
     users = headers.getlist("x-forwarded-user") if is_proxy else []
     return RequestSource(
         address=_forwarded_address(headers, proxies, peer) if is_proxy else peer,
-        has_foreign_proxy=any(name in headers for name in FOREIGN_PROXY_HEADERS),
-        is_forwarded=any(name in headers for name in FORWARDING_HEADERS),
-        is_forwarded_locally=_is_forwarded_locally(headers),
-        is_secure=request.url.scheme == "https" or (is_proxy and headers.get("x-forwarded-proto") == "https"),
+        has_foreign_proxy=not names.isdisjoint(FOREIGN_PROXY_HEADERS),
+        is_forwarded=not names.isdisjoint(FORWARDING_HEADERS),
+        is_forwarded_locally=_is_forwarded_locally(headers, names),
+        is_secure=request.scope.get("scheme") == "https" or (is_proxy and headers.get("x-forwarded-proto") == "https"),
         host=headers.get("host", ""),
         # If there are several, nothing tells which of them the proxy sent.
         user=users[0] or None if len(users) == 1 else None,
-        is_browser="origin" in headers or "sec-fetch-site" in headers,
+        is_browser="origin" in names or "sec-fetch-site" in names,
         is_own_page=_is_own_page(
             headers, [*headers.getlist("host"), *(headers.getlist("x-forwarded-host") if is_proxy else ())]
         ),
     )
 
 
-def _is_forwarded_locally(headers: Headers) -> bool:
+def _is_forwarded_locally(headers: Headers, names: frozenset[str]) -> bool:
     """Whether the headers are those of a development server's proxy, and name only this computer.
 
     The proxy must send `X-Forwarded-Host`, the host that the browser asked for, because it may have replaced `Host` by
     its own target. Otherwise a foreign name that resolves to this computer would look local (DNS rebinding). Some
     proxies, such as a rewrite of Next.js 16, send no `X-Forwarded-For`.
     """
-    if any(name in headers for name in FORWARDING_HEADERS if name not in DEVELOPMENT_PROXY_HEADERS):
+    if "x-forwarded-host" not in names or not names & FORWARDING_HEADERS <= DEVELOPMENT_PROXY_HEADERS:
         return False
     addresses = [_without_port(entry) for entry in _entries(headers, "x-forwarded-for")]
     hosts = _entries(headers, "x-forwarded-host")
@@ -186,9 +191,18 @@ def _is_own_page(headers: Headers, hosts: list[str]) -> bool:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    # A cache of longer texts could be filled with anything.
+    return _parse_known(text) if len(text) <= ADDRESS_CHARS else _parse_any(text)
+
+
+def _parse_any(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text.removeprefix("[").removesuffix("]"))
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+_parse_known = lru_cache(maxsize=1024)(_parse_any)
+"""A peer has one address for all its requests, and each of them asks for it several times."""

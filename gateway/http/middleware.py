@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +18,9 @@ DEFAULT_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+_DEFAULTS = [(name.lower().encode(), value.encode()) for name, value in DEFAULT_HEADERS.items()]
+"""As ASGI messages carry them: their names are in small letters."""
 
 EXPOSED_HEADERS = (
     "X-Stream-Id",
@@ -93,9 +95,9 @@ class ResponseMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in DEFAULT_HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = message.get("headers", ())
+                names = {name for name, _ in headers}
+                message["headers"] = [*headers, *(pair for pair in _DEFAULTS if pair[0] not in names)]
             await send(message)
 
         app = self._app
@@ -107,5 +109,5 @@ class ResponseMiddleware:
 
 
 def _has_valid_host(scope: Scope) -> bool:
-    hosts = Headers(scope=scope).getlist("host")
-    return len(hosts) <= 1 and all(_HOST.fullmatch(host) for host in hosts)
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    return len(hosts) <= 1 and all(_HOST.fullmatch(host.decode("latin-1")) for host in hosts)
