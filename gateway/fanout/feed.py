@@ -9,6 +9,7 @@ import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from contract.errors import Code
@@ -315,7 +316,7 @@ class Feed:
         self.subscribers.keep_notice(kind, self.dialect.write_notice(kind, data))
 
     def _ping(self) -> bytes:
-        return self.dialect.write_notice(b"ping", encode_json({"state": self.visible_state}))
+        return self.dialect.write_notice(b"ping", _state_data(self.visible_state))
 
     def delete(self) -> None:
         """Ends the feed, because its run was deleted, and tells the viewers."""
@@ -332,3 +333,9 @@ class Feed:
     def _announce(self) -> None:
         self.notified_at = asyncio.get_running_loop().time()
         self.subscribers.announce()
+
+
+@lru_cache(maxsize=16)
+def _state_data(state: str) -> bytes:
+    """Every viewer that joins gets one."""
+    return encode_json({"state": state})

@@ -4,6 +4,7 @@ An ASGI server may offer extensions under `scope["extensions"]` (ASGI specificat
 connection: a response that takes it over writes without a task of its own. Under other servers the key is missing.
 """
 
+import asyncio
 from collections import deque
 from typing import Any, Protocol
 
@@ -33,10 +34,23 @@ class ConnectionOwner(Protocol):
         """The connection is closed."""
 
 
+class _HeldHead:
+    """Stands in for the transport while uvicorn writes a head."""
+
+    __slots__ = ("close", "written")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.written = b""
+        self.close = transport.close
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+
 class DirectProtocol(BoundedProtocol):
     """Behaves as `BoundedProtocol` until a response takes over the connection."""
 
-    __slots__ = ("_owner",)
+    __slots__ = ("_held_head", "_owner")
 
     def __init__(
         self,
@@ -48,10 +62,20 @@ class DirectProtocol(BoundedProtocol):
     ) -> None:
         super().__init__(limits, addresses, send_timeouts, security, **uvicorn_arguments)
         self._owner: ConnectionOwner | None = None
+        self._held_head: _HeldHead | None = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
+
+    def hold_head(self) -> None:
+        """Call it before `http.response.start`. The head then goes out with the owner's first `write`, at the latest at
+        `release_head`: a write to the network is a quarter of what it costs to accept a viewer."""
+        self._held_head = self.cycle.transport = _HeldHead(self.transport)  # type: ignore[assignment]
+
+    def release_head(self) -> None:
+        if self._held_head is not None:
+            self.write(b"")
 
     def take_over(self, owner: ConnectionOwner) -> bool:
         """From now on `owner` writes the body, in chunked coding, and ends it. Call it after `http.response.start`.
@@ -79,11 +103,13 @@ class DirectProtocol(BoundedProtocol):
         return not self.transport.is_closing()
 
     def write(self, data: bytes) -> None:
+        if self._held_head is not None:
+            data, self._held_head = self._held_head.written + data, None
         self.transport.write(data)
 
     def finish(self) -> None:
         """Ends the body and closes the connection, after sending everything that is still unsent."""
-        self.transport.write(b"0\r\n\r\n")
+        self.write(b"0\r\n\r\n")
         self.transport.close()
 
     def shutdown(self) -> None:
