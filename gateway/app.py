@@ -49,6 +49,7 @@ from gateway.routes.run_list import RunListRoutes
 from gateway.routes.server_state import ServerStateRoutes
 from gateway.routes.service import ServiceRoutes
 from gateway.routes.session import SessionRoutes
+from gateway.routes.short_path import ShortPath
 from gateway.routes.start import StartRoutes
 from gateway.routes.static_page import mount_static_page
 from gateway.routes.streams import StreamRoutes
@@ -108,24 +109,28 @@ class Gateway:
         self._access = build_access(self._client, settings.access, self.security)
         self._admitted = AdmittedViewers(self._access.authenticator, self._local_viewers)
         self.send_timeouts = SendTimeouts(settings.send_timeout_s)
+        respond = choose_response(self._local_viewers, self.send_timeouts, settings.send_timeout_s)
+        watching = (self._access.permissions, self._admitted, self._hub, self._local_viewers, respond)
+        events = EventRoutes(*watching, security=self.security)
 
         self.api = _new_api(self._lifespan)
         answer_errors(self.api, self.security)
         answer_lost_logs(self.api)
-        for routes in self._build_routes():
+        joint_events = JointEventRoutes(*watching, security=self.security)
+        for routes in (*self._build_routes(respond), events, joint_events, *self._build_service_routes()):
             routes.register(self.api)
         document_api(self.api)
         if settings.web_dir is not None:
             mount_static_page(self.api, settings.web_dir, settings.page_policy)
         is_local = self._access.authenticator.admits_only_local
         app = add_middleware(
-            _guard(self.api, settings, self.security, admits_only_local=is_local),
+            _guard(ShortPath(self.api, events), settings, self.security, admits_only_local=is_local),
             parse_origins(settings.cors_origins),
             is_misaddressed=lambda path: bool(explain_no_such_path(self.api, path)),
         )
         self.app = PathPrefix(app, settings.path_prefix, Proxies(settings.believed_proxies))
 
-    def _build_routes(self) -> Iterator[Routes]:
+    def _build_routes(self, respond: Respond) -> Iterator[Routes]:
         settings, client, hub, local_viewers = self._settings, self._client, self._hub, self._local_viewers
         authenticator, permissions, tickets = self._access
         # A run may take a day, and its log is kept for the retention time. Its control ticket must last that long.
@@ -144,7 +149,6 @@ class Gateway:
         disconnects = DisconnectPolicy(self._queue, settings.on_disconnect, settings.abandon_after_s)
         bodies = BodyBudget(settings.body_limit_bytes, settings.body_budget_bytes, BODY_SETTINGS)
         starter = RunStarter(authenticator, bodies, submitter, disconnects, local_viewers, passed=settings.passed)
-        respond = choose_response(local_viewers, self.send_timeouts, settings.send_timeout_s)
 
         again = RunsAgain(client, self._log, is_open=self._runs is not None)
         yield StartRoutes(client, starter, tickets, again, settings.ticket_s)
@@ -179,8 +183,6 @@ class Gateway:
             respond=respond,
             lifetime_ms=settings.retention_s * 1000,
         )
-        yield from self._build_watch_routes(respond)
-        yield from self._build_service_routes()
 
     def _build_run_routes(self, control_s: int) -> Iterator[Routes]:
         client, (authenticator, permissions, _) = self._client, self._access
@@ -190,11 +192,6 @@ class Gateway:
         yield InputRoutes(permissions, Questions(client))
         default_s = self._settings.ticket_s
         yield TicketRoutes(client, self._access, self.security, default_s=default_s, control_s=control_s)
-
-    def _build_watch_routes(self, respond: Respond) -> Iterator[Routes]:
-        watching = (self._access.permissions, self._admitted, self._hub, self._local_viewers, respond)
-        yield EventRoutes(*watching, security=self.security)
-        yield JointEventRoutes(*watching, security=self.security)
 
     def _build_service_routes(self) -> Iterator[Routes]:
         authenticator = self._access.authenticator

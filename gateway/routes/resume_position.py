@@ -13,6 +13,10 @@ async def _read_position(
     in_url: Annotated[str | None, Query(alias="lastEventId")] = None,
     after: str | None = None,
 ) -> Position:
+    return read_position(last_event_id, in_url, after)
+
+
+def read_position(last_event_id: str | None, in_url: str | None, after: str | None) -> Position:
     """The position that the client reached last. Raises: ApiError 400.
 
     The header wins over the URL: a client renews it at each connection, but the URL only with a new `EventSource`. The
