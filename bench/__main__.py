@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.end_to_end import END_TO_END_PLANS, measure_end_to_end
+from bench.joins import JOIN_PLANS, JOIN_SERVERS, measure_joins
 from bench.program import BenchError, compiled_programs
 from bench.run import Result, measure
 from bench.servers import SERVERS
 from bench.table import Table
 from bench.workload import WORKLOADS, Workload
 
-ROWS = (*WORKLOADS, *END_TO_END_PLANS)
+ROWS = (*WORKLOADS, *JOIN_PLANS, *END_TO_END_PLANS)
 
 
 def read_arguments() -> argparse.Namespace:
@@ -43,6 +44,9 @@ def main() -> None:
                         for result in run_all(directory, WORKLOADS[name], arguments.only, absent):
                             table.add(result)
                             print_progress(result)
+                    elif name in JOIN_PLANS:
+                        for server in arguments.only.split(",") if arguments.only else JOIN_SERVERS:
+                            table.add_join(name, server, measure_joins(directory, JOIN_PLANS[name], server))
                     else:
                         table.add_end_to_end(name, measure_end_to_end(END_TO_END_PLANS[name]))
     except BenchError as error:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from bench.end_to_end import END_TO_END_PLANS, EndToEndResult, Plan
+from bench.joins import JOIN_PLANS
 from bench.run import Result
 from bench.workload import WORKLOADS
 
@@ -24,16 +25,24 @@ END_TO_END_HEAD = """\
 | provider to viewer | worker us/chunk | Redis us/chunk | p50 ms | p99 ms | wall s | Redis bytes / event bytes |
 |---|---|---|---|---|---|---|"""
 
+JOIN_HEAD = """\
+| viewers that join | server | CPU us/viewer | ours / its |
+|---|---|---|---|"""
+
 
 class Table:
     """Collects results. It shows the medians of repeated runs."""
 
     def __init__(self) -> None:
         self._results: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
+        self._joins: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self._end_to_end: dict[str, list[EndToEndResult]] = defaultdict(list)
 
     def add(self, result: Result) -> None:
         self._results[result.workload][result.server].append(result)
+
+    def add_join(self, name: str, server: str, us: float) -> None:
+        self._joins[name][server].append(us)
 
     def add_end_to_end(self, name: str, result: EndToEndResult) -> None:
         self._end_to_end[name].append(result)
@@ -49,10 +58,20 @@ class Table:
         for workload, servers in self._results.items():
             ours = servers.get("manycast", [])
             lines += [_line(workload, name, runs, ours) for name, runs in servers.items() if runs]
+        if self._joins:
+            lines += ["", JOIN_HEAD] if lines else [JOIN_HEAD]
+        for name, joins in self._joins.items():
+            ours_us = median(joins["manycast"]) if "manycast" in joins else None
+            lines += [_join_line(name, server, median(us), ours_us) for server, us in joins.items()]
         if self._end_to_end:
             lines += ["", END_TO_END_HEAD] if lines else [END_TO_END_HEAD]
         lines += [_end_to_end_line(END_TO_END_PLANS[name], results) for name, results in self._end_to_end.items()]
         return "\n".join(lines)
+
+
+def _join_line(name: str, server: str, us: float, ours_us: float | None) -> str:
+    ratio = "" if ours_us is None or server == "manycast" else f"{ours_us / us:.2f}"
+    return f"| {JOIN_PLANS[name].title} | {NAMES[server]} | {us:.0f} | {ratio} |"
 
 
 def _end_to_end_line(plan: Plan, results: Sequence[EndToEndResult]) -> str:

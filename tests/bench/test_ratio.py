@@ -1,4 +1,4 @@
-"""The guard against regressions: what an event costs us, beside what it costs the server of the tutorials.
+"""The guard against regressions: what an event and a viewer cost us, beside what they cost another server.
 
 A ratio of CPU in one run of both, and never a time: a busy machine slows both.
 """
@@ -6,11 +6,15 @@ A ratio of CPU in one run of both, and never a time: a busy machine slows both.
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench.joins import JoinPlan, measure_joins
 from bench.run import Result, measure
 from bench.workload import Workload
 
 MOST = 0.5
 """It is a tenth on a quiet machine."""
+MOST_OF_A_JOIN = 0.75
+"""It is 0.5 on a quiet machine: the same gateway behind the framework, and with a task for each viewer."""
+JOINS = JoinPlan("joins", 300, 20)
 ROOM = Workload("room", "", (), viewers=100, events=150, rate=100)
 
 
@@ -19,6 +23,11 @@ def test_an_event_costs_half_of_what_the_tutorials_server_spends_on_it(directory
     assert all(ours.is_correct for ours, _ in pairs)
     # The cheaper run of each: trouble only adds.
     assert _least(ours for ours, _ in pairs) < MOST * _least(naive for _, naive in pairs)
+
+
+def test_a_viewer_who_joins_costs_less_than_through_the_framework(directory: Path) -> None:
+    pairs = [(measure_joins(directory, JOINS, "manycast"), measure_joins(directory, JOINS, "sse")) for _ in range(2)]
+    assert min(ours for ours, _ in pairs) < MOST_OF_A_JOIN * min(theirs for _, theirs in pairs)
 
 
 def _least(results: Iterable[Result]) -> float:
