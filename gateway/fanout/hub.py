@@ -67,6 +67,8 @@ class Hub:
         # The channels whose subscription Redis has confirmed.
         self._confirmed: set[str] = set()
         self._reads: dict[Feed, asyncio.Task[None]] = {}
+        # By stream: the read of a run's record that viewers without a feed wait for.
+        self._openings: dict[str, asyncio.Task[RunRecord | None]] = {}
         self._budget = budget
         self.pages = HistoryPages(log, budget.count)
         budget.add_evictor(self._shrink_unwatched)
@@ -106,7 +108,7 @@ class Hub:
         """
         feed = self._find(stream_id, dialect, audience)
         if feed is None:
-            record = await read_run(self._client, stream_id)
+            record = await self._read_run_for_all(stream_id)
             if record is None:
                 raise NoSuchStreamError(stream_id)
             # Another viewer may have opened the feed while this one was waiting for Redis.
@@ -119,6 +121,27 @@ class Hub:
             if not done:
                 raise BrokerUnavailableError("the stream could not be opened in time")
         return feed
+
+    async def _read_run_for_all(self, stream_id: str) -> RunRecord | None:
+        """`read_run`, once for all viewers that ask at the same time: a link that is announced is opened by many.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError.
+        """
+        reading = self._openings.get(stream_id)
+        if reading is not None and (record := await asyncio.shield(reading)) is not None:
+            return record
+        # A read that began before this viewer asked may have been too early for its run.
+        reading = self._openings[stream_id] = asyncio.create_task(read_run(self._client, stream_id))
+        reading.add_done_callback(lambda done: self._end_opening(stream_id, done))
+        # A viewer that leaves must not cancel the read for the others.
+        return await asyncio.shield(reading)
+
+    def _end_opening(self, stream_id: str, done: asyncio.Task[RunRecord | None]) -> None:
+        if self._openings.get(stream_id) is done:
+            del self._openings[stream_id]
+        if not done.cancelled():
+            # If all viewers have left, nobody else asks for its error.
+            done.exception()
 
     def _find(self, stream_id: str, dialect: str, audience: Audience) -> Feed | None:
         for feed in self._feeds.get(stream_id, ()):

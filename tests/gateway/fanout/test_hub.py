@@ -7,7 +7,7 @@ from contract.position import Position
 from contract.stream_log import StreamLog
 from gateway.dialects.registry import NATIVE
 from gateway.fanout.feed import FeedStatus
-from gateway.fanout.hub import Hub, HubLimits
+from gateway.fanout.hub import Hub, HubLimits, NoSuchStreamError
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
 from gateway.fanout.viewer import Viewer
 from gateway.http.memory_budget import MemoryBudget
@@ -80,3 +80,34 @@ async def test_a_log_without_its_last_event_is_shown_as_far_as_it_goes_and_then_
         assert feed.buffer.last == Position(1, 2)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_viewers_who_come_together_read_the_record_once(broker: Broker, client: Client) -> None:
+    limits = HubLimits(buffer_bytes=1 << 20, linger_s=60.0, opening_s=30.0, watchdog_s=2.0)
+    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
+    running = asyncio.create_task(hub.run())
+    async with open_run(broker.url) as run:
+        await run.begin()
+        before = await count_reads(client)
+        feeds = await asyncio.gather(*(hub.open(run.stream_id, NATIVE) for _ in range(50)))
+        # One for the viewers, and one before the log is read. A gateway of another test may read some, too.
+        assert await count_reads(client) - before < 20
+        assert len(set(feeds)) == 1
+        await run.end()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_viewers_who_come_together_to_a_stream_that_does_not_exist_hear_so(
+    broker: Broker, client: Client
+) -> None:
+    limits = HubLimits(buffer_bytes=1 << 20, linger_s=60.0, opening_s=30.0, watchdog_s=2.0)
+    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
+    opened = await asyncio.gather(*(hub.open("s_" + "n" * 22, NATIVE) for _ in range(5)), return_exceptions=True)
+    assert [type(error) for error in opened] == [NoSuchStreamError] * 5
+
+
+async def count_reads(client: Client) -> int:
+    """How often records of runs have been read from this Redis."""
+    stats = await call_redis(client, "INFO", "commandstats")
+    return int(stats.get("cmdstat_hmget", {}).get("calls", 0))
