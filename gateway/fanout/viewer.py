@@ -19,6 +19,10 @@ REVOKED_RETRY_MS = 1_000
 WITHDRAWN = "The key or session that admitted this viewer is no longer valid."
 UNREADABLE = "The rest of the answer cannot be read right now. The run is not affected."
 
+JOIN_LIMIT_BYTES = 1 << 14
+"""Notices and events of at most this size go out in one write. To copy more for one viewer costs more than another
+write of what all viewers share."""
+
 ReadPage = Callable[[Feed, int], Awaitable[Slice]]
 """(feed, index) -> the events from `index` to the end of its history page, for events that memory no longer holds."""
 
@@ -149,11 +153,13 @@ class Viewer:
         if self.dismissal is not None:
             return self._take_dismissal(self.dismissal)
         events = self.feed.buffer.take(self._index)
-        if events is not None:
-            self._index = events.end
         if self._notices:
             notices = self._take_notices()
-            return Slice(notices + events.body, events.end) if events else Slice(notices, self._index)
+            if events is None or len(events.body) > JOIN_LIMIT_BYTES:
+                return Slice(notices, self._index)
+            events = Slice(notices + events.body, events.end)
+        if events is not None:
+            self._index = events.end
         if events is None and self.feed.over:
             return self._take_end()
         return events
