@@ -9,8 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.request import urlopen
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -77,9 +78,26 @@ class Program:
 
     def wait_for(self, port: int) -> None:
         """Waits until the program listens. Raises: BenchError with the end of its output."""
+
+        def connect() -> None:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+
+        self._wait(connect)
+
+    def wait_for_answer(self, url: str) -> None:
+        """Waits until the program answers `url` with 200. Raises: as `wait_for`."""
+
+        def ask() -> None:
+            with urlopen(url, timeout=DEADLINE_S):
+                pass
+
+        self._wait(ask)
+
+    def _wait(self, attempt: Callable[[], None]) -> None:
         deadline = time.monotonic() + DEADLINE_S
         while self._process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            with contextlib.suppress(OSError):
+                attempt()
                 return
             time.sleep(0.02)
         output = Path(self._output.name).read_text(errors="replace").strip()

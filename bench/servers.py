@@ -71,7 +71,8 @@ def start_gateway(
     port = free_port()
     environment = {"REDIS_URL": f"redis://127.0.0.1:{broker_port}/0", "MANYCAST_PORT": str(port), **settings}
     gateway = stack.enter_context(Program([sys.executable, "-m", "gateway"], core=core, environment=environment))
-    gateway.wait_for(port)
+    # It listens before it can answer.
+    gateway.wait_for_answer(f"http://127.0.0.1:{port}/healthz")
     return gateway, port
 
 
