@@ -21,7 +21,7 @@ from contract.redis_server import (
     connection_slot,
 )
 from contract.routes import Routes, routes_of
-from contract.topology import Topology, parse_topology
+from contract.topology import Topology, parse_topology, publish_command
 
 TRIES = 12
 """How often a call is sent again that a node of a cluster has redirected. With the pauses that takes about a second."""
@@ -31,7 +31,10 @@ _MAX_PAUSE_S = 0.1
 
 
 class Client:
-    """The servers of a topology. `only` is the server of every key, if there is only one; it is the fast path."""
+    """The servers of a topology. `only` is the server of every key, if there is only one; it is the fast path.
+
+    `publish`: the command that publishes on the channel of a stream.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Client:
         that both know what one of them has learnt."""
         self.topology = topology
         self.key_space = keys
+        self.publish = publish_command(topology)
         self.routes = routes or routes_of(topology)
         self._open_server = open_server
         self._servers: dict[Place, Server] = {}

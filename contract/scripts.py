@@ -52,7 +52,8 @@ _CHANNELS = {
     "revoke": ("ARGV[1]",),
     "ring": ("string.sub(KEYS[2], 1, -5) .. 'ID:live'",),
 }
-"""Where each script publishes: Lua expressions."""
+"""Where each script publishes: Lua expressions. The first is the live channel of a stream."""
+_PUBLISH_LIVE = "redis.call('PUBLISH', live, "
 _UNCHECKED = {"append": {"HMGET", "EXISTS", "XADD", "XACK", "XDEL"}}
 """Commands that a script calls before its first write, or never. Only the script of each chunk needs such savings."""
 _COMMAND = re.compile(r"redis\.call\('([A-Z]+)'(?:, '([A-Z]+)')?")
@@ -93,8 +94,9 @@ class Call(NamedTuple):
 
 
 @cache
-def load_script(name: str) -> Script:
-    """The script `contract/lua/{name}.lua`, after the shared functions that it uses.
+def load_script(name: str, publish: str = "PUBLISH") -> Script:
+    """The script `contract/lua/{name}.lua`, after the shared functions that it uses. `publish`: the command for the
+    channels of streams, as `Client.publish` has it.
 
     It begins with a check of its user's rights. Without it, a user who lacks a right would be refused after some of the
     writes: since Redis 7, a new user may run every command, but publish nothing.
@@ -103,7 +105,9 @@ def load_script(name: str) -> Script:
     text = "".join((files("contract") / "lua" / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
     commands = {found for found in _COMMAND.findall(text) if found[0] not in {"PUBLISH", *_UNCHECKED.get(name, ())}}
     needed = [", ".join(f"'{word}'" for word in found if word) for found in sorted(commands)]
-    needed += [f"'PUBLISH', {channel}, ''" for channel in _CHANNELS.get(name, ())]
+    text = text.replace(_PUBLISH_LIVE, f"redis.call('{publish}', live, ")
+    for command, channel in zip((publish, "PUBLISH"), _CHANNELS.get(name, ()), strict=False):
+        needed.append(f"'{command}', {channel}, ''")
     text = "".join(check_right(one) for one in needed) + text
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
@@ -122,7 +126,7 @@ async def run_calls(client: Client, calls: Sequence[Call]) -> list[Any]:
     Raises: BrokerUnavailableError if no call has a reply; some calls may have run even so. Each may be repeated.
     """
     if client.only is not None:
-        replies = await _run_on(client.only, calls)
+        replies = await _run_on(client.only, calls, client.publish)
         for reply in replies:
             if isinstance(reply, BrokerUnavailableError):
                 raise reply
@@ -185,7 +189,8 @@ async def _run_group(  # noqa: PLR0917 - called in one place
     client: Client, place: Place, asking: bool, calls: Sequence[Call], members: Sequence[int], replies: list[Any]
 ) -> None:
     try:
-        found = await _run_on(client.server_at(place), calls, b"*1\r\n$6\r\nASKING\r\n" if asking else b"")
+        before_each = b"*1\r\n$6\r\nASKING\r\n" if asking else b""
+        found = await _run_on(client.server_at(place), calls, client.publish, before_each)
     except BrokerUnavailableError as error:
         client.learn_soon()
         found = [error] * len(calls)
@@ -195,41 +200,41 @@ async def _run_group(  # noqa: PLR0917 - called in one place
             client.learn_soon()
 
 
-async def _run_on(server: Server, calls: Sequence[Call], before_each: bytes = b"") -> list[Any]:
+async def _run_on(server: Server, calls: Sequence[Call], publish: str, before_each: bytes = b"") -> list[Any]:
     """Raises: BrokerUnavailableError."""
     async with connection_slot(server, COMMAND_TIMEOUT_S):
-        replies = await _send(server, calls, before_each)
+        replies = await _send(server, calls, publish, before_each)
         if any(isinstance(reply, NoScriptError) for reply in replies):
             # Redis was restarted or replaced. All calls are repeated: one may have been refused because a call
             # before it did not run, and a call that did run may safely run again.
-            await _load(server, {call.name for call in calls})
-            replies = await _send(server, calls, before_each)
+            await _load(server, {call.name for call in calls}, publish)
+            replies = await _send(server, calls, publish, before_each)
         if any(isinstance(reply, ReadOnlyError) for reply in replies):
             # Redis is now a replica. A new connection asks again where the primary is.
             await server.drop_idle_connections()
     return [translate(reply) if isinstance(reply, ResponseError) else reply for reply in replies]
 
 
-async def _load(server: Server, names: set[str]) -> None:
+async def _load(server: Server, names: set[str], publish: str) -> None:
     pipeline = server.pipeline(transaction=False)
     for name in names:
-        pipeline.script_load(load_script(name).text)
+        pipeline.script_load(load_script(name, publish).text)
     # If Redis refuses a script here, the call of that script fails afterwards.
     await pipeline.execute(raise_on_error=False)
 
 
-async def _send(server: Server, calls: Sequence[Call], before_each: bytes) -> list[Any]:
+async def _send(server: Server, calls: Sequence[Call], publish: str, before_each: bytes) -> list[Any]:
     if before_each:
-        packed = b"".join(before_each + b"".join(_packed([call])) for call in calls)
+        packed = b"".join(before_each + b"".join(_packed([call], publish)) for call in calls)
         return (await server.exchange(packed, 2 * len(calls)))[1::2]
-    return await server.exchange(b"".join(_packed(calls)), len(calls))
+    return await server.exchange(b"".join(_packed(calls, publish)), len(calls))
 
 
-def _packed(calls: Sequence[Call]) -> Iterator[bytes]:
+def _packed(calls: Sequence[Call], publish: str) -> Iterator[bytes]:
     """Each call as a RESP array of strings."""
     for name, keys, arguments, channels in calls:
         yield b"*%d\r\n" % (3 + len(keys) + len(channels) + len(arguments))
-        yield _pack_head(name, keys, channels)
+        yield _pack_head(name, publish, keys, channels)
         for part in arguments:
             if type(part) is bytes:
                 yield b"$%d\r\n%b\r\n" % (len(part), part)
@@ -238,9 +243,10 @@ def _packed(calls: Sequence[Call]) -> Iterator[bytes]:
 
 
 @lru_cache(maxsize=PACKED_HEADS)
-def _pack_head(name: str, keys: tuple[str, ...], channels: tuple[str, ...]) -> bytes:
+def _pack_head(name: str, publish: str, keys: tuple[str, ...], channels: tuple[str, ...]) -> bytes:
     """EVALSHA, the digest, the keys and the channels. Each batch of a stream has the same."""
-    return b"".join(map(_pack_text, ("EVALSHA", load_script(name).digest, str(len(keys)), *keys, *channels)))
+    digest = load_script(name, publish).digest
+    return b"".join(map(_pack_text, ("EVALSHA", digest, str(len(keys)), *keys, *channels)))
 
 
 def _pack_text(text: str) -> bytes:

@@ -15,7 +15,7 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.redis_server import Place
 from contract.routes import Routes, routes_of
 from contract.subscription_line import Line, Listener
-from contract.topology import Address, Cluster, parse_topology
+from contract.topology import Address, parse_topology, publish_command
 
 __all__ = ["Listener", "Subscription"]
 
@@ -35,7 +35,7 @@ class Subscription:
         """`routes`: as of `Client`."""
         topology = parse_topology(url)
         self._routes = routes or routes_of(topology)
-        self._is_sharded = isinstance(topology, Cluster)
+        self._is_sharded = publish_command(topology) == "SPUBLISH"
         self._listener = listener
         self._watchdog_s = watchdog_s
         self._lines: dict[Place, Line] = {}

@@ -107,6 +107,16 @@ def plain_urls(topology: Topology) -> tuple[str, ...]:
             return urls
 
 
+def publish_command(topology: Topology) -> str:
+    """How scripts publish on the channels of streams. All services of a deployment have the same topology, so they
+    agree.
+
+    In a cluster, PUBLISH goes to every node, SPUBLISH only to those with the slot. One server has nothing to spread;
+    there, SPUBLISH would only keep services of different versions from hearing each other.
+    """
+    return "SPUBLISH" if isinstance(topology, Cluster) else "PUBLISH"
+
+
 def describe(topology: Topology) -> str:
     """The topology for logs and people, without credentials."""
     match topology:

@@ -5,7 +5,8 @@
 -- Errors: those of Redis itself
 -- Cost: O(1)
 
+local live = ARGV[1]
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local revoked = redis.call('HINCRBY', KEYS[1], 'revoked', 1)
-redis.call('PUBLISH', ARGV[1], '!\nrevoked ' .. revoked)
+redis.call('PUBLISH', live, '!\nrevoked ' .. revoked)
 return revoked

@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from contract.cluster_slots import slot_of
-from contract.connection import Client, call_redis, call_server, command_client
+from contract.connection import Client, blocking_client, call_redis, call_server, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.redis_server import Place
 from contract.scripts import Call, run_call, run_calls
+from contract.stream_log import Batch
 from contract.subscription import Subscription
 from contract.topology import address_text
 from manycast.chaos.redis_cluster import RedisCluster
 from manycast.chaos.redis_node import RedisNode
 from tests.broker import Broker
+from tests.contract.store import Store, chunk_lines
 from tests.contract.test_subscription import RecordingListener, subscribed
 from tests.contract.topology import DEADLINE_S, announce_call, repeating, until, until_answered, until_available
 from tests.topologies import redis_cluster
@@ -253,3 +255,18 @@ async def test_a_channel_wanted_while_no_node_answers_is_confirmed_later(cluster
     await listener.until(lambda: ("confirmed", "test:{p01}:live") in listener.told)
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_viewers_hear_what_scripts_publish_on_the_node_of_their_stream(routed: Client, url: str) -> None:
+    blocking = blocking_client(url)
+    store = await Store.on(url, routed, blocking)
+    stream_id = await store.submit()
+    keys = routed.key_space.stream(stream_id)
+    async with subscribed(url, keys.live, routed.key_space.control) as (_, listener):
+        (job,) = await store.take("w1")
+        claim = await store.claim(job, "w1")
+        assert await store.write(Batch(stream_id, claim.epoch, 1, chunk_lines("a"))) == ("ok", 1)
+        await listener.until(lambda: ("payload", f'{keys.live} 0-0\n1-1 chunk {{"text":"a"}}') in listener.told)
+        assert await store.queue.cancel(stream_id) == "cancelling"
+        await listener.until(lambda: listener.told[-1] == ("payload", f"{routed.key_space.control} cancel {stream_id}"))
+    await blocking.aclose()

@@ -147,6 +147,16 @@ async def test_a_script_without_the_right_to_its_channels_changes_nothing(store:
     await call_redis(store.client, "ACL", "DELUSER", "narrow")
 
 
+@pytest.mark.parametrize("name", STEPS)
+def test_a_script_for_a_cluster_publishes_sharded_on_channels_of_streams_only(name: str) -> None:
+    def published(publish: str) -> set[tuple[str, str]]:
+        return set(re.findall(r"redis\.call\('(S?PUBLISH)', (\w+)", load_script(name, publish).text))
+
+    assert published("PUBLISH") <= {("PUBLISH", "live"), ("PUBLISH", "control")}
+    sharded = {(command if channel == "control" else "SPUBLISH", channel) for command, channel in published("PUBLISH")}
+    assert published("SPUBLISH") == sharded
+
+
 async def test_a_run_ends_once_although_publishing_was_refused_for_a_while(store: Store) -> None:
     job, claim = await store.start()
     client = await narrow_client(store, "resetchannels")
