@@ -27,6 +27,7 @@ class Record:
         self._void: dict[str, list[dict[str, Any]]] = {}
         self._questions: dict[str, dict[str, Any]] = {}
         self._answers: dict[str, dict[str, Any]] = {}
+        self._refusals: dict[str, int] = {}
         self._asked: set[str] = set()
         for entry in past:
             self._read(entry)
@@ -40,6 +41,8 @@ class Record:
         elif kind == INPUT:
             known = self._questions if data["state"] == "asked" else self._answers
             known[data["id"]] = data
+            if data["state"] == "refused":
+                self._refusals[data["id"]] = self.count_refusals(data["id"]) + 1
         elif kind in (EMITTING, VALUE):
             self._single[data["id"]] = kind, data
         elif kind == "chunk" and (place := data.get("manycast", {}).get("step")):
@@ -86,6 +89,10 @@ class Record:
         """How the question has ended: `answered` or `timed_out`; None if it waits."""
         found = self._answers.get(place)
         return None if found is None or found["state"] == "refused" else found
+
+    def count_refusals(self, place: str) -> int:
+        """How many answers to this question did not fit."""
+        return self._refusals.get(place, 0)
 
     def is_said(self, place: str) -> bool:
         """Whether the text of this call is a part of the answer. Raises: as `begun`."""

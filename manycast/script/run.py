@@ -7,15 +7,15 @@ from the record (`manycast.script.record`).
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast, overload
 
 from manycast.script.definition import Script
-from manycast.script.errors import GenerationError, InputTimeoutError, ScriptLimitError, ToolError
+from manycast.script.errors import GenerationError, InputTimeoutError, ScriptFailedError, ScriptLimitError, ToolError
 from manycast.script.host import Entry, Host
 from manycast.script.message import Chunk, Folding, Message, to_answer, to_text
 from manycast.script.record import EMITTING, INPUT, VALUE, Record
@@ -28,20 +28,40 @@ Turns = list[dict[str, Any]]
 
 ROUNDS = 10
 """How often in a row a model may call tools."""
+REFUSALS = 20
+"""How many answers to one question may not fit."""
+AT_ONCE = (
+    "The script makes two calls at once. Start parts that run at once with run.gather, not with asyncio.gather, and "
+    "await each call."
+)
 _USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 @dataclass(slots=True)
 class Scope:
-    """The part of a script that makes calls now. `step` is the id of the step that it belongs to."""
+    """The part of a script that makes calls now, one after the other. `step` is the id of the step that it belongs
+    to."""
 
     prefix: str = ""
     step: str | None = None
     calls: int = 0
+    is_calling: bool = False
 
-    def next_place(self) -> str:
+    @contextmanager
+    def call(self) -> Iterator[str]:
+        """The id of the next call, while it is under way. Raises: ScriptFailedError if another one is.
+
+        The ids of calls at once would depend on which one happens to be first, and the run could be parked while one of
+        them is under way, which would then be made, and paid for, again.
+        """
+        if self.is_calling:
+            raise ScriptFailedError(AT_ONCE)
         self.calls += 1
-        return f"{self.prefix}{self.calls}"
+        self.is_calling = True
+        try:
+            yield f"{self.prefix}{self.calls}"
+        finally:
+            self.is_calling = False
 
 
 _scope: ContextVar[Scope] = ContextVar("manycast_scope")
@@ -67,12 +87,14 @@ class Execution:
     """How many of them wait for people."""
     usage: dict[str, int] = field(default_factory=dict)
 
-    def next_place(self) -> str:
-        """The id of the next call. Raises: ScriptLimitError."""
+    @contextmanager
+    def call(self) -> Iterator[str]:
+        """The id of the next call, while it is under way. Raises: ScriptLimitError, ScriptFailedError."""
         self.calls += 1
         if self.calls > self.max_calls:
             raise ScriptLimitError(f"The script has made more than {self.max_calls} calls.")
-        return _scope.get().next_place()
+        with _scope.get().call() as place:
+            yield place
 
     def is_idle(self) -> bool:
         """Whether all parts wait for people."""
@@ -200,10 +222,10 @@ class Run:
         turns = self._here
         added: Turns = [] if prompt is None else [{"role": "user", "content": prompt}]
         for _ in range(rounds + 1):
-            place = self._execution.next_place()
-            if place in self._execution.prompts:
-                _replace_last(added or turns, self._execution.prompts[place])
-            message = await self._ask(place, [*turns, *added], options, name=name, model=model, say=say, kind=parse)
+            with self._execution.call() as place:
+                if place in self._execution.prompts:
+                    _replace_last(added or turns, self._execution.prompts[place])
+                message = await self._ask(place, [*turns, *added], options, name=name, model=model, say=say, kind=parse)
             added.append(dict(message.raw))
             if not message.tool_calls or not self._tools:
                 turns += added
@@ -290,8 +312,11 @@ class Run:
         return function
 
     async def _call_tool(self, name: str, arguments: str) -> str:
+        with self._execution.call() as place:
+            return await self._run_tool(place, name, arguments)
+
+    async def _run_tool(self, place: str, name: str, arguments: str) -> str:
         execution = self._execution
-        place = execution.next_place()
         if execution.record.begun(place, "tool", name) and (ended := execution.record.ended(place)):
             return str(ended["result"])
         await execution.begin(place, "tool", name, arguments=arguments, starts_again=True)
@@ -320,18 +345,18 @@ class Run:
 
     async def _say(self, choices: list[dict[str, Any]]) -> None:
         execution = self._execution
-        place = execution.next_place()
-        execution.record.check_saying(place)
-        if choices and not execution.record.is_said(place):
-            await execution.say(place, choices)
+        with execution.call() as place:
+            execution.record.check_saying(place)
+            if choices and not execution.record.is_said(place):
+                await execution.say(place, choices)
 
     async def emit(self, name: str, data: Any = None) -> None:
         """Sends an event of your own to all viewers. `data` is JSON."""
         execution = self._execution
-        place = execution.next_place()
-        if execution.record.single(place, EMITTING, name) is None:
-            event = {"id": place, "name": name, "step": _scope.get().step, "data": data}
-            await execution.host.write(Entry(EMITTING, event))
+        with execution.call() as place:
+            if execution.record.single(place, EMITTING, name) is None:
+                event = {"id": place, "name": name, "step": _scope.get().step, "data": data}
+                await execution.host.write(Entry(EMITTING, event))
 
     # People
 
@@ -366,8 +391,13 @@ class Run:
 
         Raises: InputTimeoutError if nobody has answered after `timeout_s`.
         """
+        with self._execution.call() as place:
+            return await self._ask_people(place, question, schema, choices, timeout_s)
+
+    async def _ask_people(
+        self, place: str, question: str, schema: Any, choices: Sequence[str] | None, timeout_s: float | None
+    ) -> Any:
         execution = self._execution
-        place = execution.next_place()
         asked = execution.record.question(place)
         if asked is None:
             expires_at = None if timeout_s is None else execution.host.now() + timeout_s
@@ -389,7 +419,10 @@ class Run:
     async def _wait_for_person(self, asked: dict[str, Any], schema: Any) -> tuple[dict[str, Any], Any]:
         """How the question has ended, and the answer as the script wants it."""
         execution = self._execution
+        refused = execution.record.count_refusals(asked["id"])
         while True:
+            if refused > REFUSALS:
+                raise ScriptLimitError(f"More than {REFUSALS} answers did not fit the question: {asked['question']}")
             execution.waiting += 1
             try:
                 given = await execution.host.ask(asked, execution.is_idle)
@@ -406,6 +439,7 @@ class Run:
                 # The gateway knows the schema, but not what else the script's type demands.
                 await execution.host.open(asked, given)
                 await execution.host.store(Entry(INPUT, {**told, "state": "refused", "problem": str(error)}))
+                refused += 1
                 continue
             told |= {"state": "answered", **answer}
             await execution.host.store(Entry(INPUT, told))
@@ -422,18 +456,18 @@ class Run:
     @asynccontextmanager
     async def _part(self, kind: str, name: str) -> AsyncIterator[None]:
         execution = self._execution
-        place = execution.next_place()
-        await execution.begin(place, kind, name)
-        since = execution.host.now()
-        token = _scope.set(Scope(f"{place}.", place))
-        try:
-            yield
-        except Exception:
+        with execution.call() as place:
+            await execution.begin(place, kind, name)
+            since = execution.host.now()
+            token = _scope.set(Scope(f"{place}.", place))
+            try:
+                yield
+            except Exception:
+                _scope.reset(token)
+                await execution.close(place, since, failed=True)
+                raise
             _scope.reset(token)
-            await execution.close(place, since, failed=True)
-            raise
-        _scope.reset(token)
-        await execution.close(place, since, failed=False)
+            await execution.close(place, since, failed=False)
 
     async def call(self, other: Script[T], text: str = "") -> T:
         """Runs another script as a step, with a conversation of its own, and returns its result."""
@@ -461,22 +495,23 @@ class Run:
 
         Each part goes on from the conversation as it is now, and does not hear the others.
         """
-        place, outer = self._execution.next_place(), _scope.get()
-        tasks = []
-        for number, part in enumerate(parts, 1):
-            context = copy_context()
-            context.run(_scope.set, Scope(f"{place}.{number}.", outer.step))
-            context.run(_branches.set, {**_branches.get(), self: list(self._here)})
-            tasks.append(asyncio.create_task(part, context=context))
-            tasks[-1].add_done_callback(self._end_part)
-        self._execution.parts += len(tasks) - 1
-        try:
-            return list(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._execution.parts += 1
+        outer = _scope.get()
+        with self._execution.call() as place:
+            tasks = []
+            for number, part in enumerate(parts, 1):
+                context = copy_context()
+                context.run(_scope.set, Scope(f"{place}.{number}.", outer.step))
+                context.run(_branches.set, {**_branches.get(), self: list(self._here)})
+                tasks.append(asyncio.create_task(part, context=context))
+                tasks[-1].add_done_callback(self._end_part)
+            self._execution.parts += len(tasks) - 1
+            try:
+                return list(await asyncio.gather(*tasks))
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                self._execution.parts += 1
 
     def _end_part(self, _: object) -> None:
         self._execution.parts -= 1
@@ -493,13 +528,13 @@ class Run:
 
     async def _value(self, name: str, take: Callable[[], float]) -> float:
         execution = self._execution
-        place = execution.next_place()
-        known = execution.record.single(place, VALUE, name)
-        if known is not None:
-            return float(known["value"])
-        value = take()
-        await execution.host.write(Entry(VALUE, {"id": place, "name": name, "value": value}))
-        return value
+        with execution.call() as place:
+            known = execution.record.single(place, VALUE, name)
+            if known is not None:
+                return float(known["value"])
+            value = take()
+            await execution.host.write(Entry(VALUE, {"id": place, "name": name, "value": value}))
+            return value
 
 
 def enter(execution: Execution, text: str, request: Mapping[str, Any]) -> Run:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from manycast.script import InputTimeoutError, Run, ScriptChangedError, ToolError, script
+from manycast.script import InputTimeoutError, Run, ScriptChangedError, ScriptLimitError, ToolError, script
 from manycast.script.host import Entry
 from manycast.script.perform import perform
+from manycast.script.run import REFUSALS
 from manycast.script.testing import HEAD, NOBODY, Answer, Inputs, ScriptedHost, answer_of, calls, run_script
 
 
@@ -117,3 +118,18 @@ async def test_a_question_in_the_place_of_another_call_is_a_change() -> None:
     await perform(guest, {}, host, head=HEAD)
     with pytest.raises(ScriptChangedError, match="the event 'begun' is where a question was"):
         await perform(changed, {}, ScriptedHost(), head=HEAD, past=host.entries)
+
+
+async def test_answers_that_do_not_fit_come_to_an_end() -> None:
+    with pytest.raises(ScriptLimitError, match="What would you like"):
+        await run_script(guest, answers=["Hello"], inputs=["Ada", *[{"article": "tea"}] * (REFUSALS + 1)])
+
+
+async def test_a_second_attempt_goes_on_counting_answers_that_do_not_fit() -> None:
+    host = ScriptedHost(answers=["Hello"], inputs=["Ada", *[{"article": "tea"}] * REFUSALS, NOBODY])
+    with pytest.raises(InputTimeoutError):
+        await perform(guest, {"messages": []}, host, head=HEAD)
+    past = [entry for entry in host.entries if entry.data.get("state") != "timed_out"]
+    again = ScriptedHost(inputs=[{"article": "tea"}])
+    with pytest.raises(ScriptLimitError):
+        await perform(guest, {"messages": []}, again, head=HEAD, past=past)

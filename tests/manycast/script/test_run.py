@@ -15,7 +15,9 @@ from manycast.script import (
     ToolError,
     script,
 )
-from manycast.script.testing import calls, fails, run_script
+from manycast.script.host import Entry
+from manycast.script.perform import perform
+from manycast.script.testing import HEAD, ScriptedHost, calls, fails, run_script
 from tests.manycast.script.chains import Verdict, haiku
 
 THREE = ["Leaves fall", "Line one is weak.", "Leaves drift and gather"]
@@ -300,3 +302,43 @@ async def test_a_test_that_has_too_few_answers_says_so() -> None:
         await run_script(haiku, "autumn", answers=["one"])
     with pytest.raises(AssertionError, match="no answer for step 'critique'"):
         await run_script(haiku, "autumn", answers={"draft": "one"})
+
+
+class TurningHost(ScriptedHost):
+    """Lets others have their turn, as a host with a log must."""
+
+    async def store(self, entry: Entry) -> None:
+        await asyncio.sleep(0)
+        await super().store(entry)
+
+
+@pytest.mark.parametrize("kind", ["gather", "task"])
+async def test_calls_at_once_without_gather_are_refused_before_they_cost_anything(kind: str) -> None:
+    @script
+    async def hasty(run: Run) -> None:
+        if kind == "gather":
+            await asyncio.gather(run.input("Your name?"), run.generate("Hello"))
+        else:
+            first = asyncio.create_task(run.generate("Hello", name="first"))
+            await asyncio.sleep(0)
+            try:
+                await run.generate("Hello", name="second")
+            finally:
+                first.cancel()
+
+    host = TurningHost(answers=["a", "b"], inputs=["Ada"])
+    with pytest.raises(ScriptFailedError, match=r"run\.gather"):
+        await perform(hasty, {"messages": []}, host, head=HEAD)
+    assert len(host.requests) <= 1
+
+
+async def test_a_call_may_be_awaited_in_another_task_and_given_up() -> None:
+    @script
+    async def patient(run: Run) -> object:
+        await asyncio.wait_for(run.generate("one"), 20)
+        async with run.step("part"):
+            await asyncio.wait_for(run.generate("two"), 20)
+        return await run.generate("three")
+
+    told = await run_script(patient, answers=["1", "2", "3"])
+    assert told.answer == "3"
