@@ -10,6 +10,7 @@ from enum import StrEnum
 from secrets import token_hex
 from typing import Any, NamedTuple
 
+from contract.accounts import NOTHING, Reservation, Reserved, Settlement, reserve, try_to_settle
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
 from contract.errors import BrokerError, BrokerRefusedError
@@ -21,6 +22,8 @@ from contract.scripts import Call, run_call, run_calls
 from contract.stream_log import WriteStatus
 
 _FORGOTTEN_AFTER_MS = 3_600_000
+OVERHEAD_BYTES = 2048
+"""What a run's record, its log and its account take beside their texts."""
 _READ = ("XREADGROUP", "GROUP", WORKERS_GROUP)
 
 
@@ -149,8 +152,6 @@ class Submit(NamedTuple):
     """How long the run may go on without viewers; 0: for ever."""
     caller: str
     """"" if unknown."""
-    max_at_once: int
-    """How many current runs this caller may have; 0: any number."""
     response: bytes
     """What the Responses API keeps of its request; b"" for other runs."""
     keep_ms: int
@@ -160,8 +161,14 @@ class Submit(NamedTuple):
     question: bytes
     account: str
     """The digest of the caller."""
-    caller_bytes: int
-    """How much Redis may hold for this caller; 0: no limit."""
+    refusal: str
+    """Why the account of the caller has no room for a new run; "" if it has."""
+    reserved: str
+    """What was reserved: "" nothing, "runs" a place, "bytes" a place and bytes."""
+    kept_bytes: int
+    """What is kept when the run has ended, without its answer."""
+    size_bytes: int
+    """What is kept until then."""
     reserve_percent: int
     """The part of Redis's memory that new runs leave to the runs in progress; 0: none."""
     once_use: str
@@ -172,8 +179,6 @@ class Submit(NamedTuple):
     """1: the run keeps its request and the prompts of its steps after its end; else 0."""
     last: str
     """Of the last event in its log; 0-0 unless `copy_record` has begun it."""
-    copied_bytes: int
-    """Of that log."""
 
 
 class Verdict(StrEnum):
@@ -219,42 +224,59 @@ class JobQueue:
 
         May be repeated with the same submission. Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        account = digest_name(submission.caller)
-        keys, queue = self._keys_of(submission.stream_id)
-        names = [keys.meta, queue.jobs, queue.turns, queue.caller(account)]
-        if submission.once is not None:
-            names.append(queue.once(submission.once.digest))
         # A caller's text may hold a lone surrogate, which UTF-8 cannot encode.
-        model = submission.model.encode(errors="replace")
         question = submission.question[:QUESTION_LIMIT_CHARS].encode(errors="replace")
-        once, beginning = submission.once, submission.beginning
+        account, once, beginning = digest_name(submission.caller), submission.once, submission.beginning
+        kept_bytes, size_bytes = _measure(submission, question)
+        reserved = "bytes" if storage.caller_bytes else "runs" if submission.max_at_once else ""
+        limits = (submission.max_at_once, storage.caller_bytes)
+        reservation = Reservation(submission.stream_id, size_bytes, self._lifetime_ms, *limits)
+        refusal = await self._reserve(account, reservation) if reserved else ""
         arguments = Submit(
             id=submission.stream_id,
             request=submission.request,
-            model=model,
+            model=submission.model.encode(errors="replace"),
             on_lost=submission.policy.on_worker_lost,
             lifetime_ms=self._lifetime_ms,
             max_waiting=max_waiting,
             body=submission.body,
             unwatched_ms=submission.policy.unwatched_ms,
             caller=submission.caller,
-            max_at_once=submission.max_at_once,
             response=submission.response,
             keep_ms=submission.keep_ms,
             endpoint=submission.endpoint,
             question=question,
             account=account,
-            caller_bytes=storage.caller_bytes,
+            refusal=refusal,
+            reserved=reserved,
+            kept_bytes=kept_bytes,
+            size_bytes=size_bytes,
             reserve_percent=storage.reserve_percent,
             once_use="" if once is None else once.use,
             once_ms=0 if once is None else once.lifetime_ms,
             keeps_prompts=int(submission.keeps_prompts),
             last=str(beginning.last),
-            copied_bytes=sum(map(len, beginning.lines)),
         )
         fields = tuple(part for named in beginning.fields.items() for part in named)
+        keys, queue = self._keys_of(submission.stream_id)
+        names = [keys.meta, queue.jobs, queue.turns]
+        if once is not None:
+            names.append(queue.once(once.digest))
         answer, stream_id = await run_call(self._client, Call("submit", tuple(names), (*arguments, *fields)))
-        return Submitted(answer.decode()), stream_id.decode()
+        result = Submitted(answer.decode())
+        if reserved and not refusal and result is not Submitted.OK:
+            unused = Settlement(account, submission.stream_id, NOTHING, self._lifetime_ms)
+            await try_to_settle(self._client, [unused])
+        return result, stream_id.decode()
+
+    async def _reserve(self, account: str, reservation: Reservation) -> str:
+        """Returns why it was refused, "" if it was not. The script finds the run of an idempotency key even then."""
+        try:
+            reserved = await reserve(self._client, account, reservation)
+        except BrokerRefusedError:
+            # Most likely Redis is out of memory. The script, which would write more, is refused as well.
+            return Submitted.MEMORY
+        return "" if reserved is Reserved.OK else reserved
 
     async def copy_record(self, stream_id: str, beginning: Beginning) -> None:
         """Begins the log of a run that is to be submitted with this `beginning`. May be repeated. If it is not
@@ -359,19 +381,35 @@ class JobQueue:
         arguments = (stream_id, self._lifetime_ms, entry_line(Kind.DONE, encode_json(done)))
         channels = (keys.live, self._client.key_space.control)
         call = Call("cancel", (keys.log, keys.meta, queue.jobs, queue.turns), arguments, channels)
-        answer: str = (await run_call(self._client, call)).decode()
+        status, *account = await run_call(self._client, call)
+        if account:
+            await try_to_settle(self._client, [Settlement(account[0].decode(), stream_id, *account[1:])])
+        answer: str = status.decode()
         return None if answer == WriteStatus.GONE else answer
 
     async def delete(self, stream_id: str) -> None:
-        """Removes a run and everything that is kept of it, and tells its viewers. A running one stops: its worker can
-        write no more.
+        """Removes a run and everything that is kept of it, its chat included, and tells its viewers. A running one
+        stops: its worker can write no more.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
         keys, queue = self._keys_of(stream_id)
+        # First, because afterwards nobody knows them.
+        reserved, account, chat = (
+            None if value is None else value.decode()
+            for value in await call_redis(self._client, "HMGET", keys.meta, "reserved", "account", "chat")
+        )
+        items = [stream_id] if reserved else []
+        if chat and await run_call(
+            self._client, Call("forget_chat", (self._client.key_space.chat(chat),), (stream_id,))
+        ):
+            items.append(chat)
         names = (keys.log, keys.meta, keys.viewers, queue.jobs, queue.recent, queue.turns)
         channels = (keys.live, self._client.key_space.control)
         await run_call(self._client, Call("delete_run", names, (stream_id,), channels))
+        if account and items:
+            gone = [Settlement(account, item, NOTHING, self._lifetime_ms) for item in items]
+            await try_to_settle(self._client, gone)
 
     async def leave(self, stream_id: str, after_ms: int) -> None:
         """Stops the run if nobody watches it `after_ms` from now. May be repeated; the last call counts.
@@ -390,6 +428,14 @@ class JobQueue:
 
     def _keys_of(self, stream_id: str) -> tuple[StreamKeys, QueueKeys]:
         return self._client.key_space.stream(stream_id), self._client.key_space.queue_of(stream_id)
+
+
+def _measure(submission: Submission, question: bytes) -> tuple[int, int]:
+    """The bytes that are kept when the run has ended, without its answer; and those that are kept until then."""
+    beginning = submission.beginning
+    texts = (submission.response, question, *beginning.lines, *beginning.fields.values())
+    kept, request = OVERHEAD_BYTES + sum(map(len, texts)), len(submission.request)
+    return kept + (request if submission.keeps_prompts else 0), kept + request
 
 
 def _jobs(reply: Any) -> list[Job]:

@@ -26,6 +26,14 @@ class StreamKeys(NamedTuple):
     viewers: str
 
 
+class AccountKeys(NamedTuple):
+    """The keys of one caller: contract/accounts.py."""
+
+    open: str
+    bytes: str
+    expiry: str
+
+
 class QueueKeys(NamedTuple):
     """What a partition has besides its streams."""
 
@@ -45,18 +53,6 @@ class QueueKeys(NamedTuple):
         """Holds the run of an idempotency key. `digest` is its SHA-256 in hex, so that no caller chooses a Redis
         key."""
         return f"{self.tag}once:{digest}"
-
-    def chat(self, digest: str) -> str:
-        """Holds the last turn of a chat. `digest` is the SHA-256 of the chat's id, in hex."""
-        return f"{self.tag}chat:{digest}"
-
-    def stored(self, digest: str) -> str:
-        """Counts the bytes that Redis holds for a caller. `digest` is as for `backlog`."""
-        return f"{self.tag}stored:{digest}"
-
-    def caller(self, digest: str) -> str:
-        """Holds the ids of a caller's current runs. `digest` is as for `backlog`."""
-        return f"{self.tag}caller:{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +87,14 @@ class KeySpace:
     def control(self) -> str:
         """A channel."""
         return self._shared("control")
+
+    def account(self, digest: str) -> AccountKeys:
+        """`digest` is the SHA-256 of the caller's name, in hex."""
+        return _account_keys(self.prefix, digest)
+
+    def chat(self, digest: str) -> str:
+        """Holds the last turn of a chat. `digest` is the SHA-256 of the chat's id, in hex."""
+        return f"{self.prefix}:{{{digest}}}:chat"
 
     def bucket(self, digest: str) -> str:
         """Counts the requests of a caller or an address. `digest` is the SHA-256 of its name, in hex."""
@@ -132,6 +136,12 @@ def _stream_keys(prefix: str, stream_id: str) -> StreamKeys:
 def _queue_keys(prefix: str, partition: int) -> QueueKeys:
     tag = _tag(prefix, partition)
     return QueueKeys(f"{tag}jobs", f"{tag}turns", f"{tag}alarms", f"{tag}recent", tag)
+
+
+@lru_cache(maxsize=1024)
+def _account_keys(prefix: str, digest: str) -> AccountKeys:
+    tag = f"{prefix}:{{{digest}}}:"
+    return AccountKeys(f"{tag}open", f"{tag}bytes", f"{tag}expiry")
 
 
 def _tag(prefix: str, partition: int) -> str:

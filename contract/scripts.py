@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from contract.cluster_slots import slot_of
 from contract.connection import Client, tries
-from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.errors import BrokerError, BrokerRefusedError, BrokerUnavailableError
 from contract.redis_server import (
     COMMAND_TIMEOUT_S,
     NoScriptError,
@@ -27,16 +27,17 @@ from contract.redis_server import (
 _SHARED = {
     "answer": ("write_events", "wake"),
     "append": ("write_events",),
-    "cancel": ("beside", "turns", "stored", "write_events", "close_run"),
+    "cancel": ("beside", "turns", "write_events", "close_run"),
     "claim": ("beside", "turns", "write_events"),
-    "delete_run": ("beside", "turns", "stored"),
-    "finish": ("beside", "stored", "write_events", "close_run"),
+    "delete_run": ("beside", "turns"),
+    "finish": ("write_events", "close_run"),
     "park": ("write_events", "wake"),
     "read_viewers": ("sum_viewers",),
-    "remember_answer": ("beside", "stored"),
     "renew": ("sum_viewers",),
+    "reserve": ("account",),
     "ring": ("beside", "wake"),
-    "submit": ("beside", "turns", "stored"),
+    "settle": ("account",),
+    "submit": ("beside", "turns"),
 }
 
 _CHANNELS = {
@@ -143,6 +144,15 @@ async def run_call(client: Client, call: Call) -> Any:
     if isinstance(reply, BrokerRefusedError):
         raise reply
     return reply
+
+
+async def run_every_call(client: Client, calls: Sequence[Call]) -> list[Any]:
+    """As `run_calls`. Raises: BrokerUnavailableError or BrokerRefusedError if any call failed."""
+    replies = await run_calls(client, calls)
+    for reply in replies:
+        if isinstance(reply, BrokerError):
+            raise reply
+    return replies
 
 
 async def _run_on_all(client: Client, calls: Sequence[Call]) -> list[Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from contract.accounts import Settlement, Settler
 from contract.connection import Client, call_redis
 from contract.errors import BrokerError
 from contract.event import Event, MalformedEventError, Status, parse_entry
@@ -64,6 +65,7 @@ class StreamLog:
 
     def __init__(self, client: Client, retention_ms: int, failed_ms: int | None = None) -> None:
         self._client = client
+        self._settler = Settler(client)
         self._retention_ms = retention_ms
         self._failed_ms = retention_ms if failed_ms is None else min(failed_ms, retention_ms)
 
@@ -77,9 +79,23 @@ class StreamLog:
         Raises: BrokerUnavailableError if no batch was answered.
         """
         replies = await run_calls(self._client, [self._write_call(batch) for batch in batches])
-        return [
-            reply if isinstance(reply, BrokerError) else WriteResult(_STATUSES[reply[0]], reply[1]) for reply in replies
-        ]
+        results: list[WriteResult | BrokerError] = []
+        ended = []
+        for batch, reply in zip(batches, replies, strict=True):
+            if isinstance(reply, BrokerError):
+                results.append(reply)
+                continue
+            results.append(WriteResult(_STATUSES[reply[0]], reply[1]))
+            if len(reply) > 2:
+                account, size, lifetime_ms = reply[2:]
+                ended.append(Settlement(account.decode(), batch.stream_id, size, lifetime_ms))
+        if ended:
+            self._settler.settle_soon(ended)
+        return results
+
+    async def settled(self) -> None:
+        """Waits until the accounts of callers know of the ends written so far. Never raises."""
+        await self._settler.settled()
 
     def _write_call(self, batch: Batch) -> Call:
         keys = self._client.key_space.stream(batch.stream_id)

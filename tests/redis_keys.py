@@ -6,7 +6,7 @@ KEYS = KeySpace()
 QUEUE = KEYS.queue(0)
 JOBS, TURNS, RECENT, ALARMS = QUEUE.jobs, QUEUE.turns, QUEUE.recent, QUEUE.alarms
 WORKERS, OFFERS, SIGNING, CONTROL = KEYS.workers, KEYS.offers, KEYS.signing, KEYS.control
-backlog_key, stored_key = QUEUE.backlog, QUEUE.stored
+backlog_key = QUEUE.backlog
 bucket_key = KEYS.bucket
 
 

@@ -66,7 +66,7 @@ class Worker:
         self._writes = command_client(settings.redis_url, keys, connections=2, routes=self._commands.routes)
         self._blocking = blocking_client(settings.redis_url, keys, self._commands.routes)
         self._queue = JobQueue(self._commands, settings.retention_s * 1000)
-        log = StreamLog(self._writes, settings.retention_s * 1000, settings.failed_retention_s * 1000)
+        log = self._log = StreamLog(self._writes, settings.retention_s * 1000, settings.failed_retention_s * 1000)
         self._publisher = Publisher(log, settings.unsent_limit_bytes)
         default_model = DefaultModel(settings.fixed_default_model)
         self._options = GenerationOptions(
@@ -137,6 +137,7 @@ class Worker:
         await self._pool.finish(self._grace_s, hurry)
         await self._pool.give_back(self._queue, self.name)
         await _cancel(lasting)
+        await self._log.settled()
         await self._forget_me()
         await self._source.close()
         await self._writes.aclose()

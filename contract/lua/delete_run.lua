@@ -1,5 +1,5 @@
 -- delete_run: removes a run and everything that is kept of it, whatever its state, and tells its viewers: its log, its
--- prompt in the list of runs, its idempotency key, and its chat of the AI SDK. May be repeated.
+-- prompt in the list of runs, and its idempotency key. May be repeated.
 -- KEYS: 1 log, 2 meta, 3 viewers, 4 jobs, 5 recent runs, 6 turns
 -- ARGV: 1 live channel, 2 control channel, 3 stream id
 -- Returns: nothing
@@ -7,19 +7,11 @@
 -- Cost: O(events of the log + recent runs + waiting runs of the caller)
 
 local live, control, id = unpack(ARGV)
-local entry, status, account, stored, once, chat =
-  unpack(redis.call('HMGET', KEYS[2], 'job', 'status', 'account', 'stored', 'once', 'chat'))
+local entry, status, account, once = unpack(redis.call('HMGET', KEYS[2], 'job', 'status', 'account', 'once'))
 if status == 'queued' and account then leave_queue(KEYS[4], KEYS[6], account, entry, id) end
--- Out of memory, Redis refuses to count. The bytes then stay counted until they would have expired.
-if stored then pcall(uncount_stored, stored_of(KEYS[4], account), stored) end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
--- Both may belong to a later run by now.
+-- It may belong to a later run by now.
 if once and redis.call('HGET', once, 'id') == id then redis.call('DEL', once) end
-if chat and redis.call('HGET', chat, 'stream') == id then
-  local note = redis.call('HGET', chat, 'stored')
-  if note and account then pcall(uncount_stored, stored_of(KEYS[4], account), note) end
-  redis.call('DEL', chat)
-end
 if entry and entry ~= '' then
   redis.call('XACK', KEYS[4], 'workers', entry)
   redis.call('XDEL', KEYS[4], entry)

@@ -1,37 +1,24 @@
 -- submit: creates a stream and queues its job, once per idempotency key.
--- KEYS: 1 meta, 2 jobs, 3 turns, 4 the caller's current runs, 5 idempotency key (optional)
+-- KEYS: 1 meta, 2 jobs, 3 turns, 4 idempotency key (optional)
 -- ARGV: `Submit` in contract/job_queue.py names and explains them in the same order; further fields of
 --   the run's record follow, each with its value
 -- Returns: {result, stream id}. ok. known: this idempotency key created that stream before. mismatch: it did, with
 --   another body. memory: Redis is nearly full. full: too many runs wait. share: this caller has its share of the waiting
---   runs. busy: this caller has too many current runs. bytes: Redis holds too much for this caller
+--   runs. Or the refusal of the reservation
 -- Errors: those of Redis itself
--- Cost: O(1), O(workers) for the count of waiting runs, and O(max current runs) if that is limited
+-- Cost: O(1), O(workers) for the count of waiting runs
 
-local id, request, model, on_lost, lifetime_ms, max_waiting, body, unwatched_ms, caller, max_at_once, response, keep_ms,
-  endpoint, question, account, caller_bytes, reserve_percent, once_use, once_ms,
-  keeps_prompts, last, copied_bytes = unpack(ARGV)
+local id, request, model, on_lost, lifetime_ms, max_waiting, body, unwatched_ms, caller, response, keep_ms, endpoint,
+  question, account, refusal, reserved, kept_bytes, size_bytes, reserve_percent, once_use, once_ms, keeps_prompts,
+  last = unpack(ARGV)
 -- Further fields of the run's record, each with its value.
-local FIELDS = 23
-
--- Removes ended runs before counting. Doing it here is cheaper than at the end of each run.
-local function count_runs(runs)
-  local count = 0
-  for _, id in ipairs(redis.call('SMEMBERS', runs)) do
-    local status = redis.call('HGET', beside(KEYS[2], id .. ':meta'), 'status')
-    if status == 'queued' or status == 'running' or status == 'parked' then count = count + 1 else redis.call('SREM', runs, id) end
-  end
-  return count
-end
+local FIELDS = 24
 
 -- A retry gets the answer of a run that goes on, has completed or has failed. It repeats a cancelled or expired one.
 local function is_worth_joining(id)
   local status, cancel = unpack(redis.call('HMGET', beside(KEYS[2], id .. ':meta'), 'status', 'cancel'))
   return status and status ~= 'cancelled' and not cancel
 end
-
--- What a run's record and its log take beside their text.
-local OVERHEAD_BYTES = 2048
 
 -- Whether `bytes` fit into the memory that is free for new runs. Without a limit of Redis they do, and also where the
 -- gateway may not ask for it.
@@ -42,8 +29,8 @@ local function has_room(bytes, reserve_percent)
   return limit == 0 or used + bytes <= limit * (100 - reserve_percent) / 100
 end
 
-if KEYS[5] and once_use ~= 'first' then
-  local known, known_body = unpack(redis.call('HMGET', KEYS[5], 'id', 'body'))
+if KEYS[4] and once_use ~= 'first' then
+  local known, known_body = unpack(redis.call('HMGET', KEYS[4], 'id', 'body'))
   -- A run may expire before its key. The key then starts another.
   if known and known ~= id and redis.call('EXISTS', beside(KEYS[2], known .. ':meta')) == 1 then
     if known_body ~= body then return { 'mismatch', known } end
@@ -51,11 +38,7 @@ if KEYS[5] and once_use ~= 'first' then
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then return { 'ok', id } end
--- What stays after the end of the run, and what does not.
-local kept, dropped = OVERHEAD_BYTES + #response + #question + copied_bytes, #request
-for i = FIELDS + 1, #ARGV, 2 do kept = kept + #ARGV[i] end
-if keeps_prompts == '1' then kept, dropped = kept + dropped, 0 end
-if reserve_percent ~= '0' and not has_room(kept + dropped, reserve_percent) then return { 'memory', '' } end
+if reserve_percent ~= '0' and not has_room(size_bytes, reserve_percent) then return { 'memory', '' } end
 local pending = redis.pcall('XPENDING', KEYS[2], 'workers')
 if pending.err then
   -- Create the group before the job, so that no worker misses the job.
@@ -67,11 +50,7 @@ local free = max_waiting - (redis.call('XLEN', KEYS[2]) - pending[1] + (waiting 
 if free <= 0 then return { 'full', '' } end
 -- A caller may have as many waiting runs as there is room left, so that none fills the queue. Without a name there is one.
 if caller ~= '' and turn and redis.call('LLEN', backlog_of(KEYS[2], account)) + 1 >= free then return { 'share', '' } end
-local max_runs = tonumber(max_at_once)
-if max_runs > 0 and count_runs(KEYS[4]) >= max_runs then return { 'busy', '' } end
-local stored = stored_of(KEYS[2], account)
-local max_bytes = tonumber(caller_bytes)
-if max_bytes > 0 and sum_stored(stored) + kept + dropped > max_bytes then return { 'bytes', '' } end
+if refusal ~= '' then return { refusal, '' } end
 local entry = ''
 if turn then
   redis.call('RPUSH', backlog_of(KEYS[2], account), id)
@@ -87,24 +66,18 @@ if unwatched_ms ~= '0' then redis.call('HSET', KEYS[1], 'unwatched_ms', unwatche
 if response ~= '' then redis.call('HSET', KEYS[1], 'response', response) end
 if keep_ms ~= '0' then redis.call('HSET', KEYS[1], 'keep_ms', keep_ms) end
 if endpoint ~= '' then redis.call('HSET', KEYS[1], 'endpoint', endpoint) end
-if KEYS[5] then redis.call('HSET', KEYS[1], 'once', KEYS[5]) end
+if KEYS[4] then redis.call('HSET', KEYS[1], 'once', KEYS[4]) end
 if question ~= '' then redis.call('HSET', KEYS[1], 'question', question) end
 if keeps_prompts == '1' then redis.call('HSET', KEYS[1], 'prompts', '0') end
 -- The first epoch is that of the copied events. What follows them is no further attempt.
 if last ~= '0-0' then redis.call('HSET', KEYS[1], 'epoch', '1', 'last', last, 'wakes', '1') end
 for i = FIELDS, #ARGV - 1, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-if max_bytes > 0 then
-  redis.call('HSET', KEYS[1], 'bytes', kept, 'stored', count_stored(stored, kept + dropped, tonumber(lifetime_ms)))
-end
+if reserved ~= '' then redis.call('HSET', KEYS[1], 'reserved', '1') end
+if reserved == 'bytes' then redis.call('HSET', KEYS[1], 'bytes', kept_bytes) end
 redis.call('PEXPIRE', KEYS[1], lifetime_ms)
-if max_runs > 0 then
-  redis.call('SADD', KEYS[4], id)
-  -- A run may last longer than its answer is kept. Keep the set for a week at least, so that the run still counts.
-  redis.call('PEXPIRE', KEYS[4], math.max(lifetime_ms, 604800000))
-end
-if KEYS[5] then
-  redis.call('HSET', KEYS[5], 'id', id, 'body', body)
-  redis.call('PEXPIRE', KEYS[5], once_ms)
+if KEYS[4] then
+  redis.call('HSET', KEYS[4], 'id', id, 'body', body)
+  redis.call('PEXPIRE', KEYS[4], once_ms)
 end
 -- If the line has lost the run whose turn it is (somebody removed it by hand), no claim will pass the turn.
 if turn and not redis.call('XRANGE', KEYS[2], turn, turn)[1] then pass_turn(KEYS[2], KEYS[3], account, turn, 0) end

@@ -3,9 +3,10 @@ so that every gateway can find it."""
 
 from typing import NamedTuple
 
+from contract.accounts import Settlement, try_to_settle
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
-from contract.scripts import Call, run_call
+from contract.scripts import Call, run_every_call
 from gateway.runs.chat_request import Turn
 
 
@@ -28,16 +29,23 @@ async def remember_answer(
     fields: list[str | bytes] = ["stream", stream_id, "dialect", dialect, "messages", turn.messages]
     if turn.continued is not None:
         fields += ["continued", turn.continued]
-    keys = [_key(client, caller, turn.chat_id), client.key_space.stream(stream_id).meta]
+    chat = _digest(caller, turn.chat_id)
+    calls = [
+        Call("note_chat", (client.key_space.stream(stream_id).meta,), (chat,)),
+        Call("remember_answer", (client.key_space.chat(chat),), (lifetime_ms, *fields)),
+    ]
+    await run_every_call(client, calls)
     if caller:
-        keys.append(client.key_space.queue(0).stored(digest_name(caller)))
-    await run_call(client, Call("remember_answer", tuple(keys), (lifetime_ms, *fields)))
+        size = b"%d" % (len(turn.messages) + len(turn.continued or b""))
+        await try_to_settle(client, [Settlement(digest_name(caller), chat, size, lifetime_ms)])
 
 
 async def find_answer(client: Client, caller: str, chat: str) -> LastAnswer | None:
     """None if the chat has no answer, or only an expired one. Raises: BrokerUnavailableError, BrokerRefusedError."""
     names = ("stream", "dialect", "continued")
-    stream_id, dialect, continued = await call_redis(client, "HMGET", _key(client, caller, chat), *names)
+    stream_id, dialect, continued = await call_redis(
+        client, "HMGET", client.key_space.chat(_digest(caller, chat)), *names
+    )
     return None if stream_id is None else LastAnswer(stream_id.decode(), dialect.decode(), continued)
 
 
@@ -46,10 +54,10 @@ async def read_messages(client: Client, caller: str, chat: str) -> bytes:
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    messages: bytes | None = await call_redis(client, "HGET", _key(client, caller, chat), "messages")
+    messages: bytes | None = await call_redis(client, "HGET", client.key_space.chat(_digest(caller, chat)), "messages")
     return messages or b"[]"
 
 
-def _key(client: Client, caller: str, chat: str) -> str:
+def _digest(caller: str, chat: str) -> str:
     # NUL separates the two: a caller's name cannot contain it.
-    return client.key_space.queue(0).chat(digest_name(f"{caller}\0{chat}"))
+    return digest_name(f"{caller}\0{chat}")

@@ -22,7 +22,7 @@ NAMES = sorted(path.name.removesuffix(".lua") for path in (files("contract") / "
 STEPS = [
     name
     for name in NAMES
-    if name not in ("now_ms", "sum_viewers", "turns", "write_events", "stored", "close_run", "wake", "beside")
+    if name not in ("now_ms", "sum_viewers", "turns", "write_events", "account", "close_run", "wake", "beside")
 ]
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from contract.accounts import Settlement, settle
 from contract.connection import call_redis
 from contract.digest import digest_name
 from contract.event import Status
 from contract.job_queue import Job, Lease, StorageLimits, Submission, Submitted, Verdict
-from contract.scripts import Call, run_call
 from contract.stream_log import Batch, Ending, StreamLog
 from tests.contract.store import MAX_WAITING, Store, chunk_lines, done_line
-from tests.redis_keys import QUEUE, stored_key, stream_keys
+from tests.redis_keys import KEYS
 
 MEGABYTE = 1_000_000
 LIMITS = StorageLimits(caller_bytes=3 * MEGABYTE)
@@ -31,9 +31,13 @@ async def submit(store: Store, submission: Submission) -> Submitted:
 
 async def stored(store: Store, caller: str = "key:a") -> int:
     """How many bytes are counted for the caller."""
-    values = await call_redis(store.client, "HVALS", stored_key(digest_name(caller)))
-    assert all(int(value) > 0 for value in values)
-    return sum(map(int, values))
+    await store.log.settled()
+    fields = await call_redis(store.client, "HGETALL", KEYS.account(digest_name(caller)).bytes)
+    sizes = {item: int(size) for item, size in fields.items()}
+    total = sizes.pop(b"=total", 0)
+    assert all(size > 0 for size in sizes.values())
+    assert total == sum(sizes.values())
+    return total
 
 
 async def used_bytes(store: Store) -> int:
@@ -47,7 +51,9 @@ async def run_next(store: Store, lines: list[bytes], log: StreamLog | None = Non
     claim = await store.claim(job, "w1")
     ending = Ending(Status.FAILED, job.entry)
     batch = Batch(job.stream_id, claim.epoch, claim.next_seq, [*lines, done_line("failed")], ending)
-    assert await (log or store.log).write([batch])
+    used = log or store.log
+    assert await used.write([batch])
+    await used.settled()
     return job
 
 
@@ -116,11 +122,9 @@ async def test_what_has_expired_counts_no_longer(store: Store) -> None:
 
 
 async def test_a_chat_counts_with_its_last_messages_alone(store: Store) -> None:
-    keys = (QUEUE.chat("c"), stream_keys("s").meta, stored_key(digest_name("key:a")))
     for size in (1000, 300_000, 200_000):
-        arguments = (60_000, "stream", "s", "messages", b"m" * size)
-        await run_call(store.client, Call("remember_answer", keys, arguments))
-    assert 200_000 < await stored(store) < 201_000
+        await settle(store.client, [Settlement(digest_name("key:a"), "c" * 64, b"%d" % size, 60_000)])
+    assert await stored(store) == 200_000
 
 
 @asynccontextmanager

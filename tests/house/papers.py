@@ -81,7 +81,8 @@ def _every_key() -> Iterator[str]:
             if isinstance(member, property) and not name.startswith("_"):
                 yield getattr(holder, name)
             elif inspect.isfunction(member) and list(inspect.signature(member).parameters) == ["self", "digest"]:
-                yield member(holder, "HASH")
+                made = member(holder, "HASH")
+                yield from [made] if isinstance(made, str) else made
 
 
 def loose_pins(tree: Tree) -> list[str]:
