@@ -44,10 +44,12 @@ class Prompts:
         return answer == b"ok"
 
     async def read(self, stream_id: str) -> dict[str, dict[str, Any]]:
-        """What `cut_messages` made of the messages of each step, by its id."""
+        """What `cut_messages` made of the messages of each step, by its id, in the order of the script's calls."""
         meta = self._client.key_space.stream(stream_id).meta
         reply: list[bytes] = await run_call(self._client, Call("read_prompts", (meta,), ()))
-        return {name.decode(): parse_json(prompt) for name, prompt in zip(reply[::2], reply[1::2], strict=True)}
+        prompts = {name.decode(): parse_json(prompt) for name, prompt in zip(reply[::2], reply[1::2], strict=True)}
+        # Redis returns the fields of a large hash in any order.
+        return {step_id: prompts[step_id] for step_id in sorted(prompts, key=_place)}
 
     async def read_run(self, stream_id: str) -> KeptRun | None:
         """None if the run keeps no prompts, or has expired."""
@@ -57,6 +59,10 @@ class Prompts:
         if kept is None or request is None:
             return None
         return KeptRun(parse_json(request), None if again is None else parse_json(again))
+
+
+def _place(step_id: str) -> list[int]:
+    return [int(number) for number in step_id.split(".")]
 
 
 def cut_messages(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

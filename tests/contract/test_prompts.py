@@ -45,6 +45,15 @@ async def test_prompts_and_the_request_stay_after_the_end(store: Store, prompts:
     assert not await prompts.keep(stream_id, lease.epoch, "3", MESSAGES)
 
 
+async def test_prompts_come_in_the_order_of_the_calls(store: Store, prompts: Prompts) -> None:
+    """Redis returns the fields of a record that has become large in any order."""
+    lease = await start(store)
+    steps = ["1", "2", "3.1", "3.2", "9", "10", "10.1", "11"]
+    for step_id in reversed(steps):
+        assert await prompts.keep(lease.job.stream_id, lease.epoch, step_id, MESSAGES * 4)
+    assert list(await prompts.read(lease.job.stream_id)) == steps
+
+
 async def test_a_run_that_keeps_none_has_none(store: Store, prompts: Prompts) -> None:
     lease = await start(store, keeps=False)
     assert not await prompts.keep(lease.job.stream_id, lease.epoch, "1", MESSAGES)
