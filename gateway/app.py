@@ -95,7 +95,8 @@ class Gateway:
         self._queue = JobQueue(self._client, retention_ms)
         self._runs = RunList(self._client, retention_ms) if settings.list_runs else None
         budget = MemoryBudget(settings.buffer_budget_bytes)
-        # Before the hub: what no request uses is given up before the buffers of viewers.
+        # Before the hub: the budget asks its evictors in this order, and unused completions are needed less than
+        # buffers.
         self._completions = CompletionCache(settings.completion_budget_bytes, COMPLETION_SETTING, budget)
         self._hub = _build_hub(settings, self._client, self._log, budget)
         self._local_viewers = _build_local_viewers(settings, self._client, self._hub)

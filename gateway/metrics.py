@@ -23,7 +23,7 @@ class _EventsWritten(Collector):
 
 
 class _Workers(Collector):
-    """What all workers have announced. Nothing while that is unknown: a 0 would have an autoscaler end workers."""
+    """What all workers have announced. Absent while it is unknown: an autoscaler would stop workers if it read a 0."""
 
     def __init__(self) -> None:
         self.offers: Sequence[WorkerOffer] | None = None

@@ -116,7 +116,7 @@ class Settings(ServiceSettings):
     def believed_proxies(self) -> str:
         """The proxies to trust. With a proxy secret, all: only our own proxy gets past `OwnProxyOnly`.
 
-        The default, this computer, does not hold while a proxy may name users: any program, and any page in a browser
+        The default, this computer, does not apply while a proxy may name users: any program, and any page in a browser
         on this computer, could then claim a name.
         """
         is_default = "trusted_proxies" not in self.model_fields_set

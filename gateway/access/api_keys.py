@@ -105,7 +105,7 @@ def _parse_lines(text: str) -> KeyList:
 
 
 def _note_nothing(*_: object) -> None:
-    """For key rings that no server uses."""
+    """Takes notes nowhere: for a key ring outside of a server, which has no security log."""
 
 
 class KeyRing:

@@ -23,7 +23,7 @@ SIGN_INS_PER_MINUTE = 10
 NETWORK_SIGN_INS_PER_MINUTE = 30
 ALL_SIGN_INS_PER_MINUTE = 300
 """Attempts to sign in, of one address, of one network, and of all clients together. The last one slows down an attacker
-with many networks, who can then keep others from signing in, but not their sessions or keys from working."""
+with many networks. Such an attacker can keep others from signing in, but sessions and keys still work."""
 LOCAL_ONLY = "Only this computer can ask questions until you set a password or an API key."
 
 

@@ -30,8 +30,8 @@ class Caller:
 
     @property
     def identity(self) -> str:
-        """What Redis knows the caller by: the owner of its runs. Another key may get the name of a withdrawn one, but
-        never its id."""
+        """The caller's identity in Redis, which marks the runs it owns. A new key may get the name of a withdrawn one,
+        but never its id."""
         return self.name if self.key is None else f"key:{self.key.id}"
 
     def owns(self, owner: str) -> bool:

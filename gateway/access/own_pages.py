@@ -1,7 +1,7 @@
-"""Refuses requests of other sites' pages while everything on this computer is admitted without a key.
+"""Refuses requests from pages of other sites while this computer needs no key.
 
-A browser on this computer then sends such requests with all rights of the user. It keeps the answers from those pages,
-but their number, their size and their time tell something, and a proxy in between may allow what we do not.
+A browser on this computer then sends such requests with all rights of the user. It hides the answers from those pages,
+but not their number, size and timing. A proxy in between may also permit what we refuse.
 """
 
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Refuses requests that did not come through our own proxy, which knows a secret that its neighbours do not."""
+"""Refuses requests without the secret that only our own proxy knows."""
 
 import hmac
 
@@ -17,7 +17,7 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class OwnProxyOnly:
-    """Passes to `app` what carries the secret, and the requests of health checks. Compares in constant time."""
+    """Passes to `app` the requests that carry the secret, and those of health checks. Compares in constant time."""
 
     def __init__(self, app: ASGIApp, secret: str, security: SecurityLog) -> None:
         self._app = app
@@ -27,7 +27,7 @@ class OwnProxyOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
         if scope["type"] == "http" and route_path(scope) not in OPEN_PATHS and not self._is_ours(Headers(scope=scope)):
-            # Its headers are not believed: the peer's own address.
+            # Log the peer's own address: without the secret, its forwarding headers are not trusted.
             self._security.note_address(Kind.NOT_FROM_PROXY, (scope["client"] or ("",))[0], "no_secret")
             text = "This gateway answers only its own proxy. Use the address at which Manycast is published."
             error = ApiError(403, "not_from_proxy", text, type_="permission_error")

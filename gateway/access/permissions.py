@@ -58,8 +58,9 @@ class Permissions:
         return await self._check(request, check_stream_id(stream_id), Scope.CONTROL, "This")
 
     async def check_writer(self, request: Request, stream_id: str) -> str:
-        """The name of whoever may answer the questions of a script, "" if it has none: on a private stream, its owner
-        and holders of a control ticket; on others, everybody who may start runs, too. Raises: as `check_control`."""
+        """The name of the person who answers a script's question; "" for a person without a name. On a private stream,
+        its owner and holders of a control ticket may answer; on others, also everybody who may start runs. Raises: as
+        `check_control`."""
         if not is_private(check_stream_id(stream_id)):
             try:
                 return (await self._authenticator.authenticate(request)).name
@@ -75,7 +76,8 @@ class Permissions:
         return await self._check_ticket(request, stream_id, Scope.VIEW, "This", record)
 
     async def find_audience(self, request: Request, stream_id: str) -> Audience:
-        """What the client of this request may see of a failure. Never raises: in doubt, it is the public."""
+        """What the client of this request may see of a failure. Never raises: in doubt, the client sees what the public
+        sees."""
         try:
             caller = await self._authenticator.authenticate(request)
         except (ApiError, BrokerUnavailableError, BrokerRefusedError):

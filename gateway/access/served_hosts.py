@@ -81,7 +81,7 @@ class ServedHostsOnly:
 
 
 def _host_name(host: str) -> str:
-    """The name in a Host header, in small letters, without its port; empty if it is malformed."""
+    """The name in a Host header, in lower case, without its port; empty if it is malformed."""
     try:
         name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:

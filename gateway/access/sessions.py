@@ -16,11 +16,11 @@ COOKIE = "manycast_session"
 AUDIENCE = "manycast.session"
 PERSON = "person"
 MIN_PASSWORD_CHARS = 12
-"""With the limits on guesses, nobody finds a password of this length by trying, unless it is a known one."""
+"""Sign-in attempts are limited, so nobody can guess a password of this length unless it is a common one."""
 
 
 def cookie_name(prefix: str, *, is_secure: bool) -> str:
-    """The name of the session's cookie. Over HTTPS, browsers promise what its beginning says.
+    """The name of the session's cookie. Over HTTPS, browsers enforce what the prefix of the name promises.
 
     `__Host-`: this host itself set the cookie over HTTPS; no other one, such as another subdomain, can. That needs the
     path `/`. Under a path prefix, other applications of the same host must not get the cookie, so it keeps its path and

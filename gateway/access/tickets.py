@@ -35,8 +35,8 @@ class Tickets:
     async def give(
         self, stream_id: str, scope: Scope, *, lifetime_s: int, revoked: int, giver: Ticket | None = None
     ) -> Ticket:
-        """A new ticket. `revoked`: how often the stream's tickets have been revoked; the next time makes it invalid.
-        `giver`: the ticket of the request that asks for it, which the new one does not outlive.
+        """A new ticket. `revoked`: how often the stream's tickets have been revoked; the next revocation makes the
+        ticket invalid. `giver`: the ticket of the request that asks for it, which the new one does not outlive.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """

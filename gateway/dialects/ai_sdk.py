@@ -223,7 +223,7 @@ def _write_images(delta: Mapping[str, Any]) -> bytes:
 
 
 def _write_audio(delta: Mapping[str, Any]) -> bytes:
-    """Audio is for the moment: a page plays it, and does not keep it in the message or send it with the next one."""
+    """The page plays the audio at once. It does not keep it in the message or send it with the next one."""
     audio = read_audio(delta)
     return b"" if audio is None else encode_part({"type": "data-audio", "data": audio, "transient": True})
 

@@ -1,8 +1,8 @@
 """Writes a message that a page has sent as parts of a stream, so that another page can build it again. No I/O.
 
-The UI message stream has no part for a whole message. If an answer continues after the result of a tool, a page that
-was reloaded gets the earlier steps as if they came now. Written are only fields that ai 5.0.0 accepts, and those that a
-newer version has put into the message.
+The UI message stream has no part for a whole message. If an answer continues after the result of a tool, a reloaded
+page gets the earlier steps as if they came now. Only fields that ai 5.0.0 accepts are written, and those that a newer
+version has put into the message.
 """
 
 import json
@@ -13,7 +13,7 @@ from gateway.dialects.ai_sdk import encode_part
 
 Part = Mapping[str, Any]
 
-# The fields of parts that are in a stream what they are in a message.
+# By type of part: the fields that are the same in a stream and in a message.
 _SAME_IN_STREAM: Mapping[str, tuple[str, ...]] = {
     "file": ("url", "mediaType", "providerMetadata"),
     "reasoning-file": ("url", "mediaType", "providerMetadata"),
@@ -24,7 +24,7 @@ _SAME_IN_STREAM: Mapping[str, tuple[str, ...]] = {
 
 
 def replay_message(message: Part) -> bytes:
-    """`message` is the assistant's, as a page sent it. Written are its `start` and its steps, without a `finish`."""
+    """`message` is the assistant's, as a page sent it. Its `start` and its steps are written, without a `finish`."""
     written = [encode_part({"type": "start", "messageId": message.get("id"), **_metadata_of_message(message)})]
     is_in_step = False
     for number, part in enumerate(message.get("parts", ())):

@@ -49,14 +49,14 @@ def _to_sources(entries: object) -> Iterator[Source]:
 
 
 def read_spoken(delta: Fields) -> str:
-    """What the audio in a delta says, in words: OpenAI's models that speak send this in place of a content."""
+    """The transcript of the audio in a delta: OpenAI's speaking models send it in place of `content`."""
     audio = delta.get("audio")
     words = audio.get("transcript") if isinstance(audio, dict) else None
     return words if isinstance(words, str) else ""
 
 
 def read_audio(delta: Fields) -> Fields | None:
-    """The piece of audio in a delta, without its words: the provider's `data` is base64, and `id` comes once."""
+    """The piece of audio in a delta, without its transcript: the provider's `data` is base64, and `id` comes once."""
     audio = delta.get("audio")
     if not isinstance(audio, dict) or not isinstance(audio.get("data"), str) or not audio["data"]:
         return None
@@ -95,7 +95,7 @@ def read_usage(usage: object) -> dict[str, int]:
 
 
 def read_response_usage(usage: object) -> dict[str, Any] | None:
-    """OpenAI's usage in the terms of its Responses API. None if the provider told none."""
+    """OpenAI's usage in the terms of its Responses API. None if the provider reported none."""
     if not isinstance(usage, dict):
         return None
     given, made = (_counts(usage.get(f"{name}_tokens_details")) for name in ("prompt", "completion"))

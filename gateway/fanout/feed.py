@@ -148,14 +148,14 @@ class Feed:
             self._count(change)
 
     def uncount(self) -> None:
-        """Called when the hub drops the feed. A read or a viewer that was under way may still change its buffer, and
-        nobody would ever subtract that."""
+        """Stops counting the buffer. Called when the hub drops the feed: a read or a viewer may still change the buffer
+        later, and nothing would ever subtract those bytes."""
         self._is_counted = False
         freed, self._counted_bytes = self._counted_bytes, 0
         self._count(-freed)
 
     def count_again(self) -> None:
-        """Called when the hub takes the feed back."""
+        """Counts the buffer again. Called when the hub takes the feed back."""
         self._is_counted = True
         self.recount()
 
@@ -255,7 +255,8 @@ class Feed:
         """Tells `subscriber` the current state, and from now on every event and notice. `index` is its next
         event.
 
-        One that has events to read needs no sign of life: some clients of OpenAI's format make an event of a comment.
+        A subscriber that has events to read gets no sign of life, because some clients of OpenAI's format make an event
+        of a comment.
         """
         if not self.over and (self.dialect.tells_state or index == self.buffer.end):
             subscriber.on_notice(b"ping", self._ping())

@@ -123,7 +123,7 @@ class Hub:
         return feed
 
     async def _read_run_for_all(self, stream_id: str) -> RunRecord | None:
-        """`read_run`, once for all viewers that ask at the same time: a link that is announced is opened by many.
+        """`read_run`, once for all viewers that ask at the same time: many people open an announced link at once.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
@@ -140,7 +140,7 @@ class Hub:
         if self._openings.get(stream_id) is done:
             del self._openings[stream_id]
         if not done.cancelled():
-            # If all viewers have left, nobody else asks for its error.
+            # If all viewers have left, nobody awaits the task, and asyncio would log its error as never retrieved.
             done.exception()
 
     def _find(self, stream_id: str, dialect: str, audience: Audience) -> Feed | None:
@@ -160,7 +160,7 @@ class Hub:
         return feed
 
     def _register(self, feed: Feed) -> None:
-        """Has the log read as soon as the channel is subscribed."""
+        """Adds the feed. Its log is read as soon as the subscription to its channel is confirmed."""
         channel = self._client.key_space.stream(feed.stream_id).live
         self._feeds.setdefault(feed.stream_id, []).append(feed)
         self._streams[channel] = feed.stream_id

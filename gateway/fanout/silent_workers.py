@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
 QUIET_S = 1.0
-"""A feed without events for this long may have lost its worker. Others need no look."""
+"""A feed without events for this long may have lost its worker. Others need no check."""
 SILENCE_MS = 2000
 """A worker announces itself every second. A viewer should know of its death within three."""
 RUNS_AT_ONCE = 200
@@ -53,4 +53,4 @@ class SilentWorkers:
                 feed.set_worker_silent(True)
             elif owner in registered:
                 feed.set_worker_silent(False)
-            # One that is not registered is dead, or drains: then nothing is known but what was known before.
+            # A worker that is not registered is dead or drains. We cannot tell which, so the feed keeps its state.

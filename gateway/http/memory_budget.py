@@ -1,9 +1,9 @@
-"""One budget for all that a process keeps in memory only so that it need not read Redis again. No I/O."""
+"""One budget for everything that a process caches to avoid reading Redis again. No I/O."""
 
 from collections.abc import Callable
 
 Evict = Callable[[int], None]
-"""Gives up about so many bytes, if there are as many, and counts them."""
+"""Frees about this many bytes, or as many as it can, and reports them to `MemoryBudget.count`."""
 FREE_PART = 8
 """An eviction makes this part of the budget free, so that the next growth does not need one."""
 PATIENCE_PART = 16
@@ -37,6 +37,6 @@ class MemoryBudget:
             if self.held_bytes <= target:
                 break
             evict(self.held_bytes - target)
-        # Without this, each growth would ask everybody again, in vain.
+        # If that was not enough, wait for some growth: otherwise each new byte would call every evictor again, in vain.
         beyond = self.held_bytes + self._limit_bytes // PATIENCE_PART
         self._evict_above = self._limit_bytes if self.held_bytes <= self._limit_bytes else beyond

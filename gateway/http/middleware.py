@@ -20,7 +20,7 @@ DEFAULT_HEADERS = {
 }
 
 _DEFAULTS = [(name.lower().encode(), value.encode()) for name, value in DEFAULT_HEADERS.items()]
-"""As ASGI messages carry them: their names are in small letters."""
+"""As ASGI messages carry them: names in lower case."""
 
 EXPOSED_HEADERS = (
     "X-Stream-Id",
@@ -58,7 +58,7 @@ def parse_origins(text: str) -> tuple[str, ...]:
 
 def add_middleware(app: ASGIApp, origins: Sequence[str], is_misaddressed: Callable[[str], bool]) -> ASGIApp:
     """Wraps `app` in the middleware. `origins`: the sites whose scripts may use the API. `is_misaddressed`: whether a
-    path outside of the API is a wrong address of one of its calls. Scripts may read what is said about it."""
+    path outside of the API is a wrong address of one of its calls. Scripts may read the error for such a path."""
     return ResponseMiddleware(_allow_origins(app, origins, is_misaddressed) if origins else app)
 
 

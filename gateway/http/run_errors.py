@@ -81,7 +81,7 @@ def public_data(kind: bytes, data: bytes) -> bytes:
 def to_api_error(error: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ApiError:
     """The error response for the `error` object of a `done` event. It has the provider's status if there is one.
 
-    It forbids a retry: the worker has retried what is worth it, and another run might be billed again.
+    It forbids a retry: the worker has retried what is worth a retry, and another run might be billed again.
     """
     status = error.get("http_status")
     if not isinstance(status, int) or not 400 <= status < 600:

@@ -19,7 +19,8 @@ NAME = "manycast.security"
 LINES_PER_MINUTE = 30
 """How many lines of one kind about one address are written in a minute. Metrics count all decisions."""
 ADDRESSES_LIMIT = 10_000
-"""How many kinds and addresses are distinguished in a minute. Of others, nothing is written."""
+"""How many pairs of a kind and an address are counted in a minute. When there are more, no line is written until it
+ends."""
 VALUE_LIMIT_CHARS = 200
 
 logger = logging.getLogger(NAME)
@@ -87,7 +88,7 @@ class SecurityLog:
             self.note_address(kind, self._address_of(request), reason, caller=caller, stream=stream)
 
     def note_address(self, kind: Kind, address: str, reason: str, *, caller: str = "", stream: str = "") -> None:
-        """One decision about a client at `address`, "" if it is about none."""
+        """One decision about a client at `address`; "" if it is about no client."""
         self._count(kind)
         minute = int(self._clock() // 60)
         if minute != self._minute:

@@ -68,7 +68,7 @@ class AdmittedViewers:
             try:
                 await self._check()
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                # Nobody is sent away because Redis fails. The next check will tell.
+                # Disconnect nobody only because Redis fails. The next check decides.
                 logger.debug("cannot check the sessions of viewers: %s", error)
 
     async def _check(self) -> None:

@@ -19,7 +19,7 @@ from gateway.routes.models import Error, Health, Model, ModelList, Readiness
 from gateway.routes.openapi import document
 
 OFFERS_LIMIT_S = 2.0
-"""`/metrics` waits this long for Redis: Prometheus gives up after ten seconds, and then lacks the rest too."""
+"""`/metrics` waits this long for Redis: Prometheus gives up after ten seconds, and then gets no metrics at all."""
 
 
 class ServiceRoutes:

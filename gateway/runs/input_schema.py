@@ -46,7 +46,7 @@ def find_problem(question: Mapping[str, Any], value: Any) -> str:
     try:
         problem = _Check(schema).find("value", schema, value, 0)
     except (TypeError, AttributeError):
-        # The author has written something that is no schema, such as a bound that is no number. It demands nothing.
+        # The author's schema is invalid, for example a bound is no number. Only the script can check the answer.
         return ""
     return f"{problem}." if problem else ""
 
@@ -134,12 +134,13 @@ def _check_bounds(place: str, schema: Schema, value: Any) -> str:
 
 @lru_cache(maxsize=PATTERNS_KEPT)
 def _read_pattern(pattern: str) -> TypeAdapter[str] | None:
-    """Pydantic's engine reads what Pydantic's authors write, and takes linear time: with Python's, one text that nearly
-    fits could occupy the gateway for ever. None if the engine does not know the pattern, which then demands nothing."""
+    """The pattern for Pydantic's engine, which accepts what Pydantic's users write and takes linear time. With Python's
+    engine, one text that nearly fits could block the gateway for ever. None if the engine cannot read the pattern: then
+    every text passes."""
     try:
         return TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
     except Exception:
-        # The engine's own error is no class that pydantic exports.
+        # Pydantic does not export the class of the engine's error.
         return None
 
 

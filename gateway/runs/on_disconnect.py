@@ -1,4 +1,4 @@
-"""What happens to a run when its caller disconnects before the end. docs/protocol.md, section 9, says when which.
+"""What happens to a run when its caller disconnects before the end. docs/protocol.md, section 9, specifies it.
 
 A closed connection is all that a client of OpenAI's API sends to stop an answer, and it also closes when its network
 fails. So a run goes on for some time, in which the caller may repeat its request, and after that only for a viewer.

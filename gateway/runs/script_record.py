@@ -1,7 +1,8 @@
 """What a script has done before one of its steps, from the log of its run. No I/O.
 
 The id of a call is its place in the script (docs/protocol.md, section 14): `3` is the third call, `3.1` the first one
-inside it. The parts of a `gather`, which has no event of its own, do not hear each other, so none comes before another.
+inside it. The parts of a `gather` do not see each other's results, so none comes before another. A `gather` has no
+event of its own.
 """
 
 import re
@@ -42,7 +43,7 @@ class ScriptRecord:
             case Kind.START:
                 self._shared = data["chunk"]
             case Kind.RESTART:
-                # It voids the answer so far, which came again.
+                # The text so far is void: the new attempt wrote it again. Steps and answers stay valid.
                 self._entries = [entry for entry in self._entries if not _is_said(entry)]
             case Kind.CHUNK:
                 self._entries.append((Kind.CHUNK, merge_chunk(self._shared, data)))
@@ -70,7 +71,7 @@ class ScriptRecord:
                 outer = ".".join(map(str, other[:depth]))
                 is_part = depth > 0 and outer not in self._kinds
                 return is_part or number < of_step
-        # The outer steps of the step have begun before it. What is inside it has not.
+        # A step that contains the given one has begun before it; a step inside it has not.
         return len(one) < len(other)
 
     def before(self, step_id: str) -> list[Entry]:

@@ -28,7 +28,7 @@ from gateway.runs.response_request import NamedItem
 FOLDS_AT_ONCE = 2
 """A fold holds a whole answer: more at once only take more memory."""
 _NOT_CUT = frozenset({"message"})
-"""The items of an answer that was cut which a later request continues: half a call or half a thought has no use."""
+"""If an answer was cut, a later request continues only items of these types: half a call or thought is useless."""
 
 
 @dataclass(frozen=True, slots=True)

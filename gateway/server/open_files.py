@@ -27,7 +27,7 @@ def fit_connections(connections: int) -> int:
     fitting = max(1, min(connections, wanted - OTHER_FILES))
     if fitting < connections:
         logger.log(
-            # A little less than the default limit is usual, and no reason to alarm.
+            # A little less than the default limit is usual, and no reason for a warning.
             logging.WARNING if fitting < connections / 2 else logging.INFO,
             "accepting %d connections instead of MANYCAST_CONNECTION_LIMIT=%d: this process may open %d files "
             "(raise `ulimit -n`)",
