@@ -69,8 +69,8 @@ class EventRoutes:
         """Every event of the stream after the given position, as server-sent events, until `done`."""
         check_stream_id(stream_id)
         if dialect not in DIALECTS:
-            known = ", ".join(DIALECTS)
-            raise ApiError(400, "unknown_dialect", f"'{dialect[:64]}' is none of: {known}.", param="dialect")
+            text = f"'{dialect[:64]}' is not a dialect. The dialects are: {', '.join(DIALECTS)}."
+            raise ApiError(400, "unknown_dialect", text, param="dialect")
         if self._local_viewers.draining:
             return end_at_once(dialect, gateway_stopping(STOPPING))
         try:

@@ -59,5 +59,5 @@ class InputRoutes:
                 raise ApiError(409, "run_ended", "The run has ended.")
             case Answered.ANSWERED:
                 who = f" by {counts['by']}" if counts["by"] else ""
-                raise ApiError(409, "already_answered", f"The question was answered{who} already.")
+                raise ApiError(409, "already_answered", f"The question has already been answered{who}.")
         return JsonResponse({"id": given.id, **answer})
