@@ -1,4 +1,4 @@
-"""Timeouts that depend on the model: models that think need more patience. Pure: no I/O."""
+"""Timeouts that depend on the model: a reasoning model may stay silent for longer. Pure: no I/O."""
 
 import math
 from dataclasses import dataclass

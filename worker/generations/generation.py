@@ -51,7 +51,7 @@ class GenerationOptions:
     default_model: DefaultModel
     needs_finish_reason: bool
     parked_ms: int
-    """How long a run is kept that waits for a person."""
+    """How long a run that waits for a person is kept."""
 
 
 class Stop(StrEnum):

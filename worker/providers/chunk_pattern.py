@@ -117,13 +117,14 @@ def _new_pattern(data: bytes, chunk: Chunk, paths: tuple[Path, ...]) -> ChunkPat
         at = found.end(1)
     parts.append(data[at:])
     pattern = ChunkPattern(chunk, paths, re.compile(_STRING.join(map(re.escape, parts))))
-    # The search may have found a field of the same name elsewhere. Other texts in these places show it.
+    # The search may have found a field of the same name elsewhere. To find out, put other texts into these places and
+    # parse the result.
     marks = new_marks(len(paths))
     marked = b"".join(part for pair in zip(parts, (*marks, b""), strict=True) for part in pair)
     try:
         is_right = encode_json(json.loads(marked)) == encode_json(pattern.chunk_with(marks))
     except ValueError:
-        # It holds NaN, which JSON does not have.
+        # The chunk holds NaN, which JSON does not have.
         return None
     return pattern if is_right else None
 

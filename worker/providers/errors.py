@@ -35,7 +35,7 @@ def answered_error(status: int, body: object) -> RunError:
     said = read_error(body)
     message = f"The provider answered with status {status}."
     if status in _REDIRECTS:
-        # What it says is for browsers.
+        # The body of a redirect is a page for browsers, so leave it out.
         return _error(
             said, status, f"{message[:-1]}, a redirect, which is not followed. Set the new address as base URL."
         )

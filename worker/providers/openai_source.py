@@ -80,7 +80,7 @@ class _TryFailedError(Exception):
 class OpenAISource:
     """One provider: a client for all its calls.
 
-    `default_options`: what counts for a model where `provider` says nothing. `retries`: further tries of a call before
+    `default_options`: the options of a model where `provider` sets none. `retries`: further tries of a call before
     its first chunk. `retries_timeouts`: whether a provider that was silent for too long is asked again. It may bill
     both tries. `uses_proxy_for_private`: whether the proxy of the environment is used for a provider in a private
     network.
@@ -237,7 +237,7 @@ class OpenAISource:
     def _note_failure(self, error: RunError) -> None:
         status = error.http_status
         if status == 429:
-            # It works, and has too much to do.
+            # The provider works, but is overloaded or limits this account: leave the breaker as it is.
             self._breaker.leave()
         elif status is not None and status < 500:
             self._breaker.succeed()
@@ -313,7 +313,7 @@ class OpenAISource:
             raise _RefusedError(answered_error(error.status_code, words), asked_s) from error
         except _CONNECTION_ERRORS as error:
             cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
-            # The library's text is for operators, and says nothing to the person who asked.
+            # The library's text goes to the log, for operators: it would not help the person who asked.
             logger.warning("the connection to the provider failed: %r", cause or error)
             if _is_unreachable(error):
                 text = "The provider cannot be reached."
@@ -428,7 +428,7 @@ async def _limit_body(response: httpx2.Response) -> None:
     limit_bytes = LISTING_LIMIT_BYTES if response.is_success else ERROR_LIMIT_BYTES
     sent = httpx2.Response(response.status_code, headers=response.headers, stream=response.stream)
     response.stream = _Beginning(sent, limit_bytes)
-    # It is decoded already.
+    # `_Beginning` yields decoded bytes, so the SDK must not decode them again.
     response.headers.pop("content-encoding", None)
 
 
@@ -469,7 +469,7 @@ class _UnreachableError(RunFailedError):
 
 
 _TIMEOUT_STATUSES = frozenset({408, 504, 524})
-"""A proxy waited in vain. The provider behind it may still be working."""
+"""A proxy gave up waiting. The provider behind it may still be working."""
 # Never retried: a provider that sent nothing or garbage will do so again, and each try may cost money.
 _NEVER_RETRIED = frozenset({Code.UPSTREAM_TRUNCATED, Code.UPSTREAM_INVALID})
 

@@ -1,6 +1,6 @@
 """The generator that a user has written: finding it, and checking what it yields.
 
-Errors name it as MANYCAST_GENERATOR does, so that its author knows which code to mend.
+Errors name it as MANYCAST_GENERATOR does, so that its author knows which code to fix.
 """
 
 import inspect

@@ -1,6 +1,6 @@
 """The table of providers: a TOML file that says which provider answers which model, and how.
 
-docs/providers.md explains it. Its errors name the file, the table and the field. They never show a key.
+docs/providers.md explains it. Its errors name the file, the table and the field, and never show a key.
 """
 
 import re
@@ -16,7 +16,7 @@ from contract.passed import VALUE, check_header_name, check_passed_header
 from worker.settings import OPENAI_URL
 
 PASSED_HEADERS = ("HTTP-Referer", "X-Title")
-"""What providers get of a caller's headers by default: with them OpenRouter knows which app asks."""
+"""The caller's headers that providers get by default: they tell OpenRouter which app asks."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -48,7 +48,7 @@ class _Table(BaseModel):
 
 
 class CallOptions(_Table):
-    """What may differ from model to model. None: not said here.
+    """What may differ from model to model. None: not set here.
 
     The timeouts are the longest silence before and after the first chunk (0: no limit). `stream_options`, `stream`:
     whether the provider accepts these fields of a request; None: find out.

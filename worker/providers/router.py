@@ -68,9 +68,9 @@ def configured_providers(settings: Settings) -> tuple[Provider, ...]:
         raise SourceNotFoundError(
             "set OPENAI_API_KEY, or OPENAI_BASE_URL for a provider that needs no key, or MANYCAST_PROVIDERS for several"
         )
-    # One provider has no other to turn to, and each of its failures is told in its own words.
+    # No breaker: there is no fallback, and each failure is reported in the provider's own words.
     provider = Provider(models=("*",), breaker_failures=0).with_key(key)
-    # Whatever address OpenAI's SDK takes is good here.
+    # `model_copy` does not validate: any base URL that OpenAI's SDK accepts is accepted here.
     return (provider.model_copy(update={"base_url": url or OPENAI_URL}),)
 
 
@@ -104,7 +104,8 @@ class ProviderRouter:
         def ask(source: OpenAISource, *, has_fallback: bool) -> Answer:
             return source.forward(endpoint, request, has_fallback=has_fallback)
 
-        # The vectors of another model mean something else, and nobody would notice.
+        # A fallback's other model would give vectors that cannot be compared with earlier ones, and nobody would
+        # notice.
         return self._ask_each(chain[:1] if endpoint == "embeddings" else chain, ask)
 
     async def _ask_each(self, chain: list[OpenAISource], ask: "_Ask") -> Answer:

@@ -1,4 +1,4 @@
-"""Notices scripts that block the event loop. All runs of the worker wait meanwhile, and so do their leases."""
+"""Warns about scripts that block the event loop. All runs of the worker wait meanwhile, and no lease is renewed."""
 
 import asyncio
 import logging
@@ -19,7 +19,8 @@ BLOCKED_S = 1.0
 
 
 class LoopWatch:
-    """A thread that looks whether the loop of its creator turns. Only code in the folders of scripts is told."""
+    """A thread that checks whether its creator's event loop still runs. It warns only about code in the folders of
+    scripts."""
 
     def __init__(self, scripts: Scripts) -> None:
         self._folders = tuple({f"{Path(script.file).parent}/" for script in scripts.values()})

@@ -77,7 +77,7 @@ class _Call:
         limit_s = LINGER_S if self._outcome.is_whole else self._timeout_s if self._has_begun else 0
         task, timer = asyncio.current_task(), None
         if task is not None and limit_s:
-            # The source counts a provider that falls silent as one that has failed.
+            # With this argument, the source counts the silent provider as failed.
             timer = asyncio.get_running_loop().call_later(limit_s, task.cancel, SILENT)
         try:
             item = await anext(items)

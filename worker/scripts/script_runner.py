@@ -48,11 +48,12 @@ class ScriptRunner:
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """The scripts as `/v1/models` lists them."""
+        """The scripts, in the form in which `/v1/models` lists models."""
         return tuple(Model(f"{SCRIPT_PREFIX}{name}", "script", 0) for name in self.scripts)
 
     def answers(self, model: str) -> bool:
-        """See ScriptAnswers. Also a worker without scripts must not ask a provider for one: claim.lua relies on it."""
+        """See ScriptAnswers. A worker without scripts must not ask a provider for a script's model either: claim.lua
+        relies on it."""
         return model.startswith(SCRIPT_PREFIX)
 
     async def run(self, request: dict[str, Any], stream_id: str, epoch: int) -> Answer:
@@ -142,7 +143,7 @@ class _Host:
         try:
             self._keeps_prompts = await self._prompts.keep(self.run_id, self._epoch, step_id, messages)
         except (BrokerUnavailableError, BrokerRefusedError, ValueError, TypeError) as error:
-            # The run itself does not need it. If the messages are no JSON, the call of the provider will tell.
+            # The run itself does not need the kept prompt. If the messages are not JSON, the provider call reports it.
             logger.info("run %s: the prompt of step %s is not kept: %s", self.run_id, step_id, error)
 
     async def write(self, entry: Entry) -> None:
@@ -159,7 +160,7 @@ class _Host:
         self._open[place] = expires_at
         try:
             while True:
-                # A lost lease ends this attempt by itself.
+                # The status is ignored: if the lease is lost, the generation ends this attempt.
                 _, answer = await self._ask(question, "")
                 if not answer and expires_at is not None and time.time() >= expires_at:
                     _, answer = await self._insist(lambda: self._questions.close(self.run_id, self._epoch, place))
