@@ -80,7 +80,7 @@ def _take_common_options(
         typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    """Has no help of its own: `app` has it."""
+    """The help text of the command is in `app`, not here."""
 
 
 @app.command()
@@ -133,7 +133,7 @@ def up(
 
 
 def _check_providers(path: Path) -> None:
-    """A worker that cannot read its providers would be started again and again."""
+    """Checks the table before the stack starts: a worker that cannot read it would be restarted again and again."""
     try:
         load_providers(path, os.environ)
     except ProviderTableError as error:

@@ -70,7 +70,7 @@ class Answer:
                 name or function.get("name") or "",
                 arguments + (function.get("arguments") or ""),
             )
-        # Models that speak send their words so.
+        # OpenAI's speaking models send the transcript of their audio in place of `content`.
         spoken = audio.get("transcript") if isinstance(audio := delta.get("audio"), dict) else None
         texts = (delta.get("content") or spoken, delta.get("refusal"))
         return "".join(text for text in texts if isinstance(text, str))

@@ -82,7 +82,7 @@ class Asker:
         except ManycastError as error:
             self._terminal.print_status(str(error))
             return
-        # Its event follows. Until then it must not be asked again.
+        # The event that closes the question follows. Until then, do not ask it again.
         self._open.pop(place, None)
 
     async def _read_line(self, place: str) -> str | None:

@@ -30,8 +30,8 @@ class Follower:
     """Writes one stream to one terminal. `simulated` are the models of the built-in simulator. `on_input` gets what a
     script asks; without it, questions are printed.
 
-    Events up to `history_end` already exist. Their text is held back until then, so that an attempt that was followed
-    by a restart is not printed.
+    Events up to `history_end` already exist: their text is held back until that position, so that the text of an
+    abandoned attempt is not printed.
     """
 
     def __init__(

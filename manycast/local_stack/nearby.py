@@ -4,7 +4,7 @@ import socket
 from ipaddress import ip_address
 
 ELSEWHERE = ("192.0.2.1", 9)
-"""An address that nobody has (RFC 5737)."""
+"""An address reserved for documentation, which no machine has (RFC 5737)."""
 
 
 def find_nearby_address() -> str | None:

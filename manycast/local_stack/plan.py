@@ -45,7 +45,7 @@ class Plan:
     command: str = "manycast"
     started_with: str = "manycast up --port "
     reload: Path | None = None
-    """The folder of scripts whose changes start the worker again."""
+    """The folder of scripts; a change in it restarts the worker."""
 
     @property
     def has_provider(self) -> bool:

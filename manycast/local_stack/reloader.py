@@ -1,4 +1,4 @@
-"""Starts the worker again when its scripts change. Scripts that cannot be used are told, and the old ones go on."""
+"""Starts the worker again when its scripts change. If they cannot be used, says why, and the old ones keep running."""
 
 import asyncio
 from pathlib import Path
@@ -55,7 +55,7 @@ def _look(folder: Path) -> dict[Path, tuple[int, int]]:
         try:
             status = path.stat()
         except OSError:
-            # An editor replaces the file at this moment.
+            # An editor is replacing the file right now.
             continue
         found[path] = (status.st_mtime_ns, status.st_size)
     return found

@@ -11,7 +11,7 @@ LAST_LINES = 20
 
 
 class Screen:
-    """`out` gets the address, `messages` everything else. Writing to a closed terminal is no error."""
+    """`out` gets the address, `messages` everything else. Writing to a closed terminal raises nothing."""
 
     def __init__(self, out: TextIO, messages: TextIO, verbose: bool) -> None:
         self._out = out
