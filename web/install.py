@@ -17,8 +17,6 @@ VENDOR = WEB / "parts" / "vendor"
 COPIED = {
     "markdown-it/dist/browser/markdown-it.umd.min.js": "markdown-it.js",
     "markdown-it/LICENSE": "markdown-it.LICENSE",
-    "markdown-it-footnote/dist/markdown-it-footnote.min.js": "markdown-it-footnote.js",
-    "markdown-it-footnote/LICENSE": "markdown-it-footnote.LICENSE",
     "temml/dist/temml.min.js": "temml.js",
     "temml/LICENSE": "temml.LICENSE",
     "@mermaid-js/tiny/dist/mermaid.tiny.js": "mermaid.js",

@@ -5,6 +5,7 @@
  * A node is a string or `{kind, children, …}`. markdown-draw.js lists the kinds and their fields.
  */
 
+import { addFootnotes } from "./markdown-footnotes.js";
 import { addMath } from "./markdown-math.js";
 
 // What is nested deeper is text: thousands of nested elements crash a browser's tab.
@@ -18,28 +19,25 @@ let parser = null;
 
 /** Load the parser. Returns whether it is installed. */
 export async function loadParser() {
-  const load = (name) => import(new URL(`./vendor/${name}`, import.meta.url).href);
-  // These builds set a global name. The ES module of markdown-it is a quarter larger.
-  parser ??= await Promise.all([load("markdown-it.js"), load("markdown-it-footnote.js")]).then(
-    () => setUp(globalThis["markdownit"], globalThis["markdownitFootnote"]),
+  // This build sets a global name. The ES module is a quarter larger.
+  parser ??= await import(new URL("./vendor/markdown-it.js", import.meta.url).href).then(
+    () => setUp(globalThis["markdownit"]),
     () => null,
   );
   return parser !== null;
 }
 
-function setUp(MarkdownIt, footnotes) {
+function setUp(MarkdownIt) {
   const markdown = new MarkdownIt({ linkify: true });
   // A bare address needs a scheme or `www.`: `file.py` is a file, and not a host in Paraguay.
   markdown.linkify.set({ fuzzyLink: false });
   markdown.linkify.add("//", null);
   markdown.linkify.add("www.", { validate: measureAddress, normalize: (match) => (match.url = `http://${match.url}`) });
   markdown.validateLink = () => true; // markdown-draw.js decides which addresses become links
-  markdown.use(footnotes);
+  markdown.use(addFootnotes);
   markdown.use(addMath);
-  markdown.inline.ruler.disable("footnote_inline"); // not part of GFM
   markdown.block.ruler.before("table", "too_deep", takeAsParagraph);
-  // `parse` does these steps itself; footnotes stay where they are defined.
-  markdown.core.ruler.disable(["normalize", "block", "footnote_tail"]);
+  markdown.core.ruler.disable(["normalize", "block"]); // `parse` does these steps itself
   return markdown;
 }
 
@@ -117,8 +115,7 @@ class Lookups {
   constructor(definitions) {
     this.found = new Map();
     this.definitions = definitions;
-    const footnotes = { refs: this.#watch(definitions.footnotes, FOOTNOTE), list: [] };
-    this.env = { references: this.#watch(definitions.links, ""), footnotes };
+    this.env = { references: this.#watch(definitions.links, ""), footnotes: this.#watch(definitions.footnotes, FOOTNOTE) };
   }
 
   #watch(defined, prefix) {
@@ -129,7 +126,7 @@ class Lookups {
         return defined[label];
       },
       set: (_, label, value) => {
-        if (!(label in defined)) defined[label] = value; // the parser of footnotes also sets their numbers here
+        if (!(label in defined)) defined[label] = value;
         return true;
       },
     });
