@@ -1,7 +1,8 @@
 /** Functions for test_markdown.py, which runs them in the page. It sets `globalThis.checks`. */
 globalThis.checks = await (async () => {
   const { growingText, loadMarkdown } = await import("/markdown.js");
-  await loadMarkdown();
+  const { loadWords } = await import("/say.js");
+  await Promise.all([loadMarkdown(), loadWords()]);
   const MarkdownIt = globalThis.markdownit;
 
   /** Shows a text that comes in pieces, and returns its element. */

@@ -84,6 +84,8 @@ def link(address: str, text: str) -> str:
     return f'<a href="{address}" target="_blank" rel="noopener noreferrer nofollow">{text}</a>'
 
 
+PICTURE = link("https://x.test/i.png", "a b").replace(">a b", ' data-kind="Picture: ">a b')
+
 FAITHFUL = {
     "file_name_here.py": "<p>file_name_here.py</p>",
     "$HOME and $PATH, or $5 and $10": "<p>$HOME and $PATH, or $5 and $10</p>",
@@ -101,7 +103,7 @@ FAITHFUL = {
     "~~a~~": "<p><s>a</s></p>",
     "`~~a~~ <b>`": "<p><code>~~a~~ &lt;b&gt;</code></p>",
     "> a\nb": "<blockquote><p>a\nb</p></blockquote>",
-    "![a *b*](https://x.test/i.png)": f'<p><span class="image">{link("https://x.test/i.png", "a b")}</span></p>',
+    "![a *b*](https://x.test/i.png)": f'<p><span class="image">{PICTURE}</span></p>',
     "[![a](/i.png)](https://x.test/)": "<p>" + link("https://x.test/", '<span class="image">a</span>') + "</p>",
 }
 

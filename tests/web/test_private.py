@@ -100,7 +100,9 @@ async def test_a_link_that_cannot_be_revoked_is_reported_and_stays(page: Page, p
     await page.route("**/tickets", lambda route: route.abort())
     peer.tell(chunk(3, content="\nmore\n") + "…")
     await page.click("text=Revoke links")
-    await expect(page.locator("dialog.share [role=status]")).to_have_text("Not revoked: The server cannot be reached.")
+    await expect(page.locator("dialog.share [role=status]")).to_have_text(
+        "The links could not be revoked: The server cannot be reached."
+    )
     await expect(page.locator(".text")).to_have_text("begunmore")
 
 
@@ -108,7 +110,9 @@ async def test_a_link_that_cannot_be_made_says_why(page: Page, peer: Peer) -> No
     await ask_privately(page, peer)
     peer.tickets.revoked += 1
     await page.click(".share-button")
-    await expect(page.locator("dialog.share [role=status]")).to_contain_text("No link could be made: This ticket was")
+    await expect(page.locator("dialog.share [role=status]")).to_contain_text(
+        "The link could not be made: This ticket was"
+    )
 
 
 async def test_a_ticket_leaves_the_address_and_no_request_for_events_carries_it(page: Page, peer: Peer) -> None:

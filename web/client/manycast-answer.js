@@ -16,6 +16,7 @@ export class ManycastAnswer extends HTMLElement {
   static observedAttributes = ["src", "label"];
 
   #frame = document.createElement("iframe");
+  #title = "Manycast"; // until the frame tells the title of its page
   #listen = (event) => this.#receive(event);
   #restyle = () => this.restyle();
   /** A page often changes its theme by an attribute of its first element. */
@@ -59,16 +60,23 @@ export class ManycastAnswer extends HTMLElement {
 
   #load() {
     const src = this.getAttribute("src");
-    this.#frame.title = this.getAttribute("label") ?? "An answer";
+    this.#entitle(this.#title);
     const url = src && URL.canParse(src, document.baseURI) ? new URL(src, document.baseURI) : null;
     // Not javascript: or data:, whoever wrote the attribute.
     if (url && /^https?:$/.test(url.protocol)) this.#frame.src = url.href;
     else this.#frame.removeAttribute("src");
   }
 
+  /** Screen readers read it. */
+  #entitle(title) {
+    this.#title = title;
+    this.#frame.title = this.getAttribute("label") ?? title;
+  }
+
   #receive({ source, data }) {
     if (source !== this.#frame.contentWindow || data?.manycast === undefined) return;
     if (data.manycast === "ready") this.restyle();
+    if (data.manycast === "title") this.#entitle(String(data.title));
     if (data.manycast === "height") this.#frame.style.height = `${Math.min(TALLEST, Math.max(0, Number(data.height) || 0))}px`;
     if (data.manycast === "status") this.setAttribute("status", String(data.status));
   }

@@ -1,15 +1,17 @@
 /**
- * Draws the diagram that the page around this frame sends, and says how high it is. A script and not a module: this frame has
- * no origin, so its browser would not let it load modules.
+ * Draws the diagram that the page around this frame sends, and answers through the port that comes with it: how high the drawing
+ * is, or why there is none. A script and not a module: this frame has no origin, so its browser would not let it load modules.
  */
 
 const LONGEST = 20_000; // characters
 const SMALLEST = 0.75; // of a drawing's own size
 const SCROLL_BAR = 16; // pixels
 
-async function draw({ source, dark }) {
+async function draw({ source, dark, lang, title }) {
   const mermaid = globalThis["mermaid"];
-  if (!mermaid) throw new Error("the package that draws diagrams is not installed.");
+  if (!mermaid) throw new Error(); // the package is not installed
+  document.title = title;
+  document.documentElement.lang = lang;
   document.documentElement.style.colorScheme = dark ? "dark" : "light";
   mermaid.initialize({
     startOnLoad: false,
@@ -31,12 +33,10 @@ async function draw({ source, dark }) {
   return Math.ceil(drawing.getBoundingClientRect().height) + bar;
 }
 
-addEventListener("message", ({ source: sender, data }) => {
+addEventListener("message", ({ source: sender, data, ports: [port] }) => {
   if (sender !== parent) return;
   draw(data).then(
-    (height) => parent.postMessage({ height }, "*"),
-    (error) => parent.postMessage({ error: error.message }, "*"),
+    (height) => port.postMessage({ height }),
+    (error) => port.postMessage({ error: error.message }),
   );
 });
-
-addEventListener("load", () => parent.postMessage({ ready: true }, "*"));

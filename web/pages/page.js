@@ -12,6 +12,7 @@ import { loadMarkdown } from "./markdown.js";
 import { Question } from "./question.js";
 import { Reply } from "./reply.js";
 import { AutoScroll } from "./scroll.js";
+import { fillPage, loadWords, say } from "./say.js";
 import { Settings } from "./settings.js";
 import { deleteConversation, explainElsewhere, exportAll, openSettings, shareTurn } from "./lazy.js";
 import { closeSidebar, showConversations } from "./sidebar.js";
@@ -91,7 +92,7 @@ class Chat {
 
   #focus() {
     if (!matchMedia("(hover: hover)").matches) return; // on a phone, focus opens the keyboard
-    find(this.signIn.open ? "#question" : "#secret").focus();
+    find(this.signIn.open ? "#question" : "#secret")?.focus();
   }
 
   async ask(text) {
@@ -187,8 +188,8 @@ class Chat {
       },
     });
     reply.foot.append(
-      copyButton("Copy answer", () => reply.answer.text),
-      iconButton("again", "Answer again", () => this.#again()),
+      copyButton(say("answer.copy"), () => reply.answer.text),
+      iconButton("again", say("answer.again"), () => this.#again()),
     );
     if (turn.stream) reply.foot.append(this.#shareButton(turn, reply), viewers);
     this.reply = reply;
@@ -201,8 +202,8 @@ class Chat {
     const { conversation } = this;
     const hidden = isPrivate(turn.stream);
     const open = () => shareTurn(turn, reply, () => this.#store(conversation));
-    const title = hidden ? "A link to watch this private answer" : "A link to watch this answer";
-    return make("button", { type: "button", class: "quiet share-button", title, onclick: open }, icon("share"), hidden ? "Share, private" : "Share");
+    const title = say(hidden ? "answer.private_link" : "answer.link");
+    return make("button", { type: "button", class: "quiet share-button", title, onclick: open }, icon("share"), say(hidden ? "answer.share_private" : "answer.share"));
   }
 
   /** Update everything around the turns. */
@@ -249,8 +250,10 @@ function offerModels(settings, ids) {
 }
 
 async function main() {
-  drawIcons();
   const ready = loadMarkdown();
+  await loadWords();
+  fillPage();
+  drawIcons();
   const chat = new Chat(openStorage(), ready);
   chat.signIn.look();
   find("#new").addEventListener("click", () => (location.hash ? (location.hash = "") : chat.open()));

@@ -8,8 +8,8 @@ import { find, make } from "./element.js";
 import { drawIcons } from "./icons.js";
 import { RunView } from "./run-view.js";
 import { applyKeptTheme } from "./settings.js";
-import { describeAge, describeMilliseconds, describeRuns } from "./run-words.js";
-import { describeAmount } from "./words.js";
+import { describeAge, describeMilliseconds, describeRuns, describeStatus } from "./run-words.js";
+import { fillPage, loadMoreWords, loadWords, say, writeNumber } from "./say.js";
 
 const REFRESH_MS = 1500;
 const LATEST = 50;
@@ -33,7 +33,7 @@ class Runs {
       this.latest = await readLatestStreams(LATEST);
       trouble.hidden = true;
     } catch (error) {
-      trouble.replaceChildren(error.message, ...(error.status === 401 ? [" ", make("a", { href: "./" }, "Sign in")] : []));
+      trouble.replaceChildren(error.message, ...(error.status === 401 ? [" ", make("a", { href: "./" }, say("sign_in.button"))] : []));
       trouble.hidden = false;
     }
     this.#draw();
@@ -75,18 +75,25 @@ function drawRow(run) {
   return make(
     "tr",
     { "data-id": id, onclick: open },
-    make("td", {}, make("span", { class: `status status-${status}` }, status)),
+    make("td", {}, make("span", { class: `status status-${status}` }, describeStatus(status))),
     make("td", { class: "prompt" }, link),
-    make("td", {}, model || "default"),
+    make("td", {}, model || say("run.default")),
     make("td", { class: "number" }, describeMilliseconds(timing?.first_chunk_ms)),
-    make("td", { class: "number" }, describeAmount(Math.max(0, Number(position.split("-")[1]) - 1))),
+    make("td", { class: "number" }, writeNumber(Math.max(0, Number(position.split("-")[1]) - 1))),
     make("td", { class: "number" }, String(viewers ?? 0)),
     make("td", { class: "number" }, describeAge(created_at)),
   );
 }
 
-drawIcons();
-applyKeptTheme(openStorage());
-const runs = new Runs();
-addEventListener("hashchange", () => runs.open());
-runs.keepUp().then(() => (document.documentElement.dataset.ready = ""));
+async function main() {
+  applyKeptTheme(openStorage());
+  await Promise.all([loadWords(), loadMoreWords()]);
+  fillPage();
+  drawIcons();
+  const runs = new Runs();
+  addEventListener("hashchange", () => runs.open());
+  await runs.keepUp();
+  document.documentElement.dataset.ready = "";
+}
+
+main();

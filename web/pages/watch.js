@@ -14,7 +14,7 @@ import { AutoScroll } from "./scroll.js";
 import { applyKeptTheme } from "./settings.js";
 import { share } from "./lazy.js";
 import { describeEnvironment } from "./environment.js";
-import { describeDate, WATCH } from "./watch-words.js";
+import { fillPage, loadMoreWords, loadWords, say, writeDate } from "./say.js";
 import { describeViewers } from "./words.js";
 
 const TITLE_LENGTH = 80;
@@ -32,7 +32,7 @@ class WatchPage {
     const ticket = rest.join(".") || null;
     this.reply?.leave();
     find("#share").hidden = !id || isPrivate(id); // only the caller can create links to a private stream
-    if (!id) return this.turns.replaceChildren(make("p", { class: "state" }, WATCH.incomplete));
+    if (!id) return this.turns.replaceChildren(make("p", { class: "state" }, say("watch.incomplete")));
     const replay = new Replay();
     const reply = new Reply({ id, ticket }, {
       viewers: (count) => (find("#viewers").textContent = describeViewers(count)),
@@ -46,8 +46,7 @@ class WatchPage {
     });
     this.reply = reply;
     this.hasQuestion = false;
-    find("#heading").textContent = WATCH.heading;
-    document.title = WATCH.title(WATCH.heading);
+    this.#entitle(say("watch.heading"));
     this.openedAt = performance.now();
     find("#live").hidden = false;
     this.turns.replaceChildren(reply.element);
@@ -62,12 +61,14 @@ class WatchPage {
     if (!run?.created_at || reply !== this.reply || this.hasQuestion) return;
     this.hasQuestion = true;
     const asked = run.question ? make("div", { class: "bubble", dir: "auto" }, run.question) : null;
-    const about = [run.model, describeDate(run.created_at)].filter(Boolean).join(" · ");
-    this.turns.prepend(make("article", { class: "question", "aria-label": WATCH.question }, asked, make("p", { class: "small" }, about)));
-    if (!run.question) return;
-    const title = run.question.replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
+    const about = [run.model, writeDate(run.created_at, { dateStyle: "long", timeStyle: "short" })].filter(Boolean).join(" · ");
+    this.turns.prepend(make("article", { class: "question", "aria-label": say("question.label") }, asked, make("p", { class: "small" }, about)));
+    if (run.question) this.#entitle(run.question.replace(/\s+/g, " ").slice(0, TITLE_LENGTH));
+  }
+
+  #entitle(title) {
     find("#heading").textContent = title;
-    document.title = WATCH.title(title);
+    document.title = `${title} · Manycast`;
   }
 
   #settle(replay, state) {
@@ -78,20 +79,22 @@ class WatchPage {
     else this.#showQuestion(reply); // if the network failed before
     if (performance.now() - this.openedAt < AT_ONCE_MS) this.autoScroll.rewind();
     if (replay.chunks.length === 0) return;
-    const button = make("button", { type: "button", class: "text-button replay" }, icon("play"), "Replay");
+    const button = make("button", { type: "button", class: "text-button replay" }, icon("play"), say("watch.replay"));
     button.addEventListener("click", () => {
       if (replay.running) return replay.finish();
-      button.lastChild.data = "Show all";
+      button.lastChild.data = say("watch.show_all");
       this.autoScroll.follow();
-      replay.run(reply, reply.done?.timing).then(() => (button.lastChild.data = "Replay"));
+      replay.run(reply, reply.done?.timing).then(() => (button.lastChild.data = say("watch.replay")));
     });
-    reply.foot.prepend(copyButton("Copy answer", () => reply.answer.text), button);
+    reply.foot.prepend(copyButton(say("answer.copy"), () => reply.answer.text), button);
   }
 }
 
 async function main() {
-  drawIcons();
   applyKeptTheme(openStorage());
+  await Promise.all([loadWords(), loadMoreWords()]);
+  fillPage();
+  drawIcons();
   const plain = !(await loadMarkdown());
   const page = new WatchPage();
   page.open();

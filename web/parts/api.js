@@ -2,6 +2,8 @@
  * The HTTP requests that the page sends to the gateway (docs/protocol.md, section 5). manycast.js receives the events.
  */
 
+import { say } from "./say.js";
+
 /**
  * The gateway refused a request or could not be reached (`status` 0). People can read `message`. `retryAfter`: seconds, or
  * null if the response has no `Retry-After`.
@@ -22,10 +24,10 @@ export async function call(method, url, body, headers = {}) {
   const options = { method, cache: "no-store", headers, signal: AbortSignal.timeout(TIMEOUT_MS) };
   if (body) Object.assign(options, { headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
   const answer = await fetch(url, options).catch(() => null);
-  if (answer === null) throw new ApiError(0, { message: "The server cannot be reached.", code: "unreachable" });
+  if (answer === null) throw new ApiError(0, { message: say("server.unreachable"), code: "unreachable" });
   const data = await answer.json().catch(() => null);
   if (answer.status === 204 || (answer.ok && data !== null)) return data;
-  const error = data?.error ?? { message: `The server answered with status ${answer.status}.` };
+  const error = data?.error ?? { message: say("server.status", { status: String(answer.status) }) };
   throw new ApiError(answer.status, error, Number(answer.headers.get("retry-after")) || null);
 }
 

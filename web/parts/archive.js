@@ -3,6 +3,7 @@
  */
 
 import { textOf } from "./conversations.js";
+import { say } from "./say.js";
 
 const FORMAT = "manycast-conversations";
 
@@ -15,8 +16,9 @@ export function toJson(conversations) {
 /** All conversations as one Markdown text. */
 export function toMarkdown(conversations) {
   const parts = conversations.map(({ title, turns }) => {
-    const each = turns.map((turn) => `## ${turn.role === "user" ? "Question" : ["Answer", turn.model].filter(Boolean).join(", ")}\n\n${textOf(turn)}\n`);
-    return [`# ${title || "Untitled"}\n`, ...each].join("\n");
+    const headingOf = ({ role, model }) => (role === "user" ? say("question.label") : [say("answer.label"), model].filter(Boolean).join(", "));
+    const each = turns.map((turn) => `## ${headingOf(turn)}\n\n${textOf(turn)}\n`);
+    return [`# ${title || say("list.untitled")}\n`, ...each].join("\n");
   });
   return parts.join("\n---\n\n");
 }
@@ -27,16 +29,16 @@ export function fromJson(text) {
   try {
     data = JSON.parse(text);
   } catch {
-    throw new Error("This file is not JSON.");
+    throw new Error(say("archive.not_json"));
   }
-  if (data?.format !== FORMAT || !Array.isArray(data.conversations)) throw new Error("This file contains no exported conversations.");
+  if (data?.format !== FORMAT || !Array.isArray(data.conversations)) throw new Error(say("archive.foreign"));
   return data.conversations.map(readConversation);
 }
 
 /** Only what the page knows, in the types that it expects: a file may contain anything. */
 function readConversation(given) {
   const turns = Array.isArray(given?.turns) ? given.turns.map(readTurn) : [];
-  if (!/^[0-9a-f]{32}$/.test(given?.id)) throw new Error("A conversation in this file has no valid id.");
+  if (!/^[0-9a-f]{32}$/.test(given?.id)) throw new Error(say("archive.no_id"));
   const ids = Array.isArray(given.removed) ? given.removed.map(String) : [];
   return { id: given.id, title: text(given.title), titled: number(given.titled), updated: number(given.updated), turns, removed: ids };
 }
@@ -90,7 +92,7 @@ export function exportAll(conversations, format) {
 export async function importFile(conversations, file) {
   const found = fromJson(await file.text()).sort((one, other) => one.updated - other.updated);
   for (const each of found) {
-    if (!conversations.save(each)) throw new Error("There is no room for all of them.");
+    if (!conversations.save(each)) throw new Error(say("archive.no_room"));
   }
   return found.length;
 }

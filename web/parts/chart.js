@@ -2,6 +2,8 @@
  * A small bar chart of one number per second.
  */
 
+import { say } from "./say.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 480;
 const HEIGHT = 72;
@@ -17,7 +19,7 @@ export function drawChart(numbers, label) {
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("class", "chart");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${label}: at most ${Math.round(highest)}, over ${numbers.length} s`);
+  svg.setAttribute("aria-label", say("run.chart", { label, highest: Math.round(highest), seconds: numbers.length }));
   bars.forEach((number, index) => {
     const height = Math.max(number > 0 ? 1.5 : 0, (number / highest) * (HEIGHT - 2));
     const bar = document.createElementNS(SVG, "rect");

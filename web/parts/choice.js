@@ -5,7 +5,9 @@
 import { make } from "./element.js";
 import { icon } from "./icons.js";
 import { growingText } from "./markdown.js";
-import { describeChoiceEnd, WORDS } from "./words.js";
+import { say } from "./say.js";
+import { loadStyle } from "./style.js";
+import { describeChoiceEnd } from "./words.js";
 
 // A complete answer must not block the page: each frame spends only a few milliseconds on adding text.
 const PIECE = 2000; // characters; more, if the text parses a long unfinished block again for each piece
@@ -14,6 +16,7 @@ const FRAME_MS = 8;
 const HUGE = 100_000; // characters
 const HUGE_FRAME_MS = 80;
 const REST = 3; // after a slow piece, the page gets this many times as long for other things
+// eslint-disable-next-line house/sentences -- a selector
 const BLOCKS = "p, h2, h3, h4, h5, h6, ul, ol, li, blockquote, .code, pre, pre > code, .table, table, thead, tbody, tr, th, td, .footnote, .footnote > div";
 
 export class ChoiceView {
@@ -28,7 +31,7 @@ export class ChoiceView {
 
   /** @param {number} count  of the choices of this answer */
   label(count) {
-    this.element.setAttribute("aria-label", WORDS.choice(this.index + 1, count));
+    this.element.setAttribute("aria-label", say("answer.choice", { number: this.index + 1, count }));
   }
 
   #begin() {
@@ -123,6 +126,7 @@ export class ChoiceView {
 
   #drawReasoning(choice, over) {
     if (!this.reasoning) {
+      loadStyle("tools.css");
       const words = make("div", { class: "plain" });
       const summary = make("summary");
       const fold = make("details", { class: "reasoning" }, summary, words);
@@ -130,7 +134,7 @@ export class ChoiceView {
       this.element.prepend(fold);
     }
     const thinking = !choice.content && !over;
-    this.reasoning.summary.textContent = thinking ? WORDS.thinking : WORDS.thoughts;
+    this.reasoning.summary.textContent = say(thinking ? "answer.thinking" : "answer.thoughts");
     this.reasoning.fold.classList.toggle("thinking", thinking);
     if (this.lengths.get(this.reasoning.words) === choice.reasoning.length) return;
     this.reasoning.words.textContent = choice.reasoning;
@@ -139,8 +143,9 @@ export class ChoiceView {
 
   #drawRefusal(words) {
     if (!this.refusal) {
+      loadStyle("tools.css");
       this.refusal = make("p", {});
-      this.element.append(make("div", { class: "refusal" }, make("strong", {}, WORDS.declined), this.refusal));
+      this.element.append(make("div", { class: "refusal" }, make("strong", {}, say("end.declined")), this.refusal));
     }
     this.refusal.textContent = words;
     this.#placeCaret(this.refusal, words.length);
@@ -155,15 +160,16 @@ export class ChoiceView {
     this.#placeCaret(shown.words, words.length);
     if (!output || shown.output === output) return;
     shown.output = output;
-    shown.result ??= shown.fold.appendChild(make("div", { class: "result" }, make("p", {}, WORDS.result), make("pre", { tabindex: "0" }, make("code")))).querySelector("code");
+    shown.result ??= shown.fold.appendChild(make("div", { class: "result" }, make("p", {}, say("answer.result")), make("pre", { tabindex: "0" }, make("code")))).querySelector("code");
     shown.result.textContent = tidyJson(output);
   }
 
   #beginCall(call, { content }) {
     this.#endSegment(call.at ?? content.length); // answers that were stored by an earlier version have no `at`
+    loadStyle("tools.css");
     const name = make("code");
     const words = make("code");
-    const fold = make("details", { class: "tool", open: true }, make("summary", {}, icon("tool"), `${WORDS.calls} `, name));
+    const fold = make("details", { class: "tool", open: true }, make("summary", {}, icon("tool"), `${say("answer.call")} `, name));
     fold.append(make("pre", { tabindex: "0" }, words));
     this.element.append(fold);
     const shown = { fold, name, words, result: null, output: "" };

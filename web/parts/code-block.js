@@ -4,7 +4,7 @@
 
 import { copyButton, iconButton, make } from "./element.js";
 import { CodeHighlighter } from "./highlight.js";
-import { WORDS } from "./words.js";
+import { loadMoreWords, say } from "./say.js";
 
 const MOST_LINES = 40; // of a folded block; answer.css sets its height
 
@@ -12,8 +12,8 @@ const MOST_LINES = 40; // of a folded block; answer.css sets its height
 export function makeCodeBlock({ language }) {
   const inner = make("code");
   const label = make("span", { class: "language" });
-  const wrap = toggle(iconButton("wrap", "Wrap lines"), () => outer.classList.toggle("wrapped"));
-  const head = make("div", { class: "code-head" }, label, wrap, copyButton("Copy code", () => inner.textContent));
+  const wrap = toggle(iconButton("wrap", say("text.wrap")), () => outer.classList.toggle("wrapped"));
+  const head = make("div", { class: "code-head" }, label, wrap, copyButton(say("text.copy_code"), () => inner.textContent));
   const outer = make("div", { class: "code", dir: "ltr" }, head, make("pre", { tabindex: "0" }, inner));
   if (language === "mermaid") wrap.before(diagramButton(outer, inner));
   const highlighter = new CodeHighlighter(inner, label);
@@ -42,11 +42,11 @@ function isLong(text) {
 }
 
 function fold(outer) {
-  const button = make("button", { type: "button", class: "fold", "aria-expanded": "false" }, "Show all lines");
+  const button = make("button", { type: "button", class: "fold", "aria-expanded": "false" }, say("text.all_lines"));
   button.addEventListener("click", () => {
     const whole = outer.classList.toggle("whole");
     button.setAttribute("aria-expanded", String(whole));
-    button.textContent = whole ? "Show fewer lines" : "Show all lines";
+    button.textContent = say(whole ? "text.fewer_lines" : "text.all_lines");
     if (!whole) outer.scrollIntoView({ block: "nearest" });
   });
   outer.classList.add("long");
@@ -55,15 +55,15 @@ function fold(outer) {
 
 function diagramButton(outer, inner) {
   let drawing = null;
-  return toggle(make("button", { type: "button", class: "text-button" }, "Diagram"), () => {
+  return toggle(make("button", { type: "button", class: "text-button" }, say("text.diagram")), () => {
     if (drawing) {
       drawing.then((element) => element.remove());
       drawing = null;
       return false;
     }
-    drawing = import("./diagram.js").then(
-      ({ drawDiagram }) => drawDiagram(inner.textContent),
-      () => make("p", { class: "diagram", role: "status" }, WORDS.unreachable),
+    drawing = Promise.all([import("./diagram.js"), loadMoreWords()]).then(
+      ([{ drawDiagram }]) => drawDiagram(inner.textContent),
+      () => make("p", { class: "diagram", role: "status" }, say("server.unreachable")),
     );
     drawing.then((element) => outer.querySelector(".code-head").after(element));
     return true;

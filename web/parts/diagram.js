@@ -6,30 +6,32 @@
  */
 
 import { make } from "./element.js";
+import { say } from "./say.js";
 
 const TALLEST = 2000; // pixels
+const LONGEST_ERROR = 300; // characters
 
 /** @param {string} source  the text of the diagram */
 export function drawDiagram(source) {
   const address = new URL("./diagram", import.meta.url).href;
-  const frame = make("iframe", { sandbox: "allow-scripts", src: address, title: "Diagram" });
-  const words = make("p", { class: "small", role: "status" }, "Drawing…");
+  const frame = make("iframe", { sandbox: "allow-scripts", src: address, title: say("text.diagram") });
+  const words = make("p", { class: "small", role: "status" }, say("diagram.drawing"));
   const figure = make("div", { class: "diagram" }, words, frame);
-  const listen = ({ source: sender, data }) => {
-    if (sender !== frame.contentWindow) return; // also after the frame was removed
-    if (data.ready) frame.contentWindow.postMessage({ source, dark: isDark() }, "*");
-    if (data.height) {
-      frame.style.height = `${Math.min(TALLEST, Number(data.height))}px`;
-      words.textContent = "";
-    }
-    if (data.error) {
-      words.textContent = `This diagram cannot be drawn: ${String(data.error).slice(0, 300)}`;
-      frame.remove();
-    }
-  };
-  addEventListener("message", listen);
+  frame.addEventListener("load", () => {
+    const { port1, port2 } = new MessageChannel(); // ours lives as long as this frame
+    port1.onmessage = ({ data: { height, error } }) => {
+      words.textContent = error === undefined ? "" : describe(String(error).slice(0, LONGEST_ERROR));
+      if (error === undefined) frame.style.height = `${Math.min(TALLEST, Number(height))}px`;
+      else frame.remove();
+    };
+    const { lang } = document.documentElement;
+    frame.contentWindow.postMessage({ source, dark: isDark(), lang, title: frame.title }, "*", [port2]);
+  });
   return figure;
 }
+
+/** @param {string} message  of what draws; "" if it is not installed */
+const describe = (message) => (message ? say("diagram.failed", { message }) : say("diagram.missing"));
 
 function isDark() {
   const { theme } = document.documentElement.dataset;

@@ -3,6 +3,7 @@
  */
 
 import { icon } from "./icons.js";
+import { say } from "./say.js";
 
 /** `make("a", {href, class, onclick, "aria-label", …}, ...children)`; children are nodes, texts, or null. */
 export function make(tag, properties = {}, ...children) {
@@ -28,7 +29,7 @@ export function copyButton(label, text) {
   const button = iconButton("copy", label, async () => {
     const copied = await copy(text());
     button.replaceChildren(icon(copied ? "check" : "close"));
-    announce(copied ? "Copied" : "The browser did not allow copying.");
+    announce(say(copied ? "text.copied" : "text.not_copied"));
     setTimeout(() => button.replaceChildren(icon("copy")), 1500);
   });
   return button;

@@ -4,6 +4,7 @@
 
 import { watchUrl } from "./api.js";
 import { find, make } from "./element.js";
+import { say } from "./say.js";
 
 /**
  * Show an explanation in place of the welcome, with a link to the conversation's last answer if its address names one. Without
@@ -14,17 +15,15 @@ import { find, make } from "./element.js";
  */
 export function explainElsewhere(address, stream) {
   if (location.href !== address || find("#elsewhere")) return;
-  const watch = stream && make("a", { href: watchUrl(stream) }, "Watch its last answer");
-  const share = stream
-    ? "Its last answer has a link, which works everywhere until the answer expires."
-    : "To show an answer here, press Share below it in that browser, and open that link.";
+  const watch = stream && make("a", { href: watchUrl(stream) }, say("elsewhere.watch"));
+  const words = [say("elsewhere.why"), say(stream ? "elsewhere.link" : "elsewhere.advice")];
   find("#welcome").after(
     make(
       "section",
       { id: "elsewhere", "aria-labelledby": "elsewhere-title" },
-      make("h1", { id: "elsewhere-title" }, "This conversation is not in this browser"),
-      make("p", {}, `A conversation is kept only in the browser in which it was held. ${share}`),
-      make("p", {}, watch || null, make("a", { href: "./" }, "Start a new chat")),
+      make("h1", { id: "elsewhere-title" }, say("elsewhere.title")),
+      make("p", {}, words.join(" ")),
+      make("p", {}, watch || null, make("a", { href: "./" }, say("elsewhere.new"))),
     ),
   );
 }

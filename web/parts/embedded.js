@@ -4,6 +4,7 @@
  */
 
 import { find, make } from "./element.js";
+import { say } from "./say.js";
 
 // What the page around may set, and by which name style.css knows it.
 const NAMES = { paper: "--paper", ink: "--ink", quiet: "--quiet", accent: "--accent", line: "--line", sunk: "--sunk", font: "--font" };
@@ -13,7 +14,7 @@ const tell = (words) => parent.postMessage({ manycast: words.kind, ...words }, "
 export function embed() {
   const root = document.documentElement;
   root.classList.add("embedded");
-  find("footer").append(make("a", { class: "small", href: location.href, target: "_blank", rel: "noopener" }, "Open this answer in its own window"));
+  find("footer").append(make("a", { class: "small", href: location.href, target: "_blank", rel: "noopener" }, say("watch.own_window")));
   addEventListener("message", ({ source, data }) => {
     if (source !== parent || data?.manycast !== "style") return;
     for (const [name, value] of Object.entries(data.variables)) dress(root, name, String(value));
@@ -24,6 +25,9 @@ export function embed() {
   const tellStatus = () => tell({ kind: "status", status: find("[data-status]")?.dataset.status ?? "running" });
   new MutationObserver(tellStatus).observe(find("#turns"), { subtree: true, childList: true, attributeFilter: ["data-status"] });
   tellStatus();
+  const tellTitle = () => tell({ kind: "title", title: document.title });
+  new MutationObserver(tellTitle).observe(find("title"), { childList: true });
+  tellTitle();
   tell({ kind: "ready" });
 }
 

@@ -4,7 +4,7 @@
 
 import { readModels, readReadiness } from "./api.js";
 import { find } from "./element.js";
-import { WORDS } from "./words.js";
+import { say } from "./say.js";
 
 const SIMULATOR = "manycast-simulator";
 const CHECK_MS = { well: 30_000, trouble: 3000 };
@@ -24,7 +24,7 @@ export function describeEnvironment({ plain = false, models: onModels = () => {}
     offered = ids.join();
     const trouble = describeTrouble(readiness);
     show("#trouble", trouble);
-    if (models) show("#hint", [simulated(models) && WORDS.simulated, plain && WORDS.plain].filter(Boolean).join(" "));
+    if (models) show("#hint", [simulated(models) && say("server.simulated"), plain && say("server.plain")].filter(Boolean).join(" "));
     clearTimeout(timer);
     timer = setTimeout(look, trouble || ids.length === 0 ? CHECK_MS.trouble : CHECK_MS.well);
   };
@@ -46,8 +46,8 @@ function show(selector, text) {
 }
 
 function describeTrouble(readiness) {
-  if (readiness === null) return WORDS.unreachable;
-  if (readiness.redis === false) return WORDS.noDatabase;
-  if (readiness.workers === 0) return WORDS.noWorker;
+  if (readiness === null) return say("server.unreachable");
+  if (readiness.redis === false) return say("server.no_database");
+  if (readiness.workers === 0) return say("server.no_worker");
   return "";
 }

@@ -3,12 +3,12 @@
  */
 
 import { announce } from "./element.js";
-import { WORDS } from "./words.js";
+import { loadMoreWords, say } from "./say.js";
 
 const use = (load, name) => async (...args) => {
-  const module = await load().catch(() => null);
+  const [module] = await Promise.all([load(), loadMoreWords()]).catch(() => []);
   if (module) module[name](...args);
-  else announce(WORDS.unreachable);
+  else announce(say("server.unreachable"));
 };
 
 export const share = use(() => import("./share.js"), "share");

@@ -8,6 +8,7 @@
 import { makeCodeBlock } from "./code-block.js";
 import { make } from "./element.js";
 import { showFormula } from "./math.js";
+import { say } from "./say.js";
 
 const SAFE_PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
 const FIELDS = ["kind", "href", "title", "source", "language", "start", "checked", "align", "label", "formula", "markup"];
@@ -49,7 +50,7 @@ const KINDS = {
   code: same("code"),
   a: ({ href, title }) => element("a", { ...linkTo(href), title }),
   image: makeImage,
-  task: ({ checked }) => element("input", { type: "checkbox", disabled: true, checked, "aria-label": "Task" }),
+  task: ({ checked }) => element("input", { type: "checkbox", disabled: true, checked, "aria-label": say("text.task") }),
   table: makeTable,
   code_block: makeCodeBlock,
   math: (node) => makeFormula(node, make("span", { class: "math" }), false),
@@ -61,14 +62,14 @@ const KINDS = {
 
 function makeTable() {
   const inner = make("table");
-  return { outer: make("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, inner), inner };
+  return { outer: make("div", { class: "table", tabindex: "0", role: "region", "aria-label": say("text.table") }, inner), inner };
 }
 
 /** A link, because loading an image would reveal the reader to its host. */
 function makeImage({ source, title }) {
   const link = source === null ? {} : linkTo(source);
   if (!link.href) return element("span", { class: "image", title });
-  const inner = make("a", link);
+  const inner = make("a", { ...link, "data-kind": say("text.picture") });
   import("./picture.js").then(({ offerPicture }) => offerPicture(inner), () => {}); // without it, there is the link
   return { outer: make("span", { class: "image", title }, inner), inner };
 }
@@ -88,7 +89,7 @@ function makeFootnote({ label }) {
 
 function makeFootnoteMark({ label }) {
   const find = () => [...button.closest(".text").querySelectorAll(".footnote")].find((note) => note.dataset.label === label);
-  const button = make("button", { type: "button", class: "footnote-mark", "aria-label": `Footnote ${label}` }, label);
+  const button = make("button", { type: "button", class: "footnote-mark", "aria-label": say("text.footnote", { label }) }, label);
   button.addEventListener("click", () => find()?.focus());
   const outer = make("sup", {}, button);
   return { outer, inner: make("span") };

@@ -3,6 +3,8 @@
  * the package, and where temml does not understand a formula, it stays text. Temml makes elements, and no HTML.
  */
 
+import { loadStyle } from "./style.js";
+
 const LONGEST = 5000; // characters
 const DEEPEST = 60; // nested elements: thousands would crash a browser's tab
 const OPTIONS = { throwOnError: true, maxExpand: 200, maxSize: [20, 200], trust: false };
@@ -22,6 +24,7 @@ function load() {
 
 /** Replace the text of `element` by the formula, when it is known how. */
 export function showFormula(element, formula, display) {
+  loadStyle("math.css");
   if (formula.length > LONGEST) return;
   if (globalThis["temml"]) typeset(element, formula, display);
   else load().then((temml) => temml && typeset(element, formula, display));

@@ -4,6 +4,7 @@
  */
 
 import { make } from "./element.js";
+import { loadMoreWords, say } from "./say.js";
 
 let policy = null;
 
@@ -27,10 +28,11 @@ export function covers(source, { protocol, hostname, port }) {
 export async function offerPicture(link) {
   const url = new URL(link.href);
   if (!(await readSources()).some((source) => covers(source, url))) return;
-  const button = make("button", { type: "button", class: "text-button", title: `Loads it from ${url.host}` }, "Show");
+  await loadMoreWords();
+  const button = make("button", { type: "button", class: "text-button", title: say("picture.source", { host: url.host }) }, say("picture.show"));
   button.addEventListener("click", () => {
     const picture = make("img", { src: url.href, alt: link.textContent, referrerpolicy: "no-referrer", decoding: "async" });
-    picture.addEventListener("error", () => picture.replaceWith(make("span", { class: "small" }, "It could not be loaded.")));
+    picture.addEventListener("error", () => picture.replaceWith(make("span", { class: "small" }, say("picture.failed"))));
     button.replaceWith(picture);
   });
   link.after(button);

@@ -4,13 +4,14 @@
 
 import { iconButton, make } from "./element.js";
 import { editQuestion } from "./lazy.js";
+import { say } from "./say.js";
 
 export class Question {
   /** @param {object} on  `edited(text)`: the question was changed and sent again */
   constructor(text, on) {
     this.text = text;
     this.on = on;
-    this.element = make("article", { class: "question", "aria-label": "Question" });
+    this.element = make("article", { class: "question", "aria-label": say("question.label") });
     this.#show();
   }
 
@@ -24,7 +25,7 @@ export class Question {
   }
 
   #show() {
-    const edit = iconButton("edit", "Edit the question", () => this.edit());
+    const edit = iconButton("edit", say("question.edit"), () => this.edit());
     this.element.replaceChildren(edit, make("div", { class: "bubble" }, this.text));
   }
 }

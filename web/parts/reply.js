@@ -6,10 +6,10 @@ import { Answer } from "./answer.js";
 import { cancelStream, cancelUrl, eventsUrl, isPrivate, keepTicket, readReadiness, ticketOf } from "./api.js";
 import { ChoiceView } from "./choice.js";
 import { announce, make } from "./element.js";
-import { icon } from "./icons.js";
 import { watch } from "./manycast.js";
+import { loadMoreWords, say } from "./say.js";
 import { watchShared } from "./shared.js";
-import { describeCode, describeCost, describeEnd, describeGap, describeNoEntry, describeObjection, describeQuiet, describeRestart, describeState, quoteError, quoteRefusal, WORDS } from "./words.js";
+import { describeCost, describeEnd, describeObjection, describeRestart, describeState } from "./words.js";
 
 const QUIET_S = 5; // a pause this long is told
 const FINAL = new Set(["ended", "gone", "refused"]);
@@ -43,7 +43,7 @@ export class Reply {
     this.choices = make("div", { class: "choices" });
     this.state = make("p", { class: "state" });
     this.foot = make("div", { class: "foot" });
-    this.element = make("article", { class: "reply", "aria-label": "Answer" }, this.note, this.choices, this.state, this.foot);
+    this.element = make("article", { class: "reply", "aria-label": say("answer.label") }, this.note, this.choices, this.state, this.foot);
     if (id) this.element.dataset.stream = id;
   }
 
@@ -77,7 +77,7 @@ export class Reply {
     const callbacks = {
       chunk: (chunk) => this.#add(chunk),
       restart: ({ reason }) => this.#startOver(describeRestart(reason)),
-      gap: () => this.#startOver(describeGap()),
+      gap: () => this.#startOver(say("answer.gap")),
       done: (done) => {
         this.done = done;
         if (done.error?.code === "stream_deleted") this.rewind();
@@ -213,8 +213,9 @@ export class Reply {
     const isQuiet = MODEL_IS_ASKED.has(this.element.dataset.state) && seconds >= QUIET_S && !this.objection;
     if (!isQuiet && !wasQuiet) return;
     this.state.classList.toggle("quiet", isQuiet);
-    this.#say(isQuiet ? describeQuiet(seconds) : this.objection || describeState(this.element.dataset.state));
-    if (isQuiet && !wasQuiet) announce(describeQuiet(seconds));
+    const words = isQuiet ? say("answer.quiet", { seconds }) : "";
+    this.#say(words || this.objection || describeState(this.element.dataset.state));
+    if (isQuiet && !wasQuiet) announce(words);
   }
 
   /** While the run is queued, check whether any worker runs, and show it. */
@@ -235,30 +236,33 @@ export class Reply {
     this.element.dataset.status = this.done?.status ?? state;
     this.drawSoon();
     const isEmpty = this.done?.status === "completed" && this.answer.choices.length === 0;
-    const end = this.done ? describeEnd(this.done) || (isEmpty ? WORDS.empty : "") : this.#describeClosing(state);
-    const failed = this.done?.status === "failed";
+    const end = describeEnd(this.done ?? { status: state }) || (isEmpty ? say("end.empty") : "");
     this.state.textContent = end;
-    this.state.hidden = end === "" || failed;
-    if (failed) this.state.after(this.#describeFault(end, this.done.error));
+    this.state.hidden = end === "";
     this.element.classList.toggle("textless", this.answer.text === "");
     if (this.answer.model) this.foot.append(make("span", { class: "model" }, this.answer.model));
     if (this.done) this.foot.append(make("span", { class: "cost" }, describeCost(this.done)));
-    announce(end || "The answer is complete.");
+    if (this.done?.status === "failed") this.#explainFailure(this.done.error);
+    else if (state === "refused" && this.refusal) this.#explainRefusal();
+    else announce(end || say("end.complete"));
     this.hooks.settled?.(state);
   }
 
-  #describeClosing(state) {
-    return state === "refused" && this.refusal ? describeNoEntry(this.refusal) : describeState(state);
+  async #explainFailure(error) {
+    const { retry } = this.hooks;
+    const [module] = await Promise.all([import("./fault.js"), loadMoreWords()]).catch(() => []);
+    if (!module) {
+      if (error?.refused) this.state.textContent = error.message; // that the server cannot be reached
+      return announce(this.state.textContent);
+    }
+    this.state.after(await module.makeFault(error, retry));
+    this.state.hidden = true;
   }
 
-  #describeFault(what, error) {
-    const retry = this.hooks.retry && make("button", { type: "button", onclick: this.hooks.retry }, icon("again"), "Try again");
-    const told = make("div", {}, make("strong", {}, what));
-    const [refusal, said, code] = [quoteRefusal(error), quoteError(error), describeCode(error)];
-    if (refusal) told.append(make("p", { class: "words" }, refusal));
-    // The provider's own words are for a report.
-    if (said) told.append(make("details", { class: "words" }, make("summary", {}, WORDS.details), make("p", {}, [said, code && `(${code})`].filter(Boolean).join(" "))));
-    else if (code) told.append(make("p", { class: "words" }, `(${code})`));
-    return make("div", { class: error?.refused ? "fault mild" : "fault" }, told, retry);
+  /** Says why this viewer may not watch. */
+  async #explainRefusal() {
+    const [module] = await Promise.all([import("./failure-words.js"), loadMoreWords()]).catch(() => []);
+    if (module) this.state.textContent = module.describeNoEntry(this.refusal);
+    announce(this.state.textContent);
   }
 }

@@ -6,8 +6,9 @@ import { eventsUrl, watchUrl } from "./api.js";
 import { drawChart } from "./chart.js";
 import { make } from "./element.js";
 import { watchShared } from "./shared.js";
-import { describeClock, describeMilliseconds } from "./run-words.js";
-import { describeAmount, describeNoEntry } from "./words.js";
+import { describeClock, describeMilliseconds, describeStatus } from "./run-words.js";
+import { say, writeNumber } from "./say.js";
+import { describeNoEntry } from "./failure-words.js";
 
 const MOST_EVENTS = 1000; // rows; more rows make the page slow
 const LONGEST_ROW = 4000; // characters
@@ -23,15 +24,15 @@ export class RunView {
     this.begun = performance.now();
     this.facts = make("dl", { class: "facts" });
     this.pace = make("div", { class: "pace" });
-    this.rows = make("ol", { class: "events", tabindex: "0", "aria-label": "Raw events" });
+    this.rows = make("ol", { class: "events", tabindex: "0", "aria-label": say("run.events") });
     this.element = make(
       "div",
       {},
       make("h2", {}, run.prompt || run.id),
-      make("p", { class: "links small" }, make("a", { href: watchUrl(run.id) }, "Watch page"), make("a", { href: run.urls.status }, "Status"), make("a", { href: run.urls.completion }, "Completion")),
+      make("p", { class: "links small" }, make("a", { href: watchUrl(run.id) }, say("run.watch")), make("a", { href: run.urls.status }, say("run.status_link")), make("a", { href: run.urls.completion }, say("run.completion"))),
       this.facts,
       this.pace,
-      make("h3", {}, "Raw events"),
+      make("h3", {}, say("run.events")),
       this.rows,
     );
     this.viewer = watchShared(eventsUrl(run.id), {
@@ -54,7 +55,7 @@ export class RunView {
 
   #take({ name, data, position }) {
     if (name === "ping") return;
-    if (name === "start") this.epochs.push(`${data.epoch}: began`);
+    if (name === "start") this.epochs.push(say("run.began", { epoch: data.epoch }));
     if (name === "restart") this.epochs.push(`${data.epoch}: ${data.reason}`);
     if (name === "chunk") {
       this.chunks += 1;
@@ -79,7 +80,7 @@ export class RunView {
     if (atEnd) this.rows.scrollTop = this.rows.scrollHeight;
     this.facts.replaceChildren(...this.#facts().flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
     const pace = this.#pace();
-    this.pace.replaceChildren(...(pace.length ? [make("h3", {}, "Chunks per second"), drawChart(pace, "Chunks per second")] : []));
+    this.pace.replaceChildren(...(pace.length ? [make("h3", {}, say("run.pace")), drawChart(pace, say("run.pace"))] : []));
   }
 
   #facts() {
@@ -88,18 +89,18 @@ export class RunView {
     const usage = this.done?.usage ?? run.usage;
     const error = this.done?.error ?? run.error;
     return [
-      ["Stream", make("code", {}, run.id)],
-      ["Status", [run.status, run.finish_reason].filter(Boolean).join(", ")],
-      ["Model", run.model || "the worker's default"],
-      ["Asked", describeClock(run.created_at)],
-      ["Waited for a worker", describeMilliseconds(timing.queued_ms)],
-      ["First chunk after", describeMilliseconds(timing.first_chunk_ms)],
-      ["Took", describeMilliseconds(timing.total_ms)],
-      ["Chunks", describeAmount(this.chunks)],
-      ["Tokens", usage ? `${usage.prompt_tokens} in, ${usage.completion_tokens} out` : "–"],
-      ["Viewers", describeViewersByGateway(run)],
-      ["Epochs", this.epochs.join(" · ") || String(run.epoch)],
-      ...(error ? [["Error", `${error.code}: ${error.message}`]] : []),
+      [say("run.stream"), make("code", {}, run.id)],
+      [say("run.status"), [describeStatus(run.status), run.finish_reason].filter(Boolean).join(", ")],
+      [say("run.model"), run.model || say("run.default_model")],
+      [say("run.asked"), describeClock(run.created_at)],
+      [say("run.waited"), describeMilliseconds(timing.queued_ms)],
+      [say("run.first_chunk"), describeMilliseconds(timing.first_chunk_ms)],
+      [say("run.took"), describeMilliseconds(timing.total_ms)],
+      [say("run.chunks"), writeNumber(this.chunks)],
+      [say("run.tokens"), usage ? say("run.tokens_used", { prompt: usage.prompt_tokens, completion: usage.completion_tokens }) : "–"],
+      [say("run.viewers"), describeViewersByGateway(run)],
+      [say("run.epochs"), this.epochs.join(" · ") || String(run.epoch)],
+      ...(error ? [[say("run.error"), `${error.code}: ${error.message}`]] : []),
     ];
   }
 
@@ -116,7 +117,7 @@ export class RunView {
 }
 
 function describeViewersByGateway({ viewers, gateways = {} }) {
-  const each = Object.entries(gateways).map(([name, count]) => `${count} at ${name}`);
+  const each = Object.entries(gateways).map(([name, count]) => say("run.viewers_at", { count, gateway: name }));
   return each.length ? `${viewers} (${each.join(", ")})` : String(viewers ?? 0);
 }
 
@@ -125,4 +126,4 @@ function eventRow([name, data, position]) {
 }
 
 /** A chunk can be a megabyte. The completion link shows all of it. */
-const shorten = (text) => (text.length > LONGEST_ROW ? `${text.slice(0, LONGEST_ROW)}… (${text.length} characters)` : text);
+const shorten = (text) => (text.length > LONGEST_ROW ? text.slice(0, LONGEST_ROW) + say("run.shortened", { count: text.length }) : text);

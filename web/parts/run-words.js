@@ -1,24 +1,28 @@
 /**
- * Sentences of the developers' page. No I/O, no DOM.
+ * What the developers' page says. No I/O, no DOM.
  */
 
-import { countOf, describeAmount } from "./words.js";
+import { say, sayCode, writeDate, writeNumber } from "./say.js";
 
 /** "0.8 s", "12 ms", or a dash if there is none. */
 export function describeMilliseconds(ms) {
   if (ms === null || ms === undefined) return "–";
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 1000) return say("run.milliseconds", { number: Math.round(ms) });
+  return say("run.seconds", { number: writeNumber(ms / 1000, 1) });
 }
 
 /** A time of the day, from Unix seconds. */
-export const describeClock = (seconds) => new Date(seconds * 1000).toLocaleTimeString();
+export const describeClock = (seconds) => writeDate(seconds, { timeStyle: "medium" });
 
 /** "4 s ago", from Unix seconds. */
 export function describeAge(seconds, now = Date.now()) {
   const age = Math.max(0, Math.round(now / 1000 - seconds));
-  if (age < 60) return `${age} s ago`;
-  return age < 3600 ? `${Math.floor(age / 60)} min ago` : `${Math.floor(age / 3600)} h ago`;
+  if (age < 60) return say("run.seconds_ago", { number: age });
+  return age < 3600 ? say("run.minutes_ago", { number: Math.floor(age / 60) }) : say("run.hours_ago", { number: Math.floor(age / 3600) });
 }
 
-/** "50 runs, 2 of them running", for developers. */
-export const describeRuns = (count, running) => `${countOf(count, "run", "runs")}, ${describeAmount(running)} running`;
+/** "50 runs, 2 running" */
+export const describeRuns = (count, running) => say("run.summary", { runs: say("run.count", { count }), running });
+
+/** The status of a run. */
+export const describeStatus = (status) => sayCode("status", status) || status;

@@ -7,7 +7,8 @@ import { exportAll, importFile } from "./archive.js";
 import { make } from "./element.js";
 import { icon } from "./icons.js";
 import { forgetPrivate } from "./removal.js";
-import { describeCaller, describeImport, describeTemperature } from "./settings-words.js";
+import { say, sayAround } from "./say.js";
+import { describeCaller, describeTemperature } from "./settings-words.js";
 import { loadStyle } from "./style.js";
 
 /**
@@ -34,19 +35,19 @@ class SettingsDialog {
       make(
         "form",
         { method: "dialog" },
-        make("header", {}, make("h2", { id: "settings-title" }, "Settings"), make("button", { class: "quiet", "aria-label": "Close" }, icon("close"))),
-        make("label", { for: "system" }, "System prompt"),
+        make("header", {}, make("h2", { id: "settings-title" }, say("settings.title")), make("button", { class: "quiet", "aria-label": say("dialog.close") }, icon("close"))),
+        make("label", { for: "system" }, say("settings.system")),
         this.system,
-        make("div", { class: "row" }, make("label", { for: "temperature" }, "Temperature"), this.degree),
+        make("div", { class: "row" }, make("label", { for: "temperature" }, say("settings.temperature")), this.degree),
         this.temperature,
         this.unset,
         this.privacy,
-        make("label", { for: "theme" }, "Theme"),
+        make("label", { for: "theme" }, say("settings.theme")),
         this.theme,
         this.account,
-        make("p", { class: "small keyboard" }, "Enter sends, Shift+Enter starts a new line, Esc stops, / goes to the question, ↑ edits the last one."),
+        make("p", { class: "small keyboard" }, say("settings.keyboard")),
         ...this.#makeArchive(),
-        make("p", { class: "small" }, "For developers: ", make("a", { href: "runs" }, "the latest runs"), ", where the server lists them."),
+        make("p", { class: "small" }, ...sayAround("settings.runs", { link: make("a", { href: "runs" }, say("settings.runs_link")) })),
       ),
     );
     this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
@@ -85,7 +86,7 @@ class SettingsDialog {
     const { settings } = this;
     const button = (fields, words) => make("button", { type: "button", ...fields }, words);
     this.system = make("textarea", {
-      id: "system", rows: "7", placeholder: "How the model should answer, in every conversation",
+      id: "system", rows: "7", placeholder: say("settings.system_hint"),
       oninput: () => settings.keep({ system: this.system.value }),
     });
     this.degree = make("output", { for: "temperature" });
@@ -93,51 +94,51 @@ class SettingsDialog {
       id: "temperature", type: "range", min: "0", max: "2", step: "0.1",
       oninput: () => settings.keep({ temperature: Number(this.temperature.value) }),
     });
-    this.unset = button({ class: "text-button", onclick: () => settings.keep({ temperature: null }) }, "Use the model's default");
+    this.unset = button({ class: "text-button", onclick: () => settings.keep({ temperature: null }) }, say("settings.use_default"));
     this.visibility = make(
       "select",
       { id: "visibility", "aria-describedby": "visibility-note", onchange: () => settings.keep({ visibility: this.visibility.value }) },
-      new Option("Anyone with the link", "unlisted"),
-      new Option("Only people with a private link", "private"),
+      new Option(say("settings.unlisted"), "unlisted"),
+      new Option(say("settings.private"), "private"),
     );
     this.privacy = make(
       "div",
       { id: "privacy" },
-      make("label", { for: "visibility" }, "Who can watch"),
+      make("label", { for: "visibility" }, say("settings.visibility")),
       this.visibility,
-      make("p", { id: "visibility-note", class: "small" }, "This applies to new questions. A private link, which Share makes, expires and can be revoked."),
+      make("p", { id: "visibility-note", class: "small" }, say("settings.visibility_note")),
     );
     this.theme = make(
       "select",
       { id: "theme", onchange: () => settings.keep({ theme: this.theme.value }) },
-      new Option("Match system", ""),
-      new Option("Light", "light"),
-      new Option("Dark", "dark"),
+      new Option(say("settings.theme_system"), ""),
+      new Option(say("settings.theme_light"), "light"),
+      new Option(say("settings.theme_dark"), "dark"),
     );
     this.caller = make("p", { id: "caller", role: "status" });
-    this.leave = button({ id: "sign-out", onclick: () => forgetPrivate(this.conversations, () => this.#signOut(), this.on.removed) }, "Sign out");
+    this.leave = button({ id: "sign-out", onclick: () => forgetPrivate(this.conversations, () => this.#signOut(), this.on.removed) }, say("settings.sign_out"));
     this.account = make("div", { id: "account", class: "row" }, this.caller, this.leave);
   }
 
   #makeArchive() {
     const button = (words, onclick) => make("button", { type: "button", onclick }, words);
     const told = make("p", { id: "imported", class: "small", role: "status" });
-    const file = make("input", { id: "import-file", type: "file", accept: ".json,application/json", "aria-label": "Import", hidden: true });
+    const file = make("input", { id: "import-file", type: "file", accept: ".json,application/json", "aria-label": say("archive.file"), hidden: true });
     file.addEventListener("change", async () => {
       if (!file.files[0]) return;
-      told.textContent = await importFile(this.conversations, file.files[0]).then(describeImport, (error) => error.message);
+      told.textContent = await importFile(this.conversations, file.files[0]).then((count) => say("archive.imported", { count }), (error) => error.message);
       file.value = ""; // the same file may be chosen again
       this.on.imported();
     });
     const buttons = make(
       "div",
       { class: "archive" },
-      button("Export as Markdown", () => exportAll(this.conversations, "md")),
-      button("Export as JSON", () => exportAll(this.conversations, "json")),
-      button("Import JSON…", () => file.click()),
+      button(say("archive.markdown"), () => exportAll(this.conversations, "md")),
+      button(say("archive.json"), () => exportAll(this.conversations, "json")),
+      button(say("archive.import"), () => file.click()),
       file,
     );
-    return [make("h3", {}, "Your conversations"), buttons, told];
+    return [make("h3", {}, say("archive.title")), buttons, told];
   }
 
   /** Returns whether it succeeded. */

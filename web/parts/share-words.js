@@ -1,11 +1,11 @@
 /**
- * Sentences of the dialog for sharing. No I/O, no DOM.
+ * What the dialog for sharing says. No I/O, no DOM.
  */
 
-/** "until 21:40", with the date if it is not today; from Unix seconds. */
-export function describeUntil(seconds, now = new Date()) {
-  const then = new Date(seconds * 1000);
-  /** @type {Intl.DateTimeFormatOptions} */
-  const day = then.toDateString() === now.toDateString() ? {} : { month: "long", day: "numeric" };
-  return `until ${then.toLocaleString([], { ...day, hour: "numeric", minute: "2-digit" })}`;
+import { writeDate } from "./say.js";
+
+/** "21:40", with the date if it is not today; from Unix seconds. */
+export function describeTime(seconds, now = new Date()) {
+  const isToday = new Date(seconds * 1000).toDateString() === now.toDateString();
+  return writeDate(seconds, { ...(isToday ? {} : { month: "long", day: "numeric" }), hour: "numeric", minute: "2-digit" });
 }

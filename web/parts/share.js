@@ -5,12 +5,14 @@
 import { isPrivate, readAdmission, watchUrl } from "./api.js";
 import { copyButton, find, make } from "./element.js";
 import { icon } from "./icons.js";
-import { describeUntil } from "./share-words.js";
+import { say, sayAround } from "./say.js";
+import { describeTime } from "./share-words.js";
 import { loadStyle } from "./style.js";
 import { mintTicket } from "./ticket-api.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = 3; // modules; scanners need this white margin around the code
+const USUAL_PORT = "8000"; // of `make run`
 const DENSE = 50; // modules; a link with a ticket needs more, so the code is drawn larger
 
 /**
@@ -22,53 +24,53 @@ const DENSE = 50; // modules; a link with a ticket needs more, so the code is dr
 export async function share(stream) {
   await loadStyle("dialog.css");
   const dialog = make("dialog", { class: "share", "aria-labelledby": "share-title" });
-  const close = make("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
+  const close = make("button", { type: "button", class: "quiet", "aria-label": say("dialog.close"), onclick: () => dialog.close() }, icon("close"));
   const words = make("p", { role: "status" });
   const body = make("div");
-  dialog.append(make("header", {}, make("h2", { id: "share-title" }, "Watch this answer"), close), words, body);
+  dialog.append(make("header", {}, make("h2", { id: "share-title" }, say("share.title")), close), words, body);
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
   if (isPrivate(stream.id)) return offerTicket(stream, words, body);
-  words.textContent = "Everyone with this link sees the same answer, live or later, until it expires.";
+  words.textContent = say("share.public");
   return offerLink(watchUrl(stream.id), body);
 }
 
 async function offerTicket(stream, words, body) {
-  words.textContent = "Making a link…";
+  words.textContent = say("share.making");
   body.replaceChildren();
   try {
     const { urls, expires_at } = await mintTicket(stream.id, stream.ticket());
-    words.textContent = `This answer is private. This link lets in whoever has it, ${describeUntil(expires_at)}.`;
-    const button = make("button", { type: "button", onclick: () => takeBack(stream, words, body) }, "Revoke links");
-    const note = make("p", { class: "small" }, "Ends every link made so far, and sends away who watches by one.");
+    words.textContent = say("share.private", { time: describeTime(expires_at) });
+    const button = make("button", { type: "button", onclick: () => takeBack(stream, words, body) }, say("share.revoke"));
+    const note = make("p", { class: "small" }, say("share.revoke_note"));
     await offerLink(new URL(urls.page, location.href).href, body, make("div", { class: "revoke" }, button, note));
   } catch (error) {
-    words.textContent = `No link could be made: ${error.message}`;
+    words.textContent = say("share.failed", { message: error.message });
   }
 }
 
 async function takeBack(stream, words, body) {
   try {
     await stream.revoke();
-    words.textContent = "Revoked. No link made so far lets anybody in.";
+    words.textContent = say("share.revoked");
   } catch (error) {
-    words.textContent = `Not revoked: ${error.message}`;
+    words.textContent = say("share.not_revoked", { message: error.message });
     return;
   }
-  const again = make("button", { type: "button", onclick: () => offerTicket(stream, words, body) }, "Make a new link");
+  const again = make("button", { type: "button", onclick: () => offerTicket(stream, words, body) }, say("share.again"));
   body.replaceChildren(make("p", { class: "open" }, again));
   again.focus();
 }
 
 async function offerLink(here, body, below = null) {
   const { url, warning } = isLoopback(new URL(here).hostname) ? await findNearby(here) : { url: here, warning: null };
-  const link = make("input", { readonly: true, value: url, "aria-label": "Link", onfocus: (event) => event.target.select() });
+  const link = make("input", { readonly: true, value: url, "aria-label": say("share.link"), onfocus: (event) => event.target.select() });
   body.replaceChildren(
-    make("div", { class: "link" }, link, copyButton("Copy link", () => url)),
+    make("div", { class: "link" }, link, copyButton(say("share.copy"), () => url)),
     warning ?? make("div", { class: "qr" }),
-    make("p", { class: "open" }, make("a", { href: url, target: "_blank" }, "Open the watch page"), sendButton(url) ?? ""),
+    make("p", { class: "open" }, make("a", { href: url, target: "_blank" }, say("share.open")), sendButton(url) ?? ""),
     below ?? "",
   );
   link.focus();
@@ -85,16 +87,19 @@ async function findNearby(here) {
     const { pathname, hash } = new URL(here);
     return { url: new URL(pathname.split("/").pop() + hash, nearby).href, warning: null };
   }
-  const command = make("code", {}, "make run HOST=0.0.0.0");
-  const text = ["Only this computer can open this link. To let other devices open it, stop Manycast and start it again with ", command];
-  return { url: here, warning: make("p", { class: "note" }, ...text, ". Share then shows an address for them, and a code for phones.") };
+  // eslint-disable-next-line house/sentences -- a command
+  const command = make("code", {}, `make run HOST=0.0.0.0${ofPort()}`);
+  return { url: here, warning: make("p", { class: "note" }, ...sayAround("share.loopback", { command })) };
 }
+
+/** What the command must name for the same port as now. */
+const ofPort = () => (location.port && location.port !== USUAL_PORT ? ` PORT=${location.port}` : "");
 
 /** A button for the device's share menu, or null if there is none. */
 function sendButton(url) {
   if (!navigator.share) return null;
   const send = () => navigator.share({ url }).catch(() => {}); // the reader closed the menu
-  return make("button", { type: "button", onclick: send }, "Send the link…");
+  return make("button", { type: "button", onclick: send }, say("share.send"));
 }
 
 /** An SVG of the QR code, or null if the package is not installed. */
@@ -111,7 +116,7 @@ async function drawCode(text) {
   svg.setAttribute("viewBox", `${-MARGIN} ${-MARGIN} ${size} ${size}`);
   svg.classList.toggle("dense", code.size > DENSE);
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", "QR code of the link");
+  svg.setAttribute("aria-label", say("share.code"));
   const path = svg.appendChild(document.createElementNS(SVG, "path"));
   path.setAttribute("d", squares);
   return svg;

@@ -3,17 +3,18 @@
  */
 
 import { find, iconButton, make } from "./element.js";
-import { WORDS } from "./words.js";
+import { say } from "./say.js";
 
 /** @param {object} on  `removed(id)`, `renamed(id, title)` */
 export function showConversations(conversations, currentId, on) {
   const items = conversations.map(({ id, title }) => {
-    const link = make("a", { href: `./#${id}`, "aria-current": id === currentId && "page" }, title || WORDS.untitled);
-    const rename = iconButton("edit", `Rename “${title || WORDS.untitled}”`, () => {
-      const chosen = prompt(WORDS.rename, title)?.trim();
+    const shown = title || say("list.untitled");
+    const link = make("a", { href: `./#${id}`, "aria-current": id === currentId && "page" }, shown);
+    const rename = iconButton("edit", say("list.rename", { title: shown }), () => {
+      const chosen = prompt(say("list.new_name"), title)?.trim();
       if (chosen) on.renamed(id, chosen);
     });
-    const remove = iconButton("trash", `Delete “${title || WORDS.untitled}”`, () => on.removed(id));
+    const remove = iconButton("trash", say("list.delete", { title: shown }), () => on.removed(id));
     return make("li", {}, link, rename, remove);
   });
   find("#conversation-list").replaceChildren(...items);

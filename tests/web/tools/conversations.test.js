@@ -3,6 +3,9 @@ import { test } from "node:test";
 
 import { fromJson, toJson, toMarkdown } from "../../../web/parts/archive.js";
 import { addAnswer, addQuestion, Conversations, mergeConversations, newConversation, removeLast, toMessages } from "../../../web/parts/conversations.js";
+import { loadMoreWords, loadWords } from "../../../web/parts/say.js";
+
+await Promise.all([loadWords(), loadMoreWords()]);
 
 /** A browser's storage that has room for some characters. */
 class Room extends Map {

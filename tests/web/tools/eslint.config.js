@@ -3,6 +3,8 @@
 import js from "@eslint/js";
 import globals from "globals";
 
+import sentences from "./sentences.js";
+
 export default [
   { ignores: ["**/node_modules/", "**/.next*/", "**/.venv*/", "**/.installed/", "web/parts/vendor/"] },
   {
@@ -22,6 +24,12 @@ export default [
     },
   },
   { files: ["web/**/*.js"], languageOptions: { globals: globals.browser } },
+  {
+    files: ["web/**/*.js"],
+    ignores: ["web/parts/words/**"],
+    plugins: { house: { rules: { sentences } } },
+    rules: { "house/sentences": "error" },
+  },
   {
     files: ["tests/**/*.js", "tests/**/*.mjs"],
     languageOptions: { globals: { ...globals.node, ...globals.browser }, parserOptions: { ecmaFeatures: { jsx: true } } },

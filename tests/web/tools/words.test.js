@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describeUntil } from "../../../web/parts/share-words.js";
+import { describeFailure } from "../../../web/parts/failure-words.js";
 import { describeMilliseconds } from "../../../web/parts/run-words.js";
-import { describeChoiceEnd, describeEnd, describeRetry, describeViewers } from "../../../web/parts/words.js";
+import { loadMoreWords, loadWords } from "../../../web/parts/say.js";
+import { describeTime } from "../../../web/parts/share-words.js";
+import { describeChoiceEnd, describeRetry, describeViewers } from "../../../web/parts/words.js";
+
+await Promise.all([loadWords(), loadMoreWords()]);
 
 test("a single viewer is not counted aloud", () => {
   assert.equal(describeViewers(1), "");
@@ -21,7 +25,7 @@ test("a choice that was cut off, or is empty, says so", () => {
 });
 
 test("each limit that a question can meet has its own words", () => {
-  const describe = (code) => describeEnd({ status: "failed", error: { code, refused: true } });
+  const describe = (code) => describeFailure({ code, refused: true });
   const limits = ["rate_limit_exceeded", "too_many_runs", "storage_limit_exceeded", "storage_full", "queue_full"];
   const words = limits.map(describe);
   assert.equal(new Set([...words, describe("unknown")]).size, limits.length + 1);
@@ -30,9 +34,9 @@ test("each limit that a question can meet has its own words", () => {
 test("an expiry on another day names the day", () => {
   const now = new Date(2026, 10, 26, 12, 0);
   const seconds = (date) => date.getTime() / 1000;
-  const day = new Date(2026, 11, 1, 12, 0).toLocaleString([], { day: "numeric" });
-  assert.ok(!describeUntil(seconds(new Date(2026, 10, 26, 21, 40)), now).includes(","));
-  assert.ok(describeUntil(seconds(new Date(2026, 11, 1, 12, 0)), now).includes(day));
+  const day = new Date(2026, 11, 1, 12, 0).toLocaleString("en", { day: "numeric" });
+  assert.ok(!describeTime(seconds(new Date(2026, 10, 26, 21, 40)), now).includes(","));
+  assert.ok(describeTime(seconds(new Date(2026, 11, 1, 12, 0)), now).includes(day));
 });
 
 test("times have the unit that suits them", () => {

@@ -1,0 +1,7 @@
+/**
+ * The page for unknown addresses, in its reader's language.
+ */
+
+import { fillPage, loadMoreWords } from "./say.js";
+
+loadMoreWords().then(fillPage);
