@@ -102,6 +102,16 @@ async def test_the_page_comes_with_a_policy_and_its_files(web: httpx2.AsyncClien
         assert (await web.get(hidden)).status_code == 404
 
 
+async def test_a_browser_gets_a_page_for_an_unknown_address_and_other_clients_get_none(web: httpx2.AsyncClient) -> None:
+    page = await web.get("/nothing/here", headers={"accept": "text/html,*/*"})
+    assert page.status_code == 404
+    assert "Page not found" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "server" not in page.headers
+    other = await web.get("/nothing/here")
+    assert (other.status_code, other.text) == (404, "")
+
+
 async def test_it_is_ready_and_names_the_models(web: httpx2.AsyncClient) -> None:
     ready = (await web.get("/readyz")).json()
     assert (ready["ready"], ready["workers"]) == (True, WORKERS)
