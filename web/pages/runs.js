@@ -41,17 +41,21 @@ class Runs {
 
   /** Show the run of the URL. */
   open() {
-    const id = location.hash.slice(1);
+    const shown = location.hash.slice(1); // the id of a run, and behind a comma that of another one to compare it with
+    const [id, other] = shown.split(",");
     const run = this.latest.find((each) => each.id === id);
-    if (this.view?.run.id !== id) {
+    if (this.shown !== shown || !this.view) {
+      this.shown = shown;
       this.view?.close();
-      this.view = run ? new RunView(run) : null;
+      this.view = run ? new RunView(run, other) : null;
       const detail = find("#detail");
       detail.replaceChildren(...(this.view ? [this.view.element] : []));
       detail.hidden = !this.view;
+      document.body.classList.toggle("comparing", Boolean(run && other));
       // On a phone, the run is below the list.
       if (this.view && detail.getBoundingClientRect().top > innerHeight / 2) detail.scrollIntoView();
     }
+    this.view?.offer(this.latest);
     for (const row of find("#rows").rows) row.toggleAttribute("aria-current", row.dataset.id === id);
   }
 

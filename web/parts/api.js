@@ -57,6 +57,9 @@ export async function startStream(body, key) {
 /** Stop a run. Returns when it has ended, or after a short wait. `url`: `urls.cancel` of `startStream`, with its ticket. */
 export const cancelStream = (url) => call("POST", url);
 
+/** Answer a question of a script. The first answer counts. `ticket`: one that controls the stream, if we have it. */
+export const answerInput = (id, question, value, ticket) => call("POST", `${streamUrl(id)}/input`, { id: question, value }, withTicket(ticket));
+
 /** Store a ticket in a cookie that scripts cannot read, so that no URL needs to contain it. */
 export const keepTicket = (id, ticket) => call("POST", `${streamUrl(id)}/cookie`, null, withTicket(ticket));
 

@@ -39,11 +39,13 @@ export class Reply {
     this.heardAt = 0; // when the last chunk came
     this.clock = null;
     this.objection = ""; // why it could not be stopped
+    this.script = null; // resolves to the view of a script's steps
     this.note = make("p", { class: "note", hidden: true });
+    this.stepsPlace = make("div", { class: "steps-place" });
     this.choices = make("div", { class: "choices" });
     this.state = make("p", { class: "state" });
     this.foot = make("div", { class: "foot" });
-    this.element = make("article", { class: "reply", "aria-label": say("answer.label") }, this.note, this.choices, this.state, this.foot);
+    this.element = make("article", { class: "reply", "aria-label": say("answer.label") }, this.note, this.stepsPlace, this.choices, this.state, this.foot);
     if (id) this.element.dataset.stream = id;
   }
 
@@ -77,7 +79,12 @@ export class Reply {
     const callbacks = {
       chunk: (chunk) => this.#add(chunk),
       restart: ({ reason }) => this.#startOver(describeRestart(reason)),
-      gap: () => this.#startOver(say("answer.gap")),
+      gap: () => {
+        this.#withScript("clear");
+        this.#startOver(say("answer.gap"));
+      },
+      step: (data) => this.#takeStep("step", data),
+      input: (data) => this.#takeStep("input", data),
       done: (done) => {
         this.done = done;
         if (done.error?.code === "stream_deleted") this.rewind();
@@ -151,6 +158,18 @@ export class Reply {
   #add(chunk) {
     this.add(chunk);
     this.hooks.chunk?.(chunk);
+  }
+
+  /** A step of a script, or a question. What shows them is loaded with the first one. */
+  #takeStep(event, data) {
+    this.heardAt = performance.now();
+    const stream = { id: this.id, ticket: () => this.ticket ?? ticketOf(this.cancel) };
+    this.script ??= import("./script-view.js").then((module) => module.openScriptView(this.stepsPlace, stream)).catch(() => null);
+    this.#withScript("take", event, data);
+  }
+
+  #withScript(method, ...args) {
+    this.script?.then((view) => view?.[method](...args));
   }
 
   /** Draw once in the next frame, even if several chunks arrive before it. */
@@ -239,6 +258,7 @@ export class Reply {
     const end = describeEnd(this.done ?? { status: state }) || (isEmpty ? say("end.empty") : "");
     this.state.textContent = end;
     this.state.hidden = end === "";
+    this.#withScript("end", this.answer.text !== "");
     this.element.classList.toggle("textless", this.answer.text === "");
     if (this.answer.model) this.foot.append(make("span", { class: "model" }, this.answer.model));
     if (this.done) this.foot.append(make("span", { class: "cost" }, describeCost(this.done)));

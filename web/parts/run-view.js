@@ -15,7 +15,8 @@ const LONGEST_ROW = 4000; // characters
 const CAME_AT_ONCE_MS = 250; // a late viewer first gets old events at once: they do not show the pace
 
 export class RunView {
-  constructor(run) {
+  /** @param {string | null} other  the id of a run of the same script, to compare it with */
+  constructor(run, other = null) {
     this.run = run;
     this.events = 0;
     this.chunks = 0;
@@ -24,17 +25,20 @@ export class RunView {
     this.begun = performance.now();
     this.facts = make("dl", { class: "facts" });
     this.pace = make("div", { class: "pace" });
+    this.script = make("div", { class: "script" });
     this.rows = make("ol", { class: "events", tabindex: "0", "aria-label": say("run.events") });
     this.element = make(
       "div",
       {},
       make("h2", {}, run.prompt || run.id),
       make("p", { class: "links small" }, make("a", { href: watchUrl(run.id) }, say("run.watch")), make("a", { href: run.urls.status }, say("run.status_link")), make("a", { href: run.urls.completion }, say("run.completion"))),
+      this.script,
       this.facts,
       this.pace,
       make("h3", {}, say("run.events")),
       this.rows,
     );
+    if (run.model.startsWith("script/")) this.#openScript(other);
     this.viewer = watchShared(eventsUrl(run.id), {
       event: (event) => this.#take(event),
       refused: ({ error }) => this.rows.before(make("p", { class: "small" }, describeNoEntry(error))),
@@ -42,8 +46,21 @@ export class RunView {
     this.show(run);
   }
 
+  /** What shows the steps of a script is loaded with the first one. Events wait for it. */
+  async #openScript(other) {
+    this.steps = import("./script-run.js").then(({ ScriptRun }) => new ScriptRun(this.run.id, other)).catch(() => null);
+    const steps = await this.steps;
+    if (steps) this.script.append(steps.element);
+  }
+
+  /** @param {object[]} runs  with which this one may be compared */
+  offer(runs) {
+    this.steps?.then((steps) => steps?.offer(runs.filter(({ model }) => model === this.run.model)));
+  }
+
   close() {
     this.viewer.close();
+    this.steps?.then((steps) => steps?.close());
     cancelAnimationFrame(this.frame);
   }
 
@@ -55,6 +72,7 @@ export class RunView {
 
   #take({ name, data, position }) {
     if (name === "ping") return;
+    this.steps?.then((steps) => steps?.take({ name, data }));
     if (name === "start") this.epochs.push(say("run.began", { epoch: data.epoch }));
     if (name === "restart") this.epochs.push(`${data.epoch}: ${data.reason}`);
     if (name === "chunk") {
