@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contract.errors import RunError
 from contract.event import Status
 from contract.position import START, Position
-from manycast.client.answer import Answer
+from manycast.client.answer_text import Answer
 from manycast.client.event import Chunk, Done, Emit, Event, Gap, Input, Ping, Reconnecting, Restart, Start, Step
 from manycast.command.steps import Steps
 from manycast.command.terminal import Terminal

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from manycast.client.answer import Answer
+from manycast.client.answer_text import Answer
 from simulator.quirks import QUIRKS, Quirk
 from tests.quirks import EXPECTED, chunks_of_quirk
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manycast.client.answer import Answer, TextJoiner
+from manycast.client.answer_text import Answer, TextJoiner
 
 
 def content(text: str, index: int = 0) -> dict[str, Any]:
