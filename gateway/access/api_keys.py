@@ -115,7 +115,7 @@ class KeyRing:
     """
 
     def __init__(self, lines: str, file: Path | None, note: Callable[[Kind, str, str], None] = _note_nothing) -> None:
-        """`note`: as `SecurityLog.note_address`; it is told when the file was read again.
+        """`note`: as `SecurityLog.note_address`; it is called when the file was read again.
 
         Raises: MalformedKeysError, also if the file cannot be read. At the start, any mistake is an error.
         """

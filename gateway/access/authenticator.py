@@ -156,7 +156,7 @@ class Authenticator:
         raise ApiError(401, "missing_api_key", "To ask questions here, send an API key or sign in.", headers=headers)
 
     async def is_still_admitted(self, caller: Caller) -> bool:
-        """Whether the key and the session that admitted the caller still hold.
+        """Whether the key and the session that admitted the caller are still valid.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """

@@ -75,7 +75,7 @@ class Feed:
         count: Callable[[int], None] = lambda _: None,
     ) -> None:
         """`name` is the dialect's name in the API; `limit_bytes` bounds the replay buffer. All viewers belong to
-        `audience`. `count` is told by how many bytes the buffer has grown or shrunk."""
+        `audience`. `count` is called with the number of bytes by which the buffer has grown or shrunk."""
         self.stream_id = stream_id
         self.audience = audience
         self.name = name
@@ -237,8 +237,8 @@ class Feed:
         return copy.deepcopy(self._checkpoints[self._checkpoint_after(index) - 1][1])
 
     def find_page(self, begins_before: Callable[[Dialect], bool]) -> tuple[int, int, Dialect]:
-        """The last page whose dialect `begins_before`, else the first one that a new viewer may get: its first index,
-        the index after its last event, and a dialect that continues from its start."""
+        """The last page for whose dialect `begins_before` is true, else the first page that a new viewer may get.
+        Returns its first index, the index after its last event, and a dialect that continues from its start."""
         pages = [checkpoint for checkpoint in self._checkpoints if checkpoint[0] >= self.first_index]
         if not pages:
             return self.first_index, self.buffer.end, copy.deepcopy(self.dialect)

@@ -22,7 +22,7 @@ class HistoryPages:
     """Keeps the most recently used pages. Viewers that ask for a page while it is being read share that read."""
 
     def __init__(self, log: StreamLog, count: Callable[[int], None]) -> None:
-        """`count` is told by how many bytes the pages have grown or shrunk."""
+        """`count` is called with the number of bytes by which the pages have grown or shrunk."""
         self._log = log
         self._count = count
         self._kept: OrderedDict[_Key, asyncio.Task[list[bytes]]] = OrderedDict()

@@ -19,8 +19,8 @@ class Subscriber(Protocol):
         """Called when the buffer has grown or the feed is over. A viewer that shares a cursor is woken only when it
         must leave the cursor and continue alone.
 
-        May be an attribute that holds a function, which is faster: this is the only call made for every viewer and
-        event.
+        May be an attribute that holds a function, because that is faster, and this is the only call made for every
+        viewer and event.
         """
 
     def on_notice(self, kind: bytes, encoded: bytes) -> None:

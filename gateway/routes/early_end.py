@@ -25,8 +25,8 @@ def choose_full_retry_ms() -> int:
 
 
 def end_at_once(dialect: str, error: ApiError) -> Response:
-    """The response to a temporary error. `EventSource` gives up for good on any status but 200, so clients that resume
-    get a 200 that says when to reconnect. Raises: `error` for other clients."""
+    """The response to a temporary error. `EventSource` gives up for good on any status except 200, so clients that
+    resume get a 200 that says when to reconnect. Raises: `error` for other clients."""
     encoder = DIALECTS[dialect]()
     if not encoder.resumes:
         raise error

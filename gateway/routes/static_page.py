@@ -37,7 +37,7 @@ class StaticPage(StaticFiles):
     """The files of the page. A path without a suffix is the HTML file of that name."""
 
     def __init__(self, folder: Path, policy: PagePolicy) -> None:
-        """If `folder` has no FOLDERS, it is another page than ours, and all its files are served.
+        """If `folder` has no FOLDERS, it holds a page that is not ours, and all its files are served.
 
         Raises: RuntimeError if there is no such folder.
         """

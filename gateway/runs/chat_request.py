@@ -69,7 +69,7 @@ class ChatCompletionRequest(RequestBody):
 
     messages: Annotated[list[Message], Field(min_length=1), FailFast()]
     model: str = ""
-    # OpenAI accepts null and takes it for false.
+    # OpenAI accepts null and treats it as false.
     stream: bool | None = None
     stream_options: Any = None
     manycast: RunOptions = Field(default_factory=RunOptions)

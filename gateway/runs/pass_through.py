@@ -33,7 +33,7 @@ class TextCompletionRequest(PassThroughRequest):
     """OpenAI's older request for a completion. All fields but `manycast` go to the provider unchanged."""
 
     prompt: Any = None
-    # OpenAI accepts null and takes it for false.
+    # OpenAI accepts null and treats it as false.
     stream: bool | None = None
     stream_options: Any = None
 

@@ -15,7 +15,8 @@ from gateway.http.models import RequestBody, Rule
 from gateway.runs.chat_request import ChatRequest, RunOptions, check_chat_request, encode_sent
 
 UNKEPT_MS = 60_000
-"""How long a response that is not stored stays after its end, so that its caller gets the end over a bad connection."""
+"""How long a response with `store: false` is kept after its end, so that a caller with a bad connection still gets the
+end."""
 
 NamedItem = tuple[str, Item]
 """An item, and the name of its field for errors."""
@@ -64,7 +65,7 @@ class ResponseRequest(RequestBody):
         Annotated[int, Field(ge=1)] | None, Rule("must be a whole number of tokens, 1 or more")
     ] = None
     parallel_tool_calls: bool | None = None
-    # OpenAI accepts null and takes it for the default.
+    # OpenAI accepts null and treats it as the default.
     store: bool | None = None
     stream: bool | None = None
     background: bool | None = None
