@@ -133,7 +133,7 @@ class KeyRing:
         """The key that matches `secret`, if any."""
         self._read_again()
         key = self._keys.get(secret.removeprefix(PREFIX).partition("-")[0])
-        # The time that this takes reveals only whether the id exists, which is no secret.
+        # The time that this takes reveals only whether the id exists, which is not a secret.
         return key if key is not None and key.matches(secret) else None
 
     def find_by_id(self, key_id: str) -> ApiKey | None:

@@ -22,7 +22,7 @@ SHOWN_CHARS = 100
 
 
 class MalformedHostError(ValueError):
-    """The message names an entry that is no host name."""
+    """The message names an entry that is not a host name."""
 
 
 class ServedHosts:

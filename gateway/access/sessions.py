@@ -91,7 +91,8 @@ class Sessions:
         return await has_ended(self._client, session_id)
 
     async def end(self, cookie: str) -> None:
-        """Ends the session at every gateway, so that a copy of its cookie is of no use. Ignores what is no session.
+        """Ends the session at every gateway, so that a copy of its cookie is of no use. Ignores a value that is not a
+        session.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """

@@ -114,7 +114,7 @@ class Item:
 
 @dataclass(slots=True)
 class Call:
-    """A function call, as far as its fragments have arrived. It is no item before it has a name."""
+    """A function call, as far as its fragments have arrived. It is not an item before it has a name."""
 
     call_id: str
     name: str = ""

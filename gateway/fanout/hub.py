@@ -330,7 +330,7 @@ class Hub:
 def _lacks_events(record: RunRecord | None, last: Position) -> bool:
     """Whether a log that ends at `last` lacks events that it once had.
 
-    After a failover of Redis, the log of a running stream may lack events that this gateway has seen. That is no loss,
-    because the worker writes them again.
+    After a failover of Redis, the log of a running stream may lack events that this gateway has seen. They are not
+    lost, because the worker writes them again.
     """
     return record is None or last < record.last or (record.status.is_final and record.last < last)

@@ -37,7 +37,7 @@ _SIZES: dict[str, tuple[type, Callable[[int, int], bool], str]] = {
 
 
 def find_problem(question: Mapping[str, Any], value: Any) -> str:
-    """Why `value` is no answer to a question (the data of its `input` event), in words; "" if it is one."""
+    """Why `value` does not answer a question (the data of its `input` event), in words; "" if it does."""
     choices, schema = question.get("choices"), question.get("schema")
     if choices is not None:
         return "" if value in choices else f"'value' must be one of: {', '.join(map(str, choices))}."
@@ -46,7 +46,7 @@ def find_problem(question: Mapping[str, Any], value: Any) -> str:
     try:
         problem = _Check(schema).find("value", schema, value, 0)
     except (TypeError, AttributeError):
-        # The author's schema is invalid, for example a bound is no number. Only the script can check the answer.
+        # The author's schema is invalid, for example a bound is not a number. Only the script can check the answer.
         return ""
     return f"{problem}." if problem else ""
 

@@ -168,7 +168,7 @@ class RunsAgain:
         if "value" not in asked.model_fields_set:
             return _Change({} if asked.prompt is None else {asked.step: asked.prompt}, {})
         if not is_question:
-            raise ApiError(400, "invalid_value", "'value': the step is no question to people.", param="value")
+            raise ApiError(400, "invalid_value", "'value': this step does not ask people anything.", param="value")
         question = await self._questions.find(stream_id, asked.step)
         if question is not None and (problem := find_problem(question, asked.value)):
             raise ApiError(422, "invalid_input", problem, param="value")

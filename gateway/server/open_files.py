@@ -4,7 +4,7 @@ import logging
 import resource
 
 OTHER_FILES = 128
-"""Open files that are no client's connection: calls to Redis, listeners, pipes."""
+"""Open files other than the connections of clients: calls to Redis, listeners, pipes."""
 
 logger = logging.getLogger(__name__)
 
