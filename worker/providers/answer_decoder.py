@@ -81,7 +81,7 @@ class BodyDecoder:
 
 
 class _UnframedBody:
-    """What a response contains outside of frames: all of a body that is no event stream, or an error at the end."""
+    """What a response contains outside of frames: all of a body that is not an event stream, or an error at the end."""
 
     def __init__(self) -> None:
         self.is_framed = False

@@ -85,7 +85,7 @@ class PatternFinder:
 
 
 def _changing_texts(last: Chunk, chunk: Chunk) -> tuple[Path, ...]:
-    """Where the texts of a chunk are that differ from chunk to chunk. Empty if it is no plain piece of text."""
+    """The paths of the texts that differ from chunk to chunk. Empty if the chunk is not a plain piece of text."""
     choices = chunk.get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         return ()

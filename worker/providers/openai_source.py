@@ -245,7 +245,7 @@ class OpenAISource:
             logger.warning("%s failed %d times in a row: not asking it", self._shown_name, self._breaker.failures)
 
     def _note_end(self, last: Decoded, error: RunError | None) -> None:
-        """`last` is END or the last chunk with choices. What fails after a whole answer is no failure."""
+        """`last` is END or the last chunk with choices. A failure after a whole answer does not count."""
         if last is END or _has_finish_reason(last):
             self._breaker.succeed()
             return

@@ -1,9 +1,9 @@
 """Puts the chunks of a provider into OpenAI's form, so that the log and all clients get well-formed chunks. No I/O.
 
 Providers that call themselves compatible differ in many small things; docs/use-it-with.md lists those that are known.
-The rules: an empty `finish_reason` is no end; only texts are streamed in pieces, and every other field is sent once;
-a choice always has `index`, `delta` and `finish_reason`, and its first delta has a role. What a well-formed chunk
-contains is never changed.
+The rules: an empty `finish_reason` does not end a choice; only texts are streamed in pieces, and every other field is
+sent once; a choice always has `index`, `delta` and `finish_reason`, and its first delta has a role. What a well-formed
+chunk contains is never changed.
 """
 
 from collections.abc import Iterable

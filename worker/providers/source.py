@@ -9,7 +9,8 @@ from contract.worker_registry import Model, ProviderState
 from worker.providers.chunk_pattern import SimilarChunk
 
 END: Chunk = {}
-"""The last item of a source whose provider has said that the answer is complete, as `[DONE]` does. It is no chunk."""
+"""The last item of a source whose provider has said that the answer is complete, as `[DONE]` does. It is not a
+chunk."""
 
 
 SILENT = "silent"
@@ -18,14 +19,14 @@ SILENT = "silent"
 
 @dataclass(frozen=True, slots=True)
 class ChunkTimeout:
-    """An item of a source that is no chunk: it replaces MANYCAST_CHUNK_TIMEOUT_S for this run (0: no limit)."""
+    """An item of a source that is not a chunk: it replaces MANYCAST_CHUNK_TIMEOUT_S for this run (0: no limit)."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """An item of a script's answer that is no chunk, but an event of its own. `waits`: the source goes on only when
+    """An item of a script's answer that is not a chunk, but an event of its own. `waits`: the source goes on only when
     Redis has it."""
 
     kind: Kind
