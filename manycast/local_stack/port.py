@@ -41,7 +41,7 @@ def _bind_once(host: str, port: int) -> int:
             0
         ]
     except (OSError, OverflowError, UnicodeError) as error:
-        raise PortError(f"{host!r} is no address of this machine") from error
+        raise PortError(f"{host!r} is not an address of this machine") from error
     with socket.socket(family, kind) as probe:
         # Servers set this too, so that they can use a port that has connections in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
