@@ -51,6 +51,7 @@ class Client:
         self.routes = routes or routes_of(topology)
         self._open_server = open_server
         self._servers: dict[Place, Server] = {}
+        self._left: list[Server] = []
         self._learning: asyncio.Task[None] | None = None
         places = self.routes.places()
         self.only: Server | None = self.server_at(places[0]) if len(places) == 1 else None
@@ -96,8 +97,10 @@ class Client:
             return
         places = set(self.routes.places())
         for place in [place for place in self._servers if place not in places]:
-            # Calls in progress keep their connections.
-            await self._servers.pop(place).drop_idle_connections()
+            # Calls in progress keep their connections until this client is closed.
+            left = self._servers.pop(place)
+            self._left.append(left)
+            await left.drop_idle_connections()
 
     def follow(self, redirected: RedirectedError, told_by: Place) -> Place | None:
         """What to do after a redirection: where to ask for the next try only, None to look the place up again."""
@@ -114,7 +117,7 @@ class Client:
         if self._learning is not None:
             self._learning.cancel()
             await asyncio.gather(self._learning, return_exceptions=True)
-        for server in self._servers.values():
+        for server in (*self._servers.values(), *self._left):
             await server.aclose()
 
 
