@@ -57,8 +57,8 @@ pictures: $(VENV)/.test ## take a picture of every state of the page, in test-re
 bench: $(VENV)/.test ## measure the cost of an event, and compare with other servers, in under five minutes (T="crowd late" for a part)
 	@$(PY) -m bench $(T)
 
-chaos: $(VENV)/.run ## kill, freeze and disconnect every part, and check that viewers lose nothing (SEED=1 MINUTES=1)
-	@exec $(VENV)/bin/manycast chaos $(call given,SEED,--seed) $(call given,MINUTES,--minutes)
+chaos: $(VENV)/.run ## kill, freeze and disconnect every part, and check that viewers lose nothing (SEED=1 MINUTES=1 TOPOLOGY=one)
+	@exec $(VENV)/bin/manycast chaos $(call given,SEED,--seed) $(call given,MINUTES,--minutes) $(call given,TOPOLOGY,--topology)
 
 siege: $(VENV)/.test ## attack servers of its own, and print their memory and what others wait (T="queue" TREE=../older)
 	@$(PY) -m tests.siege $(T) $(if $(TREE),--tree $(TREE))

@@ -21,6 +21,7 @@ from gateway.access.api_keys import DEFAULT_REQUESTS_PER_MINUTE, DEFAULT_RUNS_AT
 from manycast.chaos.command import print_schedule, run_and_report
 from manycast.chaos.environment import StartupError
 from manycast.chaos.run import ChaosOptions
+from manycast.chaos.schedule import TopologyName
 from manycast.client import Client
 from manycast.client.address import MalformedAddressError, parse_address, with_scheme
 from manycast.client.errors import ManycastError, RefusedError, UnreachableError
@@ -283,13 +284,16 @@ def chaos_verb(
         float,
         typer.Option(help="The time during which faults happen, in minutes.", min=0.1, max=1440, metavar="NUMBER"),
     ] = 1.0,
+    topology: Annotated[
+        TopologyName, typer.Option(help="What Manycast runs on; each has faults of its own.")
+    ] = TopologyName.ONE,
     schedule: Annotated[bool, typer.Option("--schedule", help="Print the faults, but do not cause them.")] = False,
 ) -> None:
     """Test that viewers lose nothing.
 
     The test starts Manycast, and kills, freezes and disconnects each of its parts while viewers watch.
     """
-    options = ChaosOptions(seed, minutes)
+    options = ChaosOptions(seed, minutes, topology=topology)
     _run(print_schedule(options) if schedule else run_and_report(options, dict(os.environ), COMMAND))
 
 

@@ -23,7 +23,8 @@ async def run_and_report(options: ChaosOptions, environ: Mapping[str, str], comm
     if not tally.has_failed:
         shutil.rmtree(directory)
         return Exit.COMPLETED
-    print(f"\nFAILED. Repeat this run with: {command} chaos --seed {options.seed} --minutes {options.minutes:g}")
+    again = f"{command} chaos --topology {options.topology} --seed {options.seed} --minutes {options.minutes:g}"
+    print(f"\nFAILED. Repeat this run with: {again}")
     print(f"The logs of all processes and the data of Redis are in {directory}.")
     print(*details(tally.findings), sep="\n")
     return Exit.NOT_COMPLETED
@@ -31,6 +32,6 @@ async def run_and_report(options: ChaosOptions, environ: Mapping[str, str], comm
 
 async def print_schedule(options: ChaosOptions) -> Exit:
     """Prints the faults that a run with these options would inject."""
-    for fault in plan_faults(options.seed, options.seconds, options.workers, options.gateways):
+    for fault in plan_faults(options.seed, options.seconds, options.workers, options.gateways, options.topology):
         print(fault)
     return Exit.COMPLETED

@@ -12,6 +12,10 @@ from pathlib import Path
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from manycast.chaos.process_slot import ProcessSlot
+from manycast.chaos.redis_cluster import RedisCluster
+from manycast.chaos.redis_node import TopologyError
+from manycast.chaos.schedule import TopologyName
+from manycast.chaos.sentinel_group import SentinelGroup
 from manycast.local_stack.broker import find_binary
 from manycast.local_stack.port import free_port
 
@@ -65,15 +69,37 @@ class StartupError(Exception):
 
 
 class Environment:
-    """All parts and their addresses. `client` is the chaos run's own connection to Redis; faults break it too."""
+    """All parts and their addresses. `client` is the chaos run's own connection to Redis; faults break it too.
 
-    def __init__(self, directory: Path, environ: Mapping[str, str], gateways: int, workers: int) -> None:
+    `redis` is the process of a single Redis; otherwise there is a `group` of servers.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        environ: Mapping[str, str],
+        gateways: int,
+        workers: int,
+        topology: TopologyName = TopologyName.ONE,
+    ) -> None:
+        self._directory = directory
         kept = {name: value for name, value in environ.items() if not name.startswith(REMOVED_PREFIXES)}
         kept |= {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUNBUFFERED": "1"}
-        redis_port, provider_port = free_port(HOST), free_port(HOST)
-        self.redis_url = f"redis://{HOST}:{redis_port}/0"
+        provider_port = free_port(HOST)
         self.provider_url = f"http://{HOST}:{provider_port}"
-        self.redis = ProcessSlot("redis", _redis_command(directory, redis_port), kept, directory)
+        self.redis: ProcessSlot | None = None
+        self.group: RedisCluster | SentinelGroup | None = None
+        match topology:
+            case TopologyName.ONE:
+                redis_port = free_port(HOST)
+                self.redis = ProcessSlot("redis", _redis_command(directory, redis_port), kept, directory)
+                self.redis_url = f"redis://{HOST}:{redis_port}/0"
+            case TopologyName.SENTINEL:
+                self.group = SentinelGroup(find_binary(), directory, min_replicas=1)
+                self.redis_url = self.group.url
+            case TopologyName.CLUSTER:
+                self.group = RedisCluster(find_binary(), directory, min_replicas=1)
+                self.redis_url = self.group.url
         provider_port_setting = {"SIMULATOR_PORT": str(provider_port)}
         self.provider = ProcessSlot("simulator", _module("simulator"), kept | provider_port_setting, directory)
         provider_settings = {"OPENAI_BASE_URL": f"{self.provider_url}/v1", "OPENAI_API_KEY": "simulator"}
@@ -98,20 +124,24 @@ class Environment:
     @property
     def slots(self) -> list[ProcessSlot]:
         """In the order in which they stop: each part stops before the parts that it depends on."""
-        return [*self.gateways, *self.workers, self.provider, self.redis]
+        return [*self.gateways, *self.workers, self.provider, *([self.redis] if self.redis else [])]
 
     async def start(self) -> None:
         """Starts all parts and waits until they accept work. Raises: StartupError."""
         try:
             async with asyncio.timeout(START_LIMIT_S):
+                if self.group is not None:
+                    # In the main thread: a node dies with the thread that started it.
+                    self.group.start_processes()
+                    await asyncio.to_thread(self.group.form)
                 for slot in reversed(self.slots):
                     await slot.start()
                 for url in (self.provider_url, *self.gateway_urls):
                     await _wait_until_listening(url)
                 await self._wait_for_workers()
-        except (TimeoutError, OSError) as error:
+        except (TimeoutError, OSError, TopologyError) as error:
             raise StartupError(
-                f"the stack was not ready after {START_LIMIT_S:g} s; its logs are in {self.redis.log_path.parent}"
+                f"the stack was not ready after {START_LIMIT_S:g} s; its logs are in {self._directory}"
             ) from error
 
     async def _wait_for_workers(self) -> None:
@@ -133,6 +163,8 @@ async def running(environment: Environment) -> AsyncIterator[Environment]:
         for slot in environment.slots:
             slot.resume()
             await slot.kill()
+        if environment.group is not None:
+            environment.group.end()
 
 
 def _redis_command(directory: Path, port: int) -> list[str]:

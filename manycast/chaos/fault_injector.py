@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from contract.connection import call_redis
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from manycast.chaos.environment import Environment
+from manycast.chaos.group_faults import GroupFaults, call_all_nodes
 from manycast.chaos.process_slot import ProcessSlot
-from manycast.chaos.schedule import Fault, Kind
+from manycast.chaos.schedule import GROUPS, Fault, Kind, TopologyName
 
 KILLS = {Kind.WORKER_KILL, Kind.GATEWAY_KILL, Kind.REDIS_KILL, Kind.PROVIDER_KILL}
 DRAINS = {Kind.WORKER_DRAIN, Kind.GATEWAY_DRAIN, Kind.REDIS_RESTART}
@@ -18,9 +19,10 @@ FREEZES = {Kind.WORKER_FREEZE, Kind.WORKER_PAUSE, Kind.GATEWAY_FREEZE, Kind.REDI
 class FaultInjector:
     """`done` counts the injected faults by kind. A fault that needs Redis is skipped while Redis is away."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, seed: int) -> None:
         self.done: Counter[Kind] = Counter()
         self._environment = environment
+        self._group_faults = GroupFaults(environment.group, seed) if environment.group else None
 
     async def inject_all(self, faults: Sequence[Fault]) -> None:
         """Injects each fault at its time, counted from now. Faults may overlap. When this returns, all parts run
@@ -38,6 +40,8 @@ class FaultInjector:
             slot = self._slot_of(fault)
             async with slot.lock:
                 await self._inject_into_process(slot, fault)
+        elif self._group_faults is not None and kind in GROUPS[TopologyName.CLUSTER]:
+            await self._group_faults.inject(fault)
         else:
             try:
                 await self._inject_into_redis(fault)
@@ -54,6 +58,7 @@ class FaultInjector:
                 return environment.gateways[fault.target]
             case "PROVIDER":
                 return environment.provider
+        assert environment.redis is not None
         return environment.redis
 
     async def _inject_into_process(self, slot: ProcessSlot, fault: Fault) -> None:
@@ -70,13 +75,17 @@ class FaultInjector:
         await slot.start()
 
     async def _inject_into_redis(self, fault: Fault) -> None:
-        client = self._environment.client
+        command: tuple[str | int, ...]
         match fault.kind:
             case Kind.REDIS_PAUSE:
-                await call_redis(client, "CLIENT", "PAUSE", round(fault.length_s * 1000), "ALL")
+                command = ("CLIENT", "PAUSE", round(fault.length_s * 1000), "ALL")
             case Kind.CALLS_CUT:
-                await call_redis(client, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                command = ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             case Kind.LISTENERS_CUT:
-                await call_redis(client, "CLIENT", "KILL", "TYPE", "pubsub")
-            case Kind.SCRIPTS_FLUSH:
-                await call_redis(client, "SCRIPT", "FLUSH")
+                command = ("CLIENT", "KILL", "TYPE", "pubsub")
+            case _:
+                command = ("SCRIPT", "FLUSH")
+        if self._environment.group is not None:
+            await call_all_nodes(self._environment.group, *command)
+        else:
+            await call_redis(self._environment.client, *command)

@@ -18,12 +18,17 @@ REPLICATION = "replication"
 class RedisCluster:
     """`nodes`: first the primaries as they are at the start, then the replica of each, in the same order.
 
-    `password`: what clients must send, as the default user. All calls that wait raise TopologyError after a minute.
+    `password`: what clients must send, as the default user. `min_replicas`: a primary with fewer connected replicas
+    refuses writes, so that one that was replaced while it was frozen accepts none that would be lost.
+
+    All calls that wait raise TopologyError after a minute.
     """
 
-    def __init__(self, server: Path, directory: Path, password: str | None = None) -> None:
+    def __init__(self, server: Path, directory: Path, password: str | None = None, min_replicas: int = 0) -> None:
         names = [f"{kind}-{at}" for kind in ("primary", "replica") for at in range(PRIMARIES)]
-        self.nodes = [RedisNode(name, server, directory, _arguments(password), password) for name in names]
+        self.nodes = [
+            RedisNode(name, server, directory, _arguments(password, min_replicas), password) for name in names
+        ]
         login = f":{password}@" if password else ""
         self.url = f"redis+cluster://{login}{','.join(node.address for node in self.nodes)}"
         self._migrate_login = ["AUTH", password] if password else []
@@ -80,7 +85,12 @@ class RedisCluster:
         """The primary of a slot."""
         return self._by_address(self._view()[slot])
 
-    def slot_of(self, key: str) -> int:
+    def used_slots(self) -> list[int]:
+        """The slots that have keys now. Raises: NodeError, OSError."""
+        keys = [key for primary in self.primaries() for key in primary.call("KEYS", "*")]
+        return sorted({self.slot_of(key) for key in keys})
+
+    def slot_of(self, key: str | bytes) -> int:
         """The slot of a key or channel."""
         running = next(node for node in self.nodes if node.is_running)
         return int(running.call("CLUSTER", "KEYSLOT", key))
@@ -146,6 +156,11 @@ class RedisCluster:
                 node.call("ACL", "SETUSER", REPLICATION, "on")
         self._wait(lambda: _role(replica) == b"master" or is_following(replica), f"{replica.name} does not follow")
 
+    def end(self) -> None:
+        """Kills all processes and keeps their logs and data."""
+        for node in self.nodes:
+            node.kill()
+
     def close(self) -> None:
         """Kills all nodes and removes their data."""
         for node in self.nodes:
@@ -175,21 +190,22 @@ class RedisCluster:
         wait_until(is_so, otherwise, self.nodes)
 
 
-def _arguments(password: str | None) -> list[str]:
+def _arguments(password: str | None, min_replicas: int) -> list[str]:
     arguments = [
         *("--cluster-enabled", "yes", "--cluster-port", str(free_port(HOST))),
         *("--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-replica-validity-factor", "0"),
         # Replicas stay with their primaries, so that each primary always has one.
         *("--cluster-allow-replica-migration", "no"),
-        *replication_arguments(),
+        *replication_arguments(min_replicas),
         *STORAGE,
     ]
     return [*arguments, "--requirepass", password] if password else arguments
 
 
-def replication_arguments() -> list[str]:
+def replication_arguments(min_replicas: int) -> list[str]:
     """Of a node whose replicas log in as their own user, and follow quickly."""
     return [
+        *("--min-replicas-to-write", str(min_replicas)),
         *("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"),
         *("--masteruser", REPLICATION, "--masterauth", REPLICATION),
         *("--user", REPLICATION, "on", f">{REPLICATION}", "+psync", "+replconf", "+ping"),

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
-from contract.connection import Client, call_redis
+from contract.connection import Client, call_redis, call_server
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import Event, Status, parse_entry
 from contract.keys import WORKERS_GROUP
@@ -26,7 +26,6 @@ class RedisState:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._jobs = client.key_space.queue(0).jobs
 
     async def wait_until_ended(self, stream_id: str) -> None:
         """Polls, because a subscription could itself be faulty."""
@@ -44,12 +43,13 @@ class RedisState:
         streams."""
         await self._wait_until_no_viewers_counted()
         keys, names = await self._keys(), self._client.key_space
-        endless = {self._jobs, names.signing}
+        queues = [key for key in keys if key.endswith(":jobs")]
+        endless = {*queues, names.signing}
         without_expiry = [key for key in keys if key not in endless and await self._call("PTTL", key) == -1]
         unknown = {_owner_of(key) for key in keys if ":meta" in key} - set(known)
         await self._expire_all(keys)
-        queued = int(await self._call("XLEN", self._jobs))
-        pending = int((await self._call("XPENDING", self._jobs, WORKERS_GROUP))["pending"])
+        queued = sum([int(await self._call("XLEN", queue)) for queue in queues])
+        pending = sum([int((await self._call("XPENDING", queue, WORKERS_GROUP))["pending"]) for queue in queues])
         outlived = [key for key in await self._keys() if key not in endless | {names.workers, names.offers}]
         return Leftovers(tuple(without_expiry), tuple(unknown), tuple(outlived), queued, pending)
 
@@ -58,7 +58,13 @@ class RedisState:
 
     async def _keys(self) -> list[str]:
         """All keys of Manycast. KEYS is fast enough: the Redis of a chaos run is small."""
-        return sorted(key.decode() for key in await self._call("KEYS", f"{self._client.key_space.prefix}:*"))
+
+        async def ask() -> list[str]:
+            client, pattern = self._client, f"{self._client.key_space.prefix}:*"
+            answers = [await call_server(client.server_at(place), "KEYS", pattern) for place in await client.places()]
+            return sorted(key.decode() for keys in answers for key in keys)
+
+        return await retry_until_answered(ask)
 
     async def _wait_until_no_viewers_counted(self) -> None:
         """Viewer counts expire shortly after the last viewer has left. After the limit they count as leaked."""

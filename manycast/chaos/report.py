@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from contract.event import Kind as EventKind
 from manycast.chaos.checker import Finding, Violation
 from manycast.chaos.evidence import StreamRecord
-from manycast.chaos.schedule import Kind
+from manycast.chaos.schedule import Kind, TopologyName, kinds_of
 
 SHOWN_FINDINGS = 20
 
@@ -19,6 +19,7 @@ class Tally:
     seed: int
     minutes: float
     parts: str
+    topology: TopologyName = TopologyName.ONE
     faults: Counter[Kind] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     viewers: int = 0
@@ -54,7 +55,9 @@ def table(tally: Tally) -> Iterator[str]:
     """Yields the lines of the table."""
     yield f"chaos: seed {tally.seed}, {tally.minutes:g} minutes, {tally.parts}"
     yield ""
-    faults = {str(kind): tally.faults[kind] for kind in Kind} | {"viewer cut at a random byte": tally.cuts}
+    faults = {str(kind): tally.faults[kind] for kind in kinds_of(tally.topology)} | {
+        "viewer cut at a random byte": tally.cuts
+    }
     yield from _rows("faults", faults)
     yield ""
     yield from _rows("streams", dict(sorted(tally.outcomes.items())))

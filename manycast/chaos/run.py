@@ -13,13 +13,18 @@ from manycast.chaos.fault_injector import FaultInjector
 from manycast.chaos.one_stream import OneStream
 from manycast.chaos.redis_state import RedisState
 from manycast.chaos.report import Tally
-from manycast.chaos.schedule import plan_faults
+from manycast.chaos.schedule import TopologyName, plan_faults
 from manycast.chaos.workload import plan_stream
 from manycast.client.transport import Transport
 
 SETTLE_LIMIT_S = 90.0
 LOOK_UP_LIMIT_S = 30.0
 ANSWER_LIMIT_S = 30.0
+REDIS = {
+    TopologyName.ONE: "one Redis",
+    TopologyName.SENTINEL: "a Redis with a replica and three sentinels",
+    TopologyName.CLUSTER: "a Redis Cluster of three primaries with replicas",
+}
 CRASH_MARKERS = ("Traceback (most recent call last)", " CRITICAL ")
 
 
@@ -32,6 +37,7 @@ class ChaosOptions:
     gateways: int = 3
     workers: int = 3
     streams_per_s: float = 1.5
+    topology: TopologyName = TopologyName.ONE
 
     @property
     def seconds(self) -> float:
@@ -42,14 +48,14 @@ async def run_chaos(
     options: ChaosOptions, directory: Path, environ: Mapping[str, str], tell: Callable[[str], None]
 ) -> Tally:
     """Returns the counts of one run, and leaves the processes' logs in `directory`. Raises: StartupError."""
-    parts = f"{options.gateways} gateways, {options.workers} workers, one Redis, one provider"
-    tally = Tally(options.seed, options.minutes, parts)
-    environment = Environment(directory, environ, options.gateways, options.workers)
+    parts = f"{options.gateways} gateways, {options.workers} workers, {REDIS[options.topology]}, one provider"
+    tally = Tally(options.seed, options.minutes, parts, options.topology)
+    environment = Environment(directory, environ, options.gateways, options.workers, options.topology)
     async with running(environment), _open_transports(environment) as (gateways, provider):
         tell(f"started {parts}; their logs are in {directory}")
-        injector, redis_state = FaultInjector(environment), RedisState(environment.client)
+        injector, redis_state = FaultInjector(environment, options.seed), RedisState(environment.client)
         traffic = Traffic(options, tally, lambda plan: OneStream(plan, options.seed, gateways, provider, redis_state))
-        faults = plan_faults(options.seed, options.seconds, options.workers, options.gateways)
+        faults = plan_faults(options.seed, options.seconds, options.workers, options.gateways, options.topology)
         async with asyncio.TaskGroup() as group:
             group.create_task(injector.inject_all(faults))
             group.create_task(traffic.start_streams())
@@ -57,6 +63,9 @@ async def run_chaos(
         tell(f"all faults were injected; waiting for {traffic.open} streams to end")
         await traffic.settle()
         tally.findings += check_leftovers(await redis_state.leftovers(traffic.known))
+        if environment.group is not None:
+            ended = [node for node in environment.group.nodes if node.crash is not None]
+            tally.findings += [Finding(Violation.CRASH, node.name, f"ended with {node.crash}") for node in ended]
         # Stop them with SIGTERM, so that the check includes the log lines of their shutdown.
         for slot in environment.slots:
             await slot.drain()

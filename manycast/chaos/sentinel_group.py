@@ -23,13 +23,18 @@ class SentinelGroup:
     """`nodes`: the first primary and its replica; after a failover they have changed roles. `sentinels` watch them.
 
     `password` and `sentinel_password`: what the nodes and the sentinels demand of their default user; `url` has the
-    first only. All calls that wait raise TopologyError after a minute.
+    first only. `min_replicas` is as for RedisCluster. All calls that wait raise TopologyError after a minute.
     """
 
     def __init__(
-        self, server: Path, directory: Path, password: str | None = None, sentinel_password: str | None = None
+        self,
+        server: Path,
+        directory: Path,
+        password: str | None = None,
+        sentinel_password: str | None = None,
+        min_replicas: int = 0,
     ) -> None:
-        options = [*replication_arguments(), *STORAGE, *_require(password)]
+        options = [*replication_arguments(min_replicas), *STORAGE, *_require(password)]
         first = RedisNode("node-0", server, directory, options, password)
         second = RedisNode("node-1", server, directory, [*options, "--replicaof", HOST, str(first.port)], password)
         self.nodes = [first, second]
@@ -139,6 +144,11 @@ class SentinelGroup:
             if node.is_running:
                 node.call("ACL", "SETUSER", REPLICATION, "on")
         self._wait(lambda: _is_primary(replica) or is_following(replica), f"{replica.name} does not follow")
+
+    def end(self) -> None:
+        """Kills all processes and keeps their logs and data."""
+        for node in (*self.sentinels, *self.nodes):
+            node.kill()
 
     def close(self) -> None:
         """Kills all processes and removes their data."""

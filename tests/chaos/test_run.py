@@ -1,27 +1,44 @@
-"""A short run, with a fault of each kind: everyone has seen everything, and nothing is left."""
+"""A short run on each topology, with a fault of each kind: everyone has seen everything, and nothing is left."""
 
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from manycast.chaos.report import details, table
 from manycast.chaos.run import ChaosOptions, run_chaos
-from manycast.chaos.schedule import Kind
+from manycast.chaos.schedule import GROUPS, TopologyName, kinds_of
 
 SEED = 4
-MINUTES = 0.7
+MINUTES = {TopologyName.ONE: 0.7, TopologyName.SENTINEL: 0.6, TopologyName.CLUSTER: 0.6}
 
 
-async def test_no_viewer_misses_anything_under_any_fault() -> None:
+OPEN = pytest.mark.xfail(
+    reason="a primary that wakes up after it was replaced may confirm an append and lose it; before the worker has "
+    "written its tail again, viewers are told that the stream is lost, or have seen events that the log has no more"
+)
+
+
+@pytest.mark.parametrize(
+    "topology",
+    [
+        TopologyName.ONE,
+        pytest.param(TopologyName.SENTINEL, marks=OPEN),
+        pytest.param(TopologyName.CLUSTER, marks=OPEN),
+    ],
+)
+async def test_no_viewer_misses_anything_under_any_fault(topology: TopologyName) -> None:
     # Kept where it fails: the logs are needed then.
     directory = Path(tempfile.mkdtemp(prefix="manycast-chaos-test-"))
-    options = ChaosOptions(SEED, MINUTES, gateways=2, workers=2, streams_per_s=1.2)
+    options = ChaosOptions(SEED, MINUTES[topology], gateways=2, workers=2, streams_per_s=1.2, topology=topology)
     tally = await run_chaos(options, directory, os.environ, print)
     print(*table(tally), *details(tally.findings), f"logs: {directory}", sep="\n")
     assert not tally.findings
     # The injector skips commands to Redis while Redis is away.
-    assert len(tally.faults) >= len(Kind) - 4, "too few kinds of faults were done to prove anything"
+    assert len(tally.faults) >= len(kinds_of(topology)) - 4, "too few kinds of faults were done to prove anything"
+    assert {kind for kind in GROUPS[topology] if not tally.faults[kind]} == set()
     assert tally.cuts > 20
     assert tally.outcomes["completed"] > 10
     shutil.rmtree(directory)

@@ -2,7 +2,9 @@
 
 from collections import Counter
 
-from manycast.chaos.schedule import LENGTHS_S, Kind, plan_faults
+import pytest
+
+from manycast.chaos.schedule import GROUPS, LENGTHS_S, ONE_REDIS, Kind, TopologyName, kinds_of, plan_faults
 from manycast.chaos.workload import MODELS, plan_stream
 
 
@@ -18,15 +20,27 @@ def test_a_longer_run_begins_as_a_shorter_one_does() -> None:
     assert plan_faults(7, 600, 3, 3)[: len(short)] == short
 
 
-def test_every_kind_comes_once_before_any_comes_again() -> None:
-    kinds = [fault.kind for fault in plan_faults(7, 600, 3, 3)]
-    rounds = [kinds[at : at + len(Kind)] for at in range(0, len(kinds) - len(Kind) + 1, len(Kind))]
-    assert len(rounds) > 5
-    assert all(set(each) == set(Kind) for each in rounds)
+@pytest.mark.parametrize("topology", TopologyName)
+def test_every_kind_comes_once_before_any_comes_again(topology: TopologyName) -> None:
+    kinds = [fault.kind for fault in plan_faults(7, 600, 3, 3, topology)]
+    of_group = GROUPS[topology]
+    for expected in filter(None, (of_group, set(kinds_of(topology)) - of_group)):
+        chosen = [kind for kind in kinds if kind in expected]
+        rounds = [chosen[at : at + len(expected)] for at in range(0, len(chosen) - len(expected) + 1, len(expected))]
+        assert len(rounds) > 5
+        assert all(set(each) == set(expected) for each in rounds)
 
 
-def test_faults_come_in_order_within_their_lengths_at_places_that_there_are() -> None:
-    faults = plan_faults(7, 600, 3, 2)
+def test_a_topology_has_the_faults_of_its_servers_and_no_others() -> None:
+    one, sentinel, cluster = (set(kinds_of(topology)) for topology in TopologyName)
+    assert one == set(Kind) - GROUPS[TopologyName.CLUSTER]
+    assert cluster == set(Kind) - ONE_REDIS
+    assert cluster - sentinel == {Kind.SLOTS_MOVE}
+
+
+@pytest.mark.parametrize("topology", TopologyName)
+def test_faults_come_in_order_within_their_lengths_at_places_that_there_are(topology: TopologyName) -> None:
+    faults = plan_faults(7, 600, 3, 2, topology)
     assert [fault.at_s for fault in faults] == sorted(fault.at_s for fault in faults)
     assert faults[-1].at_s < 600
     for fault in faults:
