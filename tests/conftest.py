@@ -11,6 +11,7 @@ from tests.broker import Broker, redis_binary, valkey_binary
 from tests.crowd import Crowd, NewCrowd
 from tests.demands import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 -- hooks: found by their names
 from tests.parallel import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 -- hooks
+from tests.topologies import new_broker
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])
@@ -27,7 +28,7 @@ def any_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
     """One Valkey for all tests that do not harm it."""
-    broker = Broker(valkey_binary())
+    broker = new_broker()
     yield broker
     broker.close()
 
@@ -35,7 +36,7 @@ def broker() -> Iterator[Broker]:
 @pytest.fixture(scope="session")
 def workerless_broker() -> Iterator[Broker]:
     """One Valkey without workers, for tests that write runs themselves."""
-    broker = Broker(valkey_binary())
+    broker = new_broker()
     yield broker
     broker.close()
 
@@ -43,7 +44,7 @@ def workerless_broker() -> Iterator[Broker]:
 @pytest.fixture
 def fragile_broker() -> Iterator[Broker]:
     """A Valkey for one test alone, which may stop, kill or wipe it."""
-    broker = Broker(valkey_binary())
+    broker = new_broker()
     yield broker
     broker.close()
 

@@ -5,16 +5,17 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 
-from contract.connection import Client, call_redis
+from contract.connection import Client, call_server
 from tests.author import Author
-from tests.broker import Broker, valkey_binary
+from tests.broker import Broker
 from tests.stack import Gateway
+from tests.topologies import new_broker
 
 
 @pytest.fixture(scope="package")
 def broker() -> Iterator[Broker]:
     """For this package only: no other worker may take its jobs."""
-    broker = Broker(valkey_binary())
+    broker = new_broker()
     yield broker
     broker.close()
 
@@ -44,5 +45,6 @@ async def http(gateway: Gateway) -> AsyncIterator[httpx2.AsyncClient]:
 @pytest.fixture
 async def author(client: Client) -> Author:
     """Takes every job: it is the only worker of this broker."""
-    await call_redis(client, "FLUSHALL")
+    for place in await client.places():
+        await call_server(client.server_at(place), "FLUSHALL")
     return Author(client, client)
