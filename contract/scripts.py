@@ -155,6 +155,16 @@ async def run_every_call(client: Client, calls: Sequence[Call]) -> list[Any]:
     return replies
 
 
+async def run_everywhere(client: Client, call: Call) -> dict[Place, Any]:
+    """Runs a call without keys on every server. Returns their replies; a refusal is a BrokerRefusedError.
+
+    Raises: BrokerUnavailableError if one of them is.
+    """
+    places = await client.places()
+    replies = await asyncio.gather(*(_run_on(client.server_at(place), [call], client.publish) for place in places))
+    return {place: reply for place, (reply,) in zip(places, replies, strict=True)}
+
+
 async def _run_on_all(client: Client, calls: Sequence[Call]) -> list[Any]:
     """Each call on the server of its first key. Calls of the same slot keep their order."""
     replies: list[Any] = [None] * len(calls)

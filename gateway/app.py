@@ -16,6 +16,7 @@ from contract.connection import Client, command_client
 from contract.job_queue import JobQueue, StorageLimits
 from contract.keys import KeySpace
 from contract.questions import Questions
+from contract.rights import report_missing_rights
 from contract.stream_log import StreamLog
 from gateway.access.own_pages import OwnPagesOnly
 from gateway.access.own_proxy import OwnProxyOnly
@@ -208,6 +209,7 @@ class Gateway:
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        reporting = asyncio.create_task(report_missing_rights(self._client))
         tasks = [
             asyncio.create_task(coroutine, name=name)
             for name, coroutine in (
@@ -224,9 +226,9 @@ class Gateway:
         try:
             yield
         finally:
-            for task in tasks:
+            for task in (reporting, *tasks):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(reporting, *tasks, return_exceptions=True)
             await self._local_viewers.withdraw_counts()
             await self._client.aclose()
 

@@ -15,6 +15,7 @@ from contract.job_queue import Job, JobQueue
 from contract.keys import KeySpace
 from contract.prompts import Prompts
 from contract.questions import Questions
+from contract.rights import report_missing_rights
 from contract.stream_log import StreamLog
 from contract.subscription import Subscription
 from worker.default_model import DefaultModel
@@ -111,6 +112,7 @@ class Worker:
         Raises: the error of a background task that failed. The process must then be restarted.
         """
         logger.info("worker %s started", self.name)
+        reporting = asyncio.create_task(report_missing_rights(self._commands))
         lasting = [_start(part.run) for part in (self._publisher, self._heartbeat, self._subscription)]
         taking = [_start(part.run) for part in (self._reader, self._registration)]
         if self._scripts.scripts:
@@ -120,6 +122,7 @@ class Worker:
         with self._loop_watch.watching():
             await asyncio.wait([stopping, *lasting, *taking], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        reporting.cancel()
         failed = [task for task in (*lasting, *taking) if task.done()]
         for task in failed:
             logger.critical("background task %s failed: shutting this worker down", task.get_name())
