@@ -5,7 +5,7 @@ Every server of a topology is described by a URL of the plain kind, which contra
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 PLAIN_SCHEMES = ("redis", "rediss", "unix")
@@ -115,6 +115,19 @@ def publish_command(topology: Topology) -> str:
     there, SPUBLISH would only keep services of different versions from hearing each other.
     """
     return "SPUBLISH" if isinstance(topology, Cluster) else "PUBLISH"
+
+
+def kind_of(topology: Topology) -> Literal["one", "sentinel", "cluster", "shards"]:
+    """The form of the topology in one word."""
+    match topology:
+        case OneServer():
+            return "one"
+        case SentinelGroup():
+            return "sentinel"
+        case Cluster():
+            return "cluster"
+        case Shards():
+            return "shards"
 
 
 def describe(topology: Topology) -> str:

@@ -237,18 +237,25 @@ class Health(ResponseBody):
     draining: bool
 
 
+TopologyKind = Literal["one", "sentinel", "cluster", "shards"]
+
+
 class Readiness(ResponseBody):
-    """Whether a run can be started and watched, and if not, why. `workers`: how many are alive."""
+    """Whether a run can be started and watched, and if not, why. `workers`: how many are alive. `topology`: the form of
+    `REDIS_URL`."""
 
     ready: bool
     redis: bool
     workers: int
     draining: bool
+    topology: TopologyKind
 
 
 class BrokerState(ResponseBody):
-    """The broker as this gateway sees it; null where it does not say."""
+    """The broker as this gateway sees it; null where it does not say. `nodes`: the servers that hold keys."""
 
+    topology: TopologyKind
+    nodes: list[str]
     name: Literal["redis", "valkey"]
     version: str | None
     append_only: bool | None

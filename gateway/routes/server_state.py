@@ -6,10 +6,11 @@ from fastapi import FastAPI, Request
 
 from contract.connection import Client, call_redis
 from contract.errors import BrokerRefusedError
+from contract.topology import kind_of
 from contract.worker_registry import WorkerOffer, read_offers
 from gateway.access.authenticator import Authenticator
 from gateway.http.json_response import JsonResponse
-from gateway.routes.models import BrokerState, ServerState, SourceState, WorkerState
+from gateway.routes.models import BrokerState, ServerState, SourceState, TopologyKind, WorkerState
 from gateway.routes.openapi import document
 
 
@@ -39,13 +40,17 @@ class ServerStateRoutes:
             info = {}
         offers = await read_offers(self._client)
         workers = [_describe_worker(one) for one in offers]
-        return JsonResponse(ServerState(broker=_describe_broker(info), workers=workers))
+        nodes = sorted(map(str, await self._client.places()))
+        broker = _describe_broker(info, kind_of(self._client.topology), nodes)
+        return JsonResponse(ServerState(broker=broker, workers=workers))
 
 
-def _describe_broker(info: dict[str, Any]) -> BrokerState:
+def _describe_broker(info: dict[str, Any], topology: TopologyKind, nodes: list[str]) -> BrokerState:
     is_valkey = info.get("server_name") == "valkey"
     version = info.get("valkey_version" if is_valkey else "redis_version")
     return BrokerState(
+        topology=topology,
+        nodes=nodes,
         name="valkey" if is_valkey else "redis",
         version=None if version is None else str(version),
         append_only=bool(int(info["aof_enabled"])) if "aof_enabled" in info else None,

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.topology import kind_of
 from contract.worker_registry import WorkerOffer, read_offers
 from gateway.access.authenticator import Authenticator
 from gateway.fanout.local_viewers import LocalViewers
@@ -79,7 +80,9 @@ class ServiceRoutes:
             workers, redis = 0, False
         draining = self._local_viewers.draining
         ready = redis and workers > 0 and not draining
-        body = Readiness(ready=ready, redis=redis, workers=workers, draining=draining)
+        body = Readiness(
+            ready=ready, redis=redis, workers=workers, draining=draining, topology=kind_of(self._client.topology)
+        )
         return JsonResponse(body, 200 if ready else 503)
 
     async def models(self, request: Request) -> JsonResponse:

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from contract.connection import call_redis, command_client
+from contract.connection import Client as BrokerClient
+from contract.connection import call_server, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.printable import one_line
-from contract.topology import hide_credentials
+from contract.redis_server import Server
+from contract.rights import find_missing_rights, needed_rights
+from contract.settings import check_redis_url
+from contract.topology import describe, hide_credentials, kind_of
 from manycast.client import STALL_LIMIT_S, Client
 from manycast.client.errors import ManycastError, RefusedError
 from manycast.client.transport import Transport
@@ -55,17 +59,42 @@ async def look_at_broker(redis_url: str | None, command: str) -> list[Finding]:
         except BrokerError as error:
             return [Finding("fail", "database", "REDIS_URL is not set, and there is no Valkey to start", str(error))]
         return [Finding("ok", "database", f"REDIS_URL is not set: `{command} up` starts its own Valkey")]
-    shown = hide_credentials(redis_url)
     try:
-        client = command_client(redis_url, connections=1)
+        check_redis_url(redis_url)
     except ValueError as error:
-        return [Finding("fail", "database", f"REDIS_URL={shown} is malformed: {error}", "redis://HOST:PORT/0")]
+        return [Finding("fail", "database", f"REDIS_URL={hide_credentials(redis_url)} is malformed: {error}")]
+    client = command_client(redis_url, connections=1)
     try:
-        return judge_broker(shown, await call_redis(client, "INFO"))
+        places = await client.places()
+        findings = []
+        if len(places) > 1 or kind_of(client.topology) != "one":
+            findings.append(Finding("ok", "database", f"{describe(client.topology)}"))
+        for place in places:
+            findings += await _look_at_server_of_redis(client.server_at(place), str(place))
+        return findings + await _look_at_rights(client)
     except (BrokerUnavailableError, BrokerRefusedError) as error:
-        return [Finding("fail", "database", f"{shown}: {error}", "start it, or correct REDIS_URL")]
+        fact = f"{describe(client.topology)}: {error}"
+        return [Finding("fail", "database", fact, "start it, or correct REDIS_URL")]
     finally:
         await client.aclose()
+
+
+async def _look_at_server_of_redis(server: Server, place: str) -> list[Finding]:
+    try:
+        return judge_broker(place, await call_server(server, "INFO"))
+    except (BrokerUnavailableError, BrokerRefusedError) as error:
+        return [Finding("fail", "database", f"{place}: {error}", "start it, or correct REDIS_URL")]
+
+
+async def _look_at_rights(client: BrokerClient) -> list[Finding]:
+    try:
+        missing = await find_missing_rights(client, needed_rights(client))
+    except BrokerUnavailableError:
+        return []
+    except BrokerRefusedError as error:
+        missing = [str(error)]
+    advice = '"Users of Redis" in docs/operations.md lists all rights'
+    return [Finding("fail", "database", f"the user of REDIS_URL lacks the right to {one}", advice) for one in missing]
 
 
 def judge_broker(url: str, info: dict[str, Any]) -> list[Finding]:
@@ -199,6 +228,8 @@ def _judge_its_broker(broker: Mapping[str, Any]) -> Finding:
     if broker["version"] is None:
         return Finding("ok", "server", "its database works, but does not tell its version")
     fact = f"its database is {name} {broker['version']}"
+    if broker.get("topology", "one") != "one":
+        fact += f" ({broker['topology']}: {', '.join(broker['nodes'])})"
     if _numbers(broker["version"]) < oldest:
         return Finding("fail", "server", fact, f"{name} {'.'.join(map(str, oldest))} or newer is needed")
     if broker["append_only"] is False:

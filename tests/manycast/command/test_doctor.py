@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contract.connection import call_redis, command_client
 from manycast.command.doctor import (
     Finding,
     judge_broker,
@@ -22,6 +23,7 @@ from tests.broker import Broker
 from tests.manycast.command_line import run
 from tests.manycast.scripted_server import Request, ScriptedServer, write_json, write_refusal
 from tests.stack import Gateway, Simulator, Worker, closing_all
+from tests.topologies import redis_cluster, sentinel_group
 
 VALKEY = {"server_name": "valkey", "redis_version": "7.2.4", "valkey_version": "9.1.2", "aof_enabled": 1}
 MAY_ASK = "you may ask questions"
@@ -306,3 +308,24 @@ async def test_the_doctor_is_content_with_a_server_that_works(broker: Broker) ->
 def test_a_finding_shows_what_a_server_wrote_and_does_not_obey_it() -> None:
     shown = str(Finding("fail", "server", "it says \x1b[2J\nok   server   fine", "do \u202eit"))
     assert shown.splitlines() == ["fail server    it says ␛[2J ok   server   fine", f"{'':15}-> do \ufffdit"]
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+async def test_each_primary_of_a_topology_is_looked_at(kind: str) -> None:
+    with sentinel_group() if kind == "sentinel" else redis_cluster() as redis:
+        named, *primaries = await look_at_broker(redis.url, "manycast")
+        assert levels([named, *primaries]) == ["ok"] * (2 if kind == "sentinel" else 4)
+        assert ("Sentinel group mymaster" if kind == "sentinel" else "cluster") in named.fact
+        assert all(primary.fact.startswith("Redis 7.") for primary in primaries)
+        redis.nodes[0].kill()
+        assert "fail" in levels(await look_at_broker(redis.url, "manycast"))
+
+
+async def test_a_user_without_channels_is_told_what_is_missing(fragile_broker: Broker) -> None:
+    admin = command_client(fragile_broker.url)
+    await call_redis(admin, "ACL", "SETUSER", "narrow", "on", ">pw", "~*", "+@all", "resetchannels")
+    await admin.aclose()
+    well, *missing = await look_at_broker(fragile_broker.url.replace("://", "://narrow:pw@"), "manycast")
+    assert well.level == "ok"
+    assert levels(missing) == ["fail"] * 4
+    assert "PUBLISH mc:{p00}:" in missing[0].fact
