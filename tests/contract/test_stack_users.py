@@ -96,3 +96,14 @@ def test_services_read_and_write_streams(guarded: Broker) -> None:
             "PUBLISH mc:{p00}:s_x:live y",
         ):
             assert is_permitted(guarded, user, command), (user, command)
+
+
+FOR_CLUSTERS = {"+ssubscribe", "+sunsubscribe", "+spublish", "+asking", "+cluster|slots"}
+
+
+@pytest.mark.parametrize("user", ["gateway", "worker"])
+def test_the_documented_users_are_those_of_the_stack_and_know_clusters(user: str) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    (documented,) = re.findall(rf"^    user {user} on >PASSWORD (.*)$", text, re.MULTILINE)
+    rules = {rule for rule in stack_users()[user] if rule != "on" and not rule.startswith((">", "#"))}
+    assert set(documented.split()) == rules | FOR_CLUSTERS
