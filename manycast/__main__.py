@@ -18,6 +18,7 @@ from contract.keys import KeySpace
 from contract.printable import one_line
 from contract.settings import MalformedSettingError, SettingsT, read_settings
 from gateway.access.api_keys import DEFAULT_REQUESTS_PER_MINUTE, DEFAULT_RUNS_AT_ONCE, make_key
+from manycast.capacity.estimate import GIGABYTE, Demand
 from manycast.chaos.command import print_schedule, run_and_report
 from manycast.chaos.environment import StartupError
 from manycast.chaos.run import ChaosOptions
@@ -37,6 +38,7 @@ from manycast.command.doctor import (
 )
 from manycast.command.key_file import KeyFileError, add_key
 from manycast.command.own_key import OwnKeyError, find_key
+from manycast.command.size import describe_size
 from manycast.command.terminal import STATUS_LIMIT_CHARS, Terminal
 from manycast.exit_status import Exit
 from manycast.local_stack.broker import BrokerError
@@ -295,6 +297,33 @@ def chaos_verb(
     """
     options = ChaosOptions(seed, minutes, topology=topology)
     _run(print_schedule(options) if schedule else run_and_report(options, dict(os.environ), COMMAND))
+
+
+@app.command("size")
+def size(
+    *,
+    viewers: Annotated[
+        float, typer.Option(help="The viewers at the same time, for example 1e6.", min=1, max=1e12, metavar="NUMBER")
+    ],
+    streams: Annotated[
+        float, typer.Option(help="The answers that are written at the same time.", min=1, max=1e12, metavar="NUMBER")
+    ],
+    chunks_per_s: Annotated[
+        float, typer.Option(help="The chunks of an answer in a second.", min=0.1, max=10_000, metavar="NUMBER")
+    ] = 40,
+    answer_kb: Annotated[
+        float, typer.Option(help="The text of an answer, in kilobytes.", min=0.004, max=16_000, metavar="NUMBER")
+    ] = 8,
+    retention_s: Annotated[
+        float, typer.Option(help="How long Redis keeps a finished answer.", min=1, max=1e9, metavar="SECONDS")
+    ] = 86_400,
+    redis_gb: Annotated[
+        float, typer.Option(help="The memory of a Redis node, in gigabytes.", min=0.1, max=100_000, metavar="NUMBER")
+    ] = 32,
+) -> None:
+    """Print the processes, cores, memory and Redis nodes that a number of viewers needs."""
+    demand = Demand(viewers, streams, chunks_per_s, answer_kb * 1000, retention_s, redis_gb * GIGABYTE)
+    print(*describe_size(demand), sep="\n")
 
 
 @keys.command("create")

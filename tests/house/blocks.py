@@ -53,6 +53,7 @@ NOT_RUN = {
     ("docs/scripts.md", "MANYCAST_SCRIPTS=./scripts docker"): _COMPOSE,
     ("docs/scripts.md", "curl"): "tests/gateway/routes/test_inputs.py sends this body",
     ("docs/scripts.md", "MANYCAST_SCRIPTS=scripts"): "tests/manycast/script/test_first_script.py runs both",
+    ("docs/scale.md", "manycast size"): "tests/manycast/command/test_size.py runs it",
     ("docs/simulator.md", "python -m simulator"): "tests/simulator/process.py starts it so",
     ("docs/simulator.md", '{"model":"demo","messages":[…]'): _FORMAT,
     ("docs/simulator.md", '{"open":0,"completed":2'): _FORMAT,
