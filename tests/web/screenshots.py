@@ -1,11 +1,14 @@
-"""Pictures of the pages: each state at two widths in two themes. Run as `make pictures`; nothing is compared.
+"""Pictures of the pages: each state at two widths in two themes, and on a phone in German; and those of the README.
+
+Run it as `make pictures`, or for some states: `python -m tests.web.screenshots completed failed`. Nothing is compared.
 
 They come from the same peer as the tests: a state is looked at for as long as it takes, and no run is needed for it.
 """
 
 import asyncio
+import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +22,15 @@ from tests.web.visit import visit
 
 PICTURES = Path("test-results/pictures")
 WIDTHS = {390: 844, 1280: 860}
-THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-README_PICTURE = Path("docs/pictures/two-viewers.png")
-SIDE_BY_SIDE = """<body style="margin:0;height:100vh;background:linear-gradient(135deg,#dfe9e6,#efe9df)">
-<style>img {{ position: absolute; border-radius: 14px; box-shadow: 0 2px 6px #0003, 0 18px 50px #0003 }}</style>
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
+LOOKS: list[tuple[int, Theme, str]] = [(width, theme, "en") for width in WIDTHS for theme in THEMES] + [
+    (min(WIDTHS), "light", "de")
+]
+"""Width, theme and language."""
+README_PICTURES = Path("docs/pictures")
+SIDE_BY_SIDE = """<body style="margin:0;height:100vh;background:#e6e9e4">
+<style>img {{ position: absolute; border-radius: 14px; box-shadow: 0 2px 6px #0003, 0 12px 32px #0003 }}</style>
 <img style="left:60px;top:60px;width:1100px" src="data:image/png;base64,{0}">
 <img style="right:60px;top:110px;width:320px" src="data:image/png;base64,{1}">"""
 QUESTION = "How can one answer reach many screens?"
@@ -136,14 +144,14 @@ async def private_link(page: Page, peer: Peer) -> None:
     await visit(page, peer.url)
     await page.click("#open-settings")
     await page.select_option("#visibility", "private")
-    await page.click("#settings [aria-label=Close]")
+    await page.click("#settings header button")
     await ask(page, peer)
     await page.click(".share-button")
 
 
 async def revoked_link(page: Page, peer: Peer) -> None:
     await private_link(page, peer)
-    await page.click("text=Revoke links")
+    await page.click("dialog.share .revoke button")
 
 
 async def sent_away(page: Page, peer: Peer) -> None:
@@ -167,7 +175,7 @@ async def elsewhere(page: Page, peer: Peer) -> None:
 async def diagram(page: Page, peer: Peer) -> None:
     peer.tell(START + chunk(FAN_OUT.text) + done("completed"))
     await visit(page, f"{peer.url}/watch#s1")
-    await page.get_by_role("button", name="Diagram").click()
+    await page.click(".code-head .text-button")
 
 
 async def folded(page: Page, peer: Peer) -> None:
@@ -194,6 +202,41 @@ async def crowded(page: Page, peer: Peer) -> None:
     await visit(page, f"{peer.url}/watch#s1")
 
 
+async def home(page: Page, peer: Peer) -> None:
+    peer.admission = NEARBY
+    await visit(page, peer.url)
+
+
+async def tools(page: Page, peer: Peer) -> None:
+    """Thoughts, a call with its result, and two answers, one of which was cut off."""
+    call = {"index": 0, "type": "search", "arguments": '{"q":"weather in Vienna"}', "output": '{"celsius":21}'}
+    first = {"index": 0, "delta": {"reasoning": "I should look.", "content": "Let me look.", "executed_tools": [call]}}
+    second = {"index": 1, "delta": {"content": "It is warm, and the"}, "finish_reason": "length"}
+    peer.tell(START + sse("chunk", {"choices": [first, second]}, "1-2") + done("completed"))
+    await visit(page, f"{peer.url}/watch#s1")
+
+
+async def missing(page: Page, peer: Peer) -> None:
+    await page.goto(f"{peer.url}/nothing/here")
+
+
+async def editing(page: Page, peer: Peer) -> None:
+    await completed(page, peer)
+    await ask(page, peer)
+    await page.wait_for_selector(ASKED[completed])
+    await page.hover(".question")
+    await page.click(".question button")
+
+
+async def drawer(page: Page, peer: Peer) -> None:
+    """The list of conversations, which a wide screen always shows."""
+    await completed(page, peer)
+    await ask(page, peer)
+    await page.wait_for_selector(ASKED[completed])
+    if await page.is_visible("[data-icon=menu]"):
+        await page.click("[data-icon=menu]")
+
+
 Step = Callable[[Page, Peer], Awaitable[None]]
 ASKED: dict[Step, str] = {
     waiting: '[data-state="waiting"]',
@@ -212,7 +255,7 @@ VISITED: dict[Step, str] = {
     shut_out: "#sign-in-form:not([hidden])",
     known: "#account:not([hidden])",
     private_link: "dialog.share svg[role=img]",
-    revoked_link: "text=Make a new link",
+    revoked_link: "dialog.share .open button",
     local_link: "dialog.share .note",
     elsewhere: "#elsewhere",
     diagram: ".diagram:has([role=status]:empty)",
@@ -221,28 +264,37 @@ VISITED: dict[Step, str] = {
     sent_away: '[data-status="refused"]',
     stop_refused: ".state.objection",
     crowded: '[data-state="full"]',
+    home: "#suggestions",
+    tools: ".tool .result",
+    missing: ".missing",
+    editing: ".editing",
+    drawer: "#conversation-list a",
 }
 """States that one comes to in another way."""
 
 
 @asynccontextmanager
-async def fresh_page(browser: Browser, width: int, theme: Literal["light", "dark"]) -> AsyncIterator[Page]:
+async def fresh_page(browser: Browser, width: int, theme: Theme, language: str = "en") -> AsyncIterator[Page]:
     size: Any = {"width": width, "height": WIDTHS[width]}
-    context = await browser.new_context(viewport=size, color_scheme=theme, device_scale_factor=2, has_touch=width < 500)
+    context = await browser.new_context(
+        viewport=size, color_scheme=theme, device_scale_factor=2, has_touch=width < 500, locale=language
+    )
     yield await context.new_page()
     await context.close()
 
 
-async def take(browser: Browser, width: int, theme: Literal["light", "dark"]) -> None:
+async def take(browser: Browser, width: int, theme: Theme, language: str, names: Sequence[str]) -> None:
     for prepare, sign in {**ASKED, **VISITED}.items():
-        async with serving(Peer()) as peer, fresh_page(browser, width, theme) as page:
+        if names and prepare.__name__ not in names:
+            continue
+        async with serving(Peer()) as peer, fresh_page(browser, width, theme, language) as page:
             await prepare(page, peer)
             if prepare in ASKED:
                 await ask(page, peer)
             await page.wait_for_selector(sign)
             await page.evaluate("document.fonts.ready")
             await asyncio.sleep(0.9)  # the state of a broken line fades in late, so that a short break stays unseen
-            await page.screenshot(path=PICTURES / f"{prepare.__name__}-{width}-{theme}.png")
+            await page.screenshot(path=PICTURES / f"{prepare.__name__}-{width}-{theme}-{language}.png")
 
 
 async def pair(browser: Browser) -> None:
@@ -259,10 +311,21 @@ async def pair(browser: Browser) -> None:
                 await page.wait_for_selector(ASKED[streaming])
                 await asyncio.sleep(0.5)  # the colours of code come a moment after the code
                 shots.append(b64encode(await page.screenshot()).decode())
-    page = await browser.new_page(viewport={"width": 1500, "height": 860}, device_scale_factor=1.3)
+    page = await browser.new_page(viewport={"width": 1500, "height": 860})
     await page.set_content(SIDE_BY_SIDE.format(*shots))
-    await page.screenshot(path=README_PICTURE)
+    await page.screenshot(path=README_PICTURES / "two-viewers.png")
     await page.close()
+
+
+async def answer(browser: Browser) -> None:
+    """A complete answer: the other picture of the README."""
+    async with serving(Peer()) as peer, fresh_page(browser, max(WIDTHS), "dark") as page:
+        peer.models[0]["id"] = "demo"
+        peer.tell(START.replace('"m"', '"demo"') + chunk(ANSWER) + done("completed"))
+        await ask(page, peer)
+        await page.wait_for_selector(ASKED[completed])
+        await asyncio.sleep(0.5)  # as above
+        await page.screenshot(path=README_PICTURES / "answer.png")
 
 
 async def streaming_to_all(peer: Peer) -> None:
@@ -270,17 +333,18 @@ async def streaming_to_all(peer: Peer) -> None:
     peer.tell(START + chunk(ANSWER[:620]) + sse("viewers", {"viewers": 2}) + "…")
 
 
-async def main() -> None:
+async def main(names: Sequence[str]) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        for width in WIDTHS:
-            for theme in THEMES:
-                await take(browser, width, theme)
-        await pair(browser)
+        for width, theme, language in LOOKS:
+            await take(browser, width, theme, language, names)
+        if not names:
+            await pair(browser)
+            await answer(browser)
         await browser.close()
-    print(f"{len(ASKED | VISITED) * len(WIDTHS) * len(THEMES)} pictures in {PICTURES}")
+    print(f"the pictures are in {PICTURES}")
 
 
 if __name__ == "__main__":
     PICTURES.mkdir(parents=True, exist_ok=True)
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.viewers import until
 from tests.web.peer import NEARBY, SIGNED_OUT, Peer, sse
 from tests.web.test_page import START, ask, chunk, done
-from tests.web.visit import serious_violations, visit
+from tests.web.visit import reload, serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
@@ -38,11 +38,13 @@ SAID = {
         "incomplete": "Dieser Link ist unvollständig",
         "sign_in": "Passwort oder API-Schlüssel",
         "delete": "„Warum?“ löschen",
+        "why": "Melde dich an, um hier Fragen zu stellen.",
+        "wrong": "Das ist weder das Passwort noch ein API-Schlüssel.",
     },
     "es-MX": {
         "welcome": "¿Qué te gustaría saber?",
         "waiting": "Esperando las primeras palabras…",
-        "viewers": "1,234 personas mirando",
+        "viewers": "1,234 mirando",
         "cost": "primeras palabras a los 0.8 s · 4.0 s en total",
         "copy": "Copiar la respuesta",
         "share": "Compartir esta respuesta",
@@ -55,6 +57,8 @@ SAID = {
         "incomplete": "Este enlace está incompleto",
         "sign_in": "Contraseña o clave de API",
         "delete": "Borrar «Warum?»",
+        "why": "Inicia sesión para hacer preguntas aquí.",
+        "wrong": "Eso no es ni la contraseña ni una clave de API.",
     },
 }
 """What the pages say to a reader of each language."""
@@ -128,8 +132,12 @@ async def test_the_chat_speaks_the_readers_language(foreign: Page, peer: Peer) -
 async def test_the_watch_page_speaks_the_readers_language(foreign: Page, peer: Peer) -> None:
     about = {"question": "Warum?", "model": "m", "created_at": ASKED_AT}
     peer.status = (200, {"status": "completed", "position": "1-3", **about})
-    peer.tell(START + chunk(2, content=ANSWER) + done("1-3"))
+    peer.tell(START + chunk(2, content=ANSWER) + sse("viewers", {"viewers": 1234}) + "…")
     await visit(foreign, f"{peer.url}/watch#s")
+    await expect(foreign.locator("#viewers")).to_have_text((await said_on(foreign))["viewers"])
+    await check_width(foreign)
+    peer.tell(START + chunk(2, content=ANSWER) + done("1-3"))
+    await reload(foreign)
     said = await said_on(foreign)
     await expect(foreign.locator(".question .small")).to_have_text(re.compile(said["date"]))
     await expect(foreign.get_by_role("button", name=said["replay"])).to_be_visible()
@@ -148,7 +156,10 @@ async def test_failures_and_sign_in_are_told_in_the_readers_language(foreign: Pa
     await check_width(foreign)
     peer.admission = SIGNED_OUT
     await visit(foreign, f"{peer.url}/")
-    await expect(foreign.get_by_label(said["sign_in"])).to_be_visible()
+    await expect(foreign.locator("#sign-in-words")).to_have_text(said["why"])
+    await foreign.get_by_label(said["sign_in"]).fill("wrong horse")
+    await foreign.keyboard.press("Enter")
+    await expect(foreign.get_by_role("alert")).to_have_text(said["wrong"])
     await check_width(foreign)
 
 

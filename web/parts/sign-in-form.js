@@ -6,7 +6,7 @@
 
 import { signIn } from "./api.js";
 import { find, make } from "./element.js";
-import { say } from "./say.js";
+import { say, sayCode } from "./say.js";
 import { loadStyle } from "./style.js";
 import { describeRetry } from "./words.js";
 
@@ -47,7 +47,7 @@ class SignInForm {
    */
   show({ may_start, sign_in, message }, isNews) {
     this.form.hidden = may_start;
-    this.words.textContent = may_start ? "" : message;
+    this.words.textContent = may_start ? "" : sign_in ? say("sign_in.why") : message;
     this.fields.hidden = !sign_in;
     if (may_start) this.secret.value = "";
     else if (sign_in && isNews && matchMedia("(hover: hover)").matches) this.secret.focus();
@@ -60,7 +60,7 @@ class SignInForm {
     try {
       this.admitted(await signIn(this.secret.value));
     } catch (error) {
-      this.#showError([error.message, describeRetry(error.retryAfter)].filter(Boolean).join(" "));
+      this.#showError([sayCode("sign_in", error.code) || error.message, describeRetry(error.retryAfter)].filter(Boolean).join(" "));
       this.secret.select();
     }
     this.submitting = false;

@@ -32,6 +32,8 @@ export default {
   "entry.ticket_revoked": "Die Person, die diesen Link geteilt hat, hat ihn widerrufen.",
   "entry.ticket_invalid": "Dieser Link ist unvollständig oder ungültig.",
 
+  "sign_in.why": "Melde dich an, um hier Fragen zu stellen.",
+  "sign_in.wrong_secret": "Das ist weder das Passwort noch ein API-Schlüssel.",
   "sign_in.secret": "Passwort oder API-Schlüssel",
   "sign_in.button": "Anmelden",
   "missing.page": "Seite nicht gefunden · Manycast",
@@ -71,7 +73,7 @@ export default {
   "share.again": "Neuen Link erstellen",
   "share.link": "Link",
   "share.copy": "Link kopieren",
-  "share.open": "Diese Seite öffnen",
+  "share.open": "Seite zum Zusehen öffnen",
   "share.send": "Link senden…",
   "share.code": "QR-Code des Links",
   "share.loopback":

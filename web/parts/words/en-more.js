@@ -32,6 +32,8 @@ export default {
   "entry.ticket_revoked": "This link was revoked by the person who shared it.",
   "entry.ticket_invalid": "This link is incomplete or invalid.",
 
+  "sign_in.why": "Sign in to ask questions here.",
+  "sign_in.wrong_secret": "That is neither the password nor an API key.",
   "sign_in.secret": "Password or API key",
   "sign_in.button": "Sign in",
   "watch.heading": "Watching an answer",

@@ -32,6 +32,8 @@ export default {
   "entry.ticket_revoked": "La persona que compartió este enlace lo ha revocado.",
   "entry.ticket_invalid": "Este enlace está incompleto o no es válido.",
 
+  "sign_in.why": "Inicia sesión para hacer preguntas aquí.",
+  "sign_in.wrong_secret": "Eso no es ni la contraseña ni una clave de API.",
   "sign_in.secret": "Contraseña o clave de API",
   "sign_in.button": "Iniciar sesión",
   "missing.page": "Página no encontrada · Manycast",
@@ -39,7 +41,7 @@ export default {
   "missing.advice": "No hay nada en esta dirección. Comprueba que esté bien escrita.",
   "missing.chat": "Ir al chat",
   "watch.page": "Viendo · Manycast",
-  "watch.live": "En directo",
+  "watch.live": "En vivo",
   "watch.ask": "Haz tu pregunta",
   "watch.heading": "Viendo una respuesta",
   "watch.incomplete": "Este enlace está incompleto: debe terminar en #ID.",
@@ -60,7 +62,7 @@ export default {
   "dialog.close": "Cerrar",
 
   "share.title": "Compartir esta respuesta",
-  "share.public": "Todos los que tengan este enlace verán la misma respuesta, en directo o más tarde, hasta que caduque.",
+  "share.public": "Todos los que tengan este enlace verán la misma respuesta, en vivo o más tarde, hasta que caduque.",
   "share.private": "Esta respuesta es privada. Quien tenga este enlace puede verla. Fin de validez: {time}.",
   "share.making": "Creando el enlace…",
   "share.failed": "No se pudo crear el enlace: {message}",
@@ -71,7 +73,7 @@ export default {
   "share.again": "Crear un enlace nuevo",
   "share.link": "Enlace",
   "share.copy": "Copiar el enlace",
-  "share.open": "Abrir la página",
+  "share.open": "Abrir la página para verla",
   "share.send": "Enviar el enlace…",
   "share.code": "Código QR del enlace",
   "share.loopback":

@@ -72,7 +72,7 @@ export default {
   "answer.worker_stopped": "La respuesta se interrumpió (el worker se detuvo), así que empezó de nuevo.",
   "answer.step_restarted": "La respuesta se interrumpió (el worker dejó de funcionar), así que una parte empezó de nuevo.",
   "answer.gap": "La base de datos del servidor perdió una parte de la respuesta, así que se muestra de nuevo desde el principio.",
-  "answer.viewers": { one: "{count} persona mirando", other: "{count} personas mirando" },
+  "answer.viewers": { one: "{count} mirando", other: "{count} mirando" },
   "answer.first_words": "primeras palabras a los {seconds} s",
   "answer.total": "{seconds} s en total",
   "answer.tokens": { one: "{count} token", other: "{count} tokens" },
