@@ -12,7 +12,9 @@ from tests.broker import Broker, valkey_binary
 from tests.clients.sse.firefox import Firefox, find_firefox, open_firefox
 from tests.stack import Gateway, Simulator, Worker, closing_all
 from tests.web.conftest import WEB
+from tests.web.peer import Peer, sse
 from tests.web.test_firefox import open_page
+from tests.web.test_page import START
 from tests.web.visit import reload, serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
@@ -245,6 +247,20 @@ async def test_steps_and_questions_are_accessible(page: Page, url: str, packages
     await expect(page.get_by_label("Who are you?")).to_be_visible()
     assert await serious_violations(page, axe) == []
     await page.request.post(f"{url}/v1/streams/{stream}/cancel")
+
+
+async def test_of_a_script_that_was_changed_only_the_new_steps_are_shown(page: Page, peer: Peer) -> None:
+    def told(place: str, name: str, position: str) -> str:
+        begin = {"id": place, "state": "begin", "kind": "generate", "name": name, "parent": None}
+        return sse("step", begin, position)
+
+    restart = sse("restart", {"epoch": 2, "reason": "script_changed"}, "2-1")
+    peer.tell(START + told("1", "old", "1-2") + told("2", "older", "1-3") + "…")
+    await visit(page, f"{peer.url}/watch#s")
+    await expect(page.locator(".step-name")).to_have_text(["old", "older"])
+    await peer.say(restart + told("1", "new", "2-2"))
+    await expect(page.locator(".step-name")).to_have_text(["new"])
+    await expect(page.locator(".note")).to_have_text("The script was changed, so it began again.")
 
 
 def cell(page: Page, name: str, column: int = 0) -> Any:

@@ -78,7 +78,10 @@ export class Reply {
   #watch(after) {
     const callbacks = {
       chunk: (chunk) => this.#add(chunk),
-      restart: ({ reason }) => this.#startOver(describeRestart(reason)),
+      restart: ({ reason }) => {
+        if (reason === "script_changed") this.#withScript("clear");
+        this.#startOver(describeRestart(reason));
+      },
       gap: () => {
         this.#withScript("clear");
         this.#startOver(say("answer.gap"));

@@ -36,10 +36,10 @@ class Column {
   }
 
   take({ name, data }) {
-    if (name === "gap") this.steps.clear();
+    if (name === "gap" || (name === "restart" && data.reason === "script_changed")) return this.#clear();
     if (name === "restart") this.steps.voidAnswer();
     if (name === "done") this.over = true;
-    if (name === "gap" || name === "restart" || name === "done") return this.#drawAll();
+    if (name === "restart" || name === "done") return this.#drawAll();
     const node = name === "chunk" ? this.steps.takeChunk(data) : this.steps.take(name, data);
     if (!node) return;
     if (node.kind === "generate" && data.state === "begin") this.#readPromptsSoon();
@@ -49,6 +49,12 @@ class Column {
   close() {
     this.closed = true;
     clearTimeout(this.timer);
+  }
+
+  #clear() {
+    const gone = [...this.steps.nodes.keys()];
+    this.steps.clear();
+    for (const id of gone) this.changed(id);
   }
 
   #drawAll() {
@@ -137,6 +143,11 @@ export class ScriptRun {
       if (!row.changed.size) continue;
       row.changed.clear();
       const nodes = this.columns.map((column) => column.steps.nodes.get(row.id));
+      if (!nodes.some(Boolean)) {
+        row.element.remove();
+        this.rows.delete(row.id);
+        continue;
+      }
       row.element.style.setProperty("--depth", String(depthOf(nodes.find(Boolean))));
       const isOther = nodes.length > 1 && this.columns.every(({ over }) => over) && nodes.map((node) => node && bringing(node)).join("\0") !== Array(2).fill(nodes[0] && bringing(nodes[0])).join("\0");
       row.element.classList.toggle("differs", isOther);
@@ -154,6 +165,12 @@ export class ScriptRun {
 
   #drawCell(cell, column, id) {
     const node = column.steps.nodes.get(id);
+    if (cell.node !== node) {
+      // The run has begun again, or has been read again.
+      for (const name of Object.keys(cell)) if (name !== "element") delete cell[name];
+      cell.element.replaceChildren();
+      cell.node = node;
+    }
     if (!node) return;
     if (!cell.head) this.#fillCell(cell, column, node);
     const state = node.state === "running" && column.over ? "stopped" : node.state;

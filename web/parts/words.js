@@ -33,8 +33,7 @@ export function describeRetry(seconds) {
 
 /** @param {string} reason  of the `restart` event */
 export function describeRestart(reason) {
-  if (reason === "step_restarted" || reason === "worker_stopped") return say(`answer.${reason}`);
-  return say("answer.worker_lost");
+  return sayCode("answer", reason) || say("answer.worker_lost");
 }
 
 /** "3 watching"; "" for a single viewer. */

@@ -70,6 +70,7 @@ export default {
   "answer.quiet": "Das Modell hat seit {seconds} s nichts gesendet.",
   "answer.worker_lost": "Die Antwort wurde unterbrochen (der Worker ist ausgefallen) und hat deshalb von vorn begonnen.",
   "answer.worker_stopped": "Die Antwort wurde unterbrochen (der Worker wurde gestoppt) und hat deshalb von vorn begonnen.",
+  "answer.script_changed": "Das Skript wurde geändert und hat deshalb neu begonnen.",
   "answer.step_restarted": "Die Antwort wurde unterbrochen (der Worker ist ausgefallen), deshalb hat ein Teil von ihr von vorn begonnen.",
   "answer.gap": "Die Datenbank des Servers hat einen Teil der Antwort verloren, deshalb erscheint sie noch einmal von Anfang an.",
   "answer.viewers": { one: "{count} sieht zu", other: "{count} sehen zu" },

@@ -42,6 +42,7 @@ export default {
   "answer.quiet": "The model has been quiet for {seconds} s.",
   "answer.worker_lost": "The answer was interrupted (the worker was lost), so it started again.",
   "answer.worker_stopped": "The answer was interrupted (the worker was stopped), so it started again.",
+  "answer.script_changed": "The script was changed, so it began again.",
   "answer.step_restarted": "The answer was interrupted (the worker was lost), so a part of it started again.",
   "answer.gap": "The server's database lost part of the answer, so it is shown again from its start.",
   "answer.viewers": { one: "{count} watching", other: "{count} watching" },

@@ -70,6 +70,7 @@ export default {
   "answer.quiet": "El modelo lleva {seconds} s sin enviar nada.",
   "answer.worker_lost": "La respuesta se interrumpió (el worker dejó de funcionar), así que empezó de nuevo.",
   "answer.worker_stopped": "La respuesta se interrumpió (el worker se detuvo), así que empezó de nuevo.",
+  "answer.script_changed": "El script cambió, así que empezó de nuevo.",
   "answer.step_restarted": "La respuesta se interrumpió (el worker dejó de funcionar), así que una parte empezó de nuevo.",
   "answer.gap": "La base de datos del servidor perdió una parte de la respuesta, así que se muestra de nuevo desde el principio.",
   "answer.viewers": { one: "{count} mirando", other: "{count} mirando" },
