@@ -12,6 +12,7 @@ from contract.connection import Client as BrokerClient
 from contract.connection import call_server, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.printable import one_line
+from contract.prompts import SCRIPT_PREFIX
 from contract.redis_server import Server
 from contract.rights import find_missing_rights, needed_rights
 from contract.settings import check_redis_url
@@ -198,6 +199,7 @@ async def look_at_gateway(
             findings = [gateway, *await _look_at_admission(client, api_key)]
             if gateway.level == "ok":
                 findings += await _look_at_server(client)
+                findings += await _look_at_scripts(client)
             return findings
     except ManycastError as error:
         return [Finding("fail" if is_named else "warn", "gateway", str(error), f"start one: {command} up")]
@@ -213,6 +215,17 @@ async def _look_at_server(client: Client) -> list[Finding]:
     except ManycastError as error:
         return [Finding("fail", "server", f"it cannot say what it runs on: {error}", "see the gateway's log")]
     return judge_server(state)
+
+
+async def _look_at_scripts(client: Client) -> list[Finding]:
+    """The scripts that its workers offer. Empty if there are none, or this caller may not list models."""
+    try:
+        scripts = [model.id for model in await client.models() if model.id.startswith(SCRIPT_PREFIX)]
+    except ManycastError:
+        return []
+    if not scripts:
+        return []
+    return [Finding("ok", "server", f"its workers run {_count(len(scripts), 'script')}: {', '.join(scripts)}")]
 
 
 def judge_server(state: Mapping[str, Any]) -> list[Finding]:

@@ -295,11 +295,14 @@ async def test_the_doctor_fails_if_the_running_server_cannot_use_its_provider(
     assert "warn server    its provider lists no models, so a request that names none fails" in told
 
 
-async def test_the_doctor_is_content_with_a_server_that_works(broker: Broker) -> None:
+async def test_the_doctor_is_content_with_a_server_that_works(broker: Broker, tmp_path: Path) -> None:
+    script = "from manycast.script import script\n\n@script\nasync def haiku(run):\n    pass\n"
+    (tmp_path / "haiku.py").write_text(script)
     simulator = Simulator()
-    gateway, worker = Gateway(broker.url), Worker(broker.url, simulator.url)
+    gateway, worker = Gateway(broker.url), Worker(broker.url, simulator.url, MANYCAST_SCRIPTS=str(tmp_path))
     with closing_all(gateway, worker, simulator):
         status, told = await doctor_says(gateway, "requests that name none get demo")
+    assert "ok   server    its workers run 1 script: script/haiku" in told
     assert f"ok   server    a worker asks the provider {simulator.url}/v1" in told
     assert "fail" not in told
     assert status == 0
