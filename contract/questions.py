@@ -56,6 +56,11 @@ class Questions:
         status, answer = await run_call(self._client, call)
         return WriteStatus(status.decode()), answer.decode()
 
+    async def forget(self, stream_id: str, epoch: int) -> WriteStatus:
+        """Removes all questions and answers of a run whose script begins again."""
+        call = Call("forget_questions", (self._client.key_space.stream(stream_id).meta,), (epoch,))
+        return WriteStatus((await run_call(self._client, call)).decode())
+
     async def find(self, stream_id: str, question_id: str) -> dict[str, Any] | None:
         """The question, None if it was not asked."""
         asked = await call_redis(

@@ -86,7 +86,9 @@ class Worker:
         calls = ProviderCalls(source, default_model, settings.silence_after_first_chunk, settings.strict_finish)
         self._questions = Questions(self._commands)
         prompts = Prompts(self._commands)
-        self._scripts = ScriptRunner(scripts, calls, log, self._questions, prompts, settings.script_calls)
+        self._scripts = ScriptRunner(
+            scripts, calls, log, self._questions, prompts, settings.script_calls, settings.script_changed == "restart"
+        )
         self._alarm_clock = AlarmClock(self._questions)
         self._loop_watch = LoopWatch(scripts)
         self._pool = GenerationPool(settings.worker_streams, self._make_generation)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -28,6 +29,7 @@ class Settings(ServiceSettings):
     generator: str = PROVIDERS_GENERATOR
     scripts: str = ""
     script_calls: int = Field(1000, ge=1)
+    script_changed: Literal["fail", "restart"] = "fail"
     parked_s: int = Field(604800, ge=1)
     worker_streams: int = Field(100, ge=1)
     worker_processes: int = Field(1, ge=1)

@@ -42,6 +42,11 @@ class ScriptRecord:
         match event.kind:
             case Kind.START:
                 self._shared = data["chunk"]
+            case Kind.RESTART if data.get("reason") == "script_changed":
+                # The script has begun again from its first call.
+                self._entries.clear()
+                self._kinds.clear()
+                self._ended.clear()
             case Kind.RESTART:
                 # The text so far is void: the new attempt wrote it again. Steps and answers stay valid.
                 self._entries = [entry for entry in self._entries if not _is_said(entry)]

@@ -19,6 +19,7 @@ RESTARTS = {
     "worker_lost": "the worker was lost",
     "worker_stopped": "the worker was stopped",
     "step_restarted": "a step starts again",
+    "script_changed": "the script was changed",
 }
 CUTS = {
     "length": "cut short: the answer reached its token limit",

@@ -14,6 +14,8 @@ SAYING = "say"
 EMITTING = "emit"
 VALUE = "value"
 INPUT = "input"
+CHANGED = "script_changed"
+"""The reason of a `restart` that begins the script again from its first call."""
 
 
 class Record:
@@ -29,7 +31,7 @@ class Record:
         self._answers: dict[str, dict[str, Any]] = {}
         self._refusals: dict[str, int] = {}
         self._asked: set[str] = set()
-        for entry in past:
+        for entry in _since_last_change(past):
             self._read(entry)
 
     def _read(self, entry: Entry) -> None:
@@ -133,6 +135,13 @@ class Record:
         if known not in (("", ""), (kind, name)):
             text = f"{_words(kind, name)} is where {_words(*known)} was"
             raise ScriptChangedError(f"The script has changed during its run: {text}.")
+
+
+def _since_last_change(past: Iterable[Entry]) -> list[Entry]:
+    """What counts: a script that was changed has begun again from its first call."""
+    entries = list(past)
+    is_change = [kind == "restart" and data.get("reason") == CHANGED for kind, data in entries]
+    return entries[len(entries) - is_change[::-1].index(True) :] if any(is_change) else entries
 
 
 def _words(kind: str, name: str) -> str:

@@ -42,6 +42,7 @@ SCRIPTS = {
         "claim",
         "finish",
         "keep_prompt",
+        "forget_questions",
         "forget_worker",
         "park",
         "release",

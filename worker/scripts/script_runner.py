@@ -5,8 +5,9 @@ import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from contract.backoff import Backoff
 from contract.errors import SERVER_ERROR, BrokerRefusedError, BrokerUnavailableError, Code, RunError, RunFailedError
@@ -20,6 +21,7 @@ from contract.worker_registry import Model
 from manycast.script import GenerationError, Script, ScriptChangedError, ScriptError, ScriptLimitError
 from manycast.script.host import Entry
 from manycast.script.perform import perform
+from manycast.script.record import CHANGED
 from worker.outage import Outage
 from worker.providers.errors import unknown_model
 from worker.providers.source import Answer, ChunkTimeout, LogEntry, ParkedError
@@ -27,6 +29,8 @@ from worker.scripts.loader import Scripts
 from worker.scripts.provider_calls import ProviderCalls, failed_generation
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FIRST_DELAY_S = 0.1
 MAX_DELAY_S = 1.0
@@ -45,6 +49,8 @@ class ScriptRunner:
     questions: Questions
     prompts: Prompts
     max_calls: int
+    begins_again: bool
+    """Whether a run whose script has changed begins again, instead of failing."""
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -69,20 +75,37 @@ class ScriptRunner:
         if not head:
             made = {"created": int(time.time()), "model": request["model"]}
             head = {"id": f"chatcmpl-{stream_id}", "object": "chat.completion.chunk", **made}
-        body, rest = take_passed(request)
-        passed = {FIELD: {"headers": rest.headers, "query": rest.query}} if FIELD in request else {}
-        host = _Host(stream_id, epoch, self.calls, self.questions, self.prompts)
+        job = _Job(script, request, stream_id, epoch, head)
+        try:
+            async with aclosing(self._perform(job, past)) as items:
+                async for item in items:
+                    yield item
+        except RunFailedError as failure:
+            if failure.error.code != Code.SCRIPT_CHANGED or not self.begins_again:
+                raise
+            logger.info("run %s begins again: %s", stream_id, failure.error.message)
+            await _insist(stream_id, lambda: self.questions.forget(stream_id, epoch))
+            yield LogEntry(Kind.RESTART, {"epoch": epoch, "reason": CHANGED}, waits=True)
+            async with aclosing(self._perform(job, [])) as items:
+                async for item in items:
+                    yield item
+
+    async def _perform(self, job: "_Job", past: list[Entry]) -> Answer:
+        """Runs the script from where `past` ends. Raises: RunFailedError, ParkedError."""
+        body, rest = take_passed(job.request)
+        passed = {FIELD: {"headers": rest.headers, "query": rest.query}} if FIELD in job.request else {}
+        host = _Host(job.stream_id, job.epoch, self.calls, self.questions, self.prompts)
         performance = perform(
-            script,
+            job.script,
             body,
             host,
-            head=head,
+            head=job.head,
             past=past,
             max_calls=self.max_calls,
             passed=passed,
             prompts=rest.prompts,
         )
-        task = asyncio.create_task(_guard(performance, script, stream_id))
+        task = asyncio.create_task(_guard(performance, job.script, job.stream_id))
         task.add_done_callback(lambda _: host.end())
         try:
             while (item := await host.next_item()) is not None:
@@ -117,6 +140,17 @@ class ScriptRunner:
                 past.append(Entry(event.kind, merge_chunk(shared, data) if event.kind is Kind.CHUNK else data))
         kept = ("id", "object", "created", "model")
         return past, {name: shared[name] for name in kept if name in shared}
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the attempts of one epoch share. `head`: the fields of each chunk of the answer."""
+
+    script: Script[Any]
+    request: dict[str, Any]
+    stream_id: str
+    epoch: int
+    head: Chunk
 
 
 class _Host:
@@ -163,7 +197,9 @@ class _Host:
                 # The status is ignored: if the lease is lost, the generation ends this attempt.
                 _, answer = await self._ask(question, "")
                 if not answer and expires_at is not None and time.time() >= expires_at:
-                    _, answer = await self._insist(lambda: self._questions.close(self.run_id, self._epoch, place))
+                    _, answer = await _insist(
+                        self.run_id, lambda: self._questions.close(self.run_id, self._epoch, place)
+                    )
                     return answer or None
                 if answer:
                     return answer
@@ -174,17 +210,7 @@ class _Host:
             del self._open[place]
 
     async def _ask(self, question: dict[str, Any], refused: str) -> tuple[WriteStatus, str]:
-        return await self._insist(lambda: self._questions.ask(self.run_id, self._epoch, question, refused))
-
-    async def _insist(self, call: Callable[[], Awaitable[tuple[WriteStatus, str]]]) -> tuple[WriteStatus, str]:
-        """Repeats a call until Redis answers."""
-        backoff, outage = Backoff(FIRST_DELAY_S, MAX_DELAY_S), Outage(logger, f"run {self.run_id} cannot ask")
-        while True:
-            try:
-                return await call()
-            except (BrokerUnavailableError, BrokerRefusedError) as error:
-                outage.record(error)
-            await asyncio.sleep(backoff.next_delay_s())
+        return await _insist(self.run_id, lambda: self._questions.ask(self.run_id, self._epoch, question, refused))
 
     def _park(self) -> None:
         ends = [expires_at for expires_at in self._open.values() if expires_at is not None]
@@ -219,6 +245,17 @@ class _Host:
 
     def end(self) -> None:
         self._items.put_nowait(None)
+
+
+async def _insist(run_id: str, call: Callable[[], Awaitable[T]]) -> T:
+    """Repeats a call until Redis answers."""
+    backoff, outage = Backoff(FIRST_DELAY_S, MAX_DELAY_S), Outage(logger, f"run {run_id} cannot ask")
+    while True:
+        try:
+            return await call()
+        except (BrokerUnavailableError, BrokerRefusedError) as error:
+            outage.record(error)
+        await asyncio.sleep(backoff.next_delay_s())
 
 
 async def _guard(performance: Any, script: Script[Any], stream_id: str) -> None:

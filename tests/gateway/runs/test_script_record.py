@@ -108,6 +108,18 @@ def test_an_answer_that_began_again_is_kept_once() -> None:
     assert said == [{"role": "assistant"}, {"content": "new"}]
 
 
+def test_nothing_is_kept_of_what_came_before_a_script_was_changed() -> None:
+    log = Log()
+    for place in ("1", "2", "3"):
+        log.step(place)
+    log.put(Kind.RESTART, {"epoch": 2, "reason": "script_changed"})
+    log.step("1", "part")
+    log.step("1.1")
+    log.step("1.2")
+    assert log.record.kind_of("3") is None
+    assert {line.split()[1] for line in told(log.record.before("1.2"))} == {"1", "1.1"}
+
+
 @pytest.mark.parametrize(
     ("place", "step", "comes_before"),
     [("1", "2", True), ("2", "2", False), ("2.1", "2", False), ("2", "2.1", True), ("10", "9", False)],
