@@ -9,7 +9,7 @@ from typing import Any
 
 from contract.cluster_slots import key_of
 from contract.errors import BrokerUnavailableError
-from contract.keys import USUAL_KEYS, KeySpace
+from contract.keys import USUAL_KEYS, KeySpace, Partitions
 from contract.redis_server import (
     COMMAND_TIMEOUT_S,
     TRUSTED_IDLE_S,
@@ -23,6 +23,7 @@ from contract.redis_server import (
 from contract.routes import Routes, routes_of
 from contract.topology import Topology, parse_topology, publish_command
 
+PARTITIONS_OF_SEVERAL_SERVERS = 128
 TRIES = 12
 """How often a call is sent again that a node of a cluster has redirected. With the pauses that takes about a second."""
 _FREE_TRIES = 2
@@ -48,6 +49,8 @@ class Client:
         self.topology = topology
         self.key_space = keys
         self.publish = publish_command(topology)
+        self.partitions: Partitions | None = None
+        """What contract.partitions has asked Redis."""
         self.routes = routes or routes_of(topology)
         self._open_server = open_server
         self._servers: dict[Place, Server] = {}
@@ -55,6 +58,11 @@ class Client:
         self._learning: asyncio.Task[None] | None = None
         places = self.routes.places()
         self.only: Server | None = self.server_at(places[0]) if len(places) == 1 else None
+
+    @property
+    def usual_partitions(self) -> int:
+        """How many partitions a new deployment gets."""
+        return 1 if self.only is not None else PARTITIONS_OF_SEVERAL_SERVERS
 
     def server_at(self, place: Place) -> Server:
         """The server at a place. Opens no connection yet."""

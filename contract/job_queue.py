@@ -4,7 +4,7 @@ Callers take turns (contract/lua/turns.lua). Only Redis's clock counts: a lease 
 the lease time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from secrets import token_hex
@@ -15,15 +15,20 @@ from contract.connection import Client, call_redis
 from contract.digest import digest_name
 from contract.errors import BrokerError, BrokerRefusedError
 from contract.event import Kind, Status, encode_json, entry_line
-from contract.keys import WORKERS_GROUP, QueueKeys, StreamKeys
+from contract.keys import WORKERS_GROUP, Partitions, QueueKeys, StreamKeys
 from contract.limits import BATCH_LIMIT_EVENTS, QUESTION_LIMIT_CHARS
+from contract.partitions import agree_on_partitions, check_agreement
 from contract.position import START, Position
-from contract.scripts import Call, run_call, run_calls
+from contract.scripts import Call, run_call, run_calls, run_every_call
+from contract.stream_id import partition_of
 from contract.stream_log import WriteStatus
 
 _FORGOTTEN_AFTER_MS = 3_600_000
 OVERHEAD_BYTES = 2048
 """What a run's record, its log and its account take beside their texts."""
+MIN_WAITING = 20
+"""With several partitions, each may have its share of the waiting runs, and at least so many."""
+_ALL = 1_000_000
 _READ = ("XREADGROUP", "GROUP", WORKERS_GROUP)
 
 
@@ -130,10 +135,11 @@ NO_STORAGE_LIMITS = StorageLimits()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An entry of the queue, delivered to one worker."""
+    """An entry of a partition's line, delivered to one worker. `stream_id` is empty if the run is gone."""
 
     entry: str
     stream_id: str
+    partition: int = 0
 
 
 class Submit(NamedTuple):
@@ -178,7 +184,16 @@ class Submit(NamedTuple):
     keeps_prompts: int
     """1: the run keeps its request and the prompts of its steps after its end; else 0."""
     last: str
-    """Of the last event in its log; 0-0 unless `copy_record` has begun it."""
+    """The position of the last event in its log; 0-0 unless `copy_record` has begun it."""
+    bell: str
+    """The doorbell's message."""
+
+
+class Look(NamedTuple):
+    """What a partition has: jobs that nobody has taken, and jobs whose lease is over."""
+
+    has_jobs: bool
+    has_overdue: bool
 
 
 class Verdict(StrEnum):
@@ -224,6 +239,7 @@ class JobQueue:
 
         May be repeated with the same submission. Raises: BrokerUnavailableError, BrokerRefusedError.
         """
+        partitions = await agree_on_partitions(self._client)
         # A caller's text may hold a lone surrogate, which UTF-8 cannot encode.
         question = submission.question[:QUESTION_LIMIT_CHARS].encode(errors="replace")
         account, once, beginning = digest_name(submission.caller), submission.once, submission.beginning
@@ -238,7 +254,7 @@ class JobQueue:
             model=submission.model.encode(errors="replace"),
             on_lost=submission.policy.on_worker_lost,
             lifetime_ms=self._lifetime_ms,
-            max_waiting=max_waiting,
+            max_waiting=_share_of(max_waiting, partitions),
             body=submission.body,
             unwatched_ms=submission.policy.unwatched_ms,
             caller=submission.caller,
@@ -256,13 +272,15 @@ class JobQueue:
             once_ms=0 if once is None else once.lifetime_ms,
             keeps_prompts=int(submission.keeps_prompts),
             last=str(beginning.last),
+            bell=bell_of(partitions, partition_of(submission.stream_id)),
         )
+        channels = (self._client.key_space.control,)
         fields = tuple(part for named in beginning.fields.items() for part in named)
         keys, queue = self._keys_of(submission.stream_id)
         names = [keys.meta, queue.jobs, queue.turns]
         if once is not None:
             names.append(queue.once(once.digest))
-        answer, stream_id = await run_call(self._client, Call("submit", tuple(names), (*arguments, *fields)))
+        answer, stream_id = await run_call(self._client, Call("submit", tuple(names), (*arguments, *fields), channels))
         result = Submitted(answer.decode())
         if reserved and not refusal and result is not Submitted.OK:
             unused = Settlement(account, submission.stream_id, NOTHING, self._lifetime_ms)
@@ -293,17 +311,21 @@ class JobQueue:
             )
             await run_call(self._client, Call("copy_record", (log,), arguments))
 
+    async def choose_partition(self, once: Once | None) -> int:
+        """The partition for a new run. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        partitions = await agree_on_partitions(self._client)
+        return partitions.choose() if once is None else partitions.choose_by(once.digest)
+
+    async def count_partitions(self) -> int:
+        """Raises: BrokerUnavailableError, BrokerRefusedError."""
+        return (await agree_on_partitions(self._client)).count
+
     async def open(self) -> None:
-        """Creates the consumer group if it is missing. Raises: BrokerUnavailableError, BrokerRefusedError."""
-        jobs = self._client.key_space.queue(0).jobs
-        try:
-            await call_redis(self._client, "XGROUP", "CREATE", jobs, WORKERS_GROUP, "0", "MKSTREAM")
-        except BrokerRefusedError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+        """Creates the consumer groups that are missing. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        await self._run_everywhere("open_line", ())
 
     async def take(self, blocking: Client, worker: str, limit: int, block_ms: int) -> list[Job]:
-        """Waits up to `block_ms` for new jobs, delivers them to `worker` and returns them.
+        """Waits up to `block_ms` for new jobs of partition 0, delivers them to `worker` and returns them.
 
         Raises: BrokerUnavailableError, after which call `delivered`: Redis may have delivered jobs. BrokerRefusedError,
         also if the group is missing: call `open`.
@@ -311,34 +333,83 @@ class JobQueue:
         options = ("COUNT", limit, "BLOCK", block_ms, "STREAMS", self._client.key_space.queue(0).jobs, ">")
         return _jobs(await call_redis(blocking, *_READ, worker, *options, block_ms=block_ms))
 
+    async def take_now(self, worker: str, limits: Mapping[int, int]) -> dict[int, list[Job]]:
+        """Delivers new jobs to `worker` and returns them, by partition. `limits`: the partitions to take from, and how
+        many jobs. Partitions that fail are missing in the result.
+
+        Raises: as `take`, if all fail.
+        """
+        replies = await self._run_in(limits, [("take", (worker, limit, ">")) for limit in limits.values()])
+        return {partition: _pairs(partition, reply) for partition, (reply,) in replies.items()}
+
+    async def recover(self, worker: str, partitions: Sequence[int]) -> dict[int, list[Job]]:
+        """`open` and `delivered` for some partitions. Those that fail are missing in the result.
+
+        If Redis has lost the number of partitions, it is stored again.
+
+        Raises: as `take`, if all fail.
+        """
+        await check_agreement(self._client)
+        steps = [("open_line", ()), ("take", (worker, _ALL, 0))]
+        replies = await self._run_in([at for at in partitions for _ in steps], steps * len(partitions))
+        return {partition: _pairs(partition, jobs) for partition, (_, jobs) in replies.items()}
+
+    async def look(self, partitions: Sequence[int], idle_ms: int) -> dict[int, Look]:
+        """What partitions have for a worker. Those that fail are missing in the result.
+
+        Raises: as `take`, if all fail.
+        """
+        replies = await self._run_in(partitions, [("look", (idle_ms,))] * len(partitions))
+        return {partition: Look(waiting > 0, over == 1) for partition, ((waiting, over),) in replies.items()}
+
+    async def _run_in(
+        self, partitions: Iterable[int], steps: Sequence[tuple[str, tuple[str | int, ...]]]
+    ) -> dict[int, list[Any]]:
+        """Runs each script in its partition's line. Returns the replies of the partitions where none failed.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError if there is no such partition.
+        """
+        places = list(partitions)
+        queues = [self._client.key_space.queue(partition) for partition in places]
+        calls = [Call(name, (queue.jobs,), given) for queue, (name, given) in zip(queues, steps, strict=True)]
+        found: dict[int, list[Any]] = {}
+        failed: dict[int, BrokerError] = {}
+        for partition, reply in zip(places, await run_calls(self._client, calls), strict=True):
+            if isinstance(reply, BrokerError):
+                failed[partition] = reply
+            found.setdefault(partition, []).append(reply)
+        if failed and len(failed) == len(found):
+            raise next(iter(failed.values()))
+        return {partition: replies for partition, replies in found.items() if partition not in failed}
+
     async def delivered(self, worker: str) -> list[Job]:
         """All jobs that Redis has delivered to `worker`, even if a reply was lost. Raises: as `take`.
 
         The read renews these leases, and takes back jobs that were released and are not yet claimed.
         """
-        jobs = self._client.key_space.queue(0).jobs
-        return _jobs(await call_redis(self._client, *_READ, worker, "STREAMS", jobs, "0"))
+        replies = await self._run_everywhere("take", (worker, _ALL, 0))
+        return [job for partition, reply in enumerate(replies) for job in _pairs(partition, reply)]
 
-    async def take_over(self, worker: str, idle_ms: int, limit: int) -> list[Job]:
+    async def take_over(self, worker: str, idle_ms: int, limit: int, partition: int = 0) -> list[Job]:
         """Delivers up to `limit` jobs to `worker` whose leases were not renewed for `idle_ms`, and returns them.
 
         Some of them may be jobs of `worker` itself. Raises: as `take`.
         """
-        jobs = self._client.key_space.queue(0).jobs
-        reply = await run_call(self._client, Call("take_over", (jobs,), (worker, idle_ms, limit)))
-        return [
-            Job(entry.decode(), stream_id.decode()) for entry, stream_id in zip(reply[::2], reply[1::2], strict=True)
-        ]
+        jobs = self._client.key_space.queue(partition).jobs
+        return _pairs(partition, await run_call(self._client, Call("take_over", (jobs,), (worker, idle_ms, limit))))
 
     async def claim(self, job: Job, worker: str, max_lost: int, max_epochs: int, *, room: int = 0) -> Claim:
         """Each call creates a new lease. `room`: how many more runs the worker could take now.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        keys, queue = self._keys_of(job.stream_id)
+        space = self._client.key_space
+        keys, queue = space.stream_of(job.partition, job.stream_id), space.queue(job.partition)
+        bell = bell_of(await agree_on_partitions(self._client), job.partition)
         # redis-py repeats a call whose reply was lost. The random name lets the script recognise the repetition.
-        arguments = (worker, job.entry, max_lost, max_epochs, self._lifetime_ms, token_hex(8), room)
-        call = Call("claim", (keys.log, keys.meta, queue.jobs, queue.turns), arguments, (keys.live,))
+        arguments = (bell, worker, job.entry, max_lost, max_epochs, self._lifetime_ms, token_hex(8), room)
+        channels = (keys.live, space.control)
+        call = Call("claim", (keys.log, keys.meta, queue.jobs, queue.turns), arguments, channels)
         verdict, *lease = await run_call(self._client, call)
         if Verdict(verdict.decode()) is Verdict.GONE:
             return Claim(Verdict.GONE)
@@ -360,7 +431,8 @@ class JobQueue:
         calls = []
         for lease in leases:
             keys, queue = self._keys_of(lease.job.stream_id)
-            arguments = (lease.epoch, worker, lease.job.entry)
+            message = f"released {partition_of(lease.job.stream_id):02x}"
+            arguments = (message, lease.epoch, worker, lease.job.entry)
             channels = (keys.live, self._client.key_space.control)
             calls.append(Call("release", (keys.meta, queue.jobs), arguments, channels))
         return _answers(await run_calls(self._client, calls))
@@ -378,7 +450,8 @@ class JobQueue:
             "error": None,
             "timing": None,
         }
-        arguments = (stream_id, self._lifetime_ms, entry_line(Kind.DONE, encode_json(done)))
+        bell = await self._bell_of(stream_id)
+        arguments = (bell, stream_id, self._lifetime_ms, entry_line(Kind.DONE, encode_json(done)))
         channels = (keys.live, self._client.key_space.control)
         call = Call("cancel", (keys.log, keys.meta, queue.jobs, queue.turns), arguments, channels)
         status, *account = await run_call(self._client, call)
@@ -406,7 +479,8 @@ class JobQueue:
             items.append(chat)
         names = (keys.log, keys.meta, keys.viewers, queue.jobs, queue.recent, queue.turns)
         channels = (keys.live, self._client.key_space.control)
-        await run_call(self._client, Call("delete_run", names, (stream_id,), channels))
+        bell = await self._bell_of(stream_id)
+        await run_call(self._client, Call("delete_run", names, (bell, stream_id), channels))
         if account and items:
             gone = [Settlement(account, item, NOTHING, self._lifetime_ms) for item in items]
             await try_to_settle(self._client, gone)
@@ -423,8 +497,15 @@ class JobQueue:
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
-        jobs = self._client.key_space.queue(0).jobs
-        await run_call(self._client, Call("forget_worker", (jobs,), (worker, _FORGOTTEN_AFTER_MS)))
+        await self._run_everywhere("forget_worker", (worker, _FORGOTTEN_AFTER_MS))
+
+    async def _run_everywhere(self, name: str, arguments: tuple[str | int, ...]) -> list[Any]:
+        """Runs a script in each partition. Returns the replies, in order. Raises: as `take`."""
+        queues = map(self._client.key_space.queue, range(await self.count_partitions()))
+        return await run_every_call(self._client, [Call(name, (queue.jobs,), arguments) for queue in queues])
+
+    async def _bell_of(self, stream_id: str) -> str:
+        return bell_of(await agree_on_partitions(self._client), partition_of(stream_id))
 
     def _keys_of(self, stream_id: str) -> tuple[StreamKeys, QueueKeys]:
         return self._client.key_space.stream(stream_id), self._client.key_space.queue_of(stream_id)
@@ -436,6 +517,23 @@ def _measure(submission: Submission, question: bytes) -> tuple[int, int]:
     texts = (submission.response, question, *beginning.lines, *beginning.fields.values())
     kept, request = OVERHEAD_BYTES + sum(map(len, texts)), len(submission.request)
     return kept + (request if submission.keeps_prompts else 0), kept + request
+
+
+def bell_of(partitions: Partitions, partition: int) -> str:
+    """The message that tells workers of a new job; "" if they wait at the only partition."""
+    return f"jobs {partition:02x}" if partitions.count > 1 else ""
+
+
+def _share_of(max_waiting: int, partitions: Partitions) -> int:
+    """How many runs may wait in one partition."""
+    if partitions.count == 1:
+        return max_waiting
+    return min(max_waiting, max(MIN_WAITING, -(-max_waiting // partitions.count)))
+
+
+def _pairs(partition: int, reply: Sequence[bytes]) -> list[Job]:
+    pairs = zip(reply[::2], reply[1::2], strict=True)
+    return [Job(entry.decode(), stream_id.decode(), partition) for entry, stream_id in pairs]
 
 
 def _jobs(reply: Any) -> list[Job]:

@@ -5,6 +5,7 @@ may use keys of one tag only. docs/protocol.md, section 6, lists all keys.
 """
 
 import re
+import secrets
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,7 +15,25 @@ from contract.stream_id import partition_of
 WORKERS_GROUP = "workers"
 PREFIX = "mc"
 PREFIX_LIMIT_CHARS = 64
+PARTITIONS_LIMIT = 256
+"""Two hexadecimal digits name a partition."""
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """`keyed`: idempotency keys are distributed among the first so many."""
+
+    count: int
+    keyed: int
+
+    def choose(self) -> int:
+        """The partition of a run without an idempotency key."""
+        return secrets.randbelow(self.count)
+
+    def choose_by(self, digest: str) -> int:
+        """The partition of an idempotency key, by its digest in hex."""
+        return int(digest[:8], 16) % self.keyed
 
 
 class StreamKeys(NamedTuple):
@@ -60,9 +79,15 @@ class KeySpace:
     """All keys of one deployment. Deployments with different prefixes share nothing on the same database."""
 
     prefix: str = PREFIX
+    wanted_partitions: int | None = None
+    """None: as many as Redis has stored."""
 
     def stream(self, stream_id: str) -> StreamKeys:
-        return _stream_keys(self.prefix, stream_id)
+        return _stream_keys(self.prefix, partition_of(stream_id), stream_id)
+
+    def stream_of(self, partition: int, stream_id: str) -> StreamKeys:
+        """For an id that may be missing: keys in the partition of its job."""
+        return _stream_keys(self.prefix, partition, stream_id)
 
     def queue(self, partition: int) -> QueueKeys:
         return _queue_keys(self.prefix, partition)
@@ -82,6 +107,10 @@ class KeySpace:
     @property
     def signing(self) -> str:
         return self._shared("signing")
+
+    @property
+    def partitions(self) -> str:
+        return self._shared("partitions")
 
     @property
     def control(self) -> str:
@@ -127,8 +156,8 @@ def check_prefix(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _stream_keys(prefix: str, stream_id: str) -> StreamKeys:
-    head = f"{_tag(prefix, partition_of(stream_id))}{stream_id}:"
+def _stream_keys(prefix: str, partition: int, stream_id: str) -> StreamKeys:
+    head = f"{_tag(prefix, partition)}{stream_id}:"
     return StreamKeys(f"{head}log", f"{head}meta", f"{head}live", f"{head}viewers")
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from contract.connection import Client, call_redis
 from contract.event import encode_json, parse_json
-from contract.job_queue import Lease
-from contract.scripts import Call, run_call
+from contract.job_queue import Lease, bell_of
+from contract.partitions import agree_on_partitions
+from contract.scripts import Call, run_call, run_every_call
+from contract.stream_id import partition_of
 from contract.stream_log import WriteStatus
 
 _RINGS_AT_ONCE = 100
@@ -72,8 +74,8 @@ class Questions:
     async def answer(self, stream_id: str, question_id: str, answer: dict[str, Any]) -> tuple[Answered, Any]:
         """Stores the first answer, and wakes the run. Returns the answer that counts, None if there is none."""
         keys, queue = self._client.key_space.stream(stream_id), self._client.key_space.queue_of(stream_id)
-        arguments = (stream_id, question_id, encode_json(answer))
-        call = Call("answer", (keys.meta, queue.jobs), arguments, (keys.live,))
+        arguments = (await self._bell_of(stream_id), stream_id, question_id, encode_json(answer))
+        call = Call("answer", (keys.meta, queue.jobs), arguments, (keys.live, self._client.key_space.control))
         result, stored = await run_call(self._client, call)
         return Answered(result.decode()), parse_json(stored) if stored else None
 
@@ -83,6 +85,7 @@ class Questions:
         stream_id = lease.job.stream_id
         keys, queue = self._client.key_space.stream(stream_id), self._client.key_space.queue_of(stream_id)
         arguments: tuple[str | int, ...] = (
+            await self._bell_of(stream_id),
             lease.epoch,
             stream_id,
             lease.job.entry,
@@ -90,10 +93,22 @@ class Questions:
             alarm_ms,
             *question_ids,
         )
-        call = Call("park", (keys.log, keys.meta, queue.jobs, queue.alarms), arguments, (keys.live,))
+        call = Call(
+            "park",
+            (keys.log, keys.meta, queue.jobs, queue.alarms),
+            arguments,
+            (keys.live, self._client.key_space.control),
+        )
         return Parked((await run_call(self._client, call)).decode())
 
     async def ring(self) -> None:
         """Queues the runs that have waited for as long as they wanted to."""
-        queue = self._client.key_space.queue(0)
-        await run_call(self._client, Call("ring", (queue.alarms, queue.jobs), (_RINGS_AT_ONCE,)))
+        partitions, space = await agree_on_partitions(self._client), self._client.key_space
+        calls = []
+        for partition in range(partitions.count):
+            queue, arguments = space.queue(partition), (bell_of(partitions, partition), _RINGS_AT_ONCE)
+            calls.append(Call("ring", (queue.alarms, queue.jobs), arguments, (space.control,)))
+        await run_every_call(self._client, calls)
+
+    async def _bell_of(self, stream_id: str) -> str:
+        return bell_of(await agree_on_partitions(self._client), partition_of(stream_id))

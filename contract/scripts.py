@@ -25,35 +25,36 @@ from contract.redis_server import (
 )
 
 _SHARED = {
-    "answer": ("write_events", "wake"),
+    "answer": ("write_events", "line", "wake"),
     "append": ("write_events",),
-    "cancel": ("beside", "turns", "write_events", "close_run"),
-    "claim": ("beside", "turns", "write_events"),
-    "delete_run": ("beside", "turns"),
+    "cancel": ("beside", "line", "turns", "write_events", "close_run"),
+    "claim": ("beside", "line", "turns", "write_events"),
+    "delete_run": ("beside", "line", "turns"),
     "finish": ("write_events", "close_run"),
-    "park": ("write_events", "wake"),
+    "park": ("write_events", "line", "wake"),
     "read_viewers": ("sum_viewers",),
     "renew": ("sum_viewers",),
     "reserve": ("account",),
-    "ring": ("beside", "wake"),
+    "ring": ("beside", "line", "wake"),
     "settle": ("account",),
-    "submit": ("beside", "turns"),
+    "submit": ("beside", "line", "turns"),
 }
 
-_CHANNELS = {
-    "answer": ("ARGV[1]",),
+_CHANNELS: dict[str, tuple[str | None, ...]] = {
+    "answer": ("ARGV[1]", "ARGV[2]"),
     "append": ("ARGV[1]",),
     "cancel": ("ARGV[1]", "ARGV[2]"),
-    "claim": ("ARGV[1]",),
+    "claim": ("ARGV[1]", "ARGV[2]"),
     "count_viewers": ("ARGV[1]",),
     "delete_run": ("ARGV[1]", "ARGV[2]"),
     "finish": ("ARGV[1]",),
-    "park": ("ARGV[1]",),
+    "park": ("ARGV[1]", "ARGV[2]"),
     "release": ("ARGV[1]", "ARGV[2]"),
     "revoke": ("ARGV[1]",),
-    "ring": ("string.sub(KEYS[2], 1, -5) .. 'ID:live'",),
+    "ring": ("string.sub(KEYS[2], 1, -5) .. 'ID:live'", "ARGV[1]"),
+    "submit": (None, "ARGV[1]"),
 }
-"""Where each script publishes: Lua expressions. The first is the live channel of a stream."""
+"""Where each script publishes: Lua expressions of the live channel of a stream, and of the control channel."""
 _PUBLISH_LIVE = "redis.call('PUBLISH', live, "
 _UNCHECKED = {"append": {"HMGET", "EXISTS", "XADD", "XACK", "XDEL"}}
 """Commands that a script calls before its first write, or never. Only the script of each chunk needs such savings."""
@@ -108,7 +109,8 @@ def load_script(name: str, publish: str = "PUBLISH") -> Script:
     needed = [", ".join(f"'{word}'" for word in found if word) for found in sorted(commands)]
     text = text.replace(_PUBLISH_LIVE, f"redis.call('{publish}', live, ")
     for command, channel in zip((publish, "PUBLISH"), _CHANNELS.get(name, ()), strict=False):
-        needed.append(f"'{command}', {channel}, ''")
+        if channel is not None:
+            needed.append(f"'{command}', {channel}, ''")
     text = "".join(check_right(one) for one in needed) + text
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 

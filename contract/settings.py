@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from contract.keys import check_prefix
+from contract.keys import PARTITIONS_LIMIT, check_prefix
 from contract.redis_server import check_url
 from contract.topology import parse_topology, plain_urls
 
@@ -50,6 +50,7 @@ def check_redis_url(url: str) -> str:
 
 RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
 Prefix = Annotated[str, AfterValidator(check_prefix)]
+PartitionCount = Annotated[int, Field(ge=1, le=PARTITIONS_LIMIT)]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(lambda level: level.lower() if isinstance(level, str) else level),

@@ -12,7 +12,9 @@ from typing import Any
 
 import uvicorn
 
+from contract.keys import KeySpace
 from contract.log_redaction import configure_logging
+from contract.partitions import PartitionsDisagreeError, check_partitions
 from contract.processes import Processes
 from contract.settings import MalformedSettingError, read_settings
 from gateway.access.request_source import Proxies, limit_group
@@ -144,6 +146,10 @@ def main() -> None:
     except MalformedSettingError as error:
         sys.exit(f"gateway: {error}")
     configure_logging(settings.log_level)
+    try:
+        check_partitions(settings.redis_url, KeySpace(settings.prefix, settings.partitions))
+    except PartitionsDisagreeError as error:
+        sys.exit(f"gateway: {error}")
     try:
         listener = open_listener(settings, settings.port)
     except OSError as error:

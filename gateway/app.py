@@ -90,7 +90,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.has_failed = False
-        self._client = command_client(settings.redis_url, KeySpace(settings.prefix))
+        self._client = command_client(settings.redis_url, KeySpace(settings.prefix, settings.partitions))
         retention_ms = settings.retention_s * 1000
         self._log = StreamLog(self._client, retention_ms)
         self._queue = JobQueue(self._client, retention_ms)

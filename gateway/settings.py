@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from contract.keys import PREFIX
-from contract.settings import LogLevel, Prefix, RedisUrl, ServiceSettings
+from contract.settings import LogLevel, PartitionCount, Prefix, RedisUrl, ServiceSettings
 from gateway.access.api_keys import parse_keys, read_keys
 from gateway.access.own_proxy import MIN_SECRET_CHARS as MIN_PROXY_SECRET_CHARS
 from gateway.access.path_prefix import parse_prefix
@@ -26,6 +26,7 @@ class Settings(ServiceSettings):
 
     redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
     prefix: Prefix = PREFIX
+    partitions: PartitionCount | None = None
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     processes: int = Field(1, ge=1)

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from contract.keys import PREFIX
-from contract.settings import LogLevel, Prefix, RedisUrl, ServiceSettings
+from contract.settings import LogLevel, PartitionCount, Prefix, RedisUrl, ServiceSettings
 
 
 class ClientSettings(ServiceSettings):
@@ -22,6 +22,7 @@ class Settings(ClientSettings):
 
     redis_url: RedisUrl | None = Field(None, validation_alias="REDIS_URL", repr=False)
     prefix: Prefix = PREFIX
+    partitions: PartitionCount | None = None
     openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY", repr=False)
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL", repr=False)
     providers: Path | None = None

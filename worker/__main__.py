@@ -9,6 +9,7 @@ import uvloop
 
 from contract.keys import KeySpace
 from contract.log_redaction import configure_logging
+from contract.partitions import PartitionsDisagreeError, check_partitions
 from contract.processes import Processes
 from contract.settings import MalformedSettingError, read_settings
 from contract.socks_proxy import SocksUnavailableError
@@ -36,12 +37,19 @@ def main() -> None:
         configure_logging(settings.log_level)
         # httpx2 logs every request. The log line of each run is enough.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
+        check_partitions(settings.redis_url, KeySpace(settings.prefix, settings.partitions))
         run = partial(run_worker, settings, load_source(settings), load_scripts(settings.scripts))
         if settings.worker_processes == 1:
             uvloop.run(run())
         else:
             Processes(settings.worker_processes, lambda lifeline: uvloop.run(run(lifeline))).run()
-    except (MalformedSettingError, SourceNotFoundError, ScriptsUnusableError, SocksUnavailableError) as error:
+    except (
+        MalformedSettingError,
+        SourceNotFoundError,
+        ScriptsUnusableError,
+        SocksUnavailableError,
+        PartitionsDisagreeError,
+    ) as error:
         sys.exit(f"worker: {error}")
 
 

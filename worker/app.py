@@ -61,7 +61,7 @@ class Worker:
         self.name = worker_name()
         self._grace_s = settings.grace_s
         self._source = source
-        keys = KeySpace(settings.prefix)
+        keys = KeySpace(settings.prefix, settings.partitions)
         self._commands = command_client(settings.redis_url, keys)
         # Writes and renewals of current runs must not queue behind the claims of new ones.
         self._writes = command_client(settings.redis_url, keys, connections=2, routes=self._commands.routes)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from contract.keys import PREFIX
-from contract.settings import LogLevel, Prefix, RedisUrl, ServiceSettings
+from contract.settings import LogLevel, PartitionCount, Prefix, RedisUrl, ServiceSettings
 from worker.model_timeouts import ModelTimeouts, parse_patterns
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -21,6 +21,7 @@ class Settings(ServiceSettings):
 
     redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", repr=False)
     prefix: Prefix = PREFIX
+    partitions: PartitionCount | None = None
     openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY", repr=False)
     openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL", repr=False)
     providers: Path | None = None

@@ -1,15 +1,16 @@
 -- claim: starts a new epoch for a job that was delivered to this worker. Earlier epochs can no longer write.
 -- KEYS: 1 log, 2 meta, 3 jobs, 4 turns
--- ARGV: 1 live channel, 2 worker, 3 entry of the job, 4 max lost workers, 5 max epochs, 6 lifetime in ms, 7 random name
---   of this call: if the reply was lost, the repeated call has the same name and gets the same lease again, 8 how many
---   more runs this worker has room for
+-- ARGV: 1 live channel, 2 control channel, 3 the doorbell's message, 4 worker, 5 entry of the job, 6 max lost workers, 7 max
+--   epochs, 8 lifetime in ms, 9 random name of this call: if the reply was lost, the repeated call has the same name and
+--   gets the same lease again, 10 how many more runs this worker has room for
 -- Returns: {verdict, epoch, next seq, request, queued ms, endpoint}. run: generate the answer. cancelled: finish it as cancelled.
 --   lost: no attempt is left; finish it as failed. {gone}: the job has ended or belongs to another worker
 -- Errors: those of Redis itself
 -- Cost: O(1), O(room + workers) if the caller's next runs join the line
 
 -- The field `owner` holds the worker's name.
-local live, worker, delivered, max_lost, max_epochs, lifetime_ms, call_name, room = unpack(ARGV)
+local live, control, bell, worker, delivered, max_lost, max_epochs, lifetime_ms, call_name, room = unpack(ARGV)
+local line = { jobs = KEYS[3], turns = KEYS[4], control = control, bell = bell }
 local status, epoch, last, cancel, owner, released, lost, on_lost,
   request, created_ms, entry, known_call, endpoint, model, account, bytes, wakes = unpack(redis.call('HMGET', KEYS[2],
   'status', 'epoch', 'last', 'cancel', 'owner', 'released', 'lost', 'on_lost',
@@ -17,7 +18,7 @@ local status, epoch, last, cancel, owner, released, lost, on_lost,
 if not status or is_final(status) or entry ~= delivered then
   -- If the run has expired, only its entry knows the caller, whose turn is over.
   local found = redis.call('XRANGE', KEYS[3], delivered, delivered)[1]
-  if found and found[2][4] then pass_turn(KEYS[3], KEYS[4], found[2][4], delivered, tonumber(room)) end
+  if found and found[2][4] then pass_turn(line, found[2][4], delivered, tonumber(room)) end
   retire_job(KEYS[3], delivered)
   return { 'gone' }
 end
@@ -36,7 +37,7 @@ if not is_repeated then
   redis.call('HDEL', KEYS[2], 'released')
   redis.call('PEXPIRE', KEYS[2], lifetime_ms)
   redis.call('PEXPIRE', KEYS[1], lifetime_ms)
-  if account then pass_turn(KEYS[3], KEYS[4], account, entry, tonumber(room)) end
+  if account then pass_turn(line, account, entry, tonumber(room)) end
 end
 local queued_ms = redis.call('HGET', KEYS[2], 'claimed_ms') - created_ms
 
@@ -51,8 +52,8 @@ local next_seq = last_seq_of(epoch, last) + 1
 local goes_on = string.sub(model or '', 1, 7) == 'script/'
 if last ~= '0-0' and not is_repeated and not goes_on then
   local reason = released and 'worker_stopped' or 'worker_lost'
-  local line = 'restart {"epoch":' .. epoch .. ',"reason":"' .. reason .. '"}'
-  next_seq = write_events(KEYS[1], KEYS[2], live, last, epoch, 1, { line }, 1, lifetime_ms, bytes) + 1
+  local event = 'restart {"epoch":' .. epoch .. ',"reason":"' .. reason .. '"}'
+  next_seq = write_events(KEYS[1], KEYS[2], live, last, epoch, 1, { event }, 1, lifetime_ms, bytes) + 1
 end
 redis.call('PUBLISH', live, '!\nping {"state":"waiting"}')
 return { 'run', epoch, next_seq, request, queued_ms, endpoint or '' }

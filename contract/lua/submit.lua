@@ -1,18 +1,19 @@
 -- submit: creates a stream and queues its job, once per idempotency key.
 -- KEYS: 1 meta, 2 jobs, 3 turns, 4 idempotency key (optional)
--- ARGV: `Submit` in contract/job_queue.py names and explains them in the same order; further fields of
---   the run's record follow, each with its value
+-- ARGV: 1 control channel, then what `Submit` in contract/job_queue.py names and explains, in the same order; further
+--   fields of the run's record follow, each with its value
 -- Returns: {result, stream id}. ok. known: this idempotency key created that stream before. mismatch: it did, with
 --   another body. memory: Redis is nearly full. full: too many runs wait. share: this caller has its share of the waiting
 --   runs. Or the refusal of the reservation
 -- Errors: those of Redis itself
 -- Cost: O(1), O(workers) for the count of waiting runs
 
-local id, request, model, on_lost, lifetime_ms, max_waiting, body, unwatched_ms, caller, response, keep_ms, endpoint,
+local control, id, request, model, on_lost, lifetime_ms, max_waiting, body, unwatched_ms, caller, response, keep_ms, endpoint,
   question, account, refusal, reserved, kept_bytes, size_bytes, reserve_percent, once_use, once_ms, keeps_prompts,
-  last = unpack(ARGV)
+  last, bell = unpack(ARGV)
+local line = { jobs = KEYS[2], turns = KEYS[3], control = control, bell = bell }
 -- Further fields of the run's record, each with its value.
-local FIELDS = 24
+local FIELDS = 26
 
 -- A retry gets the answer of a run that goes on, has completed or has failed. It repeats a cancelled or expired one.
 local function is_worth_joining(id)
@@ -56,7 +57,7 @@ if turn then
   redis.call('RPUSH', backlog_of(KEYS[2], account), id)
   count_waiting(KEYS[3], 1)
 else
-  entry = join_line(KEYS[2], id, account)
+  entry = join_line(line, id, account)
   redis.call('HSET', KEYS[3], account, entry)
 end
 redis.call('HSET', KEYS[1], 'status', 'queued', 'epoch', '0', 'last', '0-0', 'request', request, 'model', model,
@@ -80,5 +81,5 @@ if KEYS[4] then
   redis.call('PEXPIRE', KEYS[4], once_ms)
 end
 -- If the line has lost the run whose turn it is (somebody removed it by hand), no claim will pass the turn.
-if turn and not redis.call('XRANGE', KEYS[2], turn, turn)[1] then pass_turn(KEYS[2], KEYS[3], account, turn, 0) end
+if turn and not redis.call('XRANGE', KEYS[2], turn, turn)[1] then pass_turn(line, account, turn, 0) end
 return { 'ok', id }

@@ -24,12 +24,10 @@ local function count_line(jobs)
   return redis.call('XLEN', jobs) - (pending.err and 0 or pending[1])
 end
 
-local function join_line(jobs, id, account)
-  return redis.call('XADD', jobs, '*', 'id', id, 'caller', account)
-end
 
 -- Ends the caller's turn if `entry` is the last run of it, and begins the next one. A worker has room for `room` runs.
-local function pass_turn(jobs, turns, account, entry, room)
+local function pass_turn(line, account, entry, room)
+  local jobs, turns = line.jobs, line.turns
   if redis.call('HGET', turns, account) ~= entry then return end
   local backlog, last, size = backlog_of(jobs, account), nil, nil
   while size ~= 0 do
@@ -41,7 +39,7 @@ local function pass_turn(jobs, turns, account, entry, room)
     -- The run may have expired or been deleted.
     local meta = beside(jobs, id .. ':meta')
     if redis.call('HGET', meta, 'status') == 'queued' then
-      last = join_line(jobs, id, account)
+      last = join_line(line, id, account)
       redis.call('HSET', meta, 'job', last)
       size = size - 1
     end
@@ -50,9 +48,9 @@ local function pass_turn(jobs, turns, account, entry, room)
 end
 
 -- Takes a run that waits out of the queue. `entry` is its place in the line, '' in the backlog.
-local function leave_queue(jobs, turns, account, entry, id)
-  if entry ~= '' then return pass_turn(jobs, turns, account, entry, 0) end
-  count_waiting(turns, -1)
-  redis.call('LREM', backlog_of(jobs, account), 1, id)
+local function leave_queue(line, account, entry, id)
+  if entry ~= '' then return pass_turn(line, account, entry, 0) end
+  count_waiting(line.turns, -1)
+  redis.call('LREM', backlog_of(line.jobs, account), 1, id)
 end
 

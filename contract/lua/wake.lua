@@ -5,11 +5,11 @@
 -- Cost: O(1)
 
 -- Queues a parked run. `wakes` counts how often: these epochs are no new attempts.
-local function wake(meta, jobs, live, stream_id)
-  local state = redis.call('HMGET', meta, 'wakes', 'account')
+local function wake(meta, line, live, stream_id)
+  local wakes, account = unpack(redis.call('HMGET', meta, 'wakes', 'account'))
   -- It has had its turn in the line (turns.lua).
-  local entry = redis.call('XADD', jobs, '*', 'id', stream_id, 'caller', state[2] or '')
-  local wakes = tonumber(state[1] or 0) + 1
+  local entry = join_line(line, stream_id, account or '')
+  wakes = tonumber(wakes or 0) + 1
   redis.call('HSET', meta, 'status', 'queued', 'job', entry, 'wakes', string.format('%d', wakes))
   redis.call('PUBLISH', live, '!\nping {"state":"queued"}')
 end

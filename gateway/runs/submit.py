@@ -92,7 +92,7 @@ class RunSubmitter:
             text = f"The texts in '{field}' have {chat.prompt_chars} characters; at most {limit} are allowed."
             raise ApiError(400, "context_length_exceeded", text, param=field)
         once = self._identify(caller, chat, key, retries)
-        stream_id = new_stream_id(private=chat.private)
+        stream_id = new_stream_id(private=chat.private, partition=await self._queue.choose_partition(once))
         submission = Submission(
             stream_id,
             chat.request,

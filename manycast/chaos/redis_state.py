@@ -44,7 +44,7 @@ class RedisState:
         await self._wait_until_no_viewers_counted()
         keys, names = await self._keys(), self._client.key_space
         queues = [key for key in keys if key.endswith(":jobs")]
-        endless = {*queues, names.signing}
+        endless = {*queues, names.signing, names.partitions}
         without_expiry = [key for key in keys if key not in endless and await self._call("PTTL", key) == -1]
         unknown = {_owner_of(key) for key in keys if ":meta" in key} - set(known)
         await self._expire_all(keys)

@@ -14,7 +14,7 @@ from contract.position import START
 from contract.redis_server import Place, PubSubConnection
 from contract.stream_log import Batch, StreamLog
 from tests.broker import Broker
-from tests.redis_keys import JOBS, TURNS, backlog_key, stream_keys
+from tests.redis_keys import JOBS, KEYS, TURNS, backlog_key, stream_keys
 
 LIFETIME_MS = 600_000
 RETENTION_MS = 300_000
@@ -146,5 +146,7 @@ class Store:
     async def keys_without_expiry(self) -> list[str]:
         """Apart from the queue."""
         keys = [key.decode() for key in await call_redis(self.client, "KEYS", "*")]
-        others = [key for key in keys if key not in (JOBS, TURNS) and not key.startswith(backlog_key(""))]
+        others = [
+            key for key in keys if key not in (JOBS, TURNS, KEYS.partitions) and not key.startswith(backlog_key(""))
+        ]
         return [key for key in others if await call_redis(self.client, "PTTL", key) == -1]

@@ -19,7 +19,7 @@ from contract.run_record import read_question, read_response, read_run
 from contract.scripts import Call, run_call
 from contract.stream_log import Batch, Ending, StreamLog, WriteStatus
 from tests.contract.store import LIFETIME_MS, MAX_LOST, MAX_WAITING, RETENTION_MS, Store, chunk_lines, done_line
-from tests.redis_keys import JOBS, KEYS, TURNS, stream_keys
+from tests.redis_keys import CONTROL, JOBS, KEYS, TURNS, stream_keys
 
 
 async def finish(store: Store, job: Job, epoch: int, seq: int, status: Status = Status.COMPLETED) -> tuple[str, int]:
@@ -263,8 +263,8 @@ async def test_leaving_a_run_that_has_ended_changes_nothing(store: Store) -> Non
 
 def claim_call(job: Job, worker: str, name: str) -> Call:
     keys = stream_keys(job.stream_id)
-    arguments = (worker, job.entry, MAX_LOST, 50, 600_000, name, 0)
-    return Call("claim", (keys.log, keys.meta, JOBS, TURNS), arguments, (keys.live,))
+    arguments = ("", worker, job.entry, MAX_LOST, 50, 600_000, name, 0)
+    return Call("claim", (keys.log, keys.meta, JOBS, TURNS), arguments, (keys.live, CONTROL))
 
 
 @pytest.mark.parametrize("on_lost", ["restart", "fail"])

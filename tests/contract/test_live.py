@@ -105,7 +105,7 @@ async def test_doorbells_ring_for_a_cancel_and_for_a_job_given_back(store: Store
     async with ChannelReader.on(store.url, CONTROL) as reader:
         await store.queue.release("w1", [Lease(first, first_claim.epoch)])
         await store.queue.cancel(second.stream_id)
-        assert await reader.received() == [b"jobs", b"cancel " + second.stream_id.encode()]
+        assert await reader.received() == [b"released 00", b"cancel " + second.stream_id.encode()]
 
 
 async def test_the_end_of_a_run_that_waited_is_published(store: Store) -> None:

@@ -22,7 +22,7 @@ NAMES = sorted(path.name.removesuffix(".lua") for path in (files("contract") / "
 STEPS = [
     name
     for name in NAMES
-    if name not in ("now_ms", "sum_viewers", "turns", "write_events", "account", "close_run", "wake", "beside")
+    if name not in ("now_ms", "sum_viewers", "turns", "write_events", "account", "close_run", "wake", "beside", "line")
 ]
 
 
@@ -43,7 +43,7 @@ def test_a_script_uses_no_undeclared_key(name: str) -> None:
 def test_submit_names_its_arguments_in_the_order_in_which_they_are_sent() -> None:
     text = (files("contract") / "lua" / "submit.lua").read_text(encoding="utf-8")
     (names,) = re.findall(r"^local ([a-z_,\s]+) = unpack\(ARGV\)", text, re.MULTILINE)
-    assert tuple(name.strip() for name in names.split(",")) == Submit._fields
+    assert tuple(name.strip() for name in names.split(",")) == ("control", *Submit._fields)
 
 
 async def test_a_pipeline_whose_scripts_redis_forgot_runs_in_order(store: Store) -> None:
@@ -72,7 +72,7 @@ async def test_a_script_that_ran_before_a_missing_one_may_run_again(store: Store
     await call_redis(store.client, "SCRIPT", "LOAD", load_script("release").text)
     keys = [stream_keys(lease.job.stream_id) for lease in leases]
     calls = [
-        Call("release", (keys[0].meta, JOBS), (1, "w1", leases[0].job.entry), (keys[0].live, CONTROL)),
+        Call("release", (keys[0].meta, JOBS), ("released 00", 1, "w1", leases[0].job.entry), (keys[0].live, CONTROL)),
         Call("renew", (keys[1].log, keys[1].meta, JOBS), (1, "w2", leases[1].job.entry, 600_000)),
     ]
     assert await run_calls(store.client, calls) == [b"ok", b"ok"]

@@ -11,6 +11,7 @@ from tests.stack import ROOT
 SCRIPTS = {
     "gateway": {
         "add_recent_run",
+        "agree",
         "answer",
         "cancel",
         "copy_record",
@@ -21,6 +22,7 @@ SCRIPTS = {
         "note_chat",
         "read_kept",
         "read_open",
+        "read_recent_runs",
         "read_offers",
         "read_prompts",
         "read_silent_workers",
@@ -35,6 +37,7 @@ SCRIPTS = {
         "take_token",
     },
     "worker": {
+        "agree",
         "announce",
         "append",
         "ask",
@@ -44,12 +47,15 @@ SCRIPTS = {
         "keep_prompt",
         "forget_questions",
         "forget_worker",
+        "look",
+        "open_line",
         "park",
         "release",
         "renew",
         "rights",
         "ring",
         "settle",
+        "take",
         "take_over",
     },
 }

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.broker import Broker
+from tests.broker import Broker, valkey_binary
 from tests.stack import Gateway, Simulator, Worker, closing_all
 from tests.viewers import DEADLINE_S, question
 
@@ -20,20 +20,26 @@ class Stack:
     simulator: Simulator
     worker: Worker
     gateways: list[Gateway]
+    partitions: int
 
     def events_url(self, stream_id: str, gateway: int = 0) -> str:
         return f"{self.gateways[gateway].url}/v1/streams/{stream_id}/events"
 
 
-@pytest.fixture(scope="session")
-def stack(broker: Broker) -> Iterator[Stack]:
+@pytest.fixture(scope="session", params=[1, 8], ids=["one partition", "8 partitions"])
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """Shared by the tests that change nothing in it."""
-    simulator = Simulator()
-    gateways = [Gateway(broker.url), Gateway(broker.url)]
+    broker, simulator = Broker(valkey_binary()), Simulator()
+    settings = {"MANYCAST_PARTITIONS": str(request.param)}
+    gateways = [Gateway(broker.url, **settings), Gateway(broker.url, **settings)]
     # Short timeouts of the provider, so that the tests of its faults are quick.
-    worker = Worker(broker.url, simulator.url, MANYCAST_FIRST_CHUNK_TIMEOUT_S="1", MANYCAST_CHUNK_TIMEOUT_S="1")
-    with closing_all(*gateways, worker, simulator):
-        yield Stack(broker, simulator, worker, gateways)
+    patience = {"MANYCAST_FIRST_CHUNK_TIMEOUT_S": "1", "MANYCAST_CHUNK_TIMEOUT_S": "1"}
+    worker = Worker(broker.url, simulator.url, **settings, **patience)
+    try:
+        with closing_all(*gateways, worker, simulator):
+            yield Stack(broker, simulator, worker, gateways, request.param)
+    finally:
+        broker.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from contract.connection import command_client
 from tests.broker import Broker, only_server
-from tests.redis_keys import JOBS
+from tests.redis_keys import KEYS
 from tests.stack import Gateway, closing_all
 from tests.system.conftest import Stack, start_stream
 from tests.viewers import question
@@ -52,7 +52,8 @@ BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
 async def jobs(stack: Stack) -> Any:
     client = command_client(stack.broker.url)
     try:
-        return await only_server(client).xinfo_stream(JOBS)
+        lines = [KEYS.queue(partition).jobs for partition in range(stack.partitions)]
+        return [await only_server(client).xinfo_stream(line) for line in lines]
     finally:
         await client.aclose()
 

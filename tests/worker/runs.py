@@ -44,7 +44,7 @@ class Caller:
         self, model: str, *, on_lost: str = "restart", prompt: str = "Hello", endpoint: str = "", **fields: Any
     ) -> str:
         """The id of the new stream."""
-        stream_id = new_stream_id(private=False)
+        stream_id = new_stream_id(private=False, partition=await self.queue.choose_partition(None))
         # The simulator tells a repeated request by its bytes: the user keeps runs apart.
         body = {"messages": [{"role": "user", "content": prompt}], "user": stream_id, **fields}
         if model:

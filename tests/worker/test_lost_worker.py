@@ -14,8 +14,9 @@ import pytest
 from contract.connection import Client, blocking_client, call_redis
 from contract.event import Event, Kind
 from contract.job_queue import Lease
-from contract.keys import WORKERS_GROUP
+from contract.keys import WORKERS_GROUP, KeySpace
 from contract.log_redaction import abbreviate
+from contract.partitions import check_partitions
 from contract.stream_log import WriteStatus
 from tests.broker import Broker, only_server
 from tests.redis_keys import JOBS, stream_keys
@@ -42,9 +43,11 @@ class Pair:
         return (one, other) if abbreviate(stream_id) in one.output else (other, one)
 
 
-@pytest.fixture
-def pair(fragile_broker: Broker, provider: Simulator) -> Iterator[Pair]:
-    pair = Pair(fragile_broker, provider)
+@pytest.fixture(params=[1, 8], ids=["one partition", "8 partitions"])
+def pair(request: pytest.FixtureRequest, fragile_broker: Broker, provider: Simulator) -> Iterator[Pair]:
+    partitions = KeySpace(wanted_partitions=request.param)
+    check_partitions(fragile_broker.url, partitions)
+    pair = Pair(fragile_broker, provider, MANYCAST_PARTITIONS=str(request.param))
     with closing_all(*pair.parts):
         yield pair
 

@@ -24,7 +24,7 @@ class GenerationPool:
     def __init__(self, streams: int, make: Callable[[Job], Generation]) -> None:
         self.streams = streams
         self._make = make
-        self._by_entry: dict[str, Generation] = {}
+        self._by_entry: dict[tuple[int, str], Generation] = {}
         self._by_stream: dict[str, Generation] = {}
         self._tasks: dict[asyncio.Task[None], Generation] = {}
         self._claims = 0
@@ -46,10 +46,12 @@ class GenerationPool:
     def start(self, jobs: Sequence[Job]) -> None:
         """Starts the jobs that this process does not run yet. Redis delivers a job again if a reply was lost."""
         for job in jobs:
-            if job.entry in self._by_entry:
+            # Two partitions may have the same entry.
+            entry = (job.partition, job.entry)
+            if entry in self._by_entry:
                 continue
             generation = self._make(job)
-            self._by_entry[job.entry] = generation
+            self._by_entry[entry] = generation
             self._by_stream[job.stream_id] = generation
             task = asyncio.create_task(self._run(generation))
             self._tasks[task] = generation
@@ -104,7 +106,7 @@ class GenerationPool:
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         generation = self._tasks.pop(task)
-        self._by_entry.pop(generation.job.entry, None)
+        self._by_entry.pop((generation.job.partition, generation.job.entry), None)
         if self._by_stream.get(generation.job.stream_id) is generation:
             del self._by_stream[generation.job.stream_id]
         self._tell()

@@ -1,13 +1,16 @@
-"""Reacts to messages to all workers: a run was cancelled, or a job was released.
+"""Reacts to messages to all workers: a run was cancelled, a job was submitted or released.
 
 These messages only save time. A worker that misses one learns the same from its next write, renewal or poll.
 """
 
+import re
 from collections.abc import Collection
 
 from worker.generations.pool import GenerationPool
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.job_reader import JobReader
+
+_is_partition = re.compile("[0-9a-f]{2}").fullmatch
 
 
 class ControlListener:
@@ -19,11 +22,13 @@ class ControlListener:
         self._heartbeat = heartbeat
 
     def on_payload(self, channel: str, payload: bytes) -> None:  # noqa: ARG002 - there is only one channel
-        word, _, stream_id = payload.decode(errors="replace").partition(" ")
+        word, _, rest = payload.decode(errors="replace").partition(" ")
         if word == "cancel":
-            self._pool.cancel(stream_id)
-        elif word == "jobs":
-            self._reader.look_now()
+            self._pool.cancel(rest)
+        elif _is_partition(rest) and word == "jobs":
+            self._reader.ring(int(rest, 16))
+        elif _is_partition(rest) and word == "released":
+            self._reader.look_now(int(rest, 16))
 
     def on_confirmed(self, channel: str) -> None:  # noqa: ARG002
         self._heartbeat.renew_now()

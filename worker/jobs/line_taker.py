@@ -1,0 +1,90 @@
+"""Takes jobs of the only partition: first jobs of lost workers, then new ones, for which Redis lets it wait."""
+
+import asyncio
+import logging
+
+from contract.connection import Client
+from contract.job_queue import Job, JobQueue
+from worker.generations.pool import GenerationPool
+from worker.jobs.connectivity import Connectivity
+from worker.jobs.taker import GIVEN_BACK_MS, OVERDUE_SHARE, REPLY_TIMEOUT_S
+
+logger = logging.getLogger(__name__)
+
+MAX_BLOCK_S = 2.0
+POLLS_PER_LEASE = 10
+
+
+class LineTaker:
+    """A Taker. `blocking` is a client for blocking reads only."""
+
+    def __init__(  # noqa: PLR0917 - created in one place
+        self,
+        queue: JobQueue,
+        blocking: Client,
+        pool: GenerationPool,
+        connectivity: Connectivity,
+        worker: str,
+        lease_s: float,
+    ) -> None:
+        self._queue = queue
+        self._blocking = blocking
+        self._pool = pool
+        self._connectivity = connectivity
+        self._worker = worker
+        self._lease_s = lease_s
+        self._overdue_ms = max(1, round(lease_s * 1000 * OVERDUE_SHARE))
+        self._block_s = min(MAX_BLOCK_S, lease_s / POLLS_PER_LEASE)
+        self._look_asked = asyncio.Event()
+        self._is_sure = False
+
+    def ring(self, partition: int) -> None:
+        """Does nothing: Redis tells the blocking read."""
+
+    def look_now(self, partition: int | None = None) -> None:  # noqa: ARG002 - there is only one
+        self._look_asked.set()
+
+    def doubt(self) -> None:
+        self._is_sure = False
+
+    async def recover(self) -> None:
+        async with asyncio.timeout(REPLY_TIMEOUT_S):
+            await self._queue.open()
+            self._pool.start(await self._queue.delivered(self._worker))
+
+    async def take(self) -> None:
+        if not self._is_sure:
+            await self.recover()
+            self._is_sure = True
+        self._look_asked.clear()
+        clock = asyncio.get_running_loop().time
+        is_steady = self._connectivity.lasted_s(clock()) >= self._lease_s
+        idle_ms = self._overdue_ms if is_steady else GIVEN_BACK_MS
+        async with asyncio.timeout(REPLY_TIMEOUT_S):
+            overdue = await self._queue.take_over(self._worker, idle_ms, self._pool.room)
+        self._connectivity.record(clock())
+        if overdue:
+            logger.info("%d jobs taken over", len(overdue))
+            self._pool.start(overdue)
+        if self._pool.room:
+            self._pool.start(await self._take_new())
+
+    async def _take_new(self) -> list[Job]:
+        """Waits for new jobs. Returns none after `_block_s`, or as soon as `look_now` is called."""
+        read = asyncio.create_task(
+            self._queue.take(self._blocking, self._worker, self._pool.room, round(self._block_s * 1000))
+        )
+        asked = asyncio.create_task(self._look_asked.wait())
+        try:
+            async with asyncio.timeout(self._block_s + REPLY_TIMEOUT_S):
+                await asyncio.wait([read, asked], return_when=asyncio.FIRST_COMPLETED)
+            if read.done():
+                return read.result()
+        finally:
+            asked.cancel()
+            if not read.done():
+                read.cancel()
+                await asyncio.wait([read])
+        # The cancelled read may have lost a reply that held jobs.
+        async with asyncio.timeout(REPLY_TIMEOUT_S):
+            return await self._queue.delivered(self._worker)
