@@ -288,6 +288,17 @@ async def test_developers_read_prompts_run_again_from_a_step_and_compare(page: P
     await expect(page.locator(".script-run > .small").first).to_contain_text(f"Goes on from run {stream}, step 1.")
 
 
+async def test_a_step_with_another_prompt_differs_even_if_the_model_says_the_same(page: Page, url: str) -> None:
+    first = await start(page, url, "haiku")
+    await visit(page, f"{url}/runs#{first}")
+    await expect(cell(page, "final").locator(".output")).not_to_be_empty()
+    again = {"step": "2.1.1.1", "prompt": "Another critic"}
+    second = (await (await page.request.post(f"{url}/v1/streams/{first}/again", data=again)).json())["id"]
+    await visit(page, f"{url}/runs#{second},{first}")
+    await expect(page.locator(".script-row.differs", has_text="critic 1")).to_contain_text("Another critic")
+    await expect(page.locator(".script-row.differs", has_text="critic 2")).to_have_count(0)
+
+
 async def test_developers_see_a_question_and_answer_it(page: Page, other: Page, url: str) -> None:
     stream = await start(page, url, "shop")
     for each in (page, other):

@@ -149,8 +149,8 @@ export class ScriptRun {
         continue;
       }
       row.element.style.setProperty("--depth", String(depthOf(nodes.find(Boolean))));
-      const isOther = nodes.length > 1 && this.columns.every(({ over }) => over) && nodes.map((node) => node && bringing(node)).join("\0") !== Array(2).fill(nodes[0] && bringing(nodes[0])).join("\0");
-      row.element.classList.toggle("differs", isOther);
+      const [one, other] = this.columns.map((column, index) => textsOf(column, nodes[index]));
+      row.element.classList.toggle("differs", this.columns.length > 1 && this.columns.every(({ over }) => over) && one !== other);
     }
   }
 
@@ -282,8 +282,12 @@ const shorten = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)}…
 
 const canRepeat = ({ kind, state }) => kind === "generate" || (kind === "input" && state !== "asked");
 
-/** What of a step may differ between two runs. */
-const bringing = (node) => (node.kind === "input" ? JSON.stringify(node.told.value) : node.kind === "emit" ? JSON.stringify(node.told.data) : resultOf(node));
+/** What of a step may differ between two runs: what it says last to its model, and what it has brought. */
+function textsOf({ prompts }, node) {
+  if (!node) return null;
+  const { value, data } = node.told;
+  return JSON.stringify([prompts[node.id]?.messages.at(-1)?.content, value, node.kind === "emit" ? data : resultOf(node)]);
+}
 
 function depthOf(node) {
   let depth = 0;
