@@ -37,3 +37,7 @@ def _least(results: Iterable[Result]) -> float:
 def test_every_other_way_delivers_everything_too(directory: Path) -> None:
     assert measure(directory, ROOM, "sse").is_correct
     assert measure(directory, ROOM, "limit").is_correct
+
+
+def test_viewers_of_many_streams_get_everything(directory: Path) -> None:
+    assert measure(directory, Workload("streams", "", (), streams=20, viewers=2, events=20), "manycast").is_correct
