@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.end_to_end import END_TO_END_PLANS, measure_end_to_end
+from bench.first_chunk import measure_first_chunk
 from bench.joins import JOIN_PLANS, JOIN_SERVERS, measure_joins
 from bench.program import BenchError, compiled_programs
 from bench.run import Result, measure
@@ -13,7 +14,8 @@ from bench.servers import SERVERS
 from bench.table import Table
 from bench.workload import WORKLOADS, Workload
 
-ROWS = (*WORKLOADS, *JOIN_PLANS, *END_TO_END_PLANS)
+FIRST_CHUNK = "first-chunk"
+ROWS = (*WORKLOADS, *JOIN_PLANS, FIRST_CHUNK, *END_TO_END_PLANS)
 
 
 def read_arguments() -> argparse.Namespace:
@@ -47,6 +49,8 @@ def main() -> None:
                     elif name in JOIN_PLANS:
                         for server in arguments.only.split(",") if arguments.only else JOIN_SERVERS:
                             table.add_join(name, server, measure_joins(directory, JOIN_PLANS[name], server))
+                    elif name == FIRST_CHUNK:
+                        table.add_first_chunk(measure_first_chunk())
                     else:
                         table.add_end_to_end(name, measure_end_to_end(END_TO_END_PLANS[name]))
     except BenchError as error:

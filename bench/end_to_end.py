@@ -55,13 +55,13 @@ class Environment:
         self.broker, broker_port = start_broker(stack)
         self.url = f"redis://127.0.0.1:{broker_port}/0"
         _, self.gateway_port = start_gateway(stack, broker_port, core=OTHER_CORE)
-        provider_port = free_port()
-        provider = stack.enter_context(Program([sys.executable, "-m", "bench.provider", str(provider_port)]))
-        provider.wait_for(provider_port)
+        self.provider_port = free_port()
+        provider = stack.enter_context(Program([sys.executable, "-m", "bench.provider", str(self.provider_port)]))
+        provider.wait_for(self.provider_port)
         worker_environment = {
             "REDIS_URL": self.url,
             "OPENAI_API_KEY": "none",
-            "OPENAI_BASE_URL": f"http://127.0.0.1:{provider_port}/v1",
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{self.provider_port}/v1",
             "MANYCAST_WORKER_STREAMS": str(streams),
             "MANYCAST_LOG_LEVEL": "warning",
         }
@@ -78,7 +78,7 @@ def measure_end_to_end(plan: Plan) -> EndToEndResult:
 async def _measure(environment: Environment, plan: Plan) -> EndToEndResult:
     client = command_client(environment.url)
     try:
-        await _wait_for_worker(client)
+        await wait_for_worker(client)
         worker_us, redis_us, began_at = environment.worker.cpu_us, environment.broker.cpu_us, time.monotonic()
         await _submit(JobQueue(client, RETENTION_MS), plan)
         latencies_ms = await _watch(environment.gateway_port, STREAM.replace("%i", "0"))
@@ -105,7 +105,8 @@ async def _submit(queue: JobQueue, plan: Plan) -> None:
         await queue.submit(Submission(stream_id, request, "bench", Policy(), ""), plan.streams)
 
 
-async def _wait_for_worker(client: Client) -> None:
+async def wait_for_worker(client: Client) -> None:
+    """Raises: BenchError."""
     deadline = time.monotonic() + DEADLINE_S
     while not await call_redis(client, "ZCARD", client.key_space.workers):
         if time.monotonic() > deadline:

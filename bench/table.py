@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from bench.end_to_end import END_TO_END_PLANS, EndToEndResult, Plan
+from bench.first_chunk import FirstChunkResult
 from bench.joins import JOIN_PLANS
 from bench.run import Result
 from bench.workload import WORKLOADS
@@ -25,6 +26,9 @@ END_TO_END_HEAD = """\
 | provider to viewer | worker us/chunk | Redis us/chunk | p50 ms | p99 ms | wall s | Redis bytes / event bytes |
 |---|---|---|---|---|---|---|"""
 
+FIRST_CHUNK_HEAD = """\
+| first chunk | p50 ms | p99 ms |
+|---|---|---|"""
 JOIN_HEAD = """\
 | viewers that join | server | CPU us/viewer | ours / its |
 |---|---|---|---|"""
@@ -35,6 +39,7 @@ class Table:
 
     def __init__(self) -> None:
         self._results: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
+        self._first_chunks: list[FirstChunkResult] = []
         self._joins: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self._end_to_end: dict[str, list[EndToEndResult]] = defaultdict(list)
 
@@ -43,6 +48,9 @@ class Table:
 
     def add_join(self, name: str, server: str, us: float) -> None:
         self._joins[name][server].append(us)
+
+    def add_first_chunk(self, result: FirstChunkResult) -> None:
+        self._first_chunks.append(result)
 
     def add_end_to_end(self, name: str, result: EndToEndResult) -> None:
         self._end_to_end[name].append(result)
@@ -58,6 +66,8 @@ class Table:
         for workload, servers in self._results.items():
             ours = servers.get("manycast", [])
             lines += [_line(workload, name, runs, ours) for name, runs in servers.items() if runs]
+        if self._first_chunks:
+            lines += ["", *_first_chunk_lines(self._first_chunks)] if lines else _first_chunk_lines(self._first_chunks)
         if self._joins:
             lines += ["", JOIN_HEAD] if lines else [JOIN_HEAD]
         for name, joins in self._joins.items():
@@ -67,6 +77,20 @@ class Table:
             lines += ["", END_TO_END_HEAD] if lines else [END_TO_END_HEAD]
         lines += [_end_to_end_line(END_TO_END_PLANS[name], results) for name, results in self._end_to_end.items()]
         return "\n".join(lines)
+
+
+def _first_chunk_lines(results: Sequence[FirstChunkResult]) -> list[str]:
+    def median_of(figure: Callable[[FirstChunkResult], float]) -> str:
+        return f"{median(map(figure, results)):.1f}"
+
+    watched = median_of(lambda result: result.watched_p50_ms), median_of(lambda result: result.watched_p99_ms)
+    return [
+        FIRST_CHUNK_HEAD,
+        f"| `POST /v1/streams` until a viewer has it | {' | '.join(watched)} |",
+        f"| the SDK's call, through Manycast | {median_of(lambda result: result.sdk_p50_ms)} | |",
+        f"| the SDK's call, straight to the provider | {median_of(lambda result: result.sdk_alone_p50_ms)} | |",
+        f"| a long answer, through Manycast / straight | {median_of(lambda result: result.throughput)} times | |",
+    ]
 
 
 def _join_line(name: str, server: str, us: float, ours_us: float | None) -> str:
