@@ -18,7 +18,7 @@ MOST_OF_A_JOIN = 0.6
 """It is a third: the same gateway behind the framework, and with a task for each viewer."""
 JOINS = JoinPlan("joins", 300, 20)
 MOST_OF_A_CHUNK = 1.0
-"""It is a half on a quiet machine: the worker, beside what the official SDK alone takes to read a chunk."""
+"""It is a third: the worker, beside what the official SDK alone takes to read a chunk."""
 CALLS = Plan("100 runs", 100, 150, 50)
 ROOM = Workload("room", "", (), viewers=100, events=150, rate=100)
 
