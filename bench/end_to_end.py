@@ -16,7 +16,7 @@ from contract.run_record import read_run
 from manycast.local_stack.port import free_port
 
 STREAM = "manycast-bench-end-to-end-%i"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
