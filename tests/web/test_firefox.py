@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from tests.clients.sse.firefox import Firefox, find_firefox, open_firefox
 from tests.viewers import until
-from tests.web.peer import NEARBY, Peer
-from tests.web.test_page import START, chunk, done
+from tests.web.peer import NEARBY, SIGNED_OUT, Peer
+from tests.web.test_page import DIAGRAM, START, chunk, done
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
@@ -93,3 +93,40 @@ async def test_a_question_is_answered_stopped_kept_shared_and_watched(firefox: F
     await tab.get("document.querySelector('.share-button').click()")
     await tab.shows("document.querySelector('dialog.share svg[role=img]')")
     assert await tab.get("document.querySelector('dialog.share input').value") == f"{NEARBY['share_url']}watch#s1"
+
+
+async def test_a_diagram_a_failure_and_the_form_to_sign_in_are_shown_when_needed(firefox: Firefox, peer: Peer) -> None:
+    """What is loaded when it is used."""
+    error = {"code": "rate_limit_exceeded", "message": "Slow down.", "http_status": 429}
+    peer.tell(START + chunk(2, content=DIAGRAM) + done("1-3", "failed", error))
+    tab = await open_page(firefox, f"{peer.url}/watch#s1")
+    await tab.shows("document.querySelector('.fault strong').textContent === 'Rate limit reached.'")
+    await tab.get("document.querySelector('.code-head .text-button').click()")
+    await tab.shows("document.querySelector('.diagram [role=status]').textContent === ''")
+    await tab.shows("document.querySelector('.diagram iframe').clientHeight > 40")
+
+    peer.admission = SIGNED_OUT
+    chat = await open_page(firefox, peer.url)
+    await chat.shows("document.querySelector('#sign-in-words').textContent === 'Sign in to ask questions here.'")
+    await chat.get("document.querySelector('#secret').focus()")
+    await chat.press(f"{peer.secret}{ENTER}")
+    await chat.shows("!document.body.classList.contains('shut') && document.querySelector('#composer').offsetHeight")
+
+
+async def test_an_unknown_address_gets_a_page(firefox: Firefox, peer: Peer) -> None:
+    tab = Tab(firefox, await firefox.open_tab(f"{peer.url}/nothing/here"))
+    await tab.shows("document.querySelector('.missing h1').textContent === 'Page not found'")
+
+
+async def test_the_language_of_the_browser_selects(firefox: Firefox, peer: Peer) -> None:
+    """The languages of a new profile are set before the page's own scripts run."""
+    await firefox.call(
+        "script.addPreloadScript",
+        functionDeclaration="() => Object.defineProperty(navigator, 'languages', { get: () => ['fr', 'de-DE'] })",
+    )
+    peer.tell(START + chunk(2, content=TEXT) + done("1-3"))
+    tab = await open_page(firefox, f"{peer.url}/watch#s1")
+    await tab.shows("document.querySelector('.replay').textContent === 'Noch einmal abspielen'")
+    await tab.shows("document.querySelector('.cost').textContent === 'erste Worte nach 0,8 s · 4,0 s insgesamt'")
+    await tab.shows("document.documentElement.matches('[lang=de-DE]:not([data-unworded])')")
+    await tab.shows("getComputedStyle(document.body).visibility === 'visible'")

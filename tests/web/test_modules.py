@@ -48,6 +48,32 @@ def test_the_linter_reads_the_scripts_of_the_page(node: str) -> None:
     assert "max-lines" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("code", "is_found"),
+    [
+        ('make("p", {}, "Close");', True),
+        ('make("p", { title: "the last one" });', True),
+        ("announce(`Loads ${name}`);", True),
+        ('make("p", { class: "small primary" }, say("dialog.close"));', False),
+        ('find("main > p");', False),
+        ('document.title = "Manycast";', False),
+    ],
+)
+def test_the_linter_finds_a_sentence_outside_of_the_words(node: str, code: str, is_found: bool) -> None:
+    eslint = TOOLS / "node_modules/eslint/bin/eslint.js"
+    command = [node, str(eslint), "--config", str(TOOLS / "eslint.config.js"), "--stdin", "--stdin-filename"]
+    done = subprocess.run(
+        [*command, "web/parts/new.js"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        input=f"/* global make, announce, say, find, name */\n{code}\n",
+        timeout=DEADLINE_S,
+    )
+    assert ("house/sentences" in done.stdout) is is_found, done.stdout + done.stderr
+
+
 def test_the_pure_modules_pass_their_tests(node: str) -> None:
     done = run(node, "--test", *sorted(file.name for file in TOOLS.glob("*.test.js")))
     assert done.returncode == 0, done.stdout + done.stderr

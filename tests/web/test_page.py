@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Dialog, Page, expect
 from tests.viewers import until
 from tests.web.conftest import other_origin
 from tests.web.hostile_markdown import HOSTILE, check_harmless
-from tests.web.peer import NEARBY, SIGNED_IN, Peer, sse
+from tests.web.peer import NEARBY, SIGNED_IN, SIGNED_OUT, Peer, sse
 from tests.web.tickets import refuse
 from tests.web.visit import reload, serious_violations, visit
 
@@ -851,8 +851,10 @@ async def test_a_page_weighs_little_and_breaks_no_rule_of_its_own(page: Page, pe
     assert [text for text in complaints if "ERR_NETWORK_CHANGED" not in text] == []
 
 
+@pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_no_serious_violation(page: Page, peer: Peer, packages: Path, scheme: Any) -> None:
+async def test_axe_finds_no_serious_violation(page: Page, peer: Peer, packages: Path, scheme: Any, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 800})
     axe = (packages / "axe-core/axe.min.js").read_text()
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     everything = (
@@ -871,4 +873,21 @@ async def test_axe_finds_no_serious_violation(page: Page, peer: Peer, packages: 
     assert await serious_violations(page, axe) == []
     await visit(page, f"{peer.url}/watch#s")
     await expect(page.locator(".fault")).to_be_visible()
+    assert await serious_violations(page, axe) == []
+    call = {"index": 0, "type": "search", "arguments": "{}", "output": "found"}
+    live = chunk(2, reasoning="hm", content="x", refusal="No.", executed_tools=[call])
+    peer.tell(START + live + sse("viewers", {"viewers": 2}) + "…")
+    await reload(page)
+    await expect(page.locator(".tool .result")).to_be_visible()
+    await expect(page.locator("#viewers")).to_have_text("2 watching")
+    assert await serious_violations(page, axe) == []
+    await page.click("#share")
+    await expect(page.locator("dialog.share .note")).to_be_visible()
+    assert await serious_violations(page, axe) == []
+    await page.goto(f"{peer.url}/nothing/here")
+    await expect(page.locator(".missing")).to_be_visible()
+    assert await serious_violations(page, axe) == []
+    peer.admission = SIGNED_OUT
+    await visit(page, peer.url)
+    await expect(page.locator("#secret")).to_be_visible()
     assert await serious_violations(page, axe) == []
