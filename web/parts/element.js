@@ -21,7 +21,7 @@ export const find = (selector, root = document) => root.querySelector(selector);
 
 /** A button that shows only an icon. `label` is its name for screen readers. */
 export function iconButton(name, label, onclick) {
-  return make("button", { type: "button", class: "quiet", "aria-label": label, title: label, onclick }, icon(name));
+  return make("button", { type: "button", class: `quiet ${name}-button`, "aria-label": label, title: label, onclick }, icon(name));
 }
 
 /** A button that copies `text()` to the clipboard and confirms it. */
