@@ -96,8 +96,10 @@ class PartitionsTaker:
             looks = await self._queue.look(sure, idle_ms)
         now = clock()
         self._sweep_at = now + self._sweep_every_s
-        self._connectivity.record(now)
         self._unsure.update(set(sure) - looks.keys())
+        if not self._unsure:
+            # While one of several servers is away, its leases are not renewed. When it is back, they only look overdue.
+            self._connectivity.record(now)
         for partition, look in looks.items():
             if look.has_jobs:
                 self._due.setdefault(partition)
