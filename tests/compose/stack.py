@@ -59,17 +59,19 @@ def docker(*arguments: str, settings: Mapping[str, str] = SETTINGS) -> str:
 
 @dataclass(frozen=True)
 class Stack:
-    """One project of the compose file, and the settings it is run with."""
+    """One project of the compose file and its overlays, and the settings it is run with."""
 
     project: str
     settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
+    overlays: tuple[str, ...] = ()
 
     def set_up(self, **settings: str) -> "Stack":
         """The same project with other settings, which hold from its next `up` on."""
         return replace(self, settings={**self.settings, **settings})
 
     def compose(self, *arguments: str) -> str:
-        words = ("compose", "-f", str(COMPOSE_FILE), "-p", self.project, *arguments)
+        files = [word for file in (str(COMPOSE_FILE), *self.overlays) for word in ("-f", file)]
+        words = ("compose", *files, "-p", self.project, *arguments)
         return docker(*words, settings=self.settings)
 
     def build(self) -> None:
