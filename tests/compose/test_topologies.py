@@ -1,4 +1,4 @@
-"""The overlay for a Redis Cluster: a stream goes on while a Redis of the group is gone."""
+"""The overlays for a Sentinel group and for a cluster: a stream goes on while a Redis of the group is gone."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from tests.compose.viewer import Viewer
 from tests.house.tree import ROOT
 
 NODES = {
+    "sentinel": ("redis", "redis-2", "sentinel-1", "sentinel-2", "sentinel-3"),
     "cluster": ("redis", *(f"redis-{number}" for number in range(2, 7))),
 }
 # Twenty seconds: a failover takes some seven of them.

@@ -41,7 +41,7 @@ NOT_RUN = {
     ("docs/kubernetes.md", "for part in gateway worker web"): "needs a registry; tests/compose builds the same images",
     ("docs/kubernetes.md", "kubectl create namespace"): "needs a cluster; tests/helm checks what the chart makes",
     ("docs/operations.md", "docker compose up --wait"): _COMPOSE,
-    ("docs/operations.md", "docker compose -p manycast-cluster"): "tests/compose/test_topologies.py starts it",
+    ("docs/operations.md", "docker compose -p manycast-sentinel"): "tests/compose/test_topologies.py starts both",
     ("docs/operations.md", "SITE_ADDRESS=chat.example.com"): "needs a public name; tests/compose/public uses localhost",
     ("docs/operations.md", "manycast up"): "tests/manycast/test_installed.py runs it",
     ("docs/operations.md", "manycast key create team"): "tests/manycast/command/test_key_file.py runs it",
