@@ -1,9 +1,9 @@
 """Submit a run: check it against the limits, and queue the job once per idempotency key."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from contract.connection import Client
 from contract.errors import BrokerUnavailableError
@@ -21,6 +21,7 @@ QUEUE_RETRY_AFTER_S = 5
 STORAGE_RETRY_AFTER_S = 60
 SUBMIT_PATIENCE_S = 2.0
 SUBMIT_RETRY_S = 0.2
+T = TypeVar("T")
 MIN_KEPT_MS = 60_000
 """How long an answer that passes through is kept for the gateway that sends it."""
 
@@ -92,7 +93,8 @@ class RunSubmitter:
             text = f"The texts in '{field}' have {chat.prompt_chars} characters; at most {limit} are allowed."
             raise ApiError(400, "context_length_exceeded", text, param=field)
         once = self._identify(caller, chat, key, retries)
-        stream_id = new_stream_id(private=chat.private, partition=await self._queue.choose_partition(once))
+        partition = await _patiently(lambda: self._queue.choose_partition(once))
+        stream_id = new_stream_id(private=chat.private, partition=partition)
         submission = Submission(
             stream_id,
             chat.request,
@@ -153,19 +155,24 @@ class RunSubmitter:
     async def _queue_run(self, submission: Submission) -> tuple[Submitted, str]:
         """Tries again if Redis fails, because the run may be queued nevertheless. To submit the same id twice is safe,
         but a retry by the client would have a new id and start a second run."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + SUBMIT_PATIENCE_S
         storage = self._limits.storage
         if not submission.caller:
             # Callers without a name are all on this computer. One caller's limit would be that of the whole server.
             storage = replace(storage, caller_bytes=0)
-        while True:
-            try:
-                return await self._queue.submit(submission, self._limits.waiting_runs, storage)
-            except BrokerUnavailableError:
-                if clock() >= deadline:
-                    raise
-            await asyncio.sleep(SUBMIT_RETRY_S)
+        return await _patiently(lambda: self._queue.submit(submission, self._limits.waiting_runs, storage))
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Tries again for a short time. Raises: BrokerUnavailableError, and what else `ask` raises."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + SUBMIT_PATIENCE_S
+    while True:
+        try:
+            return await ask()
+        except BrokerUnavailableError:
+            if clock() >= deadline:
+                raise
+        await asyncio.sleep(SUBMIT_RETRY_S)
 
 
 def _to_api_error(answer: Submitted, caller: Caller) -> ApiError:

@@ -71,10 +71,8 @@ class JobReader:
 
     async def collect(self) -> None:
         """After `run` was cancelled: starts delivered jobs that were not started, so that they end or are released."""
-        if self._taker is None:
-            return
         try:
-            await self._taker.recover()
+            await (self._taker or await self._choose_taker()).recover()
         except (BrokerUnavailableError, BrokerRefusedError, TimeoutError) as error:
             self._outage.record(error)
 
