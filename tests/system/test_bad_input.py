@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from contract.connection import command_client
+from contract.job_queue import JobQueue
 from tests.broker import Broker, only_server
 from tests.redis_keys import KEYS
 from tests.stack import Gateway, closing_all
@@ -53,6 +54,8 @@ async def count_jobs(stack: Stack) -> int:
     """How many were ever queued."""
     client = command_client(stack.broker.url)
     try:
+        # The worker may not have opened all lines yet.
+        await JobQueue(client, 1).open()
         lines = [KEYS.queue(partition).jobs for partition in range(stack.partitions)]
         infos: list[Any] = [await only_server(client).xinfo_stream(line) for line in lines]
         return sum(info["entries-added"] for info in infos)
@@ -144,7 +147,7 @@ async def test_without_a_worker_a_run_waits_and_readiness_says_so(
         assert answer.json()["status"] == "queued"
         readiness = await http.get(f"{gateway.url}/readyz")
         assert readiness.status_code == 503
-        assert readiness.json() == {"ready": False, "redis": True, "workers": 0, "draining": False}
+        assert readiness.json() == {"ready": False, "redis": True, "workers": 0, "draining": False, "topology": "one"}
 
 
 async def test_an_idempotency_key_makes_one_stream_of_one_body(http: httpx2.AsyncClient, stack: Stack) -> None:

@@ -108,7 +108,8 @@ async def test_a_frozen_worker_writes_nothing_more_and_stops_its_provider(
     owner.signal(signal.SIGSTOP)
     await until(lambda: abbreviate(stream_id) in other.output)
     owner.signal(signal.SIGCONT)
-    await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) == aborted + 1)
+    # More, if a run of the test before was aborted just now.
+    await until(lambda: counts(provider.url, "demo-long").get("aborted", 0) > aborted)
     await until(lambda: "epoch 1: given up" in owner.output, lambda: owner.output)
     events = await caller.finished(stream_id)
     assert done(events)["status"] == "completed"
