@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Dialog, Page, expect
 
+from gateway.access.authenticator import LOCAL_ONLY
 from tests.web.peer import SIGNED_IN, SIGNED_OUT, Peer
 from tests.web.test_page import START, ask, chunk, done
 from tests.web.tickets import refuse
@@ -14,7 +15,7 @@ from tests.web.visit import reload, serious_violations, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
 
-NEAR = {"caller": None, "may_start": True, "sign_in": False, "message": "Only this computer can start runs."}
+NEAR = {"caller": None, "may_start": True, "sign_in": False, "message": LOCAL_ONLY}
 FAR = {"caller": None, "may_start": False, "sign_in": False, "message": "Only that machine can start runs."}
 
 
@@ -30,7 +31,7 @@ async def test_a_person_without_access_is_told_why_in_place_of_the_composer(page
 async def test_where_only_this_machine_may_ask_a_line_says_so(page: Page, peer: Peer) -> None:
     peer.admission = NEAR
     await visit(page, peer.url)
-    await expect(page.locator("#admission")).to_have_text("Only this computer can start runs.")
+    await expect(page.locator("#admission")).to_have_text(LOCAL_ONLY)
     await expect(page.locator("#composer")).to_be_visible()
 
 

@@ -4,7 +4,7 @@
 
 import { readAdmission } from "./api.js";
 import { find } from "./element.js";
-import { loadMoreWords } from "./say.js";
+import { loadMoreWords, say } from "./say.js";
 
 export class SignIn {
   /**
@@ -28,7 +28,8 @@ export class SignIn {
     const wasOpen = this.open;
     this.open = may_start;
     document.body.classList.toggle("shut", !may_start);
-    find("#admission").textContent = may_start && caller === null ? (message ?? "") : "";
+    // To those whom it admits without a name, the gateway says only this.
+    find("#admission").textContent = may_start && caller === null && message ? say("server.local_only") : "";
     this.on.told(admission);
     if (!may_start && !this.form) this.form = await this.#makeForm(message);
     this.form?.show(admission, wasOpen);

@@ -33,6 +33,7 @@ export default {
   "server.no_database": "Der Server erreicht seine Datenbank nicht. Sobald sie wieder da ist, kannst du weiterfragen.",
   "server.no_worker": "Zurzeit läuft kein Worker. Fragen warten, bis einer startet.",
   "server.simulated": "Hier antwortet ein Simulator: Es ist kein echtes Modell angeschlossen.",
+  "server.local_only": "Nur dieser Computer kann Fragen stellen, bis du ein Passwort oder einen API-Schlüssel einrichtest.",
   "server.plain": "Die Bausteine für formatierten Text sind nicht installiert, deshalb erscheinen Antworten als reiner Text.",
 
   "state.sending": "Wird gesendet…",

@@ -5,6 +5,7 @@ export default {
   "server.no_database": "The server cannot reach its database. You can ask again when it is back.",
   "server.no_worker": "No worker is running. Questions wait until one starts.",
   "server.simulated": "A simulator answers here: no real model is connected.",
+  "server.local_only": "Only this computer can ask questions until you set a password or an API key.",
   "server.plain": "The parts that show formatted text are not installed, so answers are plain text.",
 
   "state.sending": "Sending…",

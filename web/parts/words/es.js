@@ -33,6 +33,7 @@ export default {
   "server.no_database": "El servidor no puede conectar con su base de datos. Podrás volver a preguntar cuando se recupere.",
   "server.no_worker": "No hay ningún worker en marcha. Las preguntas esperan hasta que arranque uno.",
   "server.simulated": "Aquí responde un simulador: no hay ningún modelo real conectado.",
+  "server.local_only": "Solo este ordenador puede hacer preguntas hasta que configures una contraseña o una clave de API.",
   "server.plain": "Los componentes que muestran texto con formato no están instalados, así que las respuestas son texto sin formato.",
 
   "state.sending": "Enviando…",
