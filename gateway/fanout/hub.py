@@ -31,7 +31,14 @@ from gateway.http.memory_budget import MemoryBudget
 logger = logging.getLogger(__name__)
 
 READ_AGAIN_S = 0.2
+SHORT_LOG_PATIENCE_S = 1.0
+"""How long a log may end before the last event that its record names."""
 _BEGINNINGS = {Status.QUEUED: FeedStatus.QUEUED, Status.PARKED: FeedStatus.PARKED}
+
+
+class _ShortLogError(LogHoleError):
+    """The log ends before the last event that the record names. During a failover of Redis, the record may come from a
+    server that is the primary no more, and the log from the new one."""
 
 
 class NoSuchStreamError(Exception):
@@ -274,9 +281,18 @@ class Hub:
 
     async def _catch_up(self, feed: Feed) -> None:
         """Reads the log until the merge needs no more of it, however long Redis is unavailable."""
+        clock = asyncio.get_running_loop().time
+        short_since: float | None = None
         while feed.merge.needs_read:
             try:
                 await self._read_to_end(feed)
+            except _ShortLogError as error:
+                short_since = clock() if short_since is None else short_since
+                if clock() - short_since < SHORT_LOG_PATIENCE_S:
+                    await asyncio.sleep(READ_AGAIN_S)
+                    continue
+                logger.warning("stream %s: %s", feed.stream_id, error)
+                feed.lose()
             except (LogHoleError, MalformedEventError) as error:
                 logger.warning("stream %s: %s", feed.stream_id, error)
                 feed.lose()
@@ -299,7 +315,7 @@ class Hub:
             # Send viewers what is left of the log before telling them that the rest is lost.
             feed.receive_page(page, is_end=is_end and not is_hole)
             if is_hole:
-                raise LogHoleError(last, record.last if record else START)
+                raise _ShortLogError(last, record.last if record else START)
             if is_end or feed.over:
                 return
 

@@ -64,6 +64,29 @@ async def test_a_feed_that_was_dropped_takes_nothing_from_the_memory_of_others(b
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_record_of_a_server_that_is_the_primary_no_more_does_not_end_a_stream(
+    broker: Broker, client: Client
+) -> None:
+    limits = HubLimits(buffer_bytes=1 << 20, linger_s=5.0, opening_s=3.0, watchdog_s=2.0)
+    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
+    running = asyncio.create_task(hub.run())
+    async with open_run(broker.url) as run:
+        await run.begin()
+        meta = stream_keys(run.stream_id).meta
+        last = await call_redis(client, "HGET", meta, "last")
+        await call_redis(client, "HSET", meta, "last", "1-9")
+        opening = asyncio.create_task(hub.open(run.stream_id, NATIVE))
+        await until(lambda: any(feed.buffer.end == 1 for feed in hub.feeds()))
+        await call_redis(client, "HSET", meta, "last", last.decode())
+        feed = await opening
+        await run.say("all of it")
+        await run.end()
+        await until(lambda: feed.over)
+        assert feed.status is FeedStatus.ENDED
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_log_without_its_last_event_is_shown_as_far_as_it_goes_and_then_lost(
     broker: Broker, client: Client
 ) -> None:
