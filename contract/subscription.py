@@ -15,7 +15,7 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.redis_server import Place
 from contract.routes import Routes, routes_of
 from contract.subscription_line import Line, Listener
-from contract.topology import Address, parse_topology, publish_command
+from contract.topology import Address, Shards, parse_topology, publish_command
 
 __all__ = ["Listener", "Subscription"]
 
@@ -36,6 +36,9 @@ class Subscription:
         topology = parse_topology(url)
         self._routes = routes or routes_of(topology)
         self._is_sharded = publish_command(topology) == "SPUBLISH"
+        self._has_shards = isinstance(topology, Shards)
+        # Subscribed on every line.
+        self._everywhere: set[str] = set()
         self._listener = listener
         self._watchdog_s = watchdog_s
         self._lines: dict[Place, Line] = {}
@@ -48,6 +51,16 @@ class Subscription:
     def want(self, channel: str) -> None:
         """Subscribes to `channel`. Every call leads to a confirmation, even just after `unwant`."""
         self._settle(channel, self._routes.find(channel))
+
+    def want_everywhere(self, channel: str) -> None:
+        """Subscribes to a channel of the whole deployment, on which a script publishes at the server of its run. There
+        is a confirmation for each of several shards; the nodes of a cluster pass such messages on to each other."""
+        if not self._has_shards:
+            self.want(channel)
+            return
+        self._everywhere.add(channel)
+        for place in self._routes.places():
+            self._line_at(place).want(channel)
 
     def unwant(self, channel: str) -> None:
         """Unsubscribes from `channel`. Payloads may arrive until Redis has handled it."""
@@ -121,7 +134,7 @@ class Subscription:
             await self._routes.learn()
         for channel in list(line.wanted):
             place = self._routes.find(channel)
-            if place is not None and place != line.place:
+            if place is not None and place != line.place and channel not in self._everywhere:
                 self._settle(channel, place)
         if line.wanted or line.place in self._routes.places() or not self._routes.places():
             return True

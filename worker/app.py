@@ -98,7 +98,7 @@ class Worker:
         self._reader = JobReader(self._queue, self._blocking, self._pool, connectivity, self.name, settings.lease_s)
         control = ControlListener(self._pool, self._reader, self._heartbeat)
         self._subscription = Subscription(settings.redis_url, control, WATCHDOG_S, self._commands.routes)
-        self._subscription.want(keys.control)
+        self._subscription.want_everywhere(keys.control)
         self._registration = Registration(
             self._commands, source, self.name, default_model, settings.own_generator, self._scripts.models, self._pool
         )

@@ -38,6 +38,23 @@ async def test_a_partition_selects_the_shard_of_its_keys_and_channels(shards: li
     await client.aclose()
 
 
+async def test_a_channel_of_the_deployment_is_heard_from_every_shard(shards: list[Broker]) -> None:
+    url = ",".join(shard.url for shard in shards)
+    client = command_client(url)
+    async with subscribed(url) as (kept, listener):
+        kept.want_everywhere("test:control")
+        await listener.until(lambda: listener.count("confirmed") == 3)
+        for number, shard in enumerate(shards):
+            await call_server(client.server_at(Place(shard.url)), "PUBLISH", "test:control", str(number))
+        await listener.until(lambda: listener.count("payload") == 3)
+        # A line that comes back subscribes to it again.
+        await call_server(client.server_at(Place(shards[1].url)), "CLIENT", "KILL", "TYPE", "pubsub")
+        await listener.until(lambda: listener.count("confirmed") == 4)
+        await call_server(client.server_at(Place(shards[1].url)), "PUBLISH", "test:control", "again")
+        await listener.until(lambda: ("payload", "test:control again") in listener.told)
+    await client.aclose()
+
+
 @pytest.mark.parametrize(
     ("command", "key"),
     [
