@@ -37,8 +37,8 @@ def main() -> None:
         configure_logging(settings.log_level)
         # httpx2 logs every request. The log line of each run is enough.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
-        check_partitions(settings.redis_url, KeySpace(settings.prefix, settings.partitions))
         run = partial(run_worker, settings, load_source(settings), load_scripts(settings.scripts))
+        check_partitions(settings.redis_url, KeySpace(settings.prefix, settings.partitions))
         if settings.worker_processes == 1:
             uvloop.run(run())
         else:
