@@ -13,7 +13,7 @@ from tests.house.tree import ROOT
 
 PROMPTS = ("How do I bake bread?", "Explain Redis streams to a child", "Wie geht das?", "", "日本語で答えて")
 PAGE = (ROOT / "web" / "pages" / "index.html").read_text()
-SUGGESTIONS = re.findall(r'class="suggestion">([^<]+)<', PAGE)
+SUGGESTIONS = re.findall(r'class="suggestion"[^>]*>([^<]+)<', PAGE)
 QUESTIONS = {
     "How does one answer reach many screens?": "many screens",
     "What does a viewer see who joins late?": "late viewers",
