@@ -38,7 +38,7 @@ async def test_cancel_at_another_gateway_ends_the_stream_for_everyone_and_at_the
     await asyncio.gather(*watching)
     assert [response.done["status"] for response in seen] == ["cancelled", "cancelled"]
     assert seen[0].logged == seen[1].logged
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         while await aborted(http, stack) != aborted_before + 1:
             await asyncio.sleep(0.01)
 
