@@ -359,7 +359,8 @@ async def test_a_finger_finds_every_button_on_a_phone(browser: Browser, peer: Pe
     small = """() => [...document.querySelectorAll("button, select, summary, input")].flatMap((target) => {
       const { width, height } = target.getBoundingClientRect();
       const isShown = target.checkVisibility() && width > 1;
-      return isShown && (width < 44 || height < 44) ? [`${target.outerHTML.slice(0, 90)} ${width} ${height}`] : [];
+      const isSmall = Math.round(width) < 44 || Math.round(height) < 44;
+      return isShown && isSmall ? [`${target.outerHTML.slice(0, 90)} ${width} ${height}`] : [];
     })"""
     assert await page.evaluate(small) == []
     if path == "/":

@@ -4,6 +4,7 @@ import asyncio
 
 from contract.connection import command_client
 from contract.job_queue import Job, JobQueue
+from contract.keys import KeySpace
 from tests.broker import Broker
 from worker.generations.generation import Generation
 from worker.generations.pool import GenerationPool
@@ -20,7 +21,8 @@ def refuse(job: Job) -> Generation:
 async def test_an_absence_of_one_of_several_servers_is_a_break_for_all_leases(
     broker: Broker, fragile_broker: Broker
 ) -> None:
-    client = command_client(f"{broker.url},{fragile_broker.url}")
+    # Other tests leave jobs on this broker.
+    client = command_client(f"{broker.url},{fragile_broker.url}", KeySpace("taker"))
     connectivity, pool = Connectivity(60.0), GenerationPool(1, refuse)
     taker = PartitionsTaker(PARTITIONS, JobQueue(client, 60_000), pool, connectivity, "w", lease_s=0.1)
 
