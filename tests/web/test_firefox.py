@@ -114,7 +114,7 @@ async def test_a_diagram_a_failure_and_the_form_to_sign_in_are_shown_when_needed
 
 
 async def test_an_unknown_address_gets_a_page(firefox: Firefox, peer: Peer) -> None:
-    tab = Tab(firefox, await firefox.open_tab(f"{peer.url}/nothing/here"))
+    tab = await open_page(firefox, f"{peer.url}/nothing/here")
     await tab.shows("document.querySelector('.missing h1').textContent === 'Page not found'")
 
 

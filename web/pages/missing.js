@@ -4,4 +4,6 @@
 
 import { fillPage, loadMoreWords } from "./say.js";
 
-loadMoreWords().then(fillPage);
+await loadMoreWords();
+fillPage();
+document.documentElement.dataset.ready = "";
