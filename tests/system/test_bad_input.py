@@ -12,7 +12,7 @@ from tests.broker import Broker, only_server
 from tests.redis_keys import KEYS
 from tests.stack import Gateway, closing_all
 from tests.system.conftest import Stack, start_stream
-from tests.viewers import question
+from tests.viewers import question, read_events
 
 HELLO = [{"role": "user", "content": "hello"}]
 BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
@@ -74,7 +74,9 @@ def check_error(answer: httpx2.Response, status: int, code: str, param: str | No
 @pytest.mark.parametrize("case", BODIES)
 async def test_a_bad_body_is_refused_and_starts_nothing(http: httpx2.AsyncClient, stack: Stack, case: str) -> None:
     body, status, code, param = BODIES[case]
-    await start_stream(http, stack, "demo-fast")
+    stream_id = await start_stream(http, stack, "demo-fast")
+    # A run that waits for its caller's turn joins its line later.
+    await read_events(http, stack.events_url(stream_id))
     before = await count_jobs(stack)
     answer = await http.post(f"{stack.gateways[0].url}/v1/streams", content=body)
     check_error(answer, status, code, param)

@@ -39,7 +39,8 @@ async def test_cancel_at_another_gateway_ends_the_stream_for_everyone_and_at_the
     assert [response.done["status"] for response in seen] == ["cancelled", "cancelled"]
     assert seen[0].logged == seen[1].logged
     async with asyncio.timeout(60):
-        while await aborted(http, stack) != aborted_before + 1:
+        # A call of the test before may have been aborted meanwhile, too.
+        while await aborted(http, stack) <= aborted_before:
             await asyncio.sleep(0.01)
 
     again = await http.post(f"{stack.gateways[0].url}/v1/streams/{stream_id}/cancel")
