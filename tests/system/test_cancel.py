@@ -9,9 +9,9 @@ from tests.system.conftest import Stack, start_stream
 from tests.viewers import Response, read_events, until
 
 
-async def aborted(http: httpx2.AsyncClient, stack: Stack) -> int:
+async def count_calls(http: httpx2.AsyncClient, stack: Stack, kind: str) -> int:
     stats = (await http.get(f"{stack.simulator.url}/simulator/stats")).json()
-    count: int = stats["aborted"]
+    count: int = stats[kind]
     return count
 
 
@@ -23,7 +23,7 @@ async def aborted(http: httpx2.AsyncClient, stack: Stack) -> int:
 async def test_cancel_at_another_gateway_ends_the_stream_for_everyone_and_at_the_provider(
     http: httpx2.AsyncClient, stack: Stack, pace: dict[str, int], chunks_before: int
 ) -> None:
-    aborted_before = await aborted(http, stack)
+    asked_before, aborted_before = [await count_calls(http, stack, kind) for kind in ("requests", "aborted")]
     stream_id = await start_stream(http, stack, "demo-long", simulator=pace)
     seen = [Response(), Response()]
     watching = [
@@ -32,6 +32,10 @@ async def test_cancel_at_another_gateway_ends_the_stream_for_everyone_and_at_the
     ]
     await until(lambda: all("waiting" in response.states or response.logged for response in seen))
     await until(lambda: all(len(response.logged) >= chunks_before for response in seen))
+    async with asyncio.timeout(60):
+        # Before the provider is asked, there is no call to abort.
+        while await count_calls(http, stack, "requests") <= asked_before:
+            await asyncio.sleep(0.01)
 
     answer = await http.post(f"{stack.gateways[1].url}/v1/streams/{stream_id}/cancel")
     assert answer.json() == {"id": stream_id, "status": "cancelled"}
@@ -40,7 +44,7 @@ async def test_cancel_at_another_gateway_ends_the_stream_for_everyone_and_at_the
     assert seen[0].logged == seen[1].logged
     async with asyncio.timeout(60):
         # A call of the test before may have been aborted meanwhile, too.
-        while await aborted(http, stack) <= aborted_before:
+        while await count_calls(http, stack, "aborted") <= aborted_before:
             await asyncio.sleep(0.01)
 
     again = await http.post(f"{stack.gateways[0].url}/v1/streams/{stream_id}/cancel")
