@@ -38,8 +38,8 @@ from worker.settings import Settings
 logger = logging.getLogger(__name__)
 
 WATCHDOG_S = 2.0
-# Up to a third of a lease passes between renewals. That third and this share must stay below JobReader's
-# OVERDUE_SHARE in total.
+# Up to a third of a lease passes between renewals. That third and this share must stay below the share
+# of a lease that `overdue_after_ms` waits (worker/jobs/taker.py).
 CONTACT_GAP_SHARE = 0.55
 FAREWELL_TIMEOUT_S = 2.0
 

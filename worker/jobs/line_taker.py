@@ -7,7 +7,7 @@ from contract.connection import Client
 from contract.job_queue import Job, JobQueue
 from worker.generations.pool import GenerationPool
 from worker.jobs.connectivity import Connectivity
-from worker.jobs.taker import GIVEN_BACK_MS, OVERDUE_SHARE, REPLY_TIMEOUT_S
+from worker.jobs.taker import REPLY_TIMEOUT_S, overdue_after_ms
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ class LineTaker:
         self._connectivity = connectivity
         self._worker = worker
         self._lease_s = lease_s
-        self._overdue_ms = max(1, round(lease_s * 1000 * OVERDUE_SHARE))
         self._block_s = min(MAX_BLOCK_S, lease_s / POLLS_PER_LEASE)
         self._look_asked = asyncio.Event()
         self._is_sure = False
@@ -58,8 +57,7 @@ class LineTaker:
             self._is_sure = True
         self._look_asked.clear()
         clock = asyncio.get_running_loop().time
-        is_steady = self._connectivity.lasted_s(clock()) >= self._lease_s
-        idle_ms = self._overdue_ms if is_steady else GIVEN_BACK_MS
+        idle_ms = overdue_after_ms(self._lease_s, self._connectivity, clock())
         async with asyncio.timeout(REPLY_TIMEOUT_S):
             overdue = await self._queue.take_over(self._worker, idle_ms, self._pool.room)
         self._connectivity.record(clock())

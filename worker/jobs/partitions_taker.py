@@ -11,7 +11,7 @@ from contextlib import suppress
 from contract.job_queue import JobQueue
 from worker.generations.pool import GenerationPool
 from worker.jobs.connectivity import Connectivity
-from worker.jobs.taker import GIVEN_BACK_MS, OVERDUE_SHARE, REPLY_TIMEOUT_S
+from worker.jobs.taker import REPLY_TIMEOUT_S, overdue_after_ms
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,6 @@ class PartitionsTaker:
         self._connectivity = connectivity
         self._worker = worker
         self._lease_s = lease_s
-        self._overdue_ms = max(1, round(lease_s * 1000 * OVERDUE_SHARE))
         self._sweep_every_s = min(MAX_SWEEP_S, lease_s / SWEEPS_PER_LEASE)
         self._sweep_at = 0.0
         self._rung = asyncio.Event()
@@ -89,8 +88,7 @@ class PartitionsTaker:
         clock = asyncio.get_running_loop().time
         if self._unsure:
             await self._recover()
-        is_steady = self._connectivity.lasted_s(clock()) >= self._lease_s
-        idle_ms = self._overdue_ms if is_steady else GIVEN_BACK_MS
+        idle_ms = overdue_after_ms(self._lease_s, self._connectivity, clock())
         sure = [partition for partition in range(self._count) if partition not in self._unsure]
         async with asyncio.timeout(REPLY_TIMEOUT_S):
             looks = await self._queue.look(sure, idle_ms)
@@ -112,8 +110,7 @@ class PartitionsTaker:
             partition = self._pop(self._overdue)
             if partition in self._unsure:
                 continue
-            is_steady = self._connectivity.lasted_s(clock()) >= self._lease_s
-            idle_ms = self._overdue_ms if is_steady else GIVEN_BACK_MS
+            idle_ms = overdue_after_ms(self._lease_s, self._connectivity, clock())
             room = self._pool.room
             async with asyncio.timeout(REPLY_TIMEOUT_S):
                 jobs = await self._queue.take_over(self._worker, idle_ms, room, partition)

@@ -2,11 +2,13 @@
 
 from typing import Protocol
 
+from worker.jobs.connectivity import Connectivity
+
 REPLY_TIMEOUT_S = 3.0
 """How much longer than it may block a read may take. After that the connection counts as dead."""
 # Two of three renewals may fail before another worker takes the job.
-OVERDUE_SHARE = 0.9
-GIVEN_BACK_MS = 43_200_000
+_OVERDUE_SHARE = 0.9
+_GIVEN_BACK_MS = 43_200_000
 """release.lua marks a released job with an idle time of a day. No lost worker's lease gets that old."""
 
 
@@ -27,3 +29,11 @@ class Taker(Protocol):
 
     async def take(self) -> None:
         """Starts jobs while the pool has room, or waits for some. Call it again and again."""
+
+
+def overdue_after_ms(lease_s: float, connectivity: Connectivity, now: float) -> int:
+    """How long a lease must have been without renewal for its job to be taken over. Shortly after an outage of Redis,
+    only released jobs are: their workers do not renew."""
+    if connectivity.lasted_s(now) < lease_s:
+        return _GIVEN_BACK_MS
+    return max(1, round(lease_s * 1000 * _OVERDUE_SHARE))
