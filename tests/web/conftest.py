@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from gateway.http.page_policy import PagePolicy
 from gateway.routes.static_page import mount_static_page
+from tests.clients.sse.firefox import Firefox, find_firefox, open_firefox
 from tests.web.peer import Peer
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -101,3 +102,15 @@ async def serving(peer: Peer) -> AsyncIterator[Peer]:
         server.should_exit = True
         server.force_exit = True
         await running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def firefox(tmp_path: Path) -> AsyncIterator[Firefox]:
+    """The browser. What its pages complain about fails the test."""
+    binary = find_firefox()
+    if binary is None:
+        pytest.skip("there is no Firefox here")
+    complaints: list[str] = []
+    async with open_firefox(binary, tmp_path, complaints.append) as browser:
+        yield browser
+    assert [text for text in complaints if "Error" in text or "Content-Security-Policy" in text] == []

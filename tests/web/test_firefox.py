@@ -1,15 +1,12 @@
 """The chat and the watch page in Debian's Firefox: asked, written, stopped, kept, shared and watched."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.clients.sse.firefox import Firefox, find_firefox, open_firefox
+from tests.clients.sse.firefox import Firefox
 from tests.viewers import until
 from tests.web.peer import NEARBY, SIGNED_OUT, Peer
 from tests.web.test_page import DIAGRAM, START, chunk, done
@@ -45,18 +42,6 @@ class Tab:
 
     async def press(self, keys: str) -> None:
         await self.firefox.press(self.id, keys)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def firefox(tmp_path: Path) -> AsyncIterator[Firefox]:
-    """The browser. What its pages complain about fails the test."""
-    binary = find_firefox()
-    if binary is None:
-        pytest.skip("there is no Firefox here")
-    complaints: list[str] = []
-    async with open_firefox(binary, tmp_path, complaints.append) as browser:
-        yield browser
-    assert [text for text in complaints if "Error" in text or "Content-Security-Policy" in text] == []
 
 
 async def open_page(firefox: Firefox, url: str) -> Tab:

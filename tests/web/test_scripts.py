@@ -1,15 +1,14 @@
 """Scripts on the pages: their steps, questions that several people see, and the developers' page."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.broker import Broker, valkey_binary
-from tests.clients.sse.firefox import Firefox, find_firefox, open_firefox
+from tests.clients.sse.firefox import Firefox
 from tests.stack import Gateway, Simulator, Worker, closing_all
 from tests.web.conftest import WEB
 from tests.web.peer import Peer, sse
@@ -309,18 +308,6 @@ async def test_developers_see_a_question_and_answer_it(page: Page, other: Page, 
         await expect(cell(each, "Who are you?").locator(".output")).to_have_text("Answered: Ada")
         await expect(each.get_by_role("button", name="Yes, please")).to_be_visible()
     await page.request.post(f"{url}/v1/streams/{stream}/cancel")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def firefox(tmp_path: Path) -> AsyncIterator[Firefox]:
-    """What its pages complain about fails the test."""
-    binary = find_firefox()
-    if binary is None:
-        pytest.skip("there is no Firefox here")
-    complaints: list[str] = []
-    async with open_firefox(binary, tmp_path, complaints.append) as browser:
-        yield browser
-    assert [text for text in complaints if "Error" in text or "Content-Security-Policy" in text] == []
 
 
 async def test_a_question_is_answered_in_firefox_and_developers_compare_there(
