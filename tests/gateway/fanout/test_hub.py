@@ -1,6 +1,8 @@
 """The hub drops a feed without viewers, and no other."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from contract.connection import Client, call_redis
 from contract.position import Position
@@ -17,13 +19,30 @@ from tests.redis_keys import stream_keys
 from tests.viewers import until
 
 
+def new_hub(
+    broker: Broker, client: Client, *, linger_s: float, opening_s: float = 3.0, memory: MemoryBudget | None = None
+) -> Hub:
+    limits = HubLimits(buffer_bytes=1 << 20, linger_s=linger_s, opening_s=opening_s, watchdog_s=2.0)
+    return Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, memory or MemoryBudget(1 << 30))
+
+
+@asynccontextmanager
+async def running_hub(
+    broker: Broker, client: Client, *, linger_s: float, opening_s: float = 3.0, memory: MemoryBudget | None = None
+) -> AsyncIterator[Hub]:
+    hub = new_hub(broker, client, linger_s=linger_s, opening_s=opening_s, memory=memory)
+    running = asyncio.create_task(hub.run())
+    try:
+        yield hub
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_viewer_gets_events_of_a_feed_that_was_dropped_while_it_connected(
     broker: Broker, client: Client
 ) -> None:
-    limits = HubLimits(buffer_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
-    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
-    running = asyncio.create_task(hub.run())
-    async with open_run(broker.url) as run:
+    async with running_hub(broker, client, linger_s=0.0) as hub, open_run(broker.url) as run:
         await run.begin()
         feed = await hub.open(run.stream_id, NATIVE)
         await until(lambda: feed not in list(hub.feeds()))
@@ -34,16 +53,11 @@ async def test_a_viewer_gets_events_of_a_feed_that_was_dropped_while_it_connecte
         await until(lambda: feed.buffer.end == 2)
         await run.end()
         await until(lambda: feed.status is FeedStatus.ENDED)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_feed_that_was_dropped_takes_nothing_from_the_memory_of_others(broker: Broker, client: Client) -> None:
-    limits = HubLimits(buffer_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
     memory = MemoryBudget(1 << 30)
-    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, memory)
-    running = asyncio.create_task(hub.run())
-    async with open_run(broker.url) as run:
+    async with running_hub(broker, client, linger_s=0.0, memory=memory) as hub, open_run(broker.url) as run:
         await run.begin()
         feed = await hub.open(run.stream_id, NATIVE)
         await until(lambda: feed not in list(hub.feeds()))
@@ -60,17 +74,12 @@ async def test_a_feed_that_was_dropped_takes_nothing_from_the_memory_of_others(b
         viewers.join(viewer, lambda: None)
         viewers.leave(viewer)
         assert memory.held_bytes == 0
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_record_of_a_server_that_is_the_primary_no_more_does_not_end_a_stream(
     broker: Broker, client: Client
 ) -> None:
-    limits = HubLimits(buffer_bytes=1 << 20, linger_s=5.0, opening_s=3.0, watchdog_s=2.0)
-    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
-    running = asyncio.create_task(hub.run())
-    async with open_run(broker.url) as run:
+    async with running_hub(broker, client, linger_s=5.0) as hub, open_run(broker.url) as run:
         await run.begin()
         meta = stream_keys(run.stream_id).meta
         last = await call_redis(client, "HGET", meta, "last")
@@ -83,17 +92,12 @@ async def test_a_record_of_a_server_that_is_the_primary_no_more_does_not_end_a_s
         await run.end()
         await until(lambda: feed.over)
         assert feed.status is FeedStatus.ENDED
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_log_without_its_last_event_is_shown_as_far_as_it_goes_and_then_lost(
     broker: Broker, client: Client
 ) -> None:
-    limits = HubLimits(buffer_bytes=1 << 20, linger_s=0.0, opening_s=3.0, watchdog_s=2.0)
-    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
-    running = asyncio.create_task(hub.run())
-    async with open_run(broker.url) as run:
+    async with running_hub(broker, client, linger_s=0.0) as hub, open_run(broker.url) as run:
         await run.begin()
         await run.say("kept")
         await run.end()
@@ -101,15 +105,10 @@ async def test_a_log_without_its_last_event_is_shown_as_far_as_it_goes_and_then_
         feed = await hub.open(run.stream_id, NATIVE)
         await until(lambda: feed.status is FeedStatus.LOST)
         assert feed.buffer.last == Position(1, 2)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_viewers_who_come_together_read_the_record_once(broker: Broker, client: Client) -> None:
-    limits = HubLimits(buffer_bytes=1 << 20, linger_s=60.0, opening_s=30.0, watchdog_s=2.0)
-    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
-    running = asyncio.create_task(hub.run())
-    async with open_run(broker.url) as run:
+    async with running_hub(broker, client, linger_s=60.0, opening_s=30.0) as hub, open_run(broker.url) as run:
         await run.begin()
         before = await count_reads(client)
         feeds = await asyncio.gather(*(hub.open(run.stream_id, NATIVE) for _ in range(50)))
@@ -117,15 +116,12 @@ async def test_viewers_who_come_together_read_the_record_once(broker: Broker, cl
         assert await count_reads(client) - before < 20
         assert len(set(feeds)) == 1
         await run.end()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_viewers_who_come_together_to_a_stream_that_does_not_exist_hear_so(
     broker: Broker, client: Client
 ) -> None:
-    limits = HubLimits(buffer_bytes=1 << 20, linger_s=60.0, opening_s=30.0, watchdog_s=2.0)
-    hub = Hub(broker.url, client, StreamLog(client, RETENTION_MS), limits, MemoryBudget(1 << 30))
+    hub = new_hub(broker, client, linger_s=60.0, opening_s=30.0)
     opened = await asyncio.gather(*(hub.open("s_" + "n" * 22, NATIVE) for _ in range(5)), return_exceptions=True)
     assert [type(error) for error in opened] == [NoSuchStreamError] * 5
 
