@@ -13,13 +13,19 @@ SENTINEL_PORT = 26379
 REDIS_PORT = 6379
 _PORTS = range(1, 65536)
 
-_ENCODE = "special characters in a user name or password must be percent-encoded: @ is %40, / is %2F, : is %3A"
+_ENCODE = (
+    "special characters in a user name or password must be percent-encoded: @ is %40, / is %2F, : is %3A, # is %23, "
+    "? is %3F"
+)
 _SENTINEL_FORM = "redis+sentinel://USER:PASSWORD@HOST:26379,HOST:26379/NAME/DATABASE"
 _CLUSTER_FORM = "redis+cluster://USER:PASSWORD@HOST:7000,HOST:7000"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
 _NEXT_URL = re.compile(r",\s*(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 _SENTINEL_USER, _SENTINEL_PASSWORD = "sentinel_username", "sentinel_password"
 _CREDENTIALS = re.compile(r"\b((?:rediss?|unix)(?:\+\w+)?://)\S*@", re.IGNORECASE)
+_UNENCODED = re.compile(r"(?<![,\s])\s|[\x00-\x08\x7f#]|[/?].*@")
+"""What is never behind the `://` of a URL: a space, except between hosts; a control character or a #; an @ after a
+slash or a question mark."""
 _PASSWORD_OPTION = re.compile(r"(\b(?:sentinel_)?(?:password|username)=)[^&\s]+", re.IGNORECASE)
 
 
@@ -75,6 +81,8 @@ def parse_topology(url: str) -> Topology:
     """Raises: MalformedTopologyError."""
     urls = _NEXT_URL.split(url.strip())
     schemes = [_scheme_of(one) for one in urls]
+    for one in urls:
+        _check_characters(one)
     if len(urls) > 1:
         if any(scheme not in PLAIN_SCHEMES for scheme in schemes):
             raise MalformedTopologyError(
@@ -168,6 +176,14 @@ def _scheme_of(url: str) -> str:
     return scheme
 
 
+def _check_characters(url: str) -> None:
+    """A password that is not encoded may end the part of the URL that hides it: its beginning would be taken for a
+    port, and shown as one. Raises: MalformedTopologyError."""
+    rest = url.strip().partition("://")[2]
+    if _UNENCODED.search(rest):
+        raise MalformedTopologyError(f"it contains a space, a # or a second @. {_ENCODE}")
+
+
 def _check_plain(url: str) -> str:
     """What makes a server and its database different from others. Raises: MalformedTopologyError."""
     try:
@@ -177,16 +193,22 @@ def _check_plain(url: str) -> str:
     if parts.scheme == "unix":
         if not parts.path:
             raise MalformedTopologyError("after unix:// comes the path of a socket")
-        return f"{parts.path} {dict(parse_qsl(parts.query)).get('db', '0')}"
+        return f"{parts.path} {_find_database('', parts.query)}"
     if "," in parts.netloc.rpartition("@")[2]:
         raise MalformedTopologyError(
             f"several hosts need a scheme that says what they are. A Sentinel group: {_SENTINEL_FORM}. "
             f"A cluster: {_CLUSTER_FORM}. Shards: several whole URLs, separated by commas"
         )
     (address,) = _parse_addresses(parts.netloc.rpartition("@")[2] or "localhost", REDIS_PORT)
-    database = parts.path.strip("/")
-    _check_database(database)
-    return f"{address} {int(dict(parse_qsl(parts.query)).get('db') or database or 0)}"
+    return f"{address} {_find_database(parts.path.strip('/'), parts.query)}"
+
+
+def _find_database(path: str, query: str) -> int:
+    """The number of the database: that of the option `db`, else that in the path. Raises: MalformedTopologyError."""
+    option = dict(parse_qsl(query)).get("db", "")
+    _check_database(path)
+    _check_database(option)
+    return int(option or path or 0)
 
 
 def _parse_sentinel_group(scheme: str, url: str) -> SentinelGroup:
@@ -195,7 +217,7 @@ def _parse_sentinel_group(scheme: str, url: str) -> SentinelGroup:
     name, _, database = path.strip("/").partition("/")
     if not name:
         raise MalformedTopologyError(f"the name of the Sentinel group is missing: {_SENTINEL_FORM}")
-    _check_database(database)
+    number = _find_database(database, query)
     options = parse_qsl(query, keep_blank_values=True)
     given = dict(options)
     own = urlencode([(key, value) for key, value in options if key not in (_SENTINEL_USER, _SENTINEL_PASSWORD)])
@@ -205,16 +227,16 @@ def _parse_sentinel_group(scheme: str, url: str) -> SentinelGroup:
         sentinel_user = f"{quote(given.get(_SENTINEL_USER, ''), safe='')}:{quote(given[_SENTINEL_PASSWORD], safe='')}@"
     elif given.get(_SENTINEL_USER):
         raise MalformedTopologyError("sentinel_username needs sentinel_password")
-    sentinels = tuple(_plain(scheme, sentinel_user, one, "", for_sentinels) for one in addresses)
-    return SentinelGroup(sentinels, unquote(name), _plain(scheme, user, addresses[0], database, own))
+    sentinels = tuple(_plain(scheme, sentinel_user, one, for_sentinels) for one in addresses)
+    return SentinelGroup(sentinels, unquote(name), _plain(scheme, user, addresses[0], own, number))
 
 
 def _parse_cluster(scheme: str, url: str) -> Cluster:
     user, hosts, path, query = _split(url)
     addresses = _parse_addresses(hosts, REDIS_PORT)
-    if path.strip("/") not in ("", "0") or dict(parse_qsl(query)).get("db", "0") != "0":
+    if _find_database(path.strip("/"), query):
         raise MalformedTopologyError("a cluster has only database 0: name no database, or 0")
-    return Cluster(tuple(_plain(scheme, user, one, "", query) for one in addresses))
+    return Cluster(tuple(_plain(scheme, user, one, query) for one in addresses))
 
 
 def _split(url: str) -> tuple[str, str, str, str]:
@@ -223,7 +245,7 @@ def _split(url: str) -> tuple[str, str, str, str]:
     rest, _, query = rest.partition("?")
     authority, _, path = rest.partition("/")
     user, at, hosts = authority.rpartition("@")
-    if "@" in user or "@" in path:
+    if "@" in user:
         raise MalformedTopologyError(f"user name and password come once, before the first host. {_ENCODE}")
     return user + at, hosts, path, query
 
@@ -236,22 +258,22 @@ def _parse_addresses(hosts: str, default_port: int) -> tuple[Address, ...]:
 
 
 def _parse_address(text: str, default_port: int) -> Address:
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^\[\]:]+))(?::([0-9]+))?", text)
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^\[\]:]+))(?::([0-9]{1,9}))?", text)
     if found is None:
         raise MalformedTopologyError(f"a host is missing or malformed: expected HOST:PORT. {_ENCODE}")
     port = int(found[3] or default_port)
     if port not in _PORTS:
         raise MalformedTopologyError(f"a port is not between 1 and 65535. {_ENCODE}")
-    return Address(found[1] or found[2], port)
+    return Address((found[1] or found[2]).lower(), port)
 
 
 def _check_database(text: str) -> None:
-    if text and not (text.isascii() and text.isdigit()):
-        raise MalformedTopologyError(f"the database at the end must be a number. {_ENCODE}")
+    if re.fullmatch("[0-9]{0,9}", text) is None:
+        raise MalformedTopologyError(f"the database must be a number. {_ENCODE}")
 
 
-def _plain(scheme: str, user: str, address: Address, database: str, query: str) -> str:
-    return f"{scheme}://{user}{address}/{database or 0}" + (f"?{query}" if query else "")
+def _plain(scheme: str, user: str, address: Address, query: str, database: int = 0) -> str:
+    return f"{scheme}://{user}{address}/{database}" + (f"?{query}" if query else "")
 
 
 def _bracket(host: str) -> str:

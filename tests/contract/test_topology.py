@@ -1,8 +1,11 @@
 """Every form of REDIS_URL, and every mistake in one: what it means, and what is said of it."""
 
+import string
+
 import pytest
 
 from contract.log_redaction import redact
+from contract.redis_server import Place
 from contract.settings import check_redis_url
 from contract.topology import (
     Cluster,
@@ -75,6 +78,11 @@ MISTAKES = [
     (f"redis+cluster://:{PASSWORD}@h:7000/1", "database"),
     (f"redis+cluster://:{PASSWORD}@h:7000?db=2", "database"),
     (f"redis+cluster://:{PASSWORD}@", "host"),
+    (f"redis://h?db={PASSWORD}", "number"),
+    (f"redis+sentinel://h/name?db={PASSWORD}", "number"),
+    ("redis://h/" + 5000 * "1", "number"),
+    ("redis://h:" + 5000 * "1", "HOST:PORT"),
+    ("redis://h,redis://H:6379/0", "same database"),
     (f"redis+cluster://:{PASSWORD}@h:1,h:1", "twice"),
     (f"redis+cluster://:{PASSWORD}@h?ssl_no_such={PASSWORD}", "option"),
     (f"redis://:{PASSWORD}@h,redis://h", "same database"),
@@ -82,6 +90,37 @@ MISTAKES = [
     (f"redis://h,redis+cluster://:{PASSWORD}@h", "several URLs are shards"),
     (f"redis://h,rediss://i?ssl_cert_reqs={PASSWORD}", "option"),
 ]
+
+
+FORMS = [
+    "redis://:{}@h:6379/0",
+    "rediss://u:{}@h",
+    "redis://{}@h",
+    "redis+sentinel://u:{}@h:1,i:2/name/0",
+    "redis+cluster://u:{}@h:1,i:2",
+    "redis+sentinel://h/name?sentinel_password={}",
+    "redis://h?password={}",
+    "unix://u:{}@/x",
+    "redis://a,redis://u:{}@b",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("parts", [("1234", "56789"), ("hunter", "secret")])
+def test_no_part_of_a_password_that_is_not_encoded_is_shown(form: str, parts: tuple[str, str]) -> None:
+    """Its beginning looks like a port, or like a host."""
+    told = []
+    for between in [*string.punctuation, *string.whitespace, "\0", "://", ":6379/", "@x:1/", "/0?", "é", "%4", "[::1]"]:
+        url = form.format(between.join(parts))
+        try:
+            topology = parse_topology(check_redis_url(url))
+        except ValueError as error:
+            told.append(str(error))
+        else:
+            places = [str(Place(one)) for one in plain_urls(topology)]
+            told += [describe(topology), *places, redact(f"cannot use {url}")] if "password=" not in url else places
+    assert len(told) > len(string.punctuation)
+    assert not [text for text in told if any(part in text for part in parts)]
 
 
 @pytest.mark.parametrize(("url", "reason"), MISTAKES)
