@@ -502,7 +502,7 @@ class Run:
                 context = copy_context()
                 context.run(_scope.set, Scope(f"{place}.{number}.", outer.step))
                 context.run(_branches.set, {**_branches.get(), self: list(self._here)})
-                tasks.append(asyncio.create_task(part, context=context))
+                tasks.append(asyncio.create_task(_contain(part), context=context))
                 tasks[-1].add_done_callback(self._end_part)
             self._execution.parts += len(tasks) - 1
             try:
@@ -542,6 +542,14 @@ def enter(execution: Execution, text: str, request: Mapping[str, Any]) -> Run:
     _scope.set(Scope())
     _branches.set({})
     return Run(execution, text, request)
+
+
+async def _contain(part: Coroutine[Any, Any, T]) -> T:
+    """Raises: RuntimeError in place of what would end the whole process, because it leaves a task."""
+    try:
+        return await part
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"a part of the script has raised {type(error).__name__}") from error
 
 
 def _choice(delta: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,10 @@ ODD: dict[str, Any] = {
 }
 
 
+EXITS = {one.__name__: one for one in (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)}
+"""What is no Exception."""
+
+
 async def say(request: dict[str, Any]) -> AsyncIterator[Any]:
     """Texts, and in the middle what the prompt names."""
     yield "Hello"
@@ -44,6 +48,8 @@ async def count(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         raise RunFailedError(RunError("own_code", "as foreseen"))
     if what == "crash":
         raise ZeroDivisionError("a secret of the plug-in")
+    if what in EXITS:
+        raise EXITS[what]()
     if what == "hang":
         await asyncio.Event().wait()
     if what == "linger":

@@ -20,7 +20,7 @@ from contract.questions import Parked, Questions
 from contract.stream_log import WriteStatus
 from worker.default_model import DefaultModel
 from worker.generations.outbox import Outbox
-from worker.generations.outcome import Timing, broker_unavailable, done_line, run_too_long, worker_lost
+from worker.generations.outcome import Timing, broker_unavailable, done_line, run_too_long, worker_failed, worker_lost
 from worker.generations.provider_call import ProviderCall
 from worker.generations.publisher import Publisher
 from worker.model_timeouts import ModelTimeouts
@@ -212,6 +212,9 @@ class Generation:
         finally:
             for task in (call, stopped, watch):
                 task.cancel()
+        if call.cancelled() and self._stop is None:
+            logger.error("run %s: the generator has cancelled itself", self.job.stream_id)
+            return self._judge(worker_failed())
         if not call.done():
             logger.warning("run %s: the generator does not end although it was cancelled", self.job.stream_id)
         return self._judge(call.result() if call.done() and not call.cancelled() else None)

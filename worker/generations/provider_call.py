@@ -105,11 +105,14 @@ class ProviderCall:
                         await self._wait_for_room()
             for chunk in repair.end():
                 self._write(chunk, epoch, outbox)
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            # An author's code may raise anything. A SystemExit or a KeyboardInterrupt would end the worker.
             return self._explain(error)
         return None
 
-    def _explain(self, error: Exception) -> RunError | None:
+    def _explain(self, error: BaseException) -> RunError | None:
         """Why the source has ended early. None if its answer is to be continued later."""
         if isinstance(error, RunFailedError):
             return error.error

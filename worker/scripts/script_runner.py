@@ -113,6 +113,9 @@ class ScriptRunner:
                     raise item
                 yield item
                 host.note_written()
+            if task.cancelled():
+                # The script has cancelled itself: whoever stops a run does not get here.
+                raise _unexpected(asyncio.CancelledError(), job.script)
             task.result()
         finally:
             task.cancel()
@@ -268,8 +271,14 @@ async def _guard(performance: Any, script: Script[Any], stream_id: str) -> None:
         logger.info("run %s: script '%s' has failed: %s", stream_id, script.name, error)
         code = _CODES.get(type(error), Code.SCRIPT_FAILED)
         raise RunFailedError(RunError(code.value, str(error), SERVER_ERROR)) from error
-    except (Exception, SystemExit) as error:
-        # A SystemExit would end the worker.
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        # A SystemExit or a KeyboardInterrupt would end the worker, and others would leave the run without an end.
         logger.exception("run %s: script '%s' (%s) failed", stream_id, script.name, script.place)
-        text = f"The script '{script.name}' failed ({type(error).__name__}). The worker's log has the reason."
-        raise RunFailedError(RunError(Code.SCRIPT_ERROR.value, text, SERVER_ERROR)) from error
+        raise _unexpected(error, script) from error
+
+
+def _unexpected(error: BaseException, script: Script[Any]) -> RunFailedError:
+    text = f"The script '{script.name}' failed ({type(error).__name__}). The worker's log has the reason."
+    return RunFailedError(RunError(Code.SCRIPT_ERROR.value, text, SERVER_ERROR))

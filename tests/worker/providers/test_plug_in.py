@@ -8,7 +8,7 @@ import pytest
 from contract.connection import command_client
 from tests.broker import Broker, valkey_binary
 from tests.stack import Worker, closing_all
-from tests.worker.plug_ins import ODD
+from tests.worker.plug_ins import EXITS, ODD
 from tests.worker.runs import Caller, chunks, done, has_chunks, text
 from worker.providers.plug_in import FunctionSource
 from worker.providers.source import END, Answer
@@ -47,6 +47,13 @@ async def test_its_failure_is_told_and_its_text_kept(caller: Caller, prompt: str
     end = done(events)
     assert (end["status"], end["error"]["code"], text(events)) == ("failed", code, "012")
     assert "secret" not in end["error"]["message"]
+
+
+@pytest.mark.parametrize("error", EXITS)
+async def test_what_is_no_exception_ends_its_run_and_not_the_worker(caller: Caller, error: str) -> None:
+    events = await caller.run("", prompt=error)
+    assert (done(events)["error"]["code"], text(events)) == ("worker_error", "012")
+    assert {event.position.epoch for event in events} == {1}
 
 
 async def test_the_reason_of_an_unforeseen_failure_is_in_the_log(caller: Caller, place: tuple[Broker, Worker]) -> None:

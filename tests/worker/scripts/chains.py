@@ -130,8 +130,32 @@ async def broken(run: Run) -> None:
 
 @script
 async def exits(run: Run) -> None:
-    """Would end the worker."""
-    raise SystemExit(3)
+    """Raises what its user names, in a place that its user names: what would end the worker, or nobody expects."""
+    name, _, place = run.text.partition(" ")
+    error = {one.__name__: one for one in (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, Odd)}[
+        name
+    ]
+
+    async def part() -> None:
+        raise error()
+
+    def called() -> None:
+        raise error()
+
+    match place:
+        case "here":
+            raise error()
+        case "part":
+            await run.gather(part(), asyncio.sleep(60))
+        case "step":
+            async with run.step("odd"):
+                raise error()
+        case "thread":
+            await asyncio.to_thread(called)
+
+
+class Odd(BaseException):
+    """No Exception."""
 
 
 @script

@@ -104,9 +104,13 @@ async def test_a_fault_in_a_script_is_told_to_viewers_without_its_details(caller
     await until(lambda: "KeyError: 'secret detail'" in worker.output, lambda: worker.output)
 
 
-async def test_a_script_that_exits_does_not_end_the_worker(caller: Caller, worker: Worker) -> None:
-    assert done(await caller.run("script/exits"))["error"]["code"] == "script_error"
-    assert done(await caller.run("script/three"))["status"] == "completed"
+@pytest.mark.parametrize("where", ["here", "part", "step", "thread"])
+@pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "CancelledError", "Odd"])
+async def test_whatever_a_script_raises_ends_its_run_and_not_the_worker(caller: Caller, error: str, where: str) -> None:
+    events = await caller.run("script/exits", prompt=f"{error} {where}")
+    assert done(events)["error"]["code"] == "script_error"
+    # No worker was lost: it is the first attempt.
+    assert {event.position.epoch for event in events} == {1}
 
 
 async def test_a_script_fails_with_words_of_its_own(caller: Caller) -> None:
