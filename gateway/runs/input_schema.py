@@ -4,14 +4,20 @@ It knows the parts of JSON Schema that describe values of forms and of Pydantic 
 script checks itself, and asks again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
+from contract.printable import shorten
+
 Schema = Mapping[str, Any]
 DEPTH_LIMIT = 32
+CHECKS_LIMIT = 20_000
+"""How often a value or a part of it is compared with a schema: some tenths of a second. Alternatives that contain each
+other, such as a union of models, double the work with each level of the value."""
+MESSAGE_LIMIT_CHARS = 500
 PATTERNS_KEPT = 128
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
@@ -40,15 +46,22 @@ def find_problem(question: Mapping[str, Any], value: Any) -> str:
     """Why `value` does not answer a question (the data of its `input` event), in words; "" if it does."""
     choices, schema = question.get("choices"), question.get("schema")
     if choices is not None:
-        return "" if value in choices else f"'value' must be one of: {', '.join(map(str, choices))}."
-    if schema is None:
-        return "" if isinstance(value, str) else "'value' must be a text."
-    try:
-        problem = _Check(schema).find("value", schema, value, 0)
-    except (TypeError, AttributeError):
-        # The author's schema is invalid, for example a bound is not a number. Only the script can check the answer.
-        return ""
-    return f"{problem}." if problem else ""
+        problem = "" if _is_among(value, choices) else f"'value' must be one of: {', '.join(map(str, choices))}"
+    elif schema is None:
+        problem = "" if isinstance(value, str) else "'value' must be a text"
+    else:
+        try:
+            problem = _Check(schema).find("value", schema, value, 0)
+        except (TypeError, AttributeError):
+            # The author's schema is invalid, for example a bound is not a number. Only the script can check the answer.
+            problem = ""
+        except _TooComplexError:
+            problem = "'value' is too complex to be checked"
+    return f"{shorten(problem, MESSAGE_LIMIT_CHARS)}." if problem else ""
+
+
+class _TooComplexError(Exception):
+    """CHECKS_LIMIT is reached."""
 
 
 class _Check:
@@ -56,8 +69,13 @@ class _Check:
 
     def __init__(self, root: Schema) -> None:
         self._root = root
+        self._checks = 0
 
     def find(self, place: str, schema: Any, value: Any, depth: int) -> str:
+        """Raises: _TooComplexError."""
+        self._checks += 1
+        if self._checks > CHECKS_LIMIT:
+            raise _TooComplexError
         if depth > DEPTH_LIMIT:
             return f"'{place}' is nested too deeply"
         if not isinstance(schema, Mapping):
@@ -112,9 +130,9 @@ def _check_kind(place: str, schema: Schema, value: Any) -> str:
     kinds = wanted if isinstance(wanted, list) else [] if wanted is None else [wanted]
     if kinds and not any(kind not in _TYPES or _TYPES[kind](value) for kind in kinds):
         return f"'{place}' must be of the type {' or '.join(map(str, kinds))}"
-    if "enum" in schema and value not in schema["enum"]:
+    if "enum" in schema and not _is_among(value, schema["enum"]):
         return f"'{place}' must be one of: {', '.join(map(str, schema['enum']))}"
-    if "const" in schema and value != schema["const"]:
+    if "const" in schema and not _is_same(value, schema["const"]):
         return f"'{place}' must be {schema['const']}"
     return ""
 
@@ -149,6 +167,21 @@ def _has_form(value: str, pattern: TypeAdapter[str] | None) -> bool:
         return pattern is None or bool(pattern.validate_python(value) == value)
     except ValidationError:
         return False
+
+
+def _is_among(value: Any, allowed: Sequence[Any]) -> bool:
+    return any(_is_same(value, one) for one in allowed)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """As JSON: for Python, `true` is 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(value, other[name]) for name, value in one.items())
+    return bool(one == other)
 
 
 def _is_whole(value: Any) -> bool:

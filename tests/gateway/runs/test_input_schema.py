@@ -77,6 +77,57 @@ def test_a_text_that_nearly_fits_a_pattern_does_not_occupy_the_gateway() -> None
     assert find_problem({"schema": {"pattern": "^(a+)+$"}}, "a" * 1000 + "!") != ""
 
 
+class Sum(BaseModel):
+    parts: list["Term"]
+
+
+class Product(BaseModel):
+    parts: list["Term"]
+
+
+class Power(BaseModel):
+    parts: list["Term"]
+
+
+class Quotient(BaseModel):
+    parts: list["Term"]
+
+
+Term = Sum | Product | Power | Quotient
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """An expression whose innermost part is wrong."""
+    return {"parts": [nested(levels - 1)] if levels else 1}
+
+
+def test_a_value_with_many_possible_meanings_does_not_occupy_the_gateway() -> None:
+    # Each level has four meanings, each of which is checked down to the fault: together a quarter of a million checks.
+    schema = TypeAdapter(Term).json_schema()
+    assert find_problem({"schema": schema}, nested(7)) == "'value' is too complex to be checked."
+    assert (
+        find_problem({"schema": schema}, nested(3))
+        == "'value.parts[0].parts[0].parts[0].parts' must be of the type array."
+    )
+    assert (
+        find_problem({"schema": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}}, 1)
+        == "'value' is too complex to be checked."
+    )
+
+
+@pytest.mark.parametrize("value", [True, [True], {"a": True}])
+def test_true_is_no_number(value: Any) -> None:
+    number = 1 if value is True else [1] if isinstance(value, list) else {"a": 1}
+    for question in ({"choices": [number, 2]}, {"schema": {"enum": [number]}}, {"schema": {"const": number}}):
+        assert find_problem(question, value) != ""
+        assert find_problem(question, number) == ""
+
+
+def test_what_is_wrong_is_said_in_few_words() -> None:
+    assert len(find_problem({"choices": [str(number) for number in range(1000)]}, "x")) < 600
+    assert len(find_problem({"schema": {"additionalProperties": False}}, {1000 * "x": 1})) < 600
+
+
 @pytest.mark.parametrize(
     "schema",
     [
