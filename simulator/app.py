@@ -3,6 +3,7 @@
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from simulator.bill import Bill
 from simulator.catalogue import CATALOGUE, OWNER
 from simulator.errors import ApiError, Refused
 from simulator.exchange import ClientLeft, FrameworkError
@@ -12,9 +13,9 @@ from simulator.provider import Provider, find_model
 MOST_BODY_BYTES = 16 * 1024 * 1024
 
 
-def create_app(pace: Pace) -> FastAPI:
+def create_app(pace: Pace, bill: Bill) -> FastAPI:
     """`pace` applies to models without their own."""
-    provider = Provider(pace)
+    provider = Provider(pace, bill)
     app = FastAPI(title="Manycast simulator", openapi_url=None)
 
     @app.post("/v1/chat/completions")

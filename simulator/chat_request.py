@@ -19,7 +19,8 @@ from simulator.toolbox import Toolbox, read_toolbox
 class ChatRequest:
     """The parts of a request that models use. `prompt` is the text of the last user message, or "".
 
-    `answer_schema` is None for an answer that is not JSON; `named_fields` are those of one in DSPy's format.
+    `answer_schema` is None for an answer that is not JSON; `named_fields` are those of one in DSPy's format. `user` is
+    the field of this name, if it is a text.
     """
 
     model: str
@@ -35,6 +36,7 @@ class ChatRequest:
     choices: int | None
     max_tokens: int | None
     knobs: Knobs
+    user: str | None
 
 
 def read_chat_request(body: bytes) -> ChatRequest:
@@ -75,6 +77,7 @@ def check_chat_request(fields: dict[str, Any]) -> ChatRequest:
         choices=read_count(fields, "n", 128),
         max_tokens=read_count(fields, limit, 1_000_000),
         knobs=read_knobs(fields.get("simulator")),
+        user=user if isinstance(user := fields.get("user"), str) else None,
     )
 
 

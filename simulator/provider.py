@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from simulator.bill import Bill
 from simulator.catalogue import CATALOGUE, Model
 from simulator.chat_request import ChatRequest, read_chat_request
 from simulator.envelope import Envelope, Usage
@@ -36,9 +37,10 @@ class Asked(NamedTuple):
 class Provider:
     """One per process. Keeps the counts, and remembers refused requests."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, bill: Bill) -> None:
         self.tally = Tally()
         self._pace = pace
+        self._bill = bill
         self._refusals = Refusals()
 
     def complete(self, body: bytes) -> Exchange:
@@ -83,7 +85,7 @@ class Provider:
         is_streamed = asked.has_text and (request.stream or model.streams_only)
         play = performance.stream if is_streamed else performance.answer_whole
         self.tally.begin(known)
-        return Exchange(play, self._count_ending(known))
+        return Exchange(play, partial(self._note_ending, known, request.user))
 
     def _refuse_if_due(self, model: Model, request: ChatRequest, body: bytes) -> None:
         if model.refusal is None or (model.takes_not and not _has_field(request, model.takes_not)):
@@ -102,8 +104,10 @@ class Provider:
         script = model.play(request) if asked.has_text else only_faults(model.play(request))
         return Performance(script, envelope, pace, request.knobs.seed, headers)
 
-    def _count_ending(self, known: str | None) -> Callable[[bool], None]:
-        return lambda played: self.tally.end(known, Ending.COMPLETED if played else Ending.ABORTED)
+    def _note_ending(self, model: str, user: str | None, played: bool) -> None:
+        ending = Ending.COMPLETED if played else Ending.ABORTED
+        self.tally.end(model, ending)
+        self._bill.add(model, user, ending)
 
 
 def _has_field(request: ChatRequest, name: str) -> bool:

@@ -61,6 +61,7 @@ NOT_RUN = {
     ("docs/simulator.md", "python -m simulator"): "tests/simulator/process.py starts it so",
     ("docs/simulator.md", '{"model":"demo","messages":[…]'): _FORMAT,
     ("docs/simulator.md", '{"open":0,"completed":2'): _FORMAT,
+    ("docs/simulator.md", '{"model": "demo", "user": "ada"'): _FORMAT,
 }
 """(file, how the block begins) -> why no test runs it as it stands."""
 

@@ -1,13 +1,16 @@
 """That the counts tell what became of each request, and that a client who leaves is noticed at once."""
 
 import asyncio
+import json
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.simulator.process import DEADLINE_S, body, counts_of
+from tests.simulator.process import DEADLINE_S, WITHOUT_PAUSES, Simulator, body, counts_of
 
 CALL = "/v1/chat/completions"
 SLOW = {"first_chunk_ms": 60_000}
@@ -80,3 +83,31 @@ async def test_the_counts_add_up_and_unknown_models_have_none_of_their_own(http:
         assert counts["requests"] == sum(counts[name] for name in ("open", "completed", "aborted", "refused"))
     assert stats["refused"] > models["fault-401"]["refused"] > 0
     assert stats["completed"] == sum(each["completed"] for each in models.values())
+
+
+async def test_the_bill_outlives_the_process_and_has_each_answered_call(tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+    for turn in ("first", "second"):
+        simulator = Simulator(**WITHOUT_PAUSES, SIMULATOR_BILL_FILE=str(file))
+        async with httpx2.AsyncClient(base_url=simulator.url, timeout=DEADLINE_S) as client:
+            await client.post(CALL, json=body("demo", user=turn))
+            await client.post(CALL, json=body("demo", user=f"{turn} streamed", stream=True))
+            await client.post(CALL, json=body("fault-401", user=turn))
+            asked = body("demo-long", stream=True, user=["no", "text"], simulator=CRAWLING)
+            async with client.stream("POST", CALL, json=asked):
+                pass
+            await counts_when(client, "demo-long", lambda counts: counts.get("aborted", 0) == 1)
+            async with client.stream(
+                "POST", CALL, json=body("demo-long", user="open", simulator=CRAWLING, stream=True)
+            ):
+                simulator.stop(signal.SIGKILL)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [tuple(line.values()) for line in lines] == [
+        call
+        for turn in ("first", "second")
+        for call in (
+            ("demo", turn, "completed"),
+            ("demo", f"{turn} streamed", "completed"),
+            ("demo-long", None, "aborted"),
+        )
+    ]
