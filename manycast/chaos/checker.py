@@ -1,7 +1,7 @@
 """Compares the events of each viewer with the log, and the log with the provider's answer. No I/O, no clock."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,6 +10,7 @@ from contract.position import START, Position
 from manycast.chaos.allowed_endings import may_end
 from manycast.chaos.answer import read_answer
 from manycast.chaos.evidence import Leftovers, Observation, StreamRecord
+from manycast.chaos.script_run import read_question_end
 
 
 class Violation(StrEnum):
@@ -25,6 +26,8 @@ class Violation(StrEnum):
     WRONG_ENDING = "wrong endings"
     NO_END = "streams without an end"
     STARTED_TWICE = "runs started twice"
+    PAID_TWICE = "finished steps paid for again"
+    WRONG_INPUT = "answers to questions lost or replaced"
     CRASH = "processes that crashed"
 
 
@@ -47,6 +50,8 @@ def check_stream(record: StreamRecord) -> Iterator[Finding]:
     if len(record.ids) > 1:
         yield Finding(Violation.STARTED_TWICE, where, f"the same request got the ids {sorted(record.ids)}")
     yield from _check_log(record, where)
+    if record.is_script:
+        yield from _check_input(record, where)
     for observation in record.observations:
         for finding in check_viewer(record.log, observation):
             yield Finding(finding.violation, f"{where}, {finding.where}", finding.text, finding.count)
@@ -78,6 +83,26 @@ def _check_log(record: StreamRecord, where: str) -> Iterator[Finding]:
             yield Finding(
                 Violation.WRONG_ANSWER, where, f"the log has {_cut(found)}, the provider sent {_cut(record.answer)}"
             )
+
+
+def _check_input(record: StreamRecord, where: str) -> Iterator[Finding]:
+    """The first answer of a person counts, and only one is accepted."""
+    end = read_question_end(record.log)
+    counts = {} if end is None or end["state"] != "answered" else {end["value"]}
+    # A run that was stopped in the meantime need not have read the answer.
+    may_be_unread = end is None and record.status != Status.COMPLETED and len(record.accepted) <= 1
+    if record.accepted - set(counts) and not may_be_unread:
+        text = f"{sorted(record.accepted)} were accepted, and the log has {sorted(counts)}"
+        yield Finding(Violation.WRONG_INPUT, where, text)
+
+
+def check_bill(payable: Mapping[str, int], bill: Mapping[str, int]) -> Iterator[Finding]:
+    """`payable` and `bill`: how many calls of each user may have been and were answered by the provider. Calls of users
+    that are not in `payable` are not those of scripts."""
+    for user, allowed in payable.items():
+        if bill.get(user, 0) > allowed:
+            text = f"the provider answered {bill[user]} calls; the log accounts for {allowed}"
+            yield Finding(Violation.PAID_TWICE, f"step {user}", text, bill[user] - allowed)
 
 
 def _missing_in_log(log: Sequence[Event]) -> list[Position]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from manycast.chaos import load_script
 from manycast.chaos.process_slot import ProcessSlot
 from manycast.chaos.redis_cluster import RedisCluster
 from manycast.chaos.redis_node import TopologyError
@@ -60,6 +61,7 @@ WORKER = {
     "MANYCAST_CHUNK_TIMEOUT_S": "3",
     "MANYCAST_PROVIDER_RETRIES": "1",
     "MANYCAST_DEFAULT_MODEL": "demo",
+    "MANYCAST_SCRIPTS": load_script.__name__,
     "MANYCAST_RETENTION_S": str(RETENTION_S),
 }
 
@@ -100,8 +102,9 @@ class Environment:
             case TopologyName.CLUSTER:
                 self.group = RedisCluster(find_binary(), directory, min_replicas=1)
                 self.redis_url = self.group.url
-        provider_port_setting = {"SIMULATOR_PORT": str(provider_port)}
-        self.provider = ProcessSlot("simulator", _module("simulator"), kept | provider_port_setting, directory)
+        self.bill_path = directory / "bill.jsonl"
+        simulator = kept | {"SIMULATOR_PORT": str(provider_port), "SIMULATOR_BILL_FILE": str(self.bill_path)}
+        self.provider = ProcessSlot("simulator", _module("simulator"), simulator, directory)
         provider_settings = {"OPENAI_BASE_URL": f"{self.provider_url}/v1", "OPENAI_API_KEY": "simulator"}
         with_redis = kept | {"REDIS_URL": self.redis_url}
         self.workers = [

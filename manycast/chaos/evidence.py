@@ -1,10 +1,12 @@
 """The data that the checker compares: events received by viewers, and the contents of Redis. No I/O."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 
 from contract.event import Event
 from contract.position import START, Position
+from manycast.chaos.load_script import MODEL
 
 
 @dataclass(slots=True)
@@ -48,7 +50,8 @@ class StreamRecord:
     """The final state of one stream.
 
     `ids`: the stream ids returned for its identical requests. `answer`: the provider's own answer to this request; None
-    if the provider was not asked. `cancel_statuses`: the statuses that cancel requests returned.
+    if the provider was not asked. `cancel_statuses`: the statuses that cancel requests returned. `user`: the field of
+    the request, by which the provider's bill names its calls. `accepted`: the answers of people that were accepted.
     """
 
     name: str
@@ -60,6 +63,12 @@ class StreamRecord:
     answer: list[str] | None = None
     cancel_statuses: set[str] = field(default_factory=set)
     observations: list[Observation] = field(default_factory=list)
+    user: str = ""
+    accepted: set[str] = field(default_factory=set)
+
+    @property
+    def is_script(self) -> bool:
+        return self.model == MODEL
 
     @property
     def ending(self) -> str:
@@ -71,6 +80,11 @@ class StreamRecord:
     @property
     def id(self) -> str:
         return next(iter(self.ids), "none")
+
+
+def read_bill(lines: bytes) -> Counter[str]:
+    """How many calls the provider has answered for each `user`."""
+    return Counter(str(json.loads(line)["user"]) for line in lines.splitlines())
 
 
 @dataclass(frozen=True, slots=True)

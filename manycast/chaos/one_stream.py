@@ -9,13 +9,16 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from contract.event import Event
 from contract.position import START, Position
 from manycast.chaos.answer import read_whole
 from manycast.chaos.evidence import StreamRecord
+from manycast.chaos.load_script import QUESTION_ID
 from manycast.chaos.redis_state import RedisState
+from manycast.chaos.script_answer import answer_of_script
 from manycast.chaos.viewer import Viewer
-from manycast.chaos.workload import StreamPlan
-from manycast.client.errors import ManycastError
+from manycast.chaos.workload import PersonPlan, StreamPlan
+from manycast.client.errors import ManycastError, RefusedError
 from manycast.client.transport import Transport
 
 RETRY_S = 0.3
@@ -29,7 +32,9 @@ class OneStream:
     def __init__(
         self, plan: StreamPlan, seed: int, gateways: Sequence[Transport], provider: Transport, redis_state: RedisState
     ) -> None:
-        self.record = StreamRecord(plan.name, plan.model, may_be_cancelled=plan.may_be_cancelled)
+        self.record = StreamRecord(
+            plan.name, plan.model, may_be_cancelled=plan.may_be_cancelled, user=str(plan.body["user"])
+        )
         self._plan = plan
         self._seed = seed
         self._gateways = gateways
@@ -52,7 +57,11 @@ class OneStream:
                 group.create_task(self._later(delay_s, self._submit))
             if plan.cancel_after_s is not None:
                 group.create_task(self._later(plan.cancel_after_s, self._cancel))
-            group.create_task(self._redis_state.wait_until_ended(stream_id))
+            answering = [group.create_task(self._answer(stream_id, person)) for person in plan.people]
+            await self._redis_state.wait_until_ended(stream_id)
+            for task in answering:
+                # The question may never have been asked.
+                task.cancel()
 
     async def look_up(self) -> None:
         """Adds the log and the provider's own answer to `record`."""
@@ -61,7 +70,7 @@ class OneStream:
             return
         record.status, record.log = await self._redis_state.read(record.id)
         if record.status == "completed" and record.model not in MODELS_WITHOUT_ANSWER:
-            record.answer = await self._ask_provider()
+            record.answer = await self._find_answer(record.log)
 
     def _position_of_another(self, viewer: Viewer) -> Callable[[], Position]:
         others = [each for each in self.record.observations if each is not viewer.observation]
@@ -80,6 +89,23 @@ class OneStream:
         self.record.ids.add(stream_id)
         return stream_id
 
+    async def _answer(self, stream_id: str, person: PersonPlan) -> None:
+        """Answers the question as soon as it is asked, unless somebody else has."""
+        await asyncio.sleep(person.delay_s)
+        content = json.dumps({"id": QUESTION_ID, "value": person.value}).encode()
+        while True:
+            try:
+                await self._rng.choice(self._gateways).call("POST", f"/v1/streams/{stream_id}/input", content)
+            except RefusedError as refusal:
+                if refusal.code != "no_such_question":
+                    return
+            except ManycastError:
+                pass
+            else:
+                self.record.accepted.add(person.value)
+                return
+            await asyncio.sleep(RETRY_S)
+
     async def _cancel(self) -> None:
         answer = await self._call(self._cancel_url)
         self.record.cancel_statuses.add(str(answer["status"]))
@@ -91,13 +117,18 @@ class OneStream:
             except ManycastError:
                 await asyncio.sleep(RETRY_S)
 
-    async def _ask_provider(self) -> list[str]:
-        """Returns the provider's whole answer. Some models refuse the first requests, so this retries."""
+    async def _find_answer(self, log: list[Event]) -> list[str]:
         body = {name: value for name, value in self._plan.body.items() if name != "manycast"}
         body["simulator"] = {**body["simulator"], "first_chunk_ms": 0, "chunks_per_s": 0}
+        if self._plan.is_script:
+            return await answer_of_script(body, log, self._ask_provider)
+        return read_whole(await self._ask_provider(body))
+
+    async def _ask_provider(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Returns the provider's whole answer. Some models refuse the first requests, so this retries."""
         content = json.dumps(body).encode()
         while True:
             try:
-                return read_whole(await self._provider.call("POST", "/v1/chat/completions", content))
+                return await self._provider.call("POST", "/v1/chat/completions", content)
             except ManycastError:
                 await asyncio.sleep(RETRY_S)

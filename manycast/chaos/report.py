@@ -8,6 +8,7 @@ from contract.event import Kind as EventKind
 from manycast.chaos.checker import Finding, Violation
 from manycast.chaos.evidence import StreamRecord
 from manycast.chaos.schedule import Kind, TopologyName, kinds_of
+from manycast.chaos.script_run import count_states, read_question_end
 
 SHOWN_FINDINGS = 20
 
@@ -27,17 +28,31 @@ class Tally:
     cuts: int = 0
     delivered: int = 0
     restarts: int = 0
+    scripts: Counter[str] = field(default_factory=Counter)
+    bill: Counter[str] = field(default_factory=Counter)
+    """How many calls the provider has answered, by the user."""
     findings: list[Finding] = field(default_factory=list)
 
     def count(self, record: StreamRecord) -> None:
         failed = "failed: " if record.status == "failed" else ""
         self.outcomes[failed + (record.ending or "unknown")] += 1
         self.restarts += sum(event.kind is EventKind.RESTART for event in record.log)
+        if record.is_script:
+            self._count_script(record)
         for observation in record.observations:
             self.viewers += 1
             self.responses += observation.responses
             self.cuts += observation.cuts
             self.delivered += observation.delivered
+
+    def _count_script(self, record: StreamRecord) -> None:
+        states, end = count_states(record.log), read_question_end(record.log)
+        self.scripts["runs"] += 1
+        self.scripts["epochs"] += record.log[-1].position.epoch if record.log else 0
+        self.scripts["steps"] += states["begin"]
+        self.scripts["steps begun again"] += states["restart"]
+        if end is not None:
+            self.scripts["questions answered" if end["state"] == "answered" else "questions nobody answered"] += 1
 
     @property
     def has_failed(self) -> bool:
@@ -69,6 +84,8 @@ def table(tally: Tally) -> Iterator[str]:
         "answers restarted": tally.restarts,
     }
     yield from _rows("delivered", delivered, False)
+    yield ""
+    yield from _rows("scripts", dict(sorted(tally.scripts.items())), False)
     yield ""
     yield from _rows("must be zero", {str(violation): count for violation, count in tally.violations.items()}, False)
 

@@ -6,14 +6,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from manycast.chaos.checker import Finding, Violation, check_leftovers, check_stream
+from manycast.chaos.checker import Finding, Violation, check_bill, check_leftovers, check_stream
 from manycast.chaos.environment import Environment, running
-from manycast.chaos.evidence import StreamRecord
+from manycast.chaos.evidence import StreamRecord, read_bill
 from manycast.chaos.fault_injector import FaultInjector
+from manycast.chaos.load_script import user_of
 from manycast.chaos.one_stream import OneStream
 from manycast.chaos.redis_state import RedisState
 from manycast.chaos.report import Tally
 from manycast.chaos.schedule import TopologyName, plan_faults
+from manycast.chaos.script_run import payable_calls
 from manycast.chaos.workload import plan_stream
 from manycast.client.transport import Transport
 
@@ -69,6 +71,9 @@ async def run_chaos(
         # Stop them with SIGTERM, so that the check includes the log lines of their shutdown.
         for slot in environment.slots:
             await slot.drain()
+    # Now the provider has written down even the calls that it answered last.
+    tally.bill = read_bill(environment.bill_path.read_bytes())
+    tally.findings += check_bill(traffic.payable, tally.bill)
     for slot in environment.slots:
         log = slot.log_path.read_text(errors="replace")
         crashes = slot.crashes + [f"its log contains {marker!r}" for marker in CRASH_MARKERS if marker in log]
@@ -93,6 +98,8 @@ class Traffic:
 
     def __init__(self, options: ChaosOptions, tally: Tally, create_stream: Callable[..., OneStream]) -> None:
         self.known: set[str] = set()
+        self.payable: dict[str, int] = {}
+        """How many calls of the provider each step of each script may cost, by the user of the call."""
         self._options = options
         self._tally = tally
         self._create_stream = create_stream
@@ -121,6 +128,9 @@ class Traffic:
     def _check(self, record: StreamRecord) -> None:
         self.known |= record.ids
         self._tally.count(record)
+        if record.is_script:
+            calls = payable_calls(record.log).items()
+            self.payable |= {user_of(record.user, name): allowed for name, allowed in calls}
         self._tally.findings += check_stream(record)
 
     async def settle(self) -> None:

@@ -4,6 +4,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+from manycast.chaos.load_script import CHOICES, MODEL
+
 WORDS = ("tide", "lamp", "river", "engine", "letter", "window", "garden", "winter", "signal", "harbour", "copper")
 
 # The relative frequency of each model. The `fault-` models make the provider fail.
@@ -26,6 +28,12 @@ MODELS = {
     "fault-error-frame": 3,
     "fault-garbage": 3,
 }
+
+SCRIPT_EVERY = 6
+"""Each so many-th stream is a script's run."""
+
+ANSWER_WITHIN_S = 2.0
+"""How long a script waits for an answer that nobody gives."""
 
 POLICIES: tuple[dict[str, Any], ...] = (
     {},
@@ -53,9 +61,17 @@ class ViewerPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonPlan:
+    """A person who answers a script's question, `delay_s` after the stream has begun or as soon as it is asked."""
+
+    delay_s: float
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class StreamPlan:
     """`key`: the idempotency key. `repeats_s`: when the same request is sent again with the same key. `cancel_after_s`:
-    None means that the caller does not cancel."""
+    None means that the caller does not cancel. `people` answer the question of a script."""
 
     name: str
     body: dict[str, Any]
@@ -63,6 +79,11 @@ class StreamPlan:
     repeats_s: tuple[float, ...]
     cancel_after_s: float | None
     viewers: tuple[ViewerPlan, ...]
+    people: tuple[PersonPlan, ...] = ()
+
+    @property
+    def is_script(self) -> bool:
+        return self.model == MODEL
 
     @property
     def model(self) -> str:
@@ -77,6 +98,8 @@ def plan_stream(seed: int, number: int) -> StreamPlan:
     """Plans stream `number`. Each stream depends only on the seed and its number, so a run can have any length."""
     rng = random.Random(f"stream {seed} {number}")  # noqa: S311 -- a plan, not a secret
     (model,) = rng.choices(list(MODELS), list(MODELS.values()))
+    if number % SCRIPT_EVERY == SCRIPT_EVERY - 1:
+        model = MODEL
     prompt = f"Tell me about the {rng.choice(WORDS)} and the {rng.choice(WORDS)}, number {number}"
     body: dict[str, Any] = {
         "model": model,
@@ -86,6 +109,10 @@ def plan_stream(seed: int, number: int) -> StreamPlan:
     }
     if policy := rng.choice(POLICIES):
         body["manycast"] = policy
+    people: tuple[PersonPlan, ...] = ()
+    if model == MODEL:
+        people = _plan_people(random.Random(f"people {seed} {number}"))  # noqa: S311 -- a plan, not a secret
+        body["answer_within_s"] = None if people else ANSWER_WITHIN_S
     return StreamPlan(
         name=f"s{number}",
         body=body,
@@ -93,6 +120,15 @@ def plan_stream(seed: int, number: int) -> StreamPlan:
         repeats_s=tuple(round(rng.uniform(0, 4), 2) for _ in range(rng.choice((0, 0, 0, 1, 2)))),
         cancel_after_s=round(rng.uniform(0, 4), 2) if rng.random() < 0.12 else None,
         viewers=tuple(_plan_viewer(rng, f"s{number}v{at}") for at in range(rng.randint(2, 6))),
+        people=people,
+    )
+
+
+def _plan_people(rng: random.Random) -> tuple[PersonPlan, ...]:
+    """Nobody, one, or two who may give different answers at the same time."""
+    return tuple(
+        PersonPlan(round(rng.choice((0, rng.uniform(0, 12))), 2), rng.choice(CHOICES))
+        for _ in range(rng.choice((0, 1, 1, 2, 2)))
     )
 
 
@@ -101,6 +137,8 @@ def _plan_pace(rng: random.Random, model: str) -> dict[str, Any]:
     if model == "demo-fast":
         return {**pace, "chunks": rng.randint(100, 500)}
     pace["chunks_per_s"] = rng.choice((20, 40, 80))
+    if model == MODEL:
+        return {**pace, "chunks": rng.randint(10, 40)}
     if model == "demo-long":
         pace |= {"chunks": rng.randint(200, 400), "chunks_per_s": rng.choice((60, 100))}
     elif model.startswith("fault-") and model not in ("fault-huge", "fault-surrogate"):

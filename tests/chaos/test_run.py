@@ -41,4 +41,7 @@ async def test_no_viewer_misses_anything_under_any_fault(topology: TopologyName)
     assert {kind for kind in GROUPS[topology] if not tally.faults[kind]} == set()
     assert tally.cuts > 20
     assert tally.outcomes["completed"] > 10
+    assert tally.scripts["steps"] > 10
+    assert tally.scripts["questions answered"] > 0
+    assert any(user.endswith(" final") for user in tally.bill), "the provider wrote no bill of scripts"
     shutil.rmtree(directory)
