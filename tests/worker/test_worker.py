@@ -28,6 +28,12 @@ async def test_a_request_without_a_model_gets_the_default_one(caller: Caller, wo
     assert chunks(await caller.run(""))[0]["model"] == "demo"
 
 
+async def test_half_a_character_in_a_prompt_is_replaced(caller: Caller, worker: Worker) -> None:
+    events = await caller.run("demo-echo", prompt="A client has cut this \ud83d")
+    assert done(events)["status"] == "completed"
+    assert text(events) == "A client has cut this \ufffd"
+
+
 async def test_a_worker_with_room_takes_all_runs_of_a_caller_at_once(caller: Caller, worker: Worker) -> None:
     worker.signal(signal.SIGSTOP)
     runs = [await caller.submit("demo-fast") for _ in range(20)]

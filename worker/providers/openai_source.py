@@ -34,7 +34,7 @@ from worker.providers.errors import (
     unknown_model,
 )
 from worker.providers.provider_table import CallOptions, Provider
-from worker.providers.request_form import RequestForm, RequestForms
+from worker.providers.request_form import RequestForm, RequestForms, with_whole_characters
 from worker.providers.source import END, SILENT, Answer, ChunkTimeout
 
 logger = logging.getLogger(__name__)
@@ -176,6 +176,11 @@ class OpenAISource:
             self._enter()
             try:
                 begun = await self._try(call, opened)
+            except UnicodeEncodeError:
+                request = with_whole_characters(call.request)
+                if request == call.request:
+                    raise
+                call = replace(call, request=request)
             except _TryFailedError as failure:
                 error = failure.error
                 form = None if call.form is None else self._forms.after(call.form, error, call.options)

@@ -1,5 +1,6 @@
 """Whether a provider is asked with `stream` and `stream_options`. It may refuse one of them. Pure: no I/O."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,3 +68,11 @@ class RequestForms:
 def _options_of(request: Mapping[str, Any]) -> dict[str, Any]:
     options = request.get("stream_options")
     return options if isinstance(options, dict) else {}
+
+
+def with_whole_characters(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request without halves of surrogate pairs, which UTF-8 does not have. A client or a provider may have cut a
+    text inside a character; its rest is replaced."""
+    text = json.dumps(request, ensure_ascii=False)
+    whole: dict[str, Any] = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return whole

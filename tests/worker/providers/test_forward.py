@@ -47,6 +47,13 @@ async def test_request_and_answer_pass_unchanged() -> None:
     assert json.loads(provider.bodies[0]) == REQUEST
 
 
+async def test_half_a_character_in_a_request_is_replaced() -> None:
+    request = {"model": "m", "input": ["cut \ud83d", "whole \ud83d\ude42 é"], "\ud83d": 1.5}
+    async with asked(hangs_up(JSON_HEAD + ANSWER)) as (source, provider):
+        await forwarded(source, request=request)
+    assert json.loads(provider.bodies[0]) == {"model": "m", "input": ["cut \ufffd", "whole 🙂 é"], "\ufffd": 1.5}
+
+
 async def test_a_large_answer_comes_in_pieces_that_split_no_character() -> None:
     large = json.dumps({"data": ["é🙂" * 100_000]}, ensure_ascii=False).encode()
     pieces = [large[start : start + 9_999] for start in range(0, len(large), 9_999)]
