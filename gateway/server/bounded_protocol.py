@@ -158,7 +158,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._phase is not Phase.HEAD:
             # A trailer after the body. It must not count as a header, because a trusted proxy does not check trailers.
             return
-        super().on_header(name, value)
+        # The parser leaves white space at the end, which is no part of the value (RFC 9110, section 5.5).
+        super().on_header(name, value.rstrip(b" \t"))
         if len(self.headers) > HEADERS_LIMIT:
             self._stop_parsing(HEAD_TOO_LARGE)
 

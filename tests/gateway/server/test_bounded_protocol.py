@@ -229,6 +229,13 @@ def test_what_follows_a_body_is_no_header(line: RawLine) -> None:
     assert line.status == 201
 
 
+def test_white_space_around_a_header_is_no_part_of_it(line: RawLine) -> None:
+    line.send(b"GET /v1/streams/%b/events?after=9-9 HTTP/1.1\r\nHost: localhost \t\r\n" % (b"x" * 22))
+    line.send(b"Last-Event-ID: \t 1-2 \t\r\nConnection: close \r\n\r\n")
+    line.read_to_end()
+    assert line.error["code"] == "stream_not_found"
+
+
 def test_more_connections_than_allowed_are_turned_away_until_others_leave(hasty: Gateway) -> None:
     lines = [RawLine(hasty) for _ in range(CONNECTIONS)]
     with RawLine(hasty) as refused:
