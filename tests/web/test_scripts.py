@@ -213,6 +213,47 @@ async def test_a_page_that_is_reloaded_asks_the_open_question_again(page: Page, 
     await expect(page.locator(".script-question").last).to_contain_text("The run ended before anybody answered.")
 
 
+async def test_a_stored_answer_gets_its_steps_back_from_the_stream(page: Page, url: str) -> None:
+    await ask(page, url, "haiku")
+    await page.wait_for_selector('.reply[data-state="ended"]')
+    text = await page.locator(".choices .text").inner_text()
+    for _ in range(2):
+        await reload(page)
+        await expect(page.locator("details.step")).to_have_count(5)
+        await expect(page.locator("details.step[open]")).to_have_count(0)
+        await expect(page.locator(".choices .text")).to_have_text(text, use_inner_text=True)
+    await step(page, "critics").locator("> summary").click()
+    await step(page, "critic 2").locator("> summary").click()
+    await expect(step(page, "critic 2").locator(".text")).not_to_be_empty()
+
+
+async def test_a_stored_answer_shows_who_answered_and_asks_nothing(page: Page, url: str) -> None:
+    await ask(page, url, "shop")
+    await page.get_by_label("Who are you?").fill("Ada")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Yes, please")).to_be_visible()
+    await page.click("#stop")
+    await expect(page.locator(".state")).to_have_text("Stopped.")
+    await reload(page)
+    questions = page.locator(".script-question")
+    await expect(questions).to_contain_text(["Answered: Ada", "The run ended before anybody answered."])
+    await expect(page.locator(".answering")).to_have_count(0)
+    await expect(page.locator("#announcer")).not_to_contain_text("Who are you?")
+
+
+async def test_a_stored_answer_stays_when_the_server_has_its_steps_no_more(page: Page, url: str) -> None:
+    stream = await ask(page, url, "haiku")
+    await page.wait_for_selector('.reply[data-state="ended"]')
+    text = await page.locator(".choices .text").inner_text()
+    assert (await page.request.delete(f"{url}/v1/streams/{stream}")).ok
+    async with page.expect_response(f"**/v1/streams/{stream}/events*") as gone:
+        await reload(page)
+    assert (await gone.value).status == 404
+    await expect(page.locator(".choices .text")).to_have_text(text, use_inner_text=True)
+    await expect(page.locator('.reply[data-state="ended"][data-status="completed"]')).to_have_count(1)
+    await expect(page.locator("details.step")).to_have_count(0)
+
+
 async def test_who_may_only_watch_sees_that_a_script_waits(page: Page, other: Page, shut: str) -> None:
     await visit(page, shut)
     await page.get_by_label("Password or API key").fill(PASSWORD)

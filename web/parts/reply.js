@@ -17,6 +17,7 @@ const UNDER_WAY = new Set(["connecting", "queued", "waiting", "streaming", "park
 const MODEL_IS_ASKED = new Set(["waiting", "streaming"]);
 const NO_WORKER_CHECK_MS = 2000;
 const RETRY_MS = 2000;
+const SCRIPT_PREFIX = "script/"; // of a script's model
 
 export class Reply {
   /**
@@ -96,6 +97,10 @@ export class Reply {
       refused: ({ error }) => (this.refusal = error),
       state: (state) => this.#enter(state),
     };
+    this.#follow(callbacks, after);
+  }
+
+  #follow(callbacks, after = null) {
     // Frames may not share.
     const follow = parent === window ? watchShared : watch;
     this.viewer = follow(eventsUrl(this.id), callbacks, { after, ticket: isPrivate(this.id) ? this.ticket : null });
@@ -122,7 +127,30 @@ export class Reply {
     this.answer.model = model;
     this.done = done;
     this.#settle("ended");
+    if (this.id && model?.startsWith(SCRIPT_PREFIX)) this.#recallStepsWhenSeen();
     return this;
+  }
+
+  /** The steps of a script are not stored with its answer. A long conversation reads only those that somebody sees. */
+  #recallStepsWhenSeen() {
+    this.sight = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      this.sight.disconnect();
+      this.#recallSteps();
+    });
+    this.sight.observe(this.element);
+  }
+
+  /** Read the steps from the stream again. If the server does not have it any more, there are none. */
+  async #recallSteps() {
+    if (this.ticket && isPrivate(this.id)) await keepTicket(this.id, this.ticket).catch(() => {});
+    if (this.left) return;
+    this.#follow({
+      restart: ({ reason }) => reason === "script_changed" && this.#withScript("clear"),
+      gap: () => this.#withScript("clear"),
+      step: (data) => this.#takeStep("step", data),
+      input: (data) => this.#takeStep("input", data),
+    });
   }
 
   /** Ask the server to end the run. The end arrives through the stream, as for every viewer. */
@@ -142,6 +170,7 @@ export class Reply {
     this.left = true;
     this.hooks = {};
     this.viewer?.close();
+    this.sight?.disconnect();
     clearTimeout(this.check);
     clearInterval(this.clock);
   }
@@ -166,9 +195,16 @@ export class Reply {
   /** A step of a script, or a question. What shows them is loaded with the first one. */
   #takeStep(event, data) {
     this.heardAt = performance.now();
-    const stream = { id: this.id, ticket: () => this.ticket ?? ticketOf(this.cancel) };
-    this.script ??= import("./script-view.js").then((module) => module.openScriptView(this.stepsPlace, stream)).catch(() => null);
+    if (!this.script) {
+      const stream = { id: this.id, ticket: () => this.ticket ?? ticketOf(this.cancel) };
+      this.script = import("./script-view.js").then((module) => module.openScriptView(this.stepsPlace, stream)).catch(() => null);
+      if (this.over) this.#endScript();
+    }
     this.#withScript("take", event, data);
+  }
+
+  #endScript() {
+    this.#withScript("end", this.answer.text !== "");
   }
 
   #withScript(method, ...args) {
@@ -261,7 +297,7 @@ export class Reply {
     const end = describeEnd(this.done ?? { status: state }) || (isEmpty ? say("end.empty") : "");
     this.state.textContent = end;
     this.state.hidden = end === "";
-    this.#withScript("end", this.answer.text !== "");
+    this.#endScript();
     this.element.classList.toggle("textless", this.answer.text === "");
     if (this.answer.model) this.foot.append(make("span", { class: "model" }, this.answer.model));
     if (this.done) this.foot.append(make("span", { class: "cost" }, describeCost(this.done)));

@@ -31,7 +31,7 @@ class ScriptView {
     this.over = false;
     this.list = make("ol", { class: "steps", "aria-label": say("script.steps") });
     place.append(this.list);
-    this.mayWrite = mayWrite(stream);
+    this.mayWrite = null; // asked with the first question
   }
 
   clear() {
@@ -46,11 +46,11 @@ class ScriptView {
     if (data.state === "restart") this.rows.get(node.id)?.choice?.clear();
     const row = this.rows.get(node.id) ?? this.#add(node);
     row.changed = true;
-    if (event === "input") this.#tell(node);
+    if (event === "input" && !this.over) this.#tell(node);
     this.#drawSoon();
   }
 
-  /** The run has ended. `hasAnswer`: its text is shown below. */
+  /** The run has ended, or had ended before its steps came. `hasAnswer`: its text is shown below. */
   end(hasAnswer) {
     this.over = true;
     this.hasAnswer = hasAnswer;
@@ -140,6 +140,7 @@ class ScriptView {
     });
     if (problem) row.form.prepend(make("p", { class: "problem", role: "alert" }, problem));
     row.body.replaceChildren(row.form);
+    this.mayWrite ??= mayWrite(this.stream);
     this.mayWrite.then((may) => {
       if (!may && row.form) row.body.replaceChildren(make("p", { class: "small" }, say("script.read_only")));
     });
