@@ -164,7 +164,8 @@ class RunsAgain:
     async def _check_change(self, caller: Caller, stream_id: str, asked: RunAgainRequest, kind: str) -> _Change:
         is_question = kind == "input"
         if asked.prompt is not None and kind != "generate":
-            raise ApiError(400, "invalid_value", f"'prompt': the step is a {kind} and asks no model.", param="prompt")
+            text = f"'prompt': the step is a {'question' if is_question else kind} and asks no model."
+            raise ApiError(400, "invalid_value", text, param="prompt")
         if "value" not in asked.model_fields_set:
             return _Change({} if asked.prompt is None else {asked.step: asked.prompt}, {})
         if not is_question:

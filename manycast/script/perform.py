@@ -5,7 +5,7 @@ from typing import Any
 
 from manycast.script.definition import Script
 from manycast.script.host import Entry, Host
-from manycast.script.message import Message, to_answer
+from manycast.script.message import Message
 from manycast.script.record import Record
 from manycast.script.run import Execution, enter
 
@@ -42,7 +42,7 @@ async def perform(
     run = enter(execution, last_text(request), request)
     result = await run.perform(script)
     if not (isinstance(result, Message) and result.is_said):
-        await run.say(to_answer(result))
+        await run.say(result)
     record.check_complete()
     ending = {"index": 0, "delta": {}, "finish_reason": "stop"}
     await host.write(Entry("chunk", {**head, "choices": [ending], "usage": execution.usage or None}))
@@ -56,6 +56,7 @@ def last_text(request: Mapping[str, Any]) -> str:
             content = turn.get("content")
             if isinstance(content, str):
                 return content
-            parts = (part.get("text") for part in content or () if isinstance(part, Mapping))
+            listed = content if isinstance(content, list) else ()
+            parts = (part.get("text") for part in listed if isinstance(part, Mapping))
             return "".join(text for text in parts if isinstance(text, str))
     return ""

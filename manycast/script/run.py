@@ -339,8 +339,9 @@ class Run:
 
     # The answer, and events for pages
 
-    async def say(self, text: str) -> None:
-        """Adds a text to the answer."""
+    async def say(self, what: object) -> None:
+        """Adds a text to the answer: a text or a message as it is, any other value as JSON."""
+        text = to_answer(what)
         await self._say([_choice({"content": text})] if text else [])
 
     async def _say(self, choices: list[dict[str, Any]]) -> None:
@@ -487,7 +488,7 @@ class Run:
                 if isinstance(item, Mapping):
                     await self._say([_choice(_spoken(one.get("delta") or {})) for one in item.get("choices") or ()])
                 else:
-                    await self.say(to_answer(item))
+                    await self.say(item)
         return cast(T, result)
 
     async def gather(self, *parts: Coroutine[Any, Any, T]) -> list[T]:

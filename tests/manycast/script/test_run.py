@@ -56,6 +56,31 @@ async def test_the_result_is_the_answer(result: object, answer: str) -> None:
     assert (await run_script(give)).answer == answer
 
 
+@pytest.mark.parametrize("what", ["text", 5, None, {"a": [1]}, Verdict(line="x")])
+async def test_what_is_said_is_a_text(what: object) -> None:
+    @script
+    async def tell(run: Run) -> None:
+        await run.say(what)
+
+    @script
+    async def give(run: Run) -> object:
+        return what
+
+    assert (await run_script(tell)).answer == (await run_script(give)).answer
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(None, ""), (5, ""), ({"text": "x"}, ""), ([5, {"text": 5}, {"type": "text", "text": "in a part"}], "in a part")],
+)
+async def test_what_the_user_said_is_read_from_any_message(content: object, text: str) -> None:
+    @script
+    async def repeat(run: Run) -> str:
+        return run.text
+
+    assert (await run_script(repeat, messages=[{"role": "user", "content": content}, "no message"])).answer == text
+
+
 async def test_a_message_that_was_not_said_is_the_answer_when_it_is_returned() -> None:
     @script
     async def give(run: Run) -> object:
