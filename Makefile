@@ -12,8 +12,11 @@ given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 # Most suites wait for timers and other processes, so more tests than cores run at once (tests/parallel.py).
 PARALLEL := -n 4
 
+# The tests with the mark `each_topology` run again on each of these.
+TOPOLOGIES := sentinel cluster
+
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check audit sbom fmt pins setup pictures bench chaos siege stack clean
+.PHONY: help run test topologies coverage check audit sbom fmt pins setup pictures bench chaos siege stack clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -23,6 +26,12 @@ run: $(VENV)/.run $(VENV)/.page ## run everything on this machine, without Docke
 
 test: check ## check, then run every suite that this machine can run (T="tests/contract -k position" for a part)
 	@$(PY) -m pytest $(or $(T),$(PARALLEL))
+	@$(if $(T),,$(foreach kind,$(TOPOLOGIES),MANYCAST_TEST_TOPOLOGY=$(kind) $(PY) -m pytest -m each_topology tests/system &&)) true
+
+topologies: $(VENV)/.test ## run the system's tests on a Sentinel group and on a cluster (TOPOLOGY=cluster for one of them)
+	@for kind in $(or $(strip $(call given,TOPOLOGY)),$(TOPOLOGIES)); do \
+	  MANYCAST_TEST_TOPOLOGY=$$kind $(PY) -m pytest $(PARALLEL) tests/system || exit 1; \
+	done
 
 coverage: $(VENV)/.test ## run the tests and report how much of each module they run (T="tests/contract" for a part)
 	@mkdir -p test-results/coverage && $(PY) -m coverage erase

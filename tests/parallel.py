@@ -38,8 +38,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupSche
     return GroupScheduling(config, log)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under xdist, puts the serial suites first."""
+def put_serial_suites_first(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under xdist."""
     if hasattr(config, "workerinput"):
         order = {group: rank for rank, group in enumerate(dict.fromkeys(SERIAL_SUITES.values()))}
         items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))

@@ -138,9 +138,7 @@ class RedisNode:
     def call_all(self, commands: Sequence[Sequence[str | int | bytes]]) -> list[Any]:
         """The answers to several commands, sent together. Raises: NodeError, OSError."""
         login = [("AUTH", self._password)] if self._password else []
-        with socket.create_connection((HOST, self.port), timeout=CALL_LIMIT_S) as line, line.makefile("rb") as reader:
-            line.sendall(b"".join(_encode(command) for command in (*login, *commands)))
-            return [_decode(reader) for _ in (*login, *commands)][len(login) :]
+        return exchange(self.port, [*login, *commands])[len(login) :]
 
     def remove(self) -> None:
         """Kills it and removes its directory."""
@@ -178,6 +176,13 @@ def wait_until(is_so: Callable[[], bool], otherwise: str, nodes: Sequence[RedisN
 def logs_of(nodes: Sequence[RedisNode]) -> str:
     """The ends of the nodes' logs, each under the node's name."""
     return "\n".join(f"--- {node.name} ({node.address})\n{node.log}" for node in nodes)
+
+
+def exchange(port: int, commands: Sequence[Sequence[str | int | bytes]]) -> list[Any]:
+    """The answers of a server on this machine to several commands, sent together. Raises: NodeError, OSError."""
+    with socket.create_connection((HOST, port), timeout=CALL_LIMIT_S) as line, line.makefile("rb") as reader:
+        line.sendall(b"".join(_encode(command) for command in commands))
+        return [_decode(reader) for _ in commands]
 
 
 def _encode(command: Sequence[str | int | bytes]) -> bytes:

@@ -1,10 +1,8 @@
 """The job queue and the log on one Redis, for the tests of both: it makes runs and reads all that Redis stores."""
 
 import itertools
-import os
-import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from contract.connection import Client, call_redis
@@ -13,7 +11,6 @@ from contract.job_queue import Claim, Job, JobQueue, Once, OnceUse, Policy, Subm
 from contract.position import START
 from contract.redis_server import Place, PubSubConnection
 from contract.stream_log import Batch, StreamLog
-from tests.broker import Broker
 from tests.redis_keys import JOBS, KEYS, TURNS, backlog_key, stream_keys
 
 LIFETIME_MS = 600_000
@@ -54,16 +51,6 @@ class ChannelReader:
         while (push := await self._connection.receive())[0] != b"pong":
             payloads.append(bytes(push[2]))
         return payloads
-
-
-@contextmanager
-def frozen(broker: Broker) -> Iterator[None]:
-    """Stops the server's process: it accepts connections and answers nothing."""
-    os.kill(broker.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(broker.pid, signal.SIGCONT)
 
 
 @dataclass

@@ -11,7 +11,6 @@ from contract.connection import blocking_client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.redis_server import COMMAND_TIMEOUT_S, Place, PubSubConnection, translating_errors
 from tests.broker import Broker, only_server, valkey_binary
-from tests.contract.store import frozen
 
 DEADLINE_S = 60.0
 
@@ -46,7 +45,7 @@ async def test_a_read_from_a_frozen_server_times_out(fragile_broker: Broker, mon
     client = blocking_client(fragile_broker.url)
     await call_redis(client, "PING")
     monkeypatch.setattr("contract.connection.COMMAND_TIMEOUT_S", 0.05)
-    with frozen(fragile_broker):
+    with fragile_broker.frozen():
         async with asyncio.timeout(DEADLINE_S):
             with pytest.raises(BrokerUnavailableError, match="does not answer in time"):
                 await call_redis(client, "BLPOP", "nothing", 1, block_ms=1)
@@ -57,7 +56,7 @@ async def test_a_read_from_a_frozen_server_times_out(fragile_broker: Broker, mon
 async def test_a_cancelled_call_leaves_its_reply_to_no_other_call(own_valkey: Broker, turns: int) -> None:
     client = command_client(own_valkey.url, connections=1)
     await call_redis(client, "PING")
-    with frozen(own_valkey):
+    with own_valkey.frozen():
         call = asyncio.create_task(call_redis(client, "ECHO", "somebody else's"))
         for _ in range(turns):
             await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from contract.scripts import Call, check_right, load_script, run_call, run_calls
 from contract.stream_log import Batch, Ending, StreamLog, WriteResult, WriteStatus
 from contract.worker_registry import WorkerOffer, announce, leave, read_offers
 from tests.broker import Broker
-from tests.contract.store import MAX_WAITING, RETENTION_MS, Store, chunk_lines, done_line, frozen
+from tests.contract.store import MAX_WAITING, RETENTION_MS, Store, chunk_lines, done_line
 from tests.redis_keys import CONTROL, JOBS, OFFERS, WORKERS, stream_keys
 
 NAMES = sorted(path.name.removesuffix(".lua") for path in (files("contract") / "lua").iterdir())
@@ -276,7 +276,7 @@ async def test_a_frozen_server_is_unavailable_and_each_call_may_be_repeated(
     job, claim = await store.start()
     batch = Batch(job.stream_id, claim.epoch, 1, chunk_lines("a", "b"))
     monkeypatch.setattr("contract.scripts.COMMAND_TIMEOUT_S", 0.1)
-    with frozen(fragile_broker), pytest.raises(BrokerUnavailableError):
+    with fragile_broker.frozen(), pytest.raises(BrokerUnavailableError):
         await store.log.write([batch])
     # The server has the first call in its socket and carries it out as well.
     monkeypatch.setattr("contract.scripts.COMMAND_TIMEOUT_S", 5.0)

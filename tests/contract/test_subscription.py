@@ -10,7 +10,6 @@ from contract import subscription_line
 from contract.connection import Client, call_redis, command_client
 from contract.subscription import Subscription
 from tests.broker import Broker
-from tests.contract.store import frozen
 
 DEADLINE_S = 60.0
 QUIET_S = 60.0
@@ -147,7 +146,7 @@ async def test_a_server_that_stops_and_starts_is_subscribed_again(fragile_broker
 async def test_a_half_open_connection_is_noticed(fragile_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("contract.redis_server.CONNECT_TIMEOUT_S", 0.1)
     async with subscribed(fragile_broker.url, "a", watchdog_s=0.1) as (_, listener):
-        with frozen(fragile_broker):
+        with fragile_broker.frozen():
             # Twice: the new connection is taken by the system, and greeted by nobody.
             await listener.until(lambda: listener.count("down") >= 2)
         await listener.until(lambda: listener.count("confirmed") >= 2)

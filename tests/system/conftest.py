@@ -7,8 +7,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.broker import Broker, valkey_binary
+from tests.broker import Broker
 from tests.stack import Gateway, Simulator, Worker, closing_all
+from tests.topologies import new_broker, topology_kind
 from tests.viewers import DEADLINE_S, question
 
 
@@ -26,10 +27,13 @@ class Stack:
         return f"{self.gateways[gateway].url}/v1/streams/{stream_id}/events"
 
 
-@pytest.fixture(scope="session", params=[1, 8], ids=["one partition", "8 partitions"])
+PARTITIONS = {"one": [1, 8], "sentinel": [1], "cluster": [128]}[topology_kind()]
+
+
+@pytest.fixture(scope="session", params=PARTITIONS, ids=lambda count: f"{count} partitions")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """Shared by the tests that change nothing in it."""
-    broker, simulator = Broker(valkey_binary()), Simulator()
+    broker, simulator = new_broker(), Simulator()
     settings = {"MANYCAST_PARTITIONS": str(request.param)}
     gateways = [Gateway(broker.url, **settings), Gateway(broker.url, **settings)]
     # Short timeouts of the provider, so that the tests of its faults are quick.

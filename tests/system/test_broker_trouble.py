@@ -2,17 +2,16 @@
 
 import asyncio
 import json
-import os
 import signal
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 
-from contract.connection import command_client
+from contract.connection import call_redis, command_client
 from contract.event import Kind
 from tests.author import Run, open_run
-from tests.broker import Broker, only_server
+from tests.broker import Broker
 from tests.stack import Gateway, closing_all
 from tests.viewers import Response, read_events, until
 
@@ -56,27 +55,24 @@ def check_whole(viewers: TwoViewers, run: Run) -> None:
 async def test_a_subscription_that_is_cut_misses_nothing(
     http: httpx2.AsyncClient, fragile_broker: Broker, gateways: list[Gateway]
 ) -> None:
-    client = command_client(fragile_broker.url)
     async with open_run(fragile_broker.url) as run:
         await run.begin()
         viewers = TwoViewers(http, gateways, run.stream_id)
         await viewers.until_all_have(1)
         for round_ in range(10):
             # What is said between the cut and the next subscription is published to nobody.
-            await only_server(client).client_kill_filter(_type="pubsub")
+            fragile_broker.cut_subscriptions()
             for at in range(5):
                 await run.say(f"{round_}.{at} ")
             await viewers.until_all_have(1 + (round_ + 1) * 5)
         await run.end()
         await viewers.end()
         check_whole(viewers, run)
-    await client.aclose()
 
 
 async def test_events_published_during_a_cut_arrive_without_a_later_event(
     http: httpx2.AsyncClient, fragile_broker: Broker
 ) -> None:
-    client = command_client(fragile_broker.url)
     # No look at the log now and then, which would find it too, but late.
     gateway = Gateway(fragile_broker.url, MANYCAST_PING_INTERVAL_S="3600")
     with closing_all(gateway):
@@ -85,13 +81,12 @@ async def test_events_published_during_a_cut_arrive_without_a_later_event(
             viewers = TwoViewers(http, [gateway], run.stream_id)
             await viewers.until_all_have(1)
             for at in range(10):
-                await only_server(client).client_kill_filter(_type="pubsub")
+                fragile_broker.cut_subscriptions()
                 await run.say(f"{at} ")
                 await viewers.until_all_have(2 + at)
             await run.end()
             await viewers.end()
             check_whole(viewers, run)
-    await client.aclose()
 
 
 async def test_a_frozen_broker_is_noticed_and_costs_no_event(
@@ -101,14 +96,11 @@ async def test_a_frozen_broker_is_noticed_and_costs_no_event(
         await run.begin()
         viewers = TwoViewers(http, gateways, run.stream_id)
         await viewers.until_all_have(1)
-        os.kill(fragile_broker.pid, signal.SIGSTOP)
-        try:
+        with fragile_broker.frozen():
             await viewers.until_all_are_told("broker_unavailable")
             newcomer = await read_events(http, viewers.urls[0].replace(run.stream_id, "x" * 22))
             assert (newcomer.status, newcomer.frames) == (200, [])
             assert newcomer.retry_ms is not None
-        finally:
-            os.kill(fragile_broker.pid, signal.SIGCONT)
         await viewers.until_all_are_told("streaming")
         await run.say("after")
         await run.end()
@@ -123,11 +115,8 @@ async def test_a_viewer_ahead_of_its_gateway_reconnects_while_the_log_cannot_be_
         await run.begin()
         viewers = TwoViewers(http, gateways, run.stream_id)
         await viewers.until_all_have(1)
-        os.kill(fragile_broker.pid, signal.SIGSTOP)
-        try:
+        with fragile_broker.frozen():
             newcomer = await read_events(http, viewers.urls[0], after="1-2")
-        finally:
-            os.kill(fragile_broker.pid, signal.SIGCONT)
         assert (newcomer.status, newcomer.frames) == (200, [])
         assert newcomer.retry_ms is not None
         await run.end()
@@ -170,9 +159,7 @@ async def test_a_broker_that_lost_its_data_ends_the_stream_as_lost(
             fragile_broker.wipe()
             fragile_broker.start()
         else:
-            client = command_client(fragile_broker.url)
-            await only_server(client).flushall()
-            await client.aclose()
+            fragile_broker.empty()
         await viewers.end()
         for response in viewers.seen:
             assert response.frames[-1].event == Kind.DONE
@@ -207,10 +194,10 @@ async def test_a_finished_stream_expires_and_is_then_404(http: httpx2.AsyncClien
             await run.end()
         url = f"{gateway.url}/v1/streams/{run.stream_id}"
         assert (await read_events(http, f"{url}/events")).done["status"] == "completed"
-        server = only_server(client)
-        assert all([await server.pttl(key) > 0 for key in await server.keys("mc:*_*")])
-        for key in await server.keys("mc:*_*"):
-            await server.pexpire(key, 1)
+        (keys,) = [keys for keys in fragile_broker.call_each("KEYS", "mc:*_*") if keys]
+        assert all([await call_redis(client, "PTTL", key) > 0 for key in keys])
+        for key in keys:
+            await call_redis(client, "PEXPIRE", key, 1)
         async with asyncio.timeout(5):
             while (await http.get(url)).status_code != 404:
                 await asyncio.sleep(0.01)

@@ -8,6 +8,8 @@ import pytest
 from tests.system.conftest import Stack, start_stream
 from tests.viewers import Response, read_events, until
 
+pytestmark = pytest.mark.each_topology
+
 
 async def count_calls(http: httpx2.AsyncClient, stack: Stack, kind: str) -> int:
     stats = (await http.get(f"{stack.simulator.url}/simulator/stats")).json()

@@ -12,6 +12,8 @@ from tests.stack import ROOT, Gateway, Simulator, Worker, closing_all
 from tests.topologies import redis_cluster, sentinel_group
 from tests.viewers import question, read_events
 
+pytestmark = pytest.mark.one_server("it starts topologies of its own")
+
 PASSWORD = "pw"
 
 

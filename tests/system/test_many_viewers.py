@@ -4,10 +4,13 @@ import asyncio
 from typing import Any
 
 import httpx2
+import pytest
 
 from contract.event import Kind
 from tests.system.conftest import Stack, start_stream
 from tests.viewers import Response, read_events, until
+
+pytestmark = pytest.mark.each_topology
 
 SLOW: dict[str, Any] = {"simulator": {"first_chunk_ms": 100, "chunks_per_s": 200}}
 

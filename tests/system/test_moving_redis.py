@@ -18,6 +18,8 @@ from tests.stack import Gateway, Simulator, Worker, closing_all
 from tests.topologies import redis_cluster, sentinel_group
 from tests.viewers import Response, question, read_events, until
 
+pytestmark = pytest.mark.one_server("it starts topologies of its own")
+
 CHUNKS = 160
 SLOW = {"chunks_per_s": 20, "chunks": CHUNKS, "seed": 7}
 LEASE_S = "5"

@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.broker import Broker, valkey_binary
 from tests.stack import Gateway, Simulator, Worker, closing_all
+from tests.topologies import new_broker
 from tests.worker.conftest import QUICK
 from tests.worker.runs import counts
 from tests.worker.scripts.test_scripts import CHAINS
@@ -24,7 +24,7 @@ class Stack:
 
     def __init__(self, folder: Path) -> None:
         shutil.copy(CHAINS, folder)
-        self.broker = Broker(valkey_binary())
+        self.broker = new_broker()
         self.provider = Simulator(SIMULATOR_FIRST_CHUNK_MS="0")
         self.worker = Worker(self.broker.url, self.provider.url, **QUICK, MANYCAST_SCRIPTS=str(folder))
         self.gateway = Gateway(self.broker.url, MANYCAST_LIST_RUNS="1")

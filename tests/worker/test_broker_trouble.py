@@ -1,10 +1,10 @@
 """Redis goes, comes back, forgets, or refuses: nothing is lost or told twice, or viewers are told what is."""
 
 import asyncio
-import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -32,8 +32,9 @@ def crash(broker: Broker) -> None:
 
 
 def freeze(broker: Broker) -> None:
-    os.kill(broker.pid, signal.SIGSTOP)
-    asyncio.get_running_loop().call_later(1.0, os.kill, broker.pid, signal.SIGCONT)
+    frozen = ExitStack()
+    frozen.enter_context(broker.frozen())
+    asyncio.get_running_loop().call_later(1.0, frozen.close)
 
 
 def demote(broker: Broker) -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-import os
 import re
 import secrets
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -125,8 +125,9 @@ async def test_a_redis_outage_longer_than_a_lease_loses_no_worker(
     stream_ids = [await caller.submit("demo-long", simulator={**SLOW, "chunks": 80}) for _ in range(6)]
     for stream_id in stream_ids:
         await caller.events_until(stream_id, has_chunks(30))
-    os.kill(fragile_broker.pid, signal.SIGSTOP)
-    asyncio.get_running_loop().call_later(2 * LEASE_S, os.kill, fragile_broker.pid, signal.SIGCONT)
+    outage = ExitStack()
+    outage.enter_context(fragile_broker.frozen())
+    asyncio.get_running_loop().call_later(2 * LEASE_S, outage.close)
     for stream_id in stream_ids:
         events = await caller.finished(stream_id)
         assert done(events)["status"] == "completed"
