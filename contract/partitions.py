@@ -8,7 +8,7 @@ the run that it made.
 import asyncio
 import logging
 
-from contract.connection import Client, command_client
+from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.keys import KeySpace, Partitions
 from contract.scripts import Call, run_call
@@ -64,6 +64,15 @@ async def check_agreement(client: Client) -> None:
         raise PartitionsDisagreeError(
             f"Redis has {known.count} partitions now, and this service uses {agreed.count}: start it again"
         )
+
+
+async def read_partitions(client: Client) -> int | None:
+    """How many there are. None: no service has started here. Stores nothing.
+
+    Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    count = await call_redis(client, "HGET", client.key_space.partitions, "count")
+    return None if count is None else int(count)
 
 
 async def _ask(client: Client, count: int) -> Partitions:

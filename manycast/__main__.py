@@ -255,6 +255,7 @@ def doctor(server: Server = None, key_file: KeyFile = None) -> None:
     """Find out what is missing, and how to fix it."""
     settings = _read_settings(Settings)
     url, key = _find_server(server, key_file)
+    keys = KeySpace(settings.prefix, settings.partitions)
     is_named = server is not None or "server" in settings.model_fields_set
 
     async def look_at_source() -> list[Finding]:
@@ -266,7 +267,7 @@ def doctor(server: Server = None, key_file: KeyFile = None) -> None:
         is_well = await examine(
             [
                 look_at_python,
-                lambda: look_at_broker(settings.redis_url, COMMAND),
+                lambda: look_at_broker(settings.redis_url, COMMAND, keys),
                 look_at_source,
                 lambda: look_at_gateway(url, key, command=COMMAND, is_named=is_named),
             ],

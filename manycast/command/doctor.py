@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 from contract.connection import Client as BrokerClient
 from contract.connection import call_server, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.keys import USUAL_KEYS, KeySpace
+from contract.partitions import read_partitions
 from contract.printable import one_line
 from contract.prompts import SCRIPT_PREFIX
 from contract.redis_server import Server
@@ -53,7 +55,8 @@ async def look_at_python(version: tuple[int, ...] = sys.version_info[:3]) -> lis
     return [Finding("ok", "python", text)]
 
 
-async def look_at_broker(redis_url: str | None, command: str) -> list[Finding]:
+async def look_at_broker(redis_url: str | None, command: str, keys: KeySpace = USUAL_KEYS) -> list[Finding]:
+    """`keys`: of the deployment that this computer's settings describe."""
     if redis_url is None:
         try:
             find_binary()
@@ -64,7 +67,7 @@ async def look_at_broker(redis_url: str | None, command: str) -> list[Finding]:
         check_redis_url(redis_url)
     except ValueError as error:
         return [Finding("fail", "database", f"REDIS_URL is malformed: {error}")]
-    client = command_client(redis_url, connections=1)
+    client = command_client(redis_url, keys, connections=1)
     try:
         places = await client.places()
         findings = []
@@ -72,7 +75,7 @@ async def look_at_broker(redis_url: str | None, command: str) -> list[Finding]:
             findings.append(Finding("ok", "database", f"{describe(client.topology)}"))
         for place in places:
             findings += await _look_at_server_of_redis(client.server_at(place), str(place))
-        return findings + await _look_at_rights(client)
+        return [*findings, *await _look_at_partitions(client), *await _look_at_rights(client)]
     except (BrokerUnavailableError, BrokerRefusedError) as error:
         fact = f"{describe(client.topology)}: {error}"
         return [Finding("fail", "database", fact, "start it, or correct REDIS_URL")]
@@ -85,6 +88,24 @@ async def _look_at_server_of_redis(server: Server, place: str) -> list[Finding]:
         return judge_broker(place, await call_server(server, "INFO"))
     except (BrokerUnavailableError, BrokerRefusedError) as error:
         return [Finding("fail", "database", f"{place}: {error}", "start it, or correct REDIS_URL")]
+
+
+async def _look_at_partitions(client: BrokerClient) -> list[Finding]:
+    prefix, wanted = client.key_space.prefix, client.key_space.wanted_partitions
+    try:
+        count = await read_partitions(client)
+    except BrokerUnavailableError:
+        return []
+    except BrokerRefusedError as error:
+        return [Finding("warn", "database", f"the number of partitions cannot be read: {error}")]
+    if count is None:
+        fact = f"the prefix {prefix} is not in use yet: the first service to start stores its number of partitions"
+        return [Finding("ok", "database", fact)]
+    fact = f"the prefix {prefix} has {_count(count, 'partition')}"
+    if wanted not in (None, count):
+        advice = f'unset MANYCAST_PARTITIONS, or set it to {count}. "Partitions" in docs/operations.md'
+        return [Finding("fail", "database", f"{fact}, and MANYCAST_PARTITIONS is {wanted}", advice)]
+    return [Finding("ok", "database", fact)]
 
 
 async def _look_at_rights(client: BrokerClient) -> list[Finding]:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from contract.connection import call_redis, command_client
+from contract.keys import KeySpace
+from contract.partitions import agree_on_partitions
 from manycast.command.doctor import (
     Finding,
     judge_broker,
@@ -40,8 +42,23 @@ async def test_a_python_that_is_too_old_fails() -> None:
 
 async def test_a_real_broker_that_is_well(broker: Broker) -> None:
     findings = await look_at_broker(broker.url, "manycast")
-    assert levels(findings) == ["ok"]
+    assert levels(findings) == ["ok", "ok"]
     assert findings[0].fact.startswith("Valkey 9.")
+
+
+async def test_the_partitions_of_this_deployment_are_shown_and_not_made(broker: Broker) -> None:
+    keys = KeySpace("doctor")
+    client = command_client(broker.url, KeySpace("doctor", 8))
+    for _ in range(2):
+        fact = (await look_at_broker(broker.url, "manycast", keys))[1].fact
+        assert fact.startswith("the prefix doctor is not in use yet")
+    await agree_on_partitions(client)
+    await client.aclose()
+    found = await look_at_broker(broker.url, "manycast", keys)
+    assert [finding.fact for finding in found[1:]] == ["the prefix doctor has 8 partitions"]
+    wrong = (await look_at_broker(broker.url, "manycast", KeySpace("doctor", 3)))[1]
+    assert (wrong.level, wrong.fact) == ("fail", "the prefix doctor has 8 partitions, and MANYCAST_PARTITIONS is 3")
+    assert "set it to 8" in wrong.advice
 
 
 async def test_a_broker_that_is_away_fails_and_its_password_is_not_shown() -> None:
@@ -316,8 +333,8 @@ def test_a_finding_shows_what_a_server_wrote_and_does_not_obey_it() -> None:
 @pytest.mark.parametrize("kind", ["sentinel", "cluster"])
 async def test_each_primary_of_a_topology_is_looked_at(kind: str) -> None:
     with sentinel_group() if kind == "sentinel" else redis_cluster() as redis:
-        named, *primaries = await look_at_broker(redis.url, "manycast")
-        assert levels([named, *primaries]) == ["ok"] * (2 if kind == "sentinel" else 4)
+        named, *primaries, partitions = await look_at_broker(redis.url, "manycast")
+        assert levels([named, *primaries, partitions]) == ["ok"] * (3 if kind == "sentinel" else 5)
         assert ("Sentinel group mymaster" if kind == "sentinel" else "cluster") in named.fact
         assert all(primary.fact.startswith("Redis 7.") for primary in primaries)
         redis.nodes[0].kill()
@@ -328,7 +345,7 @@ async def test_a_user_without_channels_is_told_what_is_missing(fragile_broker: B
     admin = command_client(fragile_broker.url)
     await call_redis(admin, "ACL", "SETUSER", "narrow", "on", ">pw", "~*", "+@all", "resetchannels")
     await admin.aclose()
-    well, *missing = await look_at_broker(fragile_broker.url.replace("://", "://narrow:pw@"), "manycast")
-    assert well.level == "ok"
+    well, partitions, *missing = await look_at_broker(fragile_broker.url.replace("://", "://narrow:pw@"), "manycast")
+    assert levels([well, partitions]) == ["ok", "ok"]
     assert levels(missing) == ["fail"] * 4
     assert "PUBLISH mc:{p00}:" in missing[0].fact
