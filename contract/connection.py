@@ -12,6 +12,8 @@ from contract.errors import BrokerUnavailableError
 from contract.keys import USUAL_KEYS, KeySpace, Partitions
 from contract.redis_server import (
     COMMAND_TIMEOUT_S,
+    LATE_S,
+    REPLACEABLE_IDLE_S,
     TRUSTED_IDLE_S,
     Place,
     RedirectedError,
@@ -21,7 +23,7 @@ from contract.redis_server import (
     connection_slot,
 )
 from contract.routes import Routes, routes_of
-from contract.topology import Topology, parse_topology, publish_command
+from contract.topology import Cluster, SentinelGroup, Topology, parse_topology, publish_command
 
 PARTITIONS_OF_SEVERAL_SERVERS = 128
 TRIES = 12
@@ -69,6 +71,7 @@ class Client:
         server = self._servers.get(place)
         if server is None:
             server = self._servers[place] = self._open_server(place)
+            server.standing = self.routes.standing_of(place) or server.standing
         return server
 
     async def place_of(self, key: str | None) -> Place:
@@ -142,7 +145,10 @@ def command_client(
     A stale connection is replaced once, and the call is sent again. A connection that was idle for `trusted_idle_s` is
     checked before its next use.
     """
-    return Client(parse_topology(url), lambda place: command_server(place, connections, trusted_idle_s), keys, routes)
+    topology = parse_topology(url)
+    if isinstance(topology, SentinelGroup | Cluster):
+        trusted_idle_s = min(trusted_idle_s, REPLACEABLE_IDLE_S)
+    return Client(topology, lambda place: command_server(place, connections, trusted_idle_s), keys, routes)
 
 
 def blocking_client(url: str, keys: KeySpace = USUAL_KEYS, routes: Routes | None = None) -> Client:
@@ -155,16 +161,16 @@ async def call_redis(client: Client, *command: str | int, block_ms: int = 0) -> 
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    within_s = COMMAND_TIMEOUT_S + block_ms / 1000
+    block_s = block_ms / 1000
     if client.only is not None:
-        return await call_server(client.only, *command, within_s=within_s)
+        return await call_server(client.only, *command, block_s=block_s)
     key, asked = key_of(command), None
     async for is_last in tries():
         place = asked or await client.place_of(key)
         try:
             if asked is None:
-                return await call_server(client.server_at(place), *command, within_s=within_s)
-            async with connection_slot(client.server_at(place), within_s):
+                return await call_server(client.server_at(place), *command, block_s=block_s)
+            async with connection_slot(client.server_at(place), COMMAND_TIMEOUT_S + block_s, LATE_S + block_s):
                 return await client.server_at(place).execute_asking(*command)
         except RedirectedError as redirected:
             if is_last:
@@ -176,9 +182,12 @@ async def call_redis(client: Client, *command: str | int, block_ms: int = 0) -> 
     raise AssertionError("the last try returns or raises")
 
 
-async def call_server(server: Server, *command: str | int, within_s: float = COMMAND_TIMEOUT_S) -> Any:
-    """Runs one command on this server. Raises: BrokerUnavailableError, BrokerRefusedError."""
-    async with connection_slot(server, within_s):
+async def call_server(server: Server, *command: str | int, block_s: float = 0) -> Any:
+    """Runs one command, which may block for `block_s`, on this server.
+
+    Raises: BrokerUnavailableError, BrokerRefusedError.
+    """
+    async with connection_slot(server, COMMAND_TIMEOUT_S + block_s, LATE_S + block_s):
         return await server.execute_command(*command)  # type: ignore[no-untyped-call]
 
 

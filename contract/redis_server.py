@@ -10,7 +10,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import redis.exceptions as refusals
@@ -33,6 +33,10 @@ ASK_TIMEOUT_S = 1.0
 TRUSTED_IDLE_S = 10.0
 """A connection that was idle for longer is checked before its next use: a firewall may have forgotten it silently."""
 CHECK_TIMEOUT_S = 0.5
+LATE_S = 1.0
+"""A reply that took longer may come from a primary that was frozen, and was replaced before it woke up."""
+REPLACEABLE_IDLE_S = 1.0
+"""The longest TRUSTED_IDLE_S for servers that may be replaced. Shorter than any failover takes."""
 
 _TEMPORARY = (refusals.ReadOnlyError, refusals.ClusterDownError, refusals.TryAgainError)
 _TEMPORARY_WORDS = ("UNBLOCKED ", "NOREPLICAS ", "LOADING ")
@@ -115,7 +119,7 @@ _CONNECTIONS = {SSLConnection: _TlsConnection, UnixDomainSocketConnection: _Unix
 
 
 class _PrimaryFinder:
-    """Asks the sentinels of a group for its primary. `address` is the last answer."""
+    """Asks the sentinels of a group for its primary. `address` is the last answer. It is the primary's `Standing`."""
 
     def __init__(self, place: Place) -> None:
         self._group = place.group
@@ -123,8 +127,11 @@ class _PrimaryFinder:
         self._urls = list(place.sentinel_urls)
         self.address: Address | None = None
 
-    async def find(self) -> Address:
-        """Raises: redis-py's ConnectionError if no sentinel knows the primary."""
+    def known(self) -> Address | None:
+        return self.address
+
+    async def ask(self) -> Address:
+        """Raises: BrokerUnavailableError if no sentinel knows the primary."""
         reasons = []
         for url in list(self._urls):
             try:
@@ -138,7 +145,14 @@ class _PrimaryFinder:
                     return self.address
                 reasons.append(f"{address_text(url)} knows no group {self._group!r}")
             self._urls.append(self._urls.pop(self._urls.index(url)))
-        raise refusals.ConnectionError(f"no sentinel names the primary: {'; '.join(reasons)}")
+        raise BrokerUnavailableError(f"no sentinel names the primary: {'; '.join(reasons)}")
+
+    async def find(self) -> Address:
+        """As `ask`. Raises: redis-py's ConnectionError, as redis-py expects it while it connects."""
+        try:
+            return await self.ask()
+        except BrokerUnavailableError as error:
+            raise refusals.ConnectionError(str(error)) from error
 
 
 class _CheckingPool(ConnectionPool):
@@ -187,10 +201,24 @@ async def _reaches_redis(connection: Any) -> bool:
     return True
 
 
+class Standing(Protocol):
+    """Tells who has the place of a server that may be replaced."""
+
+    def known(self) -> object:
+        """Who has it, as far as is known. None: nobody has been asked yet."""
+
+    async def ask(self) -> object:
+        """Asks others than the server itself. Raises: BrokerUnavailableError, BrokerRefusedError if none answers."""
+
+
 class Server(Redis):
-    """Replies in bytes. When all `slots` are taken, a call waits for one instead of failing."""
+    """Replies in bytes. When all `slots` are taken, a call waits for one instead of failing.
+
+    `standing`: None for a server that nothing replaces.
+    """
 
     slots: asyncio.Semaphore
+    standing: Standing | None = None
 
     async def exchange(self, packed: bytes, replies: int) -> list[Any]:
         """Sends packed commands and returns their replies in order. The reply to a refused command is its error.
@@ -252,6 +280,7 @@ def _server(place: Place, connections: int, retry: Retry, trusted_idle_s: float)
     server = Server.from_pool(_CheckingPool(finder, trusted_idle_s, max_connections=1 << 20, **arguments))
     assert isinstance(server, Server)
     server.slots = asyncio.Semaphore(connections)
+    server.standing = finder
     return server
 
 
@@ -334,19 +363,37 @@ async def ask_server(place: Place, *command: str) -> Any:
 
 
 @asynccontextmanager
-async def connection_slot(server: Server, within_s: float) -> AsyncIterator[None]:
+async def connection_slot(server: Server, within_s: float, late_s: float = LATE_S) -> AsyncIterator[None]:
     """Waits for a free slot. Waiting and using may together take `within_s` seconds. Raises: as `translating_errors`.
 
-    A call that is too slow or cancelled loses its connection, so that no other call reads its late reply.
+    A call that is too slow or cancelled loses its connection, so that no other call reads its late reply. A call that
+    took longer than `late_s` counts as unavailable if its server is no longer the primary: what it confirmed is lost.
     """
+    clock, standing = asyncio.get_running_loop().time, server.standing
     with translating_errors():
         try:
             async with asyncio.timeout(within_s), server.slots:
+                began_at, before = clock(), standing and standing.known()
                 yield
         except (TimeoutError, refusals.ReadOnlyError):
             # It is frozen or a replica now. New connections ask again where the primary is, and resolve its name.
             await server.drop_idle_connections()
             raise
+    if standing is not None and clock() - began_at > late_s:
+        await _check_standing(server, standing, before)
+
+
+async def _check_standing(server: Server, standing: Standing, before: object) -> None:
+    """Raises: BrokerUnavailableError if another server has the place that this one had."""
+    try:
+        now = await standing.ask()
+    except (BrokerUnavailableError, BrokerRefusedError):
+        # Nobody knows better.
+        return
+    # Without `before`, the call made the first connection: nothing was sent before the server answered.
+    if before not in (None, now):
+        await server.drop_idle_connections()
+        raise BrokerUnavailableError("the reply came late, from a server that is no longer the primary")
 
 
 @contextmanager

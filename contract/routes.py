@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from contract.cluster_slots import SLOTS, hash_tag, slot_of
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.redis_server import Place, ask_server
+from contract.redis_server import Place, Standing, ask_server
 from contract.topology import Address, Cluster, OneServer, SentinelGroup, Shards, Topology, address_text
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,9 @@ class Routes(Protocol):
 
     async def learn(self) -> None:
         """Asks again who has what. Concurrent calls ask once. Raises: BrokerUnavailableError, BrokerRefusedError."""
+
+    def standing_of(self, place: Place) -> Standing | None:
+        """Who else may take over all that this place has. None: nobody, or its server knows that itself."""
 
 
 def routes_of(topology: Topology) -> Routes:
@@ -73,6 +76,9 @@ class FixedRoutes:
 
     async def learn(self) -> None:
         """Does nothing."""
+
+    def standing_of(self, place: Place) -> None:
+        """Nobody, or its server asks the sentinels itself."""
 
 
 class ClusterRoutes:
@@ -137,6 +143,19 @@ class ClusterRoutes:
             raise BrokerUnavailableError(f"no node of the cluster answers: {'; '.join(reasons)}")
         self._take(best[1], best[2])
 
+    async def learn_from_others(self, doubtful: Place) -> None:
+        """As `learn`, but asks this node last: it may have been frozen, and not know that it was replaced."""
+        if self._learning is not None and not self._learning.done():
+            # It may have asked this node.
+            await asyncio.wait([self._learning])
+        self._silent.add(doubtful)
+        if self._told_by == doubtful:
+            self._told_by = None
+        await self.learn()
+
+    def standing_of(self, place: Place) -> Standing:
+        return _NodeStanding(self, place)
+
     def _informants(self) -> list[Place]:
         """Whom to ask, in this order: who knows more than the last one, then anybody who has answered before."""
         first, self._told_by = [self._told_by] if self._told_by else [], None
@@ -158,3 +177,19 @@ class ClusterRoutes:
 
     def _node(self, entry: Sequence[Any], told_by: Place) -> Place:
         return self.place_at(Address((entry[0] or b"").decode(), int(entry[1])), told_by)
+
+
+class _NodeStanding:
+    """Whether a node of a cluster is a primary, as the other nodes see it."""
+
+    def __init__(self, routes: ClusterRoutes, place: Place) -> None:
+        self._routes = routes
+        self._place = place
+
+    def known(self) -> Place:
+        return self._place
+
+    async def ask(self) -> Place | None:
+        """The node itself. None if it is no primary any more."""
+        await self._routes.learn_from_others(self._place)
+        return self._place if self._place in self._routes.places() else None

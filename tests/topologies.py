@@ -17,21 +17,29 @@ from tests.broker import Broker, redis_binary, valkey_binary
 
 
 @contextlib.contextmanager
-def redis_cluster(password: str | None = None, server: str | None = None) -> Iterator[RedisCluster]:
-    """Three primaries with a replica each. `server`: the program, the machine's Redis by default, else Valkey."""
+def redis_cluster(
+    password: str | None = None, server: str | None = None, min_replicas: int = 0
+) -> Iterator[RedisCluster]:
+    """Three primaries with a replica each. `server`: the program, the machine's Redis by default, else Valkey.
+
+    `min_replicas`: a primary with fewer connected replicas refuses writes.
+    """
     with _directory() as directory:
-        cluster = RedisCluster(_program(server), directory, password)
+        cluster = RedisCluster(_program(server), directory, password, min_replicas)
         with _running(cluster):
             yield cluster
 
 
 @contextlib.contextmanager
 def sentinel_group(
-    password: str | None = None, sentinel_password: str | None = None, server: str | None = None
+    password: str | None = None,
+    sentinel_password: str | None = None,
+    server: str | None = None,
+    min_replicas: int = 0,
 ) -> Iterator[SentinelGroup]:
-    """A primary, a replica and three sentinels. `server`: the program, the machine's Redis by default, else Valkey."""
+    """A primary, a replica and three sentinels. `server` and `min_replicas` are as for `redis_cluster`."""
     with _directory() as directory:
-        group = SentinelGroup(_program(server), directory, password, sentinel_password)
+        group = SentinelGroup(_program(server), directory, password, sentinel_password, min_replicas)
         with _running(group):
             yield group
 

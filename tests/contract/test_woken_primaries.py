@@ -1,0 +1,111 @@
+"""A primary that was frozen and replaced wakes up, and runs what waited in its connections: nobody may believe it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.cluster_slots import slot_of
+from contract.connection import Client, call_redis, command_client
+from contract.errors import BrokerUnavailableError
+from contract.scripts import run_call
+from manycast.chaos.redis_cluster import RedisCluster
+from manycast.chaos.redis_node import RedisNode
+from manycast.chaos.sentinel_group import SentinelGroup
+from tests.contract.topology import announce_call, until, until_answered
+from tests.topologies import redis_cluster, sentinel_group
+
+TAG = "p07"
+KEY = announce_call(TAG).keys[0]
+
+Group = SentinelGroup | RedisCluster
+
+
+@pytest.fixture(scope="module", params=["sentinel", "cluster"])
+def group(request: pytest.FixtureRequest) -> Iterator[Group]:
+    # Without `min_replicas`, a primary that wakes up accepts all writes until it is told.
+    running = sentinel_group(min_replicas=1) if request.param == "sentinel" else redis_cluster(min_replicas=1)
+    with running as group:
+        yield group
+
+
+@pytest.fixture
+async def client(group: Group) -> AsyncIterator[Client]:
+    await asyncio.to_thread(group.wait_until_well)
+    client = command_client(group.url)
+    yield client
+    await client.aclose()
+
+
+def primary_of(group: Group) -> RedisNode:
+    return group.primary() if isinstance(group, SentinelGroup) else group.owner_of(slot_of(KEY))
+
+
+@contextlib.asynccontextmanager
+async def replaced_while_frozen(group: Group) -> AsyncIterator[RedisNode]:
+    """Freezes the primary. When the block ends, another node has its place, and it wakes up."""
+    primary = await asyncio.to_thread(primary_of, group)
+    primary.freeze()
+    try:
+        yield primary
+        await asyncio.to_thread(group.wait_for_takeover, primary)
+    finally:
+        primary.resume()
+
+
+def unread_bytes(node: RedisNode) -> int:
+    """What this process has sent to the node, and the node has not read."""
+    own = {str(file.readlink()) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    # Columns: 1 own address, 2 the other end's, 4 the bytes to send and to read, 9 the name of the socket.
+    ports = {line[1] for line in lines if f"socket:[{line[9]}]" in own}
+    return sum(
+        int(line[4].partition(":")[2], 16)
+        for line in lines
+        if line[2] in ports and int(line[1].partition(":")[2], 16) == node.port
+    )
+
+
+async def workers(client: Client) -> list[bytes]:
+    while True:
+        with contextlib.suppress(BrokerUnavailableError):
+            return list(await call_redis(client, "ZRANGE", KEY, 0, -1))
+
+
+async def test_a_write_that_waited_in_a_frozen_primary_counts_only_if_its_successor_has_it(
+    group: Group, client: Client
+) -> None:
+    await until_answered(client, announce_call(TAG, "before"))
+    async with replaced_while_frozen(group):
+        waiting = asyncio.create_task(run_call(client, announce_call(TAG, "waited")))
+    with contextlib.suppress(BrokerUnavailableError):
+        await waiting
+        await asyncio.to_thread(group.wait_until_well)
+        assert b"waited" in await workers(client)
+
+
+async def test_a_write_just_before_a_replaced_primary_wakes_up_is_not_lost(group: Group, client: Client) -> None:
+    """Its connection was silent during the freeze, so no call has noticed it."""
+    await until_answered(client, announce_call(TAG, "before"))
+    async with replaced_while_frozen(group) as primary:
+        await asyncio.to_thread(group.wait_for_takeover, primary)
+        sent = unread_bytes(primary)
+        writing = asyncio.create_task(until_answered(client, announce_call(TAG, "sudden")))
+        await until(lambda: unread_bytes(primary) > sent)
+    await writing
+    await asyncio.to_thread(group.wait_until_well)
+    assert b"sudden" in await workers(client)
+
+
+async def test_a_read_that_waited_in_a_frozen_primary_does_not_see_what_is_lost(group: Group, client: Client) -> None:
+    await until_answered(client, announce_call(TAG, "before"))
+    async with replaced_while_frozen(group):
+        waiting = asyncio.create_task(run_call(client, announce_call(TAG, "unseen")))
+        reading = asyncio.create_task(call_redis(client, "ZRANGE", KEY, 0, -1))
+    await asyncio.wait([waiting])
+    with contextlib.suppress(BrokerUnavailableError):
+        seen = await reading
+        await asyncio.to_thread(group.wait_until_well)
+        assert set(seen) <= set(await workers(client))
