@@ -6,6 +6,7 @@ pipeline of the one for clusters costs several times what `Server.exchange` does
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -22,6 +23,8 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.topology import Address, address_text
 
+logger = logging.getLogger(__name__)
+
 NoScriptError = refusals.NoScriptError
 ReadOnlyError = refusals.ReadOnlyError
 ResponseError = refusals.ResponseError
@@ -37,6 +40,14 @@ LATE_S = 1.0
 """A reply that took longer may come from a primary that was frozen, and was replaced before it woke up."""
 REPLACEABLE_IDLE_S = 1.0
 """The longest TRUSTED_IDLE_S for servers that may be replaced. Shorter than any failover takes."""
+
+REPLICA_PATIENCE_MS = 500
+"""How long a replica may take to confirm what was written."""
+SHORT_REPLICA_PATIENCE_MS = 20
+"""The same while all are away."""
+TAKEOVER_S = 3.0
+"""When a replica takes over, others know it after this time."""
+ASK_AGAIN_S = 0.25
 
 _TEMPORARY = (refusals.ReadOnlyError, refusals.ClusterDownError, refusals.TryAgainError)
 _TEMPORARY_WORDS = ("UNBLOCKED ", "NOREPLICAS ", "LOADING ")
@@ -219,6 +230,8 @@ class Server(Redis):
 
     slots: asyncio.Semaphore
     standing: Standing | None = None
+    _has_replicas = True
+    """False while no replica has confirmed the last time."""
 
     async def exchange(self, packed: bytes, replies: int) -> list[Any]:
         """Sends packed commands and returns their replies in order. The reply to a refused command is its error.
@@ -237,6 +250,30 @@ class Server(Redis):
             finally:
                 await pool.release(connection)
         raise AssertionError("the last try returns or raises")
+
+    async def exchange_lasting(self, packed: bytes, replies: int) -> list[Any]:
+        """As `exchange`, for commands whose effect must outlive the server: waits until a replica has it.
+
+        If none confirms it, either all replicas are away, or one has just taken over. Others know soon which it is.
+        Raises: also BrokerUnavailableError if the server was replaced.
+        """
+        assert self.standing is not None
+        before, patience = (
+            self.standing.known(),
+            REPLICA_PATIENCE_MS if self._has_replicas else SHORT_REPLICA_PATIENCE_MS,
+        )
+        wait = b"*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$%d\r\n%d\r\n" % (len(str(patience)), patience)
+        *answers, copies = await self.exchange(packed + wait, replies + 1)
+        if isinstance(copies, Exception):
+            logger.warning("Redis does not say whether its replicas have what it confirms: %s", copies)
+        elif copies:
+            self._has_replicas = True
+        elif self._has_replicas and not all(isinstance(answer, Exception) for answer in answers):
+            for _ in range(round(TAKEOVER_S / ASK_AGAIN_S)):
+                await asyncio.sleep(ASK_AGAIN_S)
+                await _check_standing(self, self.standing, before)
+            self._has_replicas = False
+        return answers
 
     async def execute_asking(self, *command: str | int) -> Any:
         """Runs one command after ASKING. Raises: redis-py's errors."""

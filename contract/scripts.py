@@ -68,6 +68,10 @@ end
 """
 """Redis before 7 cannot check, and Redis 8 checks no command without all its arguments: there the script runs."""
 
+_LASTING = frozenset({"answer", "cancel", "claim", "delete_run", "finish", "park", "revoke", "submit"})
+"""Scripts whose callers believe the reply and never look again. On a server that may be replaced, a replica must have
+what they changed. What other scripts changed is written again if it is lost."""
+
 Argument = str | bytes | int
 
 PACKED_HEADS = 4096
@@ -249,7 +253,10 @@ async def _send(server: Server, calls: Sequence[Call], publish: str, before_each
     if before_each:
         packed = b"".join(before_each + b"".join(_packed([call], publish)) for call in calls)
         return (await server.exchange(packed, 2 * len(calls)))[1::2]
-    return await server.exchange(b"".join(_packed(calls, publish)), len(calls))
+    packed = b"".join(_packed(calls, publish))
+    if server.standing is not None and any(call.name in _LASTING for call in calls):
+        return await server.exchange_lasting(packed, len(calls))
+    return await server.exchange(packed, len(calls))
 
 
 def _packed(calls: Sequence[Call], publish: str) -> Iterator[bytes]:

@@ -10,11 +10,14 @@ import pytest
 from contract.cluster_slots import slot_of
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerUnavailableError
+from contract.event import Status
 from contract.scripts import run_call
+from contract.stream_log import Batch, Ending
 from manycast.chaos.redis_cluster import RedisCluster
 from manycast.chaos.redis_node import RedisNode
-from manycast.chaos.sentinel_group import SentinelGroup
-from tests.contract.topology import announce_call, until, until_answered
+from manycast.chaos.sentinel_group import MASTER_NAME, SentinelGroup
+from tests.contract.store import Store, done_line
+from tests.contract.topology import announce_call, repeat, until, until_answered
 from tests.topologies import redis_cluster, sentinel_group
 
 TAG = "p07"
@@ -39,8 +42,8 @@ async def client(group: Group) -> AsyncIterator[Client]:
     await client.aclose()
 
 
-def primary_of(group: Group) -> RedisNode:
-    return group.primary() if isinstance(group, SentinelGroup) else group.owner_of(slot_of(KEY))
+def primary_of(group: Group, key: str = KEY) -> RedisNode:
+    return group.primary() if isinstance(group, SentinelGroup) else group.owner_of(slot_of(key))
 
 
 @contextlib.asynccontextmanager
@@ -66,6 +69,18 @@ def unread_bytes(node: RedisNode) -> int:
         for line in lines
         if line[2] in ports and int(line[1].partition(":")[2], 16) == node.port
     )
+
+
+def replica_of(group: Group, primary: RedisNode) -> RedisNode:
+    return group.replica() if isinstance(group, SentinelGroup) else group.replica_of(primary)
+
+
+def promote(group: Group, replica: RedisNode) -> None:
+    """Puts a replica in the place of its primary without waiting for what it lacks."""
+    if isinstance(group, SentinelGroup):
+        group.sentinels[0].call("SENTINEL", "FAILOVER", MASTER_NAME)
+    else:
+        replica.call("CLUSTER", "FAILOVER", "TAKEOVER")
 
 
 async def workers(client: Client) -> list[bytes]:
@@ -109,3 +124,29 @@ async def test_a_read_that_waited_in_a_frozen_primary_does_not_see_what_is_lost(
         seen = await reading
         await asyncio.to_thread(group.wait_until_well)
         assert set(seen) <= set(await workers(client))
+
+
+@pytest.fixture(params=["sentinel", "cluster"])
+def lax_group(request: pytest.FixtureRequest) -> Iterator[Group]:
+    """Its primaries accept writes without replicas."""
+    with sentinel_group() if request.param == "sentinel" else redis_cluster() as group:
+        yield group
+
+
+async def test_a_start_and_an_end_that_no_replica_has_got_survive_a_failover(lax_group: Group) -> None:
+    client = command_client(lax_group.url)
+    store = await Store.on(lax_group.url, client, client)
+    job, claim = await store.start()
+    ending = Batch(job.stream_id, claim.epoch, 1, [done_line()], Ending(Status.COMPLETED, job.entry))
+    submission = store.submission()
+    primary = await asyncio.to_thread(primary_of, lax_group, client.key_space.stream(job.stream_id).meta)
+    replica = await asyncio.to_thread(replica_of, lax_group, primary)
+    await asyncio.to_thread(lax_group.cut_off, replica)
+    told = asyncio.gather(repeat(lambda: store.write(ending)), repeat(lambda: store.queue.submit(submission, 100)))
+    await asyncio.to_thread(promote, lax_group, replica)
+    assert [answer[0] for answer in await told] == ["ok", "ok"]
+    await asyncio.to_thread(lax_group.rejoin, primary)
+    await asyncio.to_thread(lax_group.wait_until_well)
+    assert await store.kinds(job.stream_id) == ["done"]
+    assert (await store.meta(submission.stream_id))["status"] == "queued"
+    await client.aclose()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from contract.connection import Client, call_redis
 from contract.errors import BrokerUnavailableError
@@ -10,6 +11,7 @@ from contract.scripts import Call, run_call
 
 DEADLINE_S = 60.0
 
+T = TypeVar("T")
 Step = Callable[[], Awaitable[object]]
 
 
@@ -20,15 +22,16 @@ def announce_call(tag: str, worker: str = "w") -> Call:
 
 async def until_answered(client: Client, call: Call) -> object:
     """The first reply, as a caller gets it that repeats what is temporarily impossible. Other errors are raised."""
-    return await _repeat(lambda: run_call(client, call))
+    return await repeat(lambda: run_call(client, call))
 
 
 async def until_available(client: Client, *command: str) -> object:
     """The same for one command."""
-    return await _repeat(lambda: call_redis(client, *command))
+    return await repeat(lambda: call_redis(client, *command))
 
 
-async def _repeat(step: Step) -> object:
+async def repeat(step: Callable[[], Awaitable[T]]) -> T:
+    """The first result of a step that is not temporarily impossible."""
     async with asyncio.timeout(DEADLINE_S):
         while True:
             try:
