@@ -88,7 +88,8 @@ class RedisCluster:
     def used_slots(self) -> list[int]:
         """The slots that have keys now. Raises: NodeError, OSError."""
         keys = [key for primary in self.primaries() for key in primary.call("KEYS", "*")]
-        return sorted({self.slot_of(key) for key in keys})
+        running = next(node for node in self.nodes if node.is_running)
+        return sorted(set(running.call_all([("CLUSTER", "KEYSLOT", key) for key in keys])))
 
     def slot_of(self, key: str | bytes) -> int:
         """The slot of a key or channel."""

@@ -23,6 +23,8 @@ from manycast.local_stack.port import free_port
 HOST = "127.0.0.1"
 READY_LIMIT_S = 60.0
 CALL_LIMIT_S = 10.0
+CUT_LIMIT = 3
+"""How often a node may close the connection of a call, as the fault does that cuts all calls."""
 POLL_S = 0.02
 LOG_TAIL_BYTES = 8_000
 
@@ -137,6 +139,12 @@ class RedisNode:
 
     def call_all(self, commands: Sequence[Sequence[str | int | bytes]]) -> list[Any]:
         """The answers to several commands, sent together. Raises: NodeError, OSError."""
+        for _ in range(CUT_LIMIT):
+            with contextlib.suppress(ConnectionResetError):
+                return self._call_once(commands)
+        return self._call_once(commands)
+
+    def _call_once(self, commands: Sequence[Sequence[str | int | bytes]]) -> list[Any]:
         login = [("AUTH", self._password)] if self._password else []
         return exchange(self.port, [*login, *commands])[len(login) :]
 
