@@ -137,12 +137,34 @@ class _PrimaryFinder:
         # A sentinel that does not answer goes to the end.
         self._urls = list(place.sentinel_urls)
         self.address: Address | None = None
+        self._asking: asyncio.Task[Address] | None = None
 
     def known(self) -> Address | None:
         return self.address
 
     async def ask(self) -> Address:
         """Raises: BrokerUnavailableError if no sentinel knows the primary."""
+        if self._asking is not None and not self._asking.done():
+            # That answer may be from before this call.
+            await asyncio.wait([self._asking])
+        return await self._ask_together()
+
+    async def find(self) -> Address:
+        """Where to connect. Raises: redis-py's ConnectionError, as redis-py expects it while it connects."""
+        try:
+            return await self._ask_together()
+        except BrokerUnavailableError as error:
+            raise refusals.ConnectionError(str(error)) from error
+
+    async def _ask_together(self) -> Address:
+        """Concurrent calls ask once: after a failover, all connections are made at the same time."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+            # Whoever waits for it may be cancelled, and then nobody looks at its exception.
+            self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> Address:
         reasons = []
         for url in list(self._urls):
             try:
@@ -157,13 +179,6 @@ class _PrimaryFinder:
                 reasons.append(f"{address_text(url)} knows no group {self._group!r}")
             self._urls.append(self._urls.pop(self._urls.index(url)))
         raise BrokerUnavailableError(f"no sentinel names the primary: {'; '.join(reasons)}")
-
-    async def find(self) -> Address:
-        """As `ask`. Raises: redis-py's ConnectionError, as redis-py expects it while it connects."""
-        try:
-            return await self.ask()
-        except BrokerUnavailableError as error:
-            raise refusals.ConnectionError(str(error)) from error
 
 
 class _CheckingPool(ConnectionPool):
@@ -258,10 +273,8 @@ class Server(Redis):
         Raises: also BrokerUnavailableError if the server was replaced.
         """
         assert self.standing is not None
-        before, patience = (
-            self.standing.known(),
-            REPLICA_PATIENCE_MS if self._has_replicas else SHORT_REPLICA_PATIENCE_MS,
-        )
+        before = self.standing.known()
+        patience = REPLICA_PATIENCE_MS if self._has_replicas else SHORT_REPLICA_PATIENCE_MS
         wait = b"*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$%d\r\n%d\r\n" % (len(str(patience)), patience)
         *answers, copies = await self.exchange(packed + wait, replies + 1)
         if isinstance(copies, Exception):

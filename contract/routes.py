@@ -118,6 +118,8 @@ class ClusterRoutes:
     async def learn(self) -> None:
         if self._learning is None or self._learning.done():
             self._learning = asyncio.create_task(self._learn())
+            # Whoever waits for it may be cancelled, and then nobody looks at its exception.
+            self._learning.add_done_callback(lambda task: task.cancelled() or task.exception())
         # A caller that is cancelled must not take the answer away from the others.
         await asyncio.shield(self._learning)
 

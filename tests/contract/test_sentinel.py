@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -10,6 +11,7 @@ from contract.errors import BrokerUnavailableError
 from contract.scripts import run_call
 from manycast.chaos.sentinel_group import SentinelGroup
 from tests.contract.test_subscription import subscribed
+from tests.contract.test_useless_connections import firewall_before
 from tests.contract.topology import announce_call, repeating, until, until_answered
 from tests.topologies import sentinel_group
 
@@ -104,3 +106,12 @@ async def test_a_primary_that_nobody_names_is_unavailable(url: str, change: obje
     with pytest.raises(BrokerUnavailableError, match=reason):
         await run_call(client, announce_call("e"))
     await client.aclose()
+
+
+async def test_many_connections_at_once_ask_the_sentinels_once(group: SentinelGroup, url: str) -> None:
+    """After a failover a busy process makes all of its connections anew."""
+    async with firewall_before(f"redis://{group.sentinels[0].address}") as (firewall, address):
+        client = command_client(url.replace(group.sentinel_addresses, urlsplit(address).netloc))
+        await asyncio.gather(*(run_call(client, announce_call("f")) for _ in range(30)))
+        assert firewall.connections == 1
+        await client.aclose()
