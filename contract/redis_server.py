@@ -45,8 +45,8 @@ REPLICA_PATIENCE_MS = 500
 """How long a replica may take to confirm what was written."""
 SHORT_REPLICA_PATIENCE_MS = 20
 """The same while all are away."""
-TAKEOVER_S = 3.0
-"""When a replica takes over, others know it after this time."""
+TAKEOVER_S = 4.0
+"""When a replica takes over, others know it after this time. A call may take a little longer."""
 ASK_AGAIN_S = 0.25
 
 _TEMPORARY = (refusals.ReadOnlyError, refusals.ClusterDownError, refusals.TryAgainError)
@@ -245,8 +245,8 @@ class Server(Redis):
 
     slots: asyncio.Semaphore
     standing: Standing | None = None
-    _has_replicas = True
-    """False while no replica has confirmed the last time."""
+    _alone_since: float | None = None
+    """When no replica confirmed a write for the first time; None if one has confirmed the last write."""
 
     async def exchange(self, packed: bytes, replies: int) -> list[Any]:
         """Sends packed commands and returns their replies in order. The reply to a refused command is its error.
@@ -273,19 +273,22 @@ class Server(Redis):
         Raises: also BrokerUnavailableError if the server was replaced.
         """
         assert self.standing is not None
-        before = self.standing.known()
-        patience = REPLICA_PATIENCE_MS if self._has_replicas else SHORT_REPLICA_PATIENCE_MS
+        clock, before = asyncio.get_running_loop().time, self.standing.known()
+        has_replicas = self._alone_since is None or clock() < self._alone_since + TAKEOVER_S
+        patience = REPLICA_PATIENCE_MS if has_replicas else SHORT_REPLICA_PATIENCE_MS
         wait = b"*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$%d\r\n%d\r\n" % (len(str(patience)), patience)
         *answers, copies = await self.exchange(packed + wait, replies + 1)
         if isinstance(copies, Exception):
             logger.warning("Redis does not say whether its replicas have what it confirms: %s", copies)
         elif copies:
-            self._has_replicas = True
-        elif self._has_replicas and not all(isinstance(answer, Exception) for answer in answers):
-            for _ in range(round(TAKEOVER_S / ASK_AGAIN_S)):
+            self._alone_since = None
+        elif not all(isinstance(answer, Exception) for answer in answers):
+            if self._alone_since is None:
+                self._alone_since = clock()
+            # If the caller's time is over before, it repeats the call, and is let through in the end.
+            while self._alone_since is not None and clock() < self._alone_since + TAKEOVER_S:
                 await asyncio.sleep(ASK_AGAIN_S)
                 await _check_standing(self, self.standing, before)
-            self._has_replicas = False
         return answers
 
     async def execute_asking(self, *command: str | int) -> Any:

@@ -126,7 +126,7 @@ async def test_a_read_that_waited_in_a_frozen_primary_does_not_see_what_is_lost(
         assert set(seen) <= set(await workers(client))
 
 
-@pytest.fixture(params=["sentinel", "cluster"])
+@pytest.fixture(scope="module", params=["sentinel", "cluster"])
 def lax_group(request: pytest.FixtureRequest) -> Iterator[Group]:
     """Its primaries accept writes without replicas."""
     with sentinel_group() if request.param == "sentinel" else redis_cluster() as group:
@@ -149,4 +149,21 @@ async def test_a_start_and_an_end_that_no_replica_has_got_survive_a_failover(lax
     await asyncio.to_thread(lax_group.wait_until_well)
     assert await store.kinds(job.stream_id) == ["done"]
     assert (await store.meta(submission.stream_id))["status"] == "queued"
+    await client.aclose()
+
+
+async def test_without_any_replica_starts_go_on(lax_group: Group) -> None:
+    client = command_client(lax_group.url)
+    store = await Store.on(lax_group.url, client, client)
+    submissions = [store.submission() for _ in range(5)]
+    key = client.key_space.stream(submissions[0].stream_id).meta
+    primary = await asyncio.to_thread(primary_of, lax_group, key)
+    replica = await asyncio.to_thread(replica_of, lax_group, primary)
+    replica.kill()
+    try:
+        for submission in submissions:
+            assert (await repeat(lambda submission=submission: store.queue.submit(submission, 100)))[0] == "ok"  # type: ignore[misc]
+    finally:
+        replica.start()
+        await asyncio.to_thread(lax_group.wait_until_well)
     await client.aclose()
