@@ -36,7 +36,10 @@ def create_app(pace: Pace, bill: Bill) -> FastAPI:
 
     @app.get("/v1/models")
     async def list_models() -> JSONResponse:
-        return JSONResponse({"object": "list", "data": [model.card() for model in CATALOGUE.values()]})
+        # A page that offers the list would be filled with streams that only tests want.
+        return JSONResponse(
+            {"object": "list", "data": [model.card() for model in CATALOGUE.values() if model.is_listed]}
+        )
 
     @app.get("/v1/models/{name}")
     async def show_model(name: str) -> JSONResponse:

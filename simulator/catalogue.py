@@ -21,7 +21,7 @@ class Model:
     """`pace` None is the environment's. `refusal` is answered `failures` times in a row, None for always.
 
     `streams_only`: it streams, even if the request does not ask for a stream. `takes_not`: it refuses only
-    requests with this field.
+    requests with this field. `is_listed`: `/v1/models` names it, so that a person may choose it.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Model:
     failures: int | None = None
     streams_only: bool = False
     takes_not: Literal["stream", "stream_options"] | None = None
+    is_listed: bool = True
 
     def card(self) -> dict[str, str | int]:
         """The model as `/v1/models` lists it."""
@@ -58,8 +59,14 @@ CATALOGUE = {
         Model("fault-garbage", faults.play_garbage),
         Model("fault-surrogate", faults.play_surrogate),
         Model("fault-huge", faults.play_huge),
-        Model("quirk-refuses-stream", demos.play_text, refusal=STREAM_REFUSED, takes_not="stream"),
-        Model("quirk-refuses-stream-options", demos.play_text, refusal=OPTIONS_REFUSED, takes_not="stream_options"),
-        *(Model(quirk.model, quirk.play, streams_only=True) for quirk in QUIRKS.values()),
+        Model("quirk-refuses-stream", demos.play_text, refusal=STREAM_REFUSED, takes_not="stream", is_listed=False),
+        Model(
+            "quirk-refuses-stream-options",
+            demos.play_text,
+            refusal=OPTIONS_REFUSED,
+            takes_not="stream_options",
+            is_listed=False,
+        ),
+        *(Model(quirk.model, quirk.play, streams_only=True, is_listed=False) for quirk in QUIRKS.values()),
     )
 }
