@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+import warnings
 from functools import partial
 
 import uvloop
@@ -35,6 +36,9 @@ def main() -> None:
             load_scripts(settings.scripts)
             return
         configure_logging(settings.log_level)
+        # A script that forgets an `await` does nothing in its place, and only a warning of Python says so.
+        warnings.formatwarning = _format_warning
+        logging.captureWarnings(capture=True)
         # httpx2 logs every request. The log line of each run is enough.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         run = partial(run_worker, settings, load_source(settings), load_scripts(settings.scripts))
@@ -51,6 +55,17 @@ def main() -> None:
         PartitionsDisagreeError,
     ) as error:
         sys.exit(f"worker: {error}")
+
+
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,  # noqa: ARG001 -- the name is Python's
+) -> str:
+    # One line, as all that we log. Its end would quote the line of code.
+    return f"{filename}, line {lineno}: {category.__name__}: {str(message).partition(chr(10))[0]}"
 
 
 if __name__ == "__main__":

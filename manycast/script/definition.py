@@ -16,7 +16,10 @@ class Script(Generic[T]):
     def __init__(self, function: Callable[[Any], Awaitable[T] | AsyncIterator[Any]], name: str) -> None:
         """Raises: TypeError for a function that is not a script."""
         if not inspect.iscoroutinefunction(function) and not inspect.isasyncgenfunction(function):
-            raise TypeError(f"a script is an `async def` function, and {function!r} is none")
+            called = getattr(function, "__name__", repr(function))
+            raise TypeError(
+                f"a script is an `async def` function, and {called} is not: write `async def {called}(run)`"
+            )
         try:
             inspect.signature(function).bind(None)
         except TypeError as error:
@@ -37,10 +40,10 @@ def script(function: Callable[[Any], AsyncIterator[Any]]) -> Script[None]: ...
 @overload
 def script(function: Callable[[Any], Awaitable[T]]) -> Script[T]: ...
 @overload
-def script(*, name: str) -> Callable[[Callable[[Any], Awaitable[T]]], Script[T]]: ...
+def script(*, name: str = "") -> Callable[[Callable[[Any], Awaitable[T]]], Script[T]]: ...
 def script(function: Any = None, *, name: str = "") -> Any:
     """Makes a script of an async function. Clients run it as the model `script/NAME`; NAME is the function's name if
     not given. Raises: TypeError."""
     if function is not None:
         return Script(function, name or function.__name__)
-    return lambda given: Script(given, name)
+    return lambda given: Script(given, name or given.__name__)

@@ -1,8 +1,9 @@
 """A model's message, and how its chunks become one. No I/O."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import isawaitable, iscoroutine
 from typing import Any, Generic, TypeVar
 
 Chunk = dict[str, Any]
@@ -86,15 +87,42 @@ def to_text(message: Mapping[str, Any]) -> str:
     return content or message.get("refusal") or ""
 
 
+def to_content(value: object) -> Any:
+    """The content of a message: a text, or OpenAI's list of parts. Raises: TypeError for anything else."""
+    if isinstance(value, str | Message):
+        return str(value)
+    _check_awaited(value)
+    if not isinstance(value, Sequence):
+        raise TypeError(f"a message is a text, what a model has answered, or a list of parts, and not {_kind(value)}")
+    if not all(isinstance(part, Mapping) and "type" in part for part in value):
+        raise TypeError(
+            "each part of a message is a dict with a type, such as {'type': 'text', 'text': '…'}; run.system, run.user "
+            "and run.assistant add earlier messages to the conversation"
+        )
+    return value
+
+
 def to_answer(value: object) -> str:
-    """A script's result as a text."""
+    """What a script says or returns, as a text. Raises: TypeError if it is nothing that JSON has."""
     if value is None:
         return ""
     if isinstance(value, str | Message):
         return str(value)
+    _check_awaited(value)
     if callable(dump := getattr(value, "model_dump_json", None)):
         return str(dump())
     return json.dumps(value, ensure_ascii=False)
+
+
+def _check_awaited(value: object) -> None:
+    if isawaitable(value):
+        if iscoroutine(value):
+            value.close()  # or else Python warns of the same mistake again
+        raise TypeError(f"{_kind(value)} is a call that was not awaited: write `await` in front of it")
+
+
+def _kind(value: object) -> str:
+    return str(getattr(value, "__qualname__", type(value).__name__))
 
 
 def _merge(whole: dict[str, Any], part: Mapping[str, Any]) -> None:

@@ -17,13 +17,13 @@ from typing import Any, TypeVar, cast, overload
 from manycast.script.definition import Script
 from manycast.script.errors import GenerationError, InputTimeoutError, ScriptFailedError, ScriptLimitError, ToolError
 from manycast.script.host import Entry, Host
-from manycast.script.message import Chunk, Folding, Message, to_answer, to_text
+from manycast.script.message import Chunk, Folding, Message, to_answer, to_content, to_text
 from manycast.script.record import EMITTING, INPUT, VALUE, Record
 from manycast.script.schema import InvalidValueError, Tool, json_schema, parse, read_input, response_format
 
 T = TypeVar("T")
-Content = str | Sequence[Mapping[str, Any]]
-"""What a message contains: a text, or OpenAI's list of parts."""
+Content = str | Message[Any] | Sequence[Mapping[str, Any]]
+"""What a message contains: a text, also as a model has answered it, or OpenAI's list of parts."""
 Turns = list[dict[str, Any]]
 
 ROUNDS = 10
@@ -154,17 +154,17 @@ class Run:
     def _here(self) -> Turns:
         return _branches.get().get(self, self._turns)
 
-    def system(self, text: str) -> None:
-        """Adds instructions to the conversation."""
-        self._here.append({"role": "system", "content": text})
+    def system(self, text: Content) -> None:
+        """Adds instructions to the conversation. Raises: TypeError."""
+        self._here.append({"role": "system", "content": to_content(text)})
 
     def user(self, content: Content) -> None:
-        """Adds what the user says, without asking the model."""
-        self._here.append({"role": "user", "content": content})
+        """Adds what the user says, without asking the model. Raises: TypeError."""
+        self._here.append({"role": "user", "content": to_content(content)})
 
-    def assistant(self, text: str) -> None:
-        """Adds an answer that no model has given, as an example."""
-        self._here.append({"role": "assistant", "content": text})
+    def assistant(self, text: Content) -> None:
+        """Adds an answer that no model has given, as an example. Raises: TypeError."""
+        self._here.append({"role": "assistant", "content": to_content(text)})
 
     def fork(self) -> "Run":
         """A run with a copy of this conversation and its tools. What one says, the other does not hear."""
@@ -217,10 +217,10 @@ class Run:
         text must fit. `options` go to the provider, for example `temperature`. If the run has tools, the model may
         call them up to `rounds` times in a row.
 
-        Raises: GenerationError, ScriptLimitError.
+        Raises: GenerationError, ScriptLimitError, TypeError.
         """
         turns = self._here
-        added: Turns = [] if prompt is None else [{"role": "user", "content": prompt}]
+        added: Turns = [] if prompt is None else [{"role": "user", "content": to_content(prompt)}]
         for _ in range(rounds + 1):
             with self._execution.call() as place:
                 if place in self._execution.prompts:
@@ -340,7 +340,7 @@ class Run:
     # The answer, and events for pages
 
     async def say(self, what: object) -> None:
-        """Adds a text to the answer: a text or a message as it is, any other value as JSON."""
+        """Adds a text to the answer: a text or a message as it is, any other value as JSON. Raises: TypeError."""
         text = to_answer(what)
         await self._say([_choice({"content": text})] if text else [])
 
@@ -363,23 +363,33 @@ class Run:
 
     @overload
     async def input(
-        self, question: str, *, schema: type[T], choices: None = None, timeout_s: float | None = None
+        self, question: str | Message[Any], *, schema: type[T], choices: None = None, timeout_s: float | None = None
     ) -> T: ...
     @overload
     async def input(
-        self, question: str, *, choices: Sequence[str], schema: None = None, timeout_s: float | None = None
+        self,
+        question: str | Message[Any],
+        *,
+        choices: Sequence[str],
+        schema: None = None,
+        timeout_s: float | None = None,
     ) -> str: ...
     @overload
     async def input(
-        self, question: str, *, schema: Mapping[str, Any], choices: None = None, timeout_s: float | None = None
+        self,
+        question: str | Message[Any],
+        *,
+        schema: Mapping[str, Any],
+        choices: None = None,
+        timeout_s: float | None = None,
     ) -> Any: ...
     @overload
     async def input(
-        self, question: str, *, schema: None = None, choices: None = None, timeout_s: float | None = None
+        self, question: str | Message[Any], *, schema: None = None, choices: None = None, timeout_s: float | None = None
     ) -> str: ...
     async def input(
         self,
-        question: str,
+        question: str | Message[Any],
         *,
         schema: Any = None,
         choices: Sequence[str] | None = None,
@@ -390,10 +400,12 @@ class Run:
 
         The run may wait for days. While it does, it occupies no worker.
 
-        Raises: InputTimeoutError if nobody has answered after `timeout_s`.
+        Raises: InputTimeoutError if nobody has answered after `timeout_s`; TypeError.
         """
+        if isinstance(choices, str):
+            raise TypeError("choices is a list of texts, and not one text")
         with self._execution.call() as place:
-            return await self._ask_people(place, question, schema, choices, timeout_s)
+            return await self._ask_people(place, to_answer(question), schema, choices, timeout_s)
 
     async def _ask_people(
         self, place: str, question: str, schema: Any, choices: Sequence[str] | None, timeout_s: float | None

@@ -72,7 +72,9 @@ def _import(named: str, name: str) -> ModuleType:
         return import_module(name)
     except (Exception, SystemExit) as error:
         # The text of a syntax error repeats its file and line.
-        told = error.msg if isinstance(error, SyntaxError) else error
+        told = error.msg if isinstance(error, SyntaxError) else str(error)
+        if told == "'module' object is not callable":
+            told += "; if you mean the decorator: from manycast.script import script"
         raise _error(named, f"{_place_of(error)}{type(error).__name__}: {told}") from error
 
 

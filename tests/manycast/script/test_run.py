@@ -1,7 +1,8 @@
 """What a script can do, against models whose answers the test gives."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -308,9 +309,79 @@ def test_a_function_that_is_no_script_is_refused() -> None:
     def plain(run: Run) -> None: ...
     async def without() -> None: ...
 
-    for function in (plain, without):
-        with pytest.raises(TypeError):
+    for function, words in ((plain, r"plain is not: write `async def plain\(run\)`"), (without, "must take one")):
+        with pytest.raises(TypeError, match=words):
             Script(function, "x")  # type: ignore[arg-type]
+
+
+def test_a_script_has_the_name_of_its_function_if_the_decorator_names_none() -> None:
+    @script()
+    async def haiku(run: Run) -> None: ...
+
+    @script(name="poem")
+    async def other(run: Run) -> None: ...
+
+    assert (haiku.name, other.name) == ("haiku", "poem")
+
+
+async def test_what_a_model_has_answered_is_a_text_wherever_a_text_is_wanted() -> None:
+    @script
+    async def passes_on(run: Run) -> object:
+        draft = await run.generate("one")
+        run.system(draft)
+        run.user(draft)
+        run.assistant(draft)
+        await run.say(draft)
+        await run.input(draft)
+        return await run.generate(draft)
+
+    told = await run_script(passes_on, answers=["draft ", "end"], inputs={"draft ": "yes"})
+    assert told.answer == "draft end"
+    assert {turn["content"] for turn in told.requests[1]["messages"][1:]} == {"draft "}
+
+
+async def test_a_script_says_values_as_it_returns_them() -> None:
+    @script
+    async def counts(run: Run) -> None:
+        for value in (1, " ", [2.5], None, {"a": True}):
+            await run.say(value)
+
+    assert (await run_script(counts)).answer == '1 [2.5]{"a": true}'
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        (lambda run: run.say(run.generate("x")), "Run.generate is a call that was not awaited"),
+        (lambda run: run.say({1, 2}), "set is not JSON"),
+        (lambda run: run.generate(run.random()), "Run.random is a call that was not awaited"),
+        (lambda run: run.generate(12), "and not int"),
+        (lambda run: run.generate([{"role": "user", "content": "hi"}]), "run.user and run.assistant add"),
+        (lambda run: run.input(run.now()), "Run.now is a call that was not awaited"),
+        (lambda run: run.input("Sure?", choices="yes"), "choices is a list of texts"),
+    ],
+)
+async def test_a_wrong_value_is_told_at_the_line_of_the_script_and_nobody_is_asked(
+    mistake: Callable[[Any], Awaitable[object]], words: str
+) -> None:
+    @script
+    async def wrong(run: Run) -> None:
+        await mistake(run)
+
+    host = ScriptedHost(answers=["x"], inputs=["x"])
+    with pytest.raises(TypeError, match=words) as caught:
+        await perform(wrong, {"messages": []}, host, head=HEAD)
+    assert any(frame.name == "wrong" for frame in caught.traceback)
+    assert not host.requests
+
+
+async def test_a_script_that_returns_a_call_without_awaiting_it_is_told() -> None:
+    @script
+    async def hasty(run: Run) -> object:
+        return run.generate("x")
+
+    with pytest.raises(TypeError, match="write `await`"):
+        await run_script(hasty)
 
 
 def test_a_tool_needs_arguments_with_names() -> None:

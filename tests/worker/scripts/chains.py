@@ -184,6 +184,18 @@ async def sends_no_json(run: Run) -> None:
 
 
 @script
+async def forgets(run: Run) -> None:
+    """Does not await what it calls."""
+    run.say("lost")  # type: ignore[unused-coroutine]
+
+
+@script
+async def says_no_text(run: Run) -> None:
+    """Says what JSON does not have."""
+    await run.say({1, 2})
+
+
+@script
 async def blocks(run: Run) -> str:
     """Does not give way to others for a while."""
     until = time.monotonic() + 2

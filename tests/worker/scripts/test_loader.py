@@ -58,6 +58,10 @@ def test_without_the_setting_there_are_no_scripts() -> None:
         ("import no_such_module_at_all\n", "broken_chain.py, line 1: ModuleNotFoundError: No module named"),
         ("import sys\nsys.exit(3)\n", "broken_chain.py, line 2: SystemExit: 3"),
         (f"{HEAD}@script\ndef plain(run): ...\n", "broken_chain.py, line 2: TypeError: a script is an `async def`"),
+        (
+            "from manycast import script\n@script\nasync def f(run): ...\n",
+            "line 2: TypeError: 'module' object is not callable; if",
+        ),
         (f"{HEAD}@script\nasync def bare(): ...\n", "broken_chain.py, line 2: TypeError: the script bare must take"),
         ("x = 1\n", "there is no script in it"),
     ],

@@ -31,8 +31,10 @@ def place(provider: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "MANYCAST_SCRIPTS": str(folder),
         "MANYCAST_SCRIPT_CALLS": str(MAX_CALLS),
         "MANYCAST_CHUNK_TIMEOUT_S": "1",
+        # As authors have it: the tests' own environment turns warnings into errors.
+        "PYTHONWARNINGS": "default",
     }
-    worker = Worker(broker.url, provider.url, **QUICK, **settings)
+    worker = Worker(broker.url, provider.url, **{**QUICK, **settings})
     with closing_all(worker):
         yield broker, worker
     broker.close()
@@ -129,6 +131,18 @@ async def test_an_event_that_is_not_json_is_told(caller: Caller) -> None:
     error = done(await caller.run("script/sends_no_json"))["error"]
     assert error["code"] == "script_error"
     assert "is not JSON" in error["message"]
+
+
+async def test_a_call_that_is_not_awaited_is_told_with_its_name(caller: Caller, worker: Worker) -> None:
+    assert text(await caller.run("script/forgets")) == ""
+    told = re.compile(r"WARNING .*chains\.py, line \d+: RuntimeWarning: coroutine 'Run\.say' was never awaited\n")
+    await until(lambda: told.search(worker.output), lambda: worker.output)
+
+
+async def test_a_text_that_is_none_fails_at_the_line_of_the_script(caller: Caller, worker: Worker) -> None:
+    error = done(await caller.run("script/says_no_text"))["error"]
+    assert error["message"] == "The script 'says_no_text' failed (TypeError). The worker's log has the reason."
+    await until(lambda: "await run.say({1, 2})" in worker.output, lambda: worker.output)
 
 
 @pytest.mark.parametrize(
