@@ -4,12 +4,16 @@ Most such requests come from a client whose base URL is wrong, or that expects a
 right address or setting.
 """
 
+import re
 from collections.abc import Callable, Iterator
 
 API = "/v1"
 NAME_LIMIT_CHARS = 64
 
 _AZURE = "/openai/deployments/"
+_HOLE = re.compile(f"{API}/[^/]+(/[^/]+)*//.")
+"""A path with an empty part behind the name of a call, as a script sends it that has no id. An empty part in front of
+the name comes from a base URL."""
 _NOT_OFFERED = frozenset(
     {
         "assistants",
@@ -59,6 +63,8 @@ def explain_path(path: str, prefix: str, is_route: Callable[[str], bool]) -> str
             "This server does not have Azure's addresses. Use OpenAI's client instead of Azure's, with a base URL that "
             f"ends in {base}, and '{deployment}' as the model."
         )
+    if _HOLE.match(path):
+        return "A part of this path is empty: an id may be missing there."
     for candidate in _candidates(path):
         if candidate != path and is_route(candidate):
             advice = f"This server has that call at {prefix}{candidate}"

@@ -32,6 +32,14 @@ def test_a_wrong_base_url_is_told_the_right_address(path: str, address: str) -> 
     assert explain(path) == f"This server has that call at {address}: the client's base URL must end in /v1, once."
 
 
+@pytest.mark.parametrize("path", ["/v1/streams//events", "/v1/chat/completions//messages", "/v1/streams/s_1//x/"])
+def test_an_empty_part_is_told_where_an_id_may_be_missing(path: str) -> None:
+    # `/v1/models` stands for a call of that name with an id behind it.
+    assert explain_path(path, "", lambda found: "//" not in found) == (
+        "A part of this path is empty: an id may be missing there."
+    )
+
+
 def test_the_address_contains_the_prefix_of_the_proxy() -> None:
     assert "has that call at /llm/v1/models: " in explain("/models", "/llm")
     assert "must end in /llm/v1, once" in explain("/models", "/llm")
