@@ -39,7 +39,8 @@ def check_partitions(url: str, keys: KeySpace) -> None:
     except PartitionsDisagreeError:
         raise
     except (BrokerUnavailableError, BrokerRefusedError, TimeoutError) as error:
-        logger.info("the number of partitions is not known yet: %s", str(error) or "Redis does not answer in time")
+        told = str(error) or "it does not answer in time"
+        logger.warning("Redis (REDIS_URL) cannot be reached yet, and is tried again: %s", told)
 
 
 async def agree_on_partitions(client: Client) -> Partitions:

@@ -120,7 +120,8 @@ def up(
         _check_providers(settings.providers)
     scripts = Path(settings.scripts).expanduser() if settings.scripts else None
     if reload and (scripts is None or not scripts.is_dir()):
-        _fail("--reload needs a folder with scripts: MANYCAST_SCRIPTS=FOLDER")
+        given = f"; {settings.scripts} is not a folder" if settings.scripts else ""
+        _fail(f"--reload needs a folder with scripts: MANYCAST_SCRIPTS=FOLDER{given}")
     plan = Plan(
         host=settings.host if host is None else host,
         port=settings.port if port is None else port,
@@ -322,7 +323,10 @@ def size(
         float, typer.Option(help="The memory of a Redis node, in gigabytes.", min=0.1, max=100_000, metavar="NUMBER")
     ] = 32,
 ) -> None:
-    """Print the processes, cores, memory and Redis nodes that a number of viewers needs."""
+    """Print what a number of viewers needs.
+
+    That is: processes, cores, memory and Redis nodes, and which of these is the bottleneck.
+    """
     demand = Demand(viewers, streams, chunks_per_s, answer_kb * 1000, retention_s, redis_gb * GIGABYTE)
     print(*describe_size(demand), sep="\n")
 

@@ -30,6 +30,19 @@ def test_every_help_is_a_sentence_with_a_full_stop(place: str, text: str) -> Non
     assert re.fullmatch(r"[A-Z]\w* .*\.", text.strip(), re.DOTALL), f"{place}: {text!r}"
 
 
+def test_the_list_of_commands_shows_what_each_does_as_a_whole() -> None:
+    told = run("--help")
+    assert "..." not in told.stdout.partition("Commands:")[2]
+    assert "Print what a number of viewers needs." in told.stdout
+
+
+def test_what_was_given_to_reload_is_named_if_it_is_no_folder() -> None:
+    for given, words in (("no-such-folder", "; no-such-folder is not a folder"), ("", "")):
+        told = run("up", "--reload", MANYCAST_SCRIPTS=given)
+        assert told.returncode == 1
+        assert told.stderr == f"manycast: --reload needs a folder with scripts: MANYCAST_SCRIPTS=FOLDER{words}\n"
+
+
 def test_it_tells_its_version() -> None:
     number = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     told = run("--version")
