@@ -4,14 +4,15 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from manycast.local_stack.port import free_port
+from tests.part_starter import ForkedPart, start_part
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE_S = 60.0
@@ -24,13 +25,12 @@ class Process:
         self.name = name
         self._output = tempfile.NamedTemporaryFile(prefix=f"mc-{name}-", suffix=".log")  # noqa: SIM115
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MANYCAST_", "OPENAI_"))}
-        self.process = subprocess.Popen(
-            command,
-            cwd=directory,
-            env={**inherited, **environment},
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-        )
+        self.process = self._start(command, directory, {**inherited, **environment}, self._output)
+
+    def _start(
+        self, command: list[str], directory: Path, environment: dict[str, str], output: IO[bytes]
+    ) -> subprocess.Popen[bytes] | ForkedPart:
+        return subprocess.Popen(command, cwd=directory, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
     @property
     def output(self) -> str:
@@ -56,10 +56,15 @@ class Process:
 
 
 class Part(Process):
-    """One of our services: `python -m NAME`."""
+    """One of our services, as `python -m NAME` runs it."""
 
     def __init__(self, name: str, **environment: str) -> None:
-        super().__init__(name, [sys.executable, "-m", name], ROOT, **environment)
+        super().__init__(name, [name], ROOT, **environment)
+
+    def _start(
+        self, command: list[str], directory: Path, environment: dict[str, str], output: IO[bytes]
+    ) -> subprocess.Popen[bytes] | ForkedPart:
+        return start_part(self.name, environment, output)
 
 
 def wait_for_http(part: Process, url: str) -> None:

@@ -10,6 +10,7 @@ from contract.worker_registry import read_offers
 from tests.broker import Broker
 from tests.redis_keys import stream_keys
 from tests.stack import DEADLINE_S, Simulator, Worker, closing_all
+from tests.worker.conftest import QUICK
 from tests.worker.runs import Caller, chunks, counts, done, has_chunks, text, until
 
 
@@ -34,12 +35,13 @@ async def test_half_a_character_in_a_prompt_is_replaced(caller: Caller, worker: 
     assert text(events) == "A client has cut this \ufffd"
 
 
-async def test_a_worker_with_room_takes_all_runs_of_a_caller_at_once(caller: Caller, worker: Worker) -> None:
-    worker.signal(signal.SIGSTOP)
+async def test_a_worker_with_room_takes_all_runs_of_a_caller_at_once(
+    caller: Caller, fragile_broker: Broker, provider: Simulator
+) -> None:
     runs = [await caller.submit("demo-fast") for _ in range(20)]
-    worker.signal(signal.SIGCONT)
-    for run in runs:
-        assert done(await caller.finished(run))["status"] == "completed"
+    with closing_all(Worker(fragile_broker.url, provider.url, **QUICK)):
+        for run in runs:
+            assert done(await caller.finished(run))["status"] == "completed"
     # The first run was in the line alone. Its claim let the others in, in one step: their entries have the same time.
     entries = [(await caller.meta(run))["job"] for run in runs]
     assert len({entry.partition("-")[0] for entry in entries[1:]}) == 1
