@@ -10,13 +10,13 @@ from contract.connection import Client, command_client
 from tests.broker import Broker, redis_binary, valkey_binary
 from tests.crowd import Crowd, NewCrowd
 from tests.demands import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 -- hooks: found by their names
-from tests.parallel import put_serial_suites_first, pytest_xdist_make_scheduler  # noqa: F401 -- the second is a hook
+from tests.parallel import order_suites, pytest_runtest_setup, pytest_xdist_make_scheduler  # noqa: F401 -- two are hooks
 from tests.topologies import leave_out_other_topologies, new_broker
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     leave_out_other_topologies(config, items)
-    put_serial_suites_first(config, items)
+    order_suites(config, items)
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])

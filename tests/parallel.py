@@ -4,6 +4,8 @@ A test file stays in one process, so that its fixtures are made once. A suite th
 project, the browser, a core to measure on) stays in one process as a whole.
 """
 
+import os
+
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -15,6 +17,13 @@ SERIAL_SUITES = {
     "tests/bench/": "bench",
 }
 """Folder -> group. The slowest first: the group that starts last decides when the run ends."""
+SHORT_SUITES = ("tests/contract/", "tests/gateway/", "tests/house/", "tests/simulator/", "tests/test_house.py")
+"""Come last. The other suites often wait, for leases, say. While one of them waits, the cores must have other work; and
+after short files the processes end at almost the same time."""
+
+PATIENCE = 5
+"""The nice value of the processes that do not run the slowest group. It is enough to let that one go first, and little
+enough that the others go on."""
 
 
 def group_of(test_id: str) -> str:
@@ -38,8 +47,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupSche
     return GroupScheduling(config, log)
 
 
-def put_serial_suites_first(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under xdist."""
+def order_suites(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under xdist, puts the serial suites first and the short ones last."""
     if hasattr(config, "workerinput"):
         order = {group: rank for rank, group in enumerate(dict.fromkeys(SERIAL_SUITES.values()))}
-        items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
+        items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order) + item.nodeid.startswith(SHORT_SUITES)))
+
+
+_is_patient = False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Under xdist, lets the slowest group have the cores first."""
+    global _is_patient  # noqa: PLW0603 -- once for this process: its nice value can only grow
+    slowest = next(iter(SERIAL_SUITES.values()))
+    if hasattr(item.config, "workerinput") and not _is_patient and group_of(item.nodeid) != slowest:
+        _is_patient = True
+        os.nice(PATIENCE)
