@@ -16,7 +16,7 @@ PARALLEL := -n 4
 TOPOLOGIES := sentinel cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help run test topologies coverage check audit sbom fmt pins setup pictures bench chaos siege stack clean
+.PHONY: help run test suites topologies coverage check audit sbom fmt pins setup pictures bench chaos siege stack clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -24,9 +24,14 @@ help: ## list the targets
 run: $(VENV)/.run $(VENV)/.page ## run everything on this machine, without Docker or a key (PORT=8000 HOST=127.0.0.1)
 	@exec $(VENV)/bin/manycast up --started-with 'make run PORT=' $(call given,PORT,--port) $(call given,HOST,--host)
 
-test: check ## check, then run every suite that this machine can run (T="tests/contract -k position" for a part)
-	@$(PY) -m pytest $(or $(T),$(PARALLEL))
-	@$(if $(T),,$(foreach kind,$(TOPOLOGIES),MANYCAST_TEST_TOPOLOGY=$(kind) $(PY) -m pytest -m each_topology tests/system &&)) true
+test: check suites $(if $(T),,$(TOPOLOGIES:%=suites-on-%)) ## check, then run every suite that this machine can run (T="tests/contract -k position" for a part)
+
+# Without MAKEFLAGS, which would make a `make` that a test runs look for the jobs of this one (`make -j2 test`).
+suites: $(VENV)/.test
+	@MAKEFLAGS= $(PY) -m pytest $(or $(T),$(PARALLEL))
+
+$(TOPOLOGIES:%=suites-on-%): suites-on-%: $(VENV)/.test
+	@MAKEFLAGS= MANYCAST_TEST_TOPOLOGY=$* $(PY) -m pytest -m each_topology tests/system
 
 topologies: $(VENV)/.test ## run the system's tests on a Sentinel group and on a cluster (TOPOLOGY=cluster for one of them)
 	@for kind in $(or $(strip $(call given,TOPOLOGY)),$(TOPOLOGIES)); do \
