@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import httpx2
 import pytest
@@ -49,6 +50,7 @@ def open_gateway(
         assert "Traceback" not in gateway.output
 
 
+@cache
 def routes() -> list[tuple[str, set[str]]]:
     """Each path, with values for its parameters, and its documented methods."""
     paths = GatewayApp(Settings()).api.openapi()["paths"]
