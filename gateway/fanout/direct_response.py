@@ -17,6 +17,7 @@ from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.watcher import Watcher
 from gateway.server.direct_protocol import EXTENSION, DirectProtocol
 from gateway.server.send_timeouts import SendTimeouts
+from gateway.server.taken_connection import TakenConnection
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class DirectResponse(Response):
         connection: DirectProtocol = scope["extensions"][EXTENSION]
         connection.hold_head()
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        DirectViewer(self._watcher, connection, self._local_viewers, self._send_timeouts).begin()
+        DirectViewer(self._watcher, self._local_viewers, self._send_timeouts).begin(connection)
 
 
 class DirectViewer:
@@ -47,24 +48,27 @@ class DirectViewer:
 
     __slots__ = ("_connection", "_finished", "_full", "_local_viewers", "_page_task", "_send_timeouts", "_watcher")
 
-    def __init__(
-        self, watcher: Watcher, connection: DirectProtocol, local_viewers: LocalViewers, send_timeouts: SendTimeouts
-    ) -> None:
+    _connection: TakenConnection
+    """Only while it is open."""
+
+    def __init__(self, watcher: Watcher, local_viewers: LocalViewers, send_timeouts: SendTimeouts) -> None:
         self._watcher = watcher
-        self._connection = connection
         self._local_viewers = local_viewers
         self._send_timeouts = send_timeouts
         self._full = self._finished = False
         self._page_task: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
-        # Treat a lost connection as full, so that nothing is written to it: uvloop would raise an error.
-        is_lost = self._full = not self._connection.take_over(self)
-        self._local_viewers.join(self._watcher, self._send)
-        if is_lost:
+    def begin(self, connection: DirectProtocol) -> None:
+        taken = connection.take_over(self)
+        if taken is None:
+            # Treat a lost connection as full, so that nothing is written to it: uvloop would raise an error.
+            self._full = True
+            self._local_viewers.join(self._watcher, self._send)
             self.on_lost()
-        else:
-            self._connection.release_head()
+            return
+        self._connection = taken
+        self._local_viewers.join(self._watcher, self._send)
+        taken.release_head()
 
     def on_full(self) -> None:
         self._full = True
@@ -81,7 +85,6 @@ class DirectViewer:
     def on_lost(self) -> None:
         self._full = self._finished = True
         self._watcher.leave_shared_cursor()
-        self._send_timeouts.forget(self._connection)
         if self._page_task is not None:
             self._page_task.cancel()
         self._local_viewers.leave(self._watcher)
