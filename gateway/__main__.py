@@ -19,9 +19,11 @@ from contract.processes import Processes
 from contract.settings import MalformedSettingError, read_settings
 from gateway.access.request_source import Proxies, limit_group
 from gateway.app import Gateway
+from gateway.routes.short_path import WATCH_PATH
 from gateway.server.address_count import AddressCount
 from gateway.server.bounded_protocol import BoundedProtocol
 from gateway.server.direct_protocol import DirectProtocol
+from gateway.server.fresh_connection import FreshConnections
 from gateway.server.open_files import fit_connections
 from gateway.server.request_limits import RequestLimits
 from gateway.settings import Settings
@@ -92,7 +94,15 @@ def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
     )
     match settings.http_protocol:
         case "direct":
-            return partial(DirectProtocol, limits, addresses, gateway.send_timeouts, gateway.security)
+            full = partial(DirectProtocol, limits, addresses, gateway.send_timeouts, gateway.security)
+            return FreshConnections(
+                gateway.app_at_once,
+                WATCH_PATH,
+                protocol=full,
+                limits=limits,
+                addresses=addresses,
+                send_timeouts=gateway.send_timeouts,
+            )
         case "httptools":
             return partial(BoundedProtocol, limits, addresses, gateway.send_timeouts, gateway.security)
         case name:

@@ -50,7 +50,7 @@ from gateway.routes.run_list import RunListRoutes
 from gateway.routes.server_state import ServerStateRoutes
 from gateway.routes.service import ServiceRoutes
 from gateway.routes.session import SessionRoutes
-from gateway.routes.short_path import ShortPath
+from gateway.routes.short_path import AtOnce, ShortPath
 from gateway.routes.start import StartRoutes
 from gateway.routes.static_page import mount_static_page
 from gateway.routes.streams import StreamRoutes
@@ -83,6 +83,7 @@ class Routes(Protocol):
 
 class Gateway:
     """One gateway process. `app` is the ASGI application to serve; `api` is the FastAPI application inside it.
+    `app_at_once` answers the requests that need no waiting, and returns without an answer to others.
 
     `send_timeouts` closes connections whose client reads nothing.
     """
@@ -124,13 +125,18 @@ class Gateway:
         document_api(self.api)
         if settings.web_dir is not None:
             mount_static_page(self.api, settings.web_dir, settings.page_policy)
-        is_local = self._access.authenticator.admits_only_local
+        self.app = self._surround(ShortPath(self.api, events))
+        self.app_at_once = self._surround(AtOnce(events))
+
+    def _surround(self, app: ASGIApp) -> ASGIApp:
+        """Puts the guards and the middleware around `app`."""
+        settings, is_local = self._settings, self._access.authenticator.admits_only_local
         app = add_middleware(
-            _guard(ShortPath(self.api, events), settings, self.security, admits_only_local=is_local),
+            _guard(app, settings, self.security, admits_only_local=is_local),
             parse_origins(settings.cors_origins),
             is_misaddressed=lambda path: bool(explain_no_such_path(self.api, path)),
         )
-        self.app = PathPrefix(app, settings.path_prefix, Proxies(settings.believed_proxies))
+        return PathPrefix(app, settings.path_prefix, Proxies(settings.believed_proxies))
 
     def _build_routes(self, respond: Respond) -> Iterator[Routes]:
         settings, client, hub, local_viewers = self._settings, self._client, self._hub, self._local_viewers

@@ -100,11 +100,15 @@ class Authenticator:
         key = self.find_key(request)
         if key is not None:
             return _holder_of(key)
-        source = self.read_source(request)
         if self.admits_only_local:
-            caller = self._authenticate_local(source)
-        else:
-            caller = await self._authenticate_person(request, source)
+            return self.authenticate_local(request)
+        caller = await self._authenticate_person(request, self.read_source(request))
+        self.check_page(request)
+        return caller
+
+    def authenticate_local(self, request: Request) -> Caller:
+        """As `authenticate`, if `admits_only_local`. Raises: ApiError 403."""
+        caller = self._authenticate_source(self.read_source(request))
         self.check_page(request)
         return caller
 
@@ -119,7 +123,7 @@ class Authenticator:
             raise ApiError(401, "invalid_api_key", "This API key is unknown or was withdrawn.")
         return key
 
-    def _authenticate_local(self, source: RequestSource) -> Caller:
+    def _authenticate_source(self, source: RequestSource) -> Caller:
         if self._policy.published_on:
             is_local = is_loopback(self._policy.published_on) and not source.has_foreign_proxy
         else:

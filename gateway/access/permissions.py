@@ -21,7 +21,7 @@ COOKIE = "manycast_ticket"
 QUERY = "ticket"
 HEADER = "X-Stream-Ticket"
 """A request for several streams may carry several tickets: this header lists them, separated by commas."""
-
+_CREDENTIALS = frozenset({b"authorization", HEADER.lower().encode(), b"x-forwarded-user"})
 
 _REFUSALS = {
     "ticket_invalid": Kind.FORGED_TICKET,
@@ -74,6 +74,20 @@ class Permissions:
         """The ticket of this request. Raises: as `check_control`."""
         record = await self._find(check_stream_id(stream_id))
         return await self._check_ticket(request, stream_id, Scope.VIEW, "This", record)
+
+    def find_audience_at_once(self, request: Request) -> Audience | None:
+        """As `find_audience`, for a request without a query string. None if it takes a look at a ticket, key or
+        session."""
+        names = {name for name, _ in request.scope["headers"]}
+        if not names.isdisjoint(_CREDENTIALS):
+            return None
+        if not self._authenticator.admits_only_local:
+            return Audience.PUBLIC if b"cookie" not in names else None
+        try:
+            caller = self._authenticator.authenticate_local(request)
+        except ApiError:
+            return Audience.PUBLIC
+        return Audience.OWNER if caller.sees_all else Audience.PUBLIC
 
     async def find_audience(self, request: Request, stream_id: str) -> Audience:
         """What the client of this request may see of a failure. Never raises: in doubt, the client sees what the public

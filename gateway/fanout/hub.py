@@ -129,6 +129,11 @@ class Hub:
                 raise BrokerUnavailableError("the stream could not be opened in time")
         return feed
 
+    def find_ready(self, stream_id: str, dialect: str, audience: Audience) -> Feed | None:
+        """The feed that `open` would return without waiting; None if it would wait."""
+        feed = self._find(stream_id, dialect, audience)
+        return feed if feed is not None and feed.ready.done() else None
+
     async def _read_run_for_all(self, stream_id: str) -> RunRecord | None:
         """`read_run`, once for all viewers that ask at the same time: many people open an announced link at once.
 

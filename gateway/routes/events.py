@@ -4,6 +4,8 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.position import Position
+from contract.stream_id import is_private
 from gateway.access.permissions import Permissions
 from gateway.dialects.registry import DIALECTS, NATIVE
 from gateway.fanout.feed import FeedStatus
@@ -17,7 +19,7 @@ from gateway.http.stream_urls import check_stream_id, no_such_stream
 from gateway.routes.admitted_viewers import AdmittedViewers
 from gateway.routes.early_end import answer_full, end_at_once
 from gateway.routes.models import StreamIdPath
-from gateway.routes.new_viewer import new_viewer
+from gateway.routes.new_viewer import new_viewer, new_viewer_at_once
 from gateway.routes.openapi import ACCESS_ERRORS, NO_CONTENT, SSE, document
 from gateway.routes.resume_position import ResumePosition
 
@@ -89,4 +91,18 @@ class EventRoutes:
             self._security.note(Kind.LIMIT_REACHED, request, "too_many_viewers")
             return answer_full(feed.dialect)
         self._admitted.add(viewer, permission)
+        return self._respond(request, viewer, feed.dialect.headers)
+
+    def watch_at_once(self, stream_id: str, request: Request, position: Position) -> Response | None:
+        """As `watch` in the native dialect, if everybody may watch the stream and all that it needs is in memory.
+        None: call `watch`."""
+        if is_private(stream_id) or self._local_viewers.draining:
+            return None
+        audience = self._permissions.find_audience_at_once(request)
+        feed = None if audience is None else self._hub.find_ready(stream_id, NATIVE, audience)
+        if feed is None or not self._local_viewers.has_room(stream_id, is_stranger=True):
+            return None
+        viewer = new_viewer_at_once(self._hub, feed, position)
+        if viewer is None or (feed.status is FeedStatus.ENDED and position == feed.buffer.last):
+            return None
         return self._respond(request, viewer, feed.dialect.headers)

@@ -29,6 +29,14 @@ async def new_viewer(
     return viewer
 
 
+def new_viewer_at_once(hub: Hub, feed: Feed, after: Position) -> Viewer | None:
+    """As `new_viewer`. None if this gateway must first ask Redis whether the log has the position."""
+    index = feed.buffer.index_after(after)
+    if index is None:
+        return None
+    return Viewer(feed, max(index, feed.first_index), feed.dialect.write_retry(RETRY_MS), hub.pages.read)
+
+
 async def place_viewer(hub: Hub, feed: Feed, after: Position, prologue: bytes = b"") -> Viewer:
     """A viewer of the events after a position. If the log does not have that position, the viewer gets a `gap` notice
     and every event.

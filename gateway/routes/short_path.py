@@ -13,12 +13,16 @@ from starlette.types import Receive, Scope, Send
 
 from contract.position import START
 from gateway.dialects.registry import NATIVE
+from gateway.http.errors import ApiError
 from gateway.http.root_path import route_path
 from gateway.routes.events import EventRoutes
 from gateway.routes.resume_position import read_position
 from gateway.server.direct_protocol import EXTENSION
 
-_PATH = re.compile(r"/v1/streams/([A-Za-z0-9_-]{20,64})/events")
+_PATTERN = "/v1/streams/([A-Za-z0-9_-]{20,64})/events"
+_PATH = re.compile(_PATTERN)
+WATCH_PATH = rb"(?:/[A-Za-z0-9._~-]+)*?" + _PATTERN.replace("(", "(?:").encode()
+"""The path with any prefix."""
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -53,6 +57,26 @@ class ShortPath:
                 raise
             return
         await response(scope, receive, send)
+
+
+class AtOnce:
+    """Answers a plain request to watch a stream if that needs no waiting. Else it returns without an answer."""
+
+    def __init__(self, events: EventRoutes) -> None:
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stream_id = _find_stream(scope)
+        if stream_id is None:
+            return
+        request = Request(scope, receive)
+        try:
+            position = read_position(request.headers.get("last-event-id"), None, None)
+        except ApiError:
+            return
+        response = self._events.watch_at_once(stream_id, request, position)
+        if response is not None:
+            await response(scope, receive, send)
 
 
 def _find_stream(scope: Scope) -> str | None:

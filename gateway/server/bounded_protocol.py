@@ -113,6 +113,10 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._set_deadline(self._limits.head_timeout_s)
 
+    def limit_head(self, seconds: float) -> None:
+        """The head must be complete in so many seconds: the connection is older than this object."""
+        self._set_deadline(seconds)
+
     def _count_address(self) -> bool:
         """Returns False if the client's address has too many connections."""
         client = self._addresses.client_of(self.client[0]) if self.client else None
