@@ -17,6 +17,8 @@ FOREIGN_PROXY_HEADERS = frozenset({"forwarded", "x-real-ip", "cf-connecting-ip",
 DEVELOPMENT_PROXY_HEADERS = frozenset(f"x-forwarded-{name}" for name in ("for", "host", "proto", "port", "prefix"))
 """Headers that the proxy of a development server adds, such as a rewrite of Next.js."""
 FORWARDING_HEADERS = frozenset({*FOREIGN_PROXY_HEADERS, *DEVELOPMENT_PROXY_HEADERS, "via"})
+_PROXY_HEADERS = frozenset(name.encode() for name in {*FORWARDING_HEADERS, "x-forwarded-user"})
+_BROWSER_HEADERS = frozenset({b"origin", b"sec-fetch-site"})
 ANYONE = "*"
 ADDRESS_CHARS = 48
 """Enough for any address without a zone."""
@@ -101,7 +103,11 @@ def limit_group(address: str) -> str:
 
 def read_source(request: HTTPConnection, proxies: Proxies) -> RequestSource:
     """The source of this request."""
-    peer = request.client.host if request.client else ""
+    client = request.scope.get("client")
+    peer = client[0] if client else ""
+    raw_names = [name for name, _ in request.scope["headers"]]
+    if _PROXY_HEADERS.isdisjoint(raw_names):
+        return _direct_source(request, peer, is_browser=not _BROWSER_HEADERS.isdisjoint(raw_names))
     headers = request.headers
     # To look each name up in the headers would cost more than all the rest.
     names = frozenset(headers.keys())
@@ -120,6 +126,21 @@ def read_source(request: HTTPConnection, proxies: Proxies) -> RequestSource:
         is_own_page=_is_own_page(
             headers, [*headers.getlist("host"), *(headers.getlist("x-forwarded-host") if is_proxy else ())]
         ),
+    )
+
+
+def _direct_source(request: HTTPConnection, peer: str, *, is_browser: bool) -> RequestSource:
+    """As `read_source`, for a request that no proxy forwarded. Every viewer that joins asks for it."""
+    return RequestSource(
+        address=peer,
+        has_foreign_proxy=False,
+        is_forwarded=False,
+        is_forwarded_locally=False,
+        is_secure=request.scope.get("scheme") == "https",
+        host=next((value.decode("latin-1") for name, value in request.scope["headers"] if name == b"host"), ""),
+        user=None,
+        is_browser=is_browser,
+        is_own_page=not is_browser or _is_own_page(request.headers, request.headers.getlist("host")),
     )
 
 
@@ -145,11 +166,19 @@ def _entries(headers: Headers, name: str) -> list[str]:
 
 def _names_this_computer(host: str) -> bool:
     """Whether `host`, which may have a port, is `localhost`, a name under it, or a loopback address."""
+    # As in `_parse`.
+    return _names_it_known(host) if len(host) <= ADDRESS_CHARS else _names_it(host)
+
+
+def _names_it(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
     return is_loopback(name) or name.endswith(".localhost")
+
+
+_names_it_known = lru_cache(maxsize=1024)(_names_it)
 
 
 def _forwarded_address(headers: Headers, proxies: Proxies, peer: str) -> str:
