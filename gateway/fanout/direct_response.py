@@ -7,6 +7,7 @@ and then everything that the viewer lacks, in one write.
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -28,10 +29,9 @@ class DirectResponse(Response):
     def __init__(
         self, watcher: Watcher, local_viewers: LocalViewers, send_timeouts: SendTimeouts, headers: Mapping[str, str]
     ) -> None:
-        super().__init__()
-        # Without a length, and without going through `headers`, which takes ten times as long.
-        self.raw_headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-        self.raw_headers.append((b"connection", b"close"))
+        # The base class would encode a body and its length.
+        self.status_code, self.background = 200, None
+        self.raw_headers = [*_encode_headers(tuple(headers.items())), (b"connection", b"close")]
         self._watcher = watcher
         self._local_viewers = local_viewers
         self._send_timeouts = send_timeouts
@@ -41,6 +41,12 @@ class DirectResponse(Response):
         connection.hold_head()
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         DirectViewer(self._watcher, self._local_viewers, self._send_timeouts).begin(connection)
+
+
+@lru_cache(maxsize=16)
+def _encode_headers(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
+    """Nearly all responses have the same."""
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
 
 
 class DirectViewer:

@@ -69,12 +69,12 @@ class AtOnce:
         stream_id = _find_stream(scope)
         if stream_id is None:
             return
-        request = Request(scope, receive)
+        last_event_id = next((value for name, value in scope["headers"] if name == b"last-event-id"), b"")
         try:
-            position = read_position(request.headers.get("last-event-id"), None, None)
+            position = read_position(last_event_id.decode("latin-1"), None, None)
         except ApiError:
             return
-        response = self._events.watch_at_once(stream_id, request, position)
+        response = self._events.watch_at_once(stream_id, Request(scope, receive), position)
         if response is not None:
             await response(scope, receive, send)
 
