@@ -1,6 +1,7 @@
-"""The short path to a stream's events answers as the framework does: each request is sent to a gateway of either kind.
+"""The short paths to a stream's events answer as the framework does: each request is sent to a gateway of either kind.
 
-A gateway takes the short path only where it writes to its connections itself (`MANYCAST_HTTP_PROTOCOL=direct`).
+A gateway takes them only where it writes to its connections itself (`MANYCAST_HTTP_PROTOCOL=direct`). The first request
+of a stream goes through uvicorn; a later one, if it is plain, does not.
 """
 
 import re
@@ -31,6 +32,7 @@ SETTINGS = {
 Request = tuple[str, str, str]
 """Method, target and further headers; in the target, ID is the stream."""
 EVENTS = "/v1/streams/ID/events"
+BROWSER = "User-Agent: Mozilla/5.0\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\nCookie: a=b\r\n"
 REQUESTS: Sequence[Request] = [
     ("GET", EVENTS, ""),
     ("HEAD", EVENTS, ""),
@@ -78,6 +80,12 @@ REQUESTS: Sequence[Request] = [
     ("GET", EVENTS, "Host: chat.example.com\r\n"),
     ("GET", EVENTS, "Host: a\r\nHost: b\r\n"),
     ("GET", EVENTS, "Host: \x7f\r\n"),
+    ("GET", EVENTS, BROWSER),
+    ("GET", EVENTS, f"{BROWSER}Last-Event-ID: 1-2\r\n"),
+    ("GET", EVENTS, f"{BROWSER}Sec-Fetch-Site: same-origin\r\n"),
+    ("GET", EVENTS, f"{BROWSER}Via: 1.1 Caddy\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: chat.example.com\r\n"),
+    ("GET", EVENTS, "X-Forwarded-User: me\r\n"),
+    ("GET", EVENTS, "Host: chat.example.com\r\nX-Forwarded-Proto: https\r\n"),
     ("GET", EVENTS, "Accept: text/html\r\nAccept-Encoding: gzip\r\nUpgrade: h2c\r\nConnection: upgrade, close\r\n"),
 ]
 _OF_THE_CONNECTION = ("date", "connection", "transfer-encoding")
