@@ -26,6 +26,8 @@ from contract.stream_log import WriteStatus
 _FORGOTTEN_AFTER_MS = 3_600_000
 OVERHEAD_BYTES = 2048
 """What a run's record, its log and its account take beside their texts."""
+BEGINNING_LIFETIME_MS = 600_000
+"""How long the log of a run that is not submitted is kept. To copy and submit it takes seconds."""
 MIN_WAITING = 20
 """With several partitions, each may have its share of the waiting runs, and at least so many."""
 _ALL = 1_000_000
@@ -298,14 +300,14 @@ class JobQueue:
 
     async def copy_record(self, stream_id: str, beginning: Beginning) -> None:
         """Begins the log of a run that is to be submitted with this `beginning`. May be repeated. If it is not
-        submitted, call `delete`.
+        submitted, call `delete`; where that fails too, the log expires soon.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
         log, lines = self._client.key_space.stream(stream_id).log, beginning.lines
         for start in range(0, len(lines), BATCH_LIMIT_EVENTS):
             arguments: tuple[int | bytes, ...] = (
-                self._lifetime_ms,
+                min(BEGINNING_LIFETIME_MS, self._lifetime_ms),
                 start + 1,
                 *lines[start : start + BATCH_LIMIT_EVENTS],
             )

@@ -71,7 +71,11 @@ if KEYS[4] then redis.call('HSET', KEYS[1], 'once', KEYS[4]) end
 if question ~= '' then redis.call('HSET', KEYS[1], 'question', question) end
 if keeps_prompts == '1' then redis.call('HSET', KEYS[1], 'prompts', '0') end
 -- The first epoch is that of the copied events. What follows them is no further attempt.
-if last ~= '0-0' then redis.call('HSET', KEYS[1], 'epoch', '1', 'last', last, 'wakes', '1') end
+if last ~= '0-0' then
+  redis.call('HSET', KEYS[1], 'epoch', '1', 'last', last, 'wakes', '1')
+  -- Until now, the log would have expired soon.
+  redis.call('PEXPIRE', beside(KEYS[2], id .. ':log'), lifetime_ms)
+end
 for i = FIELDS, #ARGV - 1, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 if reserved ~= '' then redis.call('HSET', KEYS[1], 'reserved', '1') end
 if reserved == 'bytes' then redis.call('HSET', KEYS[1], 'bytes', kept_bytes) end

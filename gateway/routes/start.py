@@ -1,5 +1,7 @@
 """Start a run without watching it, also from a step of another run. docs/protocol.md, sections 5 and 14."""
 
+from contextlib import AsyncExitStack
+
 from fastapi import FastAPI, Request
 
 from contract.connection import Client
@@ -69,10 +71,15 @@ class StartRoutes:
     ) -> JsonResponse:
         """Queues a run of the same script that goes on from one of its steps."""
 
-        async def parse(caller: Caller, body: bytes) -> ChatRequest:
-            return await self._again.parse(caller, stream_id, body)
+        async with AsyncExitStack() as held:
 
-        return await self._answer(request, await self._starter.start(request, parse, idempotency_key))
+            async def parse(caller: Caller, body: bytes) -> ChatRequest:
+                # Not before: a slow client would hold it while it sends its body.
+                await held.enter_async_context(self._again.copying)
+                return await self._again.parse(caller, stream_id, body)
+
+            run = await self._starter.start(request, parse, idempotency_key)
+        return await self._answer(request, run)
 
     async def _answer(self, request: Request, run: BegunRun) -> JsonResponse:
         stream_id, given = run.stream_id, ControlTickets(control=run.submitted.control.text)

@@ -4,7 +4,7 @@ No I/O. Fields that `ChatCompletionRequest` does not name go to the provider unc
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -90,6 +90,10 @@ class Turn:
     continued: bytes | None
 
 
+async def _no_beginning(_: str) -> Beginning:
+    return NO_BEGINNING
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """`request` is the JSON for the provider, without our part. `digest` identifies the body, for idempotency.
@@ -115,7 +119,7 @@ class ChatRequest:
     question: str = ""
     shows_question: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
-    beginning: Callable[[str], Beginning] = lambda _: NO_BEGINNING
+    beginning: Callable[[str], Awaitable[Beginning]] = _no_beginning
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:

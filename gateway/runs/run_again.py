@@ -1,5 +1,6 @@
 """Run a script again from one of its steps, and show developers what its steps have asked."""
 
+import asyncio
 from hashlib import sha256
 from typing import Annotated, Any, NamedTuple
 
@@ -84,6 +85,8 @@ class RunsAgain:
         self._client = client
         self._log = log
         self._is_open = is_open
+        self.copying = asyncio.Lock()
+        """Hold it from `parse` until the run is submitted: a record may take a hundred megabytes meanwhile."""
         self._prompts = Prompts(client)
         self._questions = Questions(client)
 
@@ -114,6 +117,12 @@ class RunsAgain:
         texts = await self._copy_prompts(stream_id, past, asked.step)
         origin = encode_json({"run": stream_id, "step": asked.step})
         shown = await read_question(self._client, stream_id)
+
+        async def begin(new_id: str) -> Beginning:
+            # In a thread: a large record takes a second, in which all viewers would wait.
+            lines = await asyncio.to_thread(lambda: encode_record(past.before(asked.step), new_id))
+            return Beginning(lines, {"again": origin, **texts, **change.fields})
+
         return ChatRequest(
             request=encode_json(request),
             digest=sha256(f"again {stream_id} ".encode() + body).hexdigest(),
@@ -126,9 +135,7 @@ class RunsAgain:
             question=find_question(request["messages"]),
             shows_question=bool(shown),
             prompts={**earlier, **change.prompts},
-            beginning=lambda new_id: Beginning(
-                encode_record(past.before(asked.step), new_id), {"again": origin, **texts, **change.fields}
-            ),
+            beginning=begin,
         )
 
     async def _check_developer(self, caller: Caller, stream_id: str) -> RunRecord:

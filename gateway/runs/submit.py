@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from contract.connection import Client
-from contract.errors import BrokerUnavailableError
+from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.job_queue import JobQueue, Once, OnceUse, StorageLimits, Submission, Submitted
 from contract.prompts import SCRIPT_PREFIX
 from contract.run_record import read_run
@@ -109,7 +109,7 @@ class RunSubmitter:
             endpoint=chat.endpoint,
             question=chat.question if chat.shows_question else "",
             keeps_prompts=self._lists(chat) and chat.model.startswith(SCRIPT_PREFIX),
-            beginning=chat.beginning(stream_id),
+            beginning=await chat.beginning(stream_id),
         )
         answer, found_id = await self._begin_and_queue(submission)
         if answer not in (Submitted.OK, Submitted.KNOWN):
@@ -132,7 +132,12 @@ class RunSubmitter:
         """Also begins the log of a run that goes on from another one."""
         if not submission.beginning.lines:
             return await self._queue_run(submission)
-        await self._queue.copy_record(submission.stream_id, submission.beginning)
+        try:
+            await self._queue.copy_record(submission.stream_id, submission.beginning)
+        except BrokerRefusedError:
+            # Most likely Redis is out of memory.
+            await self._queue.delete(submission.stream_id)
+            return Submitted.MEMORY, ""
         answer, stream_id = await self._queue_run(submission)
         if answer is not Submitted.OK:
             await self._queue.delete(submission.stream_id)

@@ -6,7 +6,7 @@ import pytest
 
 from contract.connection import call_redis
 from contract.event import Kind, Status, encode_json, entry_line
-from contract.job_queue import Beginning, Lease, StorageLimits, Submitted, Verdict
+from contract.job_queue import BEGINNING_LIFETIME_MS, Beginning, JobQueue, Lease, StorageLimits, Submitted, Verdict
 from contract.prompts import PROMPT_LIMIT_BYTES, PROMPTS_LIMIT_BYTES, TEXT_LIMIT_CHARS, KeptRun, Prompts, cut_messages
 from contract.stream_log import Batch, Ending
 from tests.contract.store import MAX_WAITING, Store, chunk_lines, done_line
@@ -98,13 +98,17 @@ def test_the_last_messages_are_kept_and_long_texts_are_cut() -> None:
 async def test_a_run_goes_on_from_a_copied_record_and_its_first_attempt_is_no_second_one(store: Store) -> None:
     lines = [entry_line(Kind.START, b"{}"), *(entry_line(Kind.VALUE, b'{"id":"%d"}' % n) for n in range(1, 600))]
     beginning = Beginning(lines, {"again": b'{"run":"r","step":"600"}'})
-    submission = store.submission()
+    submission, queue = store.submission(), JobQueue(store.client, 2 * BEGINNING_LIFETIME_MS)
     policy = replace(submission.policy, on_worker_lost="fail")
     submission = replace(submission, model="script/quiz", policy=policy, beginning=beginning, keeps_prompts=True)
+    log = stream_keys(submission.stream_id).log
     for _ in range(2):
-        await store.queue.copy_record(submission.stream_id, beginning)
-    answer, _ = await store.queue.submit(submission, MAX_WAITING)
+        await queue.copy_record(submission.stream_id, beginning)
+    # Its gateway may die now, or lose Redis.
+    assert 0 < await call_redis(store.client, "PTTL", log) <= BEGINNING_LIFETIME_MS
+    answer, _ = await queue.submit(submission, MAX_WAITING)
     assert answer is Submitted.OK
+    assert await call_redis(store.client, "PTTL", log) > BEGINNING_LIFETIME_MS
     (job,) = await store.take("w1")
     claim = await store.claim(job, "w1")
     assert (claim.verdict, claim.epoch, claim.next_seq) == (Verdict.RUN, 2, 1)

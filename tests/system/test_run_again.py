@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from contract.connection import Client, call_server, command_client
 from tests.stack import Gateway, Simulator, Worker, closing_all
 from tests.topologies import new_broker
 from tests.worker.conftest import QUICK
@@ -210,3 +211,32 @@ async def test_the_same_key_starts_one_run(http: httpx2.AsyncClient, stack: Stac
     }
     assert len(ids) == 1
     assert await reach(http, ids.pop(), *FINAL) == "completed"
+
+
+async def ask_all(client: Client, *command: str) -> list[Any]:
+    return [await call_server(client.server_at(place), *command) for place in await client.places()]
+
+
+async def test_a_run_that_is_refused_leaves_nothing_behind(http: httpx2.AsyncClient, stack: Stack) -> None:
+    first = await start(http, "three", "autumn")
+    await reach(http, first, "completed")
+    client = command_client(stack.broker.url)
+    before = await ask_all(client, "KEYS", "*:log")
+    await ask_all(client, "CONFIG", "SET", "maxmemory", "1")
+    try:
+        answer = await again(http, first, step="3")
+    finally:
+        await ask_all(client, "CONFIG", "SET", "maxmemory", "0")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "storage_full")
+    assert list(map(set, await ask_all(client, "KEYS", "*:log"))) == list(map(set, before))
+    await client.aclose()
+
+
+async def test_many_runs_go_on_from_one_step_at_once(http: httpx2.AsyncClient, stack: Stack) -> None:
+    first = await start(http, "three", "autumn")
+    await reach(http, first, "completed")
+    answers = await asyncio.gather(*(again(http, first, step="3", prompt=f"In {number} words") for number in range(8)))
+    assert [answer.status_code for answer in answers] == [201] * 8
+    for answer in answers:
+        assert await reach(http, answer.json()["id"], *FINAL) == "completed"
+        assert list(await steps_of(http, answer.json()["id"])) == ["draft", "critique", "final"]
