@@ -8,7 +8,7 @@ from fastapi import Request
 
 from contract.connection import Client
 from contract.rate_limit import RateLimit, take_token
-from gateway.access.api_keys import ApiKey, KeyRing
+from gateway.access.api_keys import PREFIX, ApiKey, KeyRing
 from gateway.access.caller import Caller, rate_limit_headers
 from gateway.access.request_source import SAFE_METHODS, Proxies, RequestSource, is_loopback, read_source
 from gateway.access.sessions import SessionOwner, Sessions, cookie_name
@@ -157,7 +157,10 @@ class Authenticator:
         if self._policy.trusts_user_header and source.user:
             return Caller(f"user:{source.user}", runs_at_once=self._policy.runs_at_once)
         headers = {"WWW-Authenticate": "Bearer"}
-        raise ApiError(401, "missing_api_key", "To ask questions here, send an API key or sign in.", headers=headers)
+        text = "To ask questions here, send an API key or sign in."
+        if request.headers.get("authorization", "").startswith(PREFIX):
+            text = f"Send the API key behind the word Bearer: 'Authorization: Bearer {PREFIX}…'."
+        raise ApiError(401, "missing_api_key", text, headers=headers)
 
     async def is_still_admitted(self, caller: Caller) -> bool:
         """Whether the key and the session that admitted the caller are still valid.

@@ -43,9 +43,15 @@ async def test_nothing_is_started_without_a_right_key(
         "mc-00000000-x",
     ):
         assert code(await http.post(path, json=body, headers=bearer(wrong))) == (401, "invalid_api_key")
-    for malformed in (f"Basic {authenticator.secret}", authenticator.secret, "Bearer"):
+    send_one = "To ask questions here, send an API key or sign in."
+    for malformed, words in (
+        (f"Basic {authenticator.secret}", send_one),
+        (authenticator.secret, "Send the API key behind the word Bearer: 'Authorization: Bearer mc-…'."),
+        ("Bearer", send_one),
+    ):
         refused = await http.post(path, json=body, headers={"Authorization": malformed})
         assert code(refused) == (401, "missing_api_key")
+        assert refused.json()["error"]["message"] == words
     assert refused.headers["www-authenticate"] == "Bearer"
     assert await queued(client) == 0
 
