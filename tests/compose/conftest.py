@@ -1,7 +1,9 @@
 """The real stack, once for this folder: three gateways and two workers. It leaves nothing behind."""
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from hashlib import sha1
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -10,7 +12,9 @@ from pytest_docker.plugin import Services
 from tests.compose.report import pytest_runtest_makereport  # noqa: F401 -- a hook: found by its name
 from tests.compose.stack import COMPOSE_FILE, Stack, lacking_engine
 from tests.house.tree import ROOT
+from tests.manycast.script.test_examples import BLOCKS, NAMES
 
+GREETING = Path(__file__).with_name("scripts") / "greeting.py"
 GATEWAYS = 3
 WORKERS = 2
 
@@ -49,11 +53,23 @@ def empty_project(docker_compose_project_name: str) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def stack(empty_project: Stack, docker_services: Services) -> Stack:
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tests' script and the examples of docs/scripts.md, readable for the workers' user."""
+    folder = tmp_path_factory.mktemp("scripts")
+    shutil.copy(GREETING, folder)
+    for name, block in zip(NAMES, BLOCKS, strict=True):
+        (folder / f"{name}.py").write_text(block)
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(empty_project: Stack, docker_services: Services, scripts: Path) -> Stack:
     """The stack, up and healthy. `docker_services` takes it down."""
-    empty_project.build()
-    empty_project.up(GATEWAYS, WORKERS)
-    return empty_project
+    stack = empty_project.set_up(MANYCAST_SCRIPTS=str(scripts))
+    stack.build()
+    stack.up(GATEWAYS, WORKERS)
+    return stack
 
 
 @pytest.fixture

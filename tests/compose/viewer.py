@@ -15,6 +15,7 @@ class Viewer:
 
     events: list[tuple[str, str, str]] = field(default_factory=list)
     connections: int = 0
+    deadline_s: float = DEADLINE_S
     under_way: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -26,7 +27,7 @@ class Viewer:
 
         Raises: TimeoutError after the deadline; AssertionError on any status but 200.
         """
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(self.deadline_s):
             while not self.ended:
                 self.connections += 1
                 try:
