@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contract.errors import RunError
 from contract.event import Status
 from contract.position import START, Position
+from contract.prompts import SCRIPT_PREFIX
 from manycast.client.answer_text import Answer
 from manycast.client.event import Chunk, Done, Emit, Event, Gap, Input, Ping, Reconnecting, Restart, Start, Step
 from manycast.command.steps import Steps
@@ -25,6 +26,8 @@ CUTS = {
     "length": "cut short: the answer reached its token limit",
     "content_filter": "cut short by the provider's content filter",
 }
+
+NO_ANSWER = "the answer is empty: the script returned nothing and said nothing (`return …`, `say=True`)"
 
 
 class Follower:
@@ -50,6 +53,7 @@ class Follower:
         self._answer = Answer()
         self._steps = Steps()
         self._trouble = ""
+        self._is_script = False
 
     async def follow(self, events: AsyncIterator[Event]) -> Exit:
         """Follows to the end of the stream. Raises: what `events` raises; BrokenPipeError."""
@@ -59,6 +63,7 @@ class Follower:
                 case Chunk():
                     self._write(event)
                 case Start():
+                    self._is_script = str(event.shared.get("model")).startswith(SCRIPT_PREFIX)
                     self._tell_simulator(event)
                 case Restart() | Gap():
                     if not self._begin_again(event):
@@ -144,6 +149,8 @@ class Follower:
         if done.status is Status.COMPLETED:
             if cut := CUTS.get(done.finish_reason or ""):
                 self._terminal.print_status(cut)
+            elif self._is_script and self._answer.is_empty:
+                self._terminal.print_status(NO_ANSWER)
             return Exit.COMPLETED
         if done.status is Status.CANCELLED:
             self._terminal.print_status("stopped; the answer is not complete")

@@ -1,6 +1,7 @@
-"""Selects the lines of a child's log that `up` shows: warnings and errors. No I/O.
+"""Selects the lines of a child's log that `up` shows: warnings, errors and what scripts print. No I/O.
 
-A line without a level belongs to the line before it, as the lines of a traceback do.
+A line without a level belongs to the line before it if that is shown, as the lines of a traceback do, or if it is
+indented. Else it is what a script prints, or a warning of Python: it is shown.
 """
 
 import re
@@ -19,11 +20,16 @@ class LineFilter:
 
     def __init__(self) -> None:
         self._urgent = False
+        self._has_level = False
 
     def is_urgent(self, line: str) -> bool:
-        """Whether the line is a warning or error, or continues one. A first line without a level is not urgent."""
+        """Whether the line is a warning or error, or continues one, or was printed. Not urgent are lines before the
+        first one with a level: they say that a program has started."""
         if mark := _VALKEY.match(line):
             self._urgent = mark[1] == "#" and not _HIDDEN.match(mark[2])
         elif level := _LEVEL.match(line):
+            self._has_level = True
             self._urgent = level[1] not in _QUIET
+        elif self._has_level and line and not line[0].isspace():
+            self._urgent = True
         return self._urgent

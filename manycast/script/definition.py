@@ -44,6 +44,8 @@ def script(*, name: str = "") -> Callable[[Callable[[Any], Awaitable[T]]], Scrip
 def script(function: Any = None, *, name: str = "") -> Any:
     """Makes a script of an async function. Clients run it as the model `script/NAME`; NAME is the function's name if
     not given. Raises: TypeError."""
+    if isinstance(function, str):
+        raise TypeError(f"write @script(name={function!r})")
     if function is not None:
         return Script(function, name or function.__name__)
     return lambda given: Script(given, name or given.__name__)

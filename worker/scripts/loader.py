@@ -1,8 +1,9 @@
 """Finds the scripts that MANYCAST_SCRIPTS names: a folder, or an importable module."""
 
+import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,9 @@ from manycast.script import Script, script
 
 Scripts = Mapping[str, Script[Any]]
 """By name."""
+
+
+SHOWN_FILES = 3
 
 
 class ScriptsUnusableError(Exception):
@@ -28,7 +32,9 @@ def load_scripts(named: str) -> Scripts:
     found: dict[str, Script[Any]] = {}
     if not named:
         return found
+    modules = []
     for module in _modules(named):
+        modules.append(module)
         for value in vars(module).values():
             if not isinstance(value, Script):
                 continue
@@ -36,8 +42,24 @@ def load_scripts(named: str) -> Scripts:
             if known is not value:
                 raise _error(named, f"two scripts have the name '{value.name}': {known.place}, and {value.place}")
     if not found:
-        raise _error(named, "there is no script in it: a function with @script from manycast.script")
+        raise _error(named, _describe_lack(modules))
     return dict(sorted(found.items()))
+
+
+def _describe_lack(modules: Iterable[ModuleType]) -> str:
+    """Why there is no script, and which function could be meant to be one."""
+    asked = "write @script, from manycast.script, above"
+    names = []
+    for module in modules:
+        names.append(f"{module.__file__}")
+        for value in vars(module).values():
+            is_own = inspect.isfunction(value) and value.__module__ == module.__name__
+            if is_own and (inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)):
+                place = f"{value.__code__.co_filename}, line {value.__code__.co_firstlineno}"
+                return f"no function is a script: {asked} {value.__name__} ({place})"
+    if not names:
+        return "there is no Python file in it"
+    return f"no function is a script: {asked} an `async def` function in {' or '.join(names[:SHOWN_FILES])}"
 
 
 def _modules(named: str) -> Iterator[ModuleType]:

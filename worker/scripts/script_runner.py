@@ -25,6 +25,7 @@ from manycast.script.record import CHANGED
 from worker.outage import Outage
 from worker.providers.errors import unknown_model
 from worker.providers.source import Answer, ChunkTimeout, LogEntry, ParkedError
+from worker.scripts.fault import author_traceback, describe_fault
 from worker.scripts.loader import Scripts
 from worker.scripts.provider_calls import ProviderCalls, failed_generation
 
@@ -275,7 +276,9 @@ async def _guard(performance: Any, script: Script[Any], stream_id: str) -> None:
         raise
     except BaseException as error:
         # A SystemExit or a KeyboardInterrupt would end the worker, and others would leave the run without an end.
-        logger.exception("run %s: script '%s' (%s) failed", stream_id, script.name, script.place)
+        fault = describe_fault(error, script)
+        traceback = (type(error), error, author_traceback(error, script))
+        logger.exception("run %s: script '%s' failed at %s", stream_id, script.name, fault, exc_info=traceback)
         raise _unexpected(error, script) from error
 
 

@@ -14,7 +14,7 @@ from contract.errors import RunError
 from contract.event import Status
 from contract.position import START, Position
 from manycast.client.event import Chunk, Done, Event, Gap, Ping, Reconnecting, Restart, Start
-from manycast.command.follow import Follower
+from manycast.command.follow import NO_ANSWER, Follower
 from manycast.command.terminal import Terminal
 from manycast.exit_status import Exit
 
@@ -129,6 +129,15 @@ async def test_each_piece_is_there_as_soon_as_it_came(notes: Output) -> None:
 async def test_the_simulator_is_named_as_such(outputs: Outputs, notes: Output) -> None:
     await follow(outputs.file(), notes, start(model="demo"), chunk("a"), done())
     assert notes.text == "demo is the built-in simulator, not a language model\n"
+
+
+async def test_a_script_without_an_answer_says_what_its_author_has_forgotten(outputs: Outputs, notes: Output) -> None:
+    out = outputs.file()
+    assert await follow(out, notes, start(model="script/haiku"), chunk(""), done()) is Exit.COMPLETED
+    assert (out.text, notes.text) == ("", f"{NO_ANSWER}\n")
+    await follow(out, notes, start(model="script/haiku"), chunk("a"), done())
+    await follow(out, notes, start(), chunk(""), done())
+    assert notes.text == f"{NO_ANSWER}\n"
 
 
 async def test_after_a_restart_a_file_holds_the_new_answer_alone(

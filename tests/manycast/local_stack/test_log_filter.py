@@ -32,6 +32,23 @@ def test_information_is_not_and_neither_is_advice_for_administrators(line: str) 
     assert not LineFilter().is_urgent(line)
 
 
+def test_what_a_script_prints_is_shown_and_what_a_program_says_of_its_start_is_not() -> None:
+    lines = LineFilter()
+    said = [
+        "listening on x",
+        "INFO: a",
+        "hello",
+        "",
+        "  there",
+        "INFO: b",
+        "  c",
+        "a.py:3: RuntimeWarning: x",
+        "  code",
+    ]
+    shown = [False, False, True, True, True, False, False, True, True]
+    assert [lines.is_urgent(line) for line in said] == shown
+
+
 def test_a_line_without_a_level_belongs_to_the_line_before_it() -> None:
     lines = LineFilter()
     said = ["INFO: a", "  more of a", "ERROR: b", "  Traceback:", "  File INFO x", "INFO: c", "  more of c"]

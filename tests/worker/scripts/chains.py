@@ -129,6 +129,26 @@ async def broken(run: Run) -> None:
 
 
 @script
+async def reads_keyboard(run: Run) -> str:
+    """Asks at a keyboard that a worker has not."""
+    await run.say("So far. ")
+    return input()  # noqa: ASYNC250 -- this is the fault
+
+
+@script
+async def returns_set(run: Run) -> object:
+    """Returns what JSON does not have."""
+    await run.say("So far. ")
+    return {1}
+
+
+@script
+async def forgets_await(run: Run) -> object:
+    """Returns a call that was never made."""
+    return run.generate("Hello")
+
+
+@script
 async def exits(run: Run) -> None:
     """Raises what its user names, in a place that its user names: what would end the worker, or nobody expects."""
     name, _, place = run.text.partition(" ")

@@ -63,7 +63,11 @@ def test_without_the_setting_there_are_no_scripts() -> None:
             "line 2: TypeError: 'module' object is not callable; if",
         ),
         (f"{HEAD}@script\nasync def bare(): ...\n", "broken_chain.py, line 2: TypeError: the script bare must take"),
-        ("x = 1\n", "there is no script in it"),
+        (f"{HEAD}@script('poem')\nasync def one(run): ...\n", "line 2: TypeError: write @script(name='poem'):END"),
+        ("x = 1\n", "no function is a script: write @script, from manycast.script, above an `async def` function in "),
+        ("\n\nasync def bare(run): ...\n", "from manycast.script, above bare ("),
+        ("\n\nasync def bare(run): ...\n", "broken_chain.py, line 3):END"),
+        ("from asyncio import sleep\n", "above an `async def` function in "),
     ],
 )
 def test_a_fault_is_told_with_its_file_and_line(folder: Path, text: str, words: str) -> None:
@@ -72,6 +76,11 @@ def test_a_fault_is_told_with_its_file_and_line(folder: Path, text: str, words: 
         load_scripts(str(folder))
     assert str(caught.value).startswith(f"MANYCAST_SCRIPTS '{folder}': ")
     assert words in f"{caught.value}:END"
+
+
+def test_an_empty_folder_is_told(folder: Path) -> None:
+    with pytest.raises(ScriptsUnusableError, match="there is no Python file in it"):
+        load_scripts(str(folder))
 
 
 def test_two_scripts_of_one_name_are_told_with_both_places(folder: Path) -> None:

@@ -106,6 +106,36 @@ async def test_a_fault_in_a_script_is_told_to_viewers_without_its_details(caller
     await until(lambda: "KeyError: 'secret detail'" in worker.output, lambda: worker.output)
 
 
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("broken", "chains.py, line {raise KeyError}: KeyError: 'secret detail'"),
+        (
+            "reads_keyboard",
+            "chains.py, line {return input()}: EOFError: EOF when reading a line. A worker has no keyboard",
+        ),
+        ("returns_set", "TypeError: Object of type set is not JSON serializable"),
+        ("forgets_await", "TypeError: Run.generate is a call that was not awaited: write `await` in front of it"),
+    ],
+)
+async def test_the_log_names_the_line_of_the_author_and_no_lines_of_ours(
+    caller: Caller, worker: Worker, script: str, words: str
+) -> None:
+    events = await caller.run(f"script/{script}")
+    assert done(events)["error"]["code"] == "script_error"
+    marked = re.search(r"\{(.*)\}", words)
+    if marked:
+        lines = CHAINS.read_text().splitlines()
+        number = next(at for at, line in enumerate(lines, 1) if marked[1] in line)
+        words = words.replace(marked[0], str(number))
+    await until(lambda: words in worker.output, lambda: worker.output)
+    line = [line for line in worker.output.splitlines() if words in line and " ERROR " in line][-1]
+    assert f"script '{script}' failed at " in line
+    if marked:
+        told = worker.output.partition(line)[2].partition(" INFO ")[0]
+        assert "script_runner.py" not in told
+
+
 @pytest.mark.parametrize("where", ["here", "part", "step", "thread"])
 @pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "CancelledError", "Odd"])
 async def test_whatever_a_script_raises_ends_its_run_and_not_the_worker(caller: Caller, error: str, where: str) -> None:
