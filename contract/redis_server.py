@@ -54,6 +54,13 @@ _TEMPORARY_WORDS = ("UNBLOCKED ", "NOREPLICAS ", "LOADING ")
 """A server answers so while it changes its role, loads its data, or has too few replicas."""
 
 
+_TLS_HINTS = {
+    "CERTIFICATE_VERIFY_FAILED": "ssl_ca_certs in REDIS_URL names the file with the authority of Redis's certificate",
+    "CERTIFICATE_REQUIRED": "Redis demands a certificate of its clients: ssl_certfile and ssl_keyfile in REDIS_URL",
+}
+"""Words of OpenSSL's errors -> what they mean for REDIS_URL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A server to connect to: that of a plain URL, or the primary of a Sentinel group.
@@ -458,9 +465,14 @@ def translating_errors() -> Iterator[None]:
         raise BrokerUnavailableError("Redis does not answer in time") from error
     except (refusals.ConnectionError, refusals.TimeoutError, refusals.InvalidResponse, OSError) as error:
         # This includes BusyLoadingError ("Redis is loading the dataset"), which is temporary too.
-        raise BrokerUnavailableError(str(error) or type(error).__name__) from error
+        raise BrokerUnavailableError(_explain(str(error) or type(error).__name__)) from error
     except refusals.ResponseError as error:
         raise translate(error) from error
+
+
+def _explain(reason: str) -> str:
+    """The reason, with what to do about the options of TLS, if OpenSSL names one of the usual mistakes."""
+    return "; ".join([reason, *(hint for word, hint in _TLS_HINTS.items() if word in reason)])
 
 
 def translate(refusal: ResponseError) -> BrokerUnavailableError | BrokerRefusedError:

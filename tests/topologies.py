@@ -11,21 +11,24 @@ from typing import Any, NoReturn
 import pytest
 
 from manycast.chaos.redis_cluster import RedisCluster
-from manycast.chaos.redis_node import RedisNode
+from manycast.chaos.redis_node import Certificate, RedisNode
 from manycast.chaos.sentinel_group import SentinelGroup
 from tests.broker import Broker, redis_binary, valkey_binary
 
 
 @contextlib.contextmanager
 def redis_cluster(
-    password: str | None = None, server: str | None = None, min_replicas: int = 0
+    password: str | None = None,
+    server: str | None = None,
+    min_replicas: int = 0,
+    certificate: Certificate | None = None,
 ) -> Iterator[RedisCluster]:
     """Three primaries with a replica each. `server`: the program, the machine's Redis by default, else Valkey.
 
-    `min_replicas`: a primary with fewer connected replicas refuses writes.
+    `min_replicas`: a primary with fewer connected replicas refuses writes. `certificate`: all connections use TLS.
     """
     with _directory() as directory:
-        cluster = RedisCluster(_program(server), directory, password, min_replicas)
+        cluster = RedisCluster(_program(server), directory, password, min_replicas, certificate=certificate)
         with _running(cluster):
             yield cluster
 
@@ -36,10 +39,13 @@ def sentinel_group(
     sentinel_password: str | None = None,
     server: str | None = None,
     min_replicas: int = 0,
+    *,
+    certificate: Certificate | None = None,
 ) -> Iterator[SentinelGroup]:
-    """A primary, a replica and three sentinels. `server` and `min_replicas` are as for `redis_cluster`."""
+    """A primary, a replica and three sentinels. The other options are as for `redis_cluster`."""
     with _directory() as directory:
-        group = SentinelGroup(_program(server), directory, password, sentinel_password, min_replicas)
+        passwords = password, sentinel_password
+        group = SentinelGroup(_program(server), directory, *passwords, min_replicas, certificate=certificate)
         with _running(group):
             yield group
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from manycast.chaos.redis_node import HOST, STORAGE, RedisNode, TopologyError, logs_of, wait_until
+from manycast.chaos.redis_node import HOST, STORAGE, Certificate, RedisNode, TopologyError, logs_of, wait_until
 from manycast.local_stack.port import free_port
 
 PRIMARIES = 3
@@ -20,17 +20,31 @@ class RedisCluster:
 
     `password`: what clients must send, as the default user. `min_replicas`: a primary with fewer connected replicas
     refuses writes, so that one that was replaced while it was frozen accepts none that would be lost.
+    `certificate`: all connections use TLS, those between the nodes as well.
 
     All calls that wait raise TopologyError after a minute.
     """
 
-    def __init__(self, server: Path, directory: Path, password: str | None = None, min_replicas: int = 0) -> None:
+    def __init__(
+        self,
+        server: Path,
+        directory: Path,
+        password: str | None = None,
+        min_replicas: int = 0,
+        *,
+        certificate: Certificate | None = None,
+    ) -> None:
         names = [f"{kind}-{at}" for kind in ("primary", "replica") for at in range(PRIMARIES)]
+        tls = ["--tls-cluster", "yes", "--tls-replication", "yes"] if certificate else []
         self.nodes = [
-            RedisNode(name, server, directory, _arguments(password, min_replicas), password) for name in names
+            RedisNode(
+                name, server, directory, [*_arguments(password, min_replicas), *tls], password, certificate=certificate
+            )
+            for name in names
         ]
         login = f":{password}@" if password else ""
-        self.url = f"redis+cluster://{login}{','.join(node.address for node in self.nodes)}"
+        scheme = "rediss+cluster" if certificate else "redis+cluster"
+        self.url = f"{scheme}://{login}{','.join(node.address for node in self.nodes)}"
         self._migrate_login = ["AUTH", password] if password else []
 
     @property

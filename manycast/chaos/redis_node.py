@@ -9,10 +9,12 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -40,21 +42,46 @@ class TopologyError(Exception):
     """A topology did not become ready, or a change of it did not happen in time. The message ends with the logs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Files in PEM. It is its own authority: servers and clients that show it trust each other."""
+
+    file: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """For a client that shows the certificate and does not ask for the server's name."""
+        context = ssl.create_default_context(cafile=str(self.file))
+        context.check_hostname = False
+        context.load_cert_chain(self.file, self.key)
+        return context
+
+
 class RedisNode:
     """A server with its own directory. `arguments`: of the server's command line, without port and directory.
 
-    `start` after `kill` or `stop` keeps the data.
+    With a `certificate`, it speaks only TLS, and demands this certificate of its clients. `start` after `kill` or
+    `stop` keeps the data.
     """
 
     def __init__(
-        self, name: str, server: Path, directory: Path, arguments: Sequence[str], password: str | None
+        self,
+        name: str,
+        server: Path,
+        directory: Path,
+        arguments: Sequence[str],
+        password: str | None,
+        *,
+        certificate: Certificate | None = None,
     ) -> None:
         self.name = name
         self.port = free_port(HOST)
         self.directory = directory / name
         self.directory.mkdir()
         self._password = password
-        self._argv = [str(server), *arguments, "--bind", HOST, "--port", str(self.port), "--dir", str(self.directory)]
+        self._context = certificate.context() if certificate else None
+        port = _tls_arguments(certificate, self.port) if certificate else ["--port", str(self.port)]
+        self._argv = [str(server), *arguments, "--bind", HOST, *port, "--dir", str(self.directory)]
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ended = True
         self._is_frozen = False
@@ -146,7 +173,7 @@ class RedisNode:
 
     def _call_once(self, commands: Sequence[Sequence[str | int | bytes]]) -> list[Any]:
         login = [("AUTH", self._password)] if self._password else []
-        return exchange(self.port, [*login, *commands])[len(login) :]
+        return exchange(self.port, [*login, *commands], self._context)[len(login) :]
 
     def remove(self) -> None:
         """Kills it and removes its directory."""
@@ -186,11 +213,25 @@ def logs_of(nodes: Sequence[RedisNode]) -> str:
     return "\n".join(f"--- {node.name} ({node.address})\n{node.log}" for node in nodes)
 
 
-def exchange(port: int, commands: Sequence[Sequence[str | int | bytes]]) -> list[Any]:
-    """The answers of a server on this machine to several commands, sent together. Raises: NodeError, OSError."""
-    with socket.create_connection((HOST, port), timeout=CALL_LIMIT_S) as line, line.makefile("rb") as reader:
+def exchange(
+    port: int, commands: Sequence[Sequence[str | int | bytes]], context: ssl.SSLContext | None = None
+) -> list[Any]:
+    """The answers of a server on this machine to several commands, sent together. `context`: of TLS, if it speaks that.
+
+    Raises: NodeError, OSError.
+    """
+    with contextlib.ExitStack() as stack:
+        line = stack.enter_context(socket.create_connection((HOST, port), timeout=CALL_LIMIT_S))
+        if context is not None:
+            line = stack.enter_context(context.wrap_socket(line))
+        reader = stack.enter_context(line.makefile("rb"))
         line.sendall(b"".join(_encode(command) for command in commands))
         return [_decode(reader) for _ in commands]
+
+
+def _tls_arguments(certificate: Certificate, port: int) -> list[str]:
+    files = [*("--tls-cert-file", str(certificate.file)), *("--tls-key-file", str(certificate.key))]
+    return ["--port", "0", "--tls-port", str(port), *files, "--tls-ca-cert-file", str(certificate.file)]
 
 
 def _encode(command: Sequence[str | int | bytes]) -> bytes:

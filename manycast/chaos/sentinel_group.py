@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from manycast.chaos.redis_cluster import REPLICATION, is_following, replication_arguments
-from manycast.chaos.redis_node import HOST, STORAGE, RedisNode, logs_of, wait_until
+from manycast.chaos.redis_node import HOST, STORAGE, Certificate, RedisNode, logs_of, wait_until
 
 SENTINELS = 3
 QUORUM = 2
@@ -23,7 +23,9 @@ class SentinelGroup:
     """`nodes`: the first primary and its replica; after a failover they have changed roles. `sentinels` watch them.
 
     `password` and `sentinel_password`: what the nodes and the sentinels demand of their default user; `url` has the
-    first only. `min_replicas` is as for RedisCluster. All calls that wait raise TopologyError after a minute.
+    first only. `min_replicas` and `certificate` are as for RedisCluster.
+
+    All calls that wait raise TopologyError after a minute.
     """
 
     def __init__(
@@ -33,23 +35,22 @@ class SentinelGroup:
         password: str | None = None,
         sentinel_password: str | None = None,
         min_replicas: int = 0,
+        *,
+        certificate: Certificate | None = None,
     ) -> None:
-        options = [*replication_arguments(min_replicas), *STORAGE, *_require(password)]
-        first = RedisNode("node-0", server, directory, options, password)
-        second = RedisNode("node-1", server, directory, [*options, "--replicaof", HOST, str(first.port)], password)
+        options = [*replication_arguments(min_replicas), *STORAGE, *_require(password), *_tls(certificate)]
+        first = RedisNode("node-0", server, directory, options, password, certificate=certificate)
+        follow = ["--replicaof", HOST, str(first.port)]
+        second = RedisNode("node-1", server, directory, [*options, *follow], password, certificate=certificate)
         self.nodes = [first, second]
         self.sentinels = [
-            self._sentinel(f"sentinel-{at}", server, directory, sentinel_password) for at in range(SENTINELS)
+            _sentinel(server, directory, f"sentinel-{at}", sentinel_password, certificate) for at in range(SENTINELS)
         ]
         self._configure(password, sentinel_password)
         self.sentinel_addresses = ",".join(node.address for node in self.sentinels)
         login = f":{password}@" if password else ""
-        self.url = f"redis+sentinel://{login}{self.sentinel_addresses}/{MASTER_NAME}/0"
-
-    @staticmethod
-    def _sentinel(name: str, server: Path, directory: Path, password: str | None) -> RedisNode:
-        file = directory / name / CONFIGURATION_FILE
-        return RedisNode(name, server, directory, [str(file), "--sentinel"], password)
+        scheme = "rediss+sentinel" if certificate else "redis+sentinel"
+        self.url = f"{scheme}://{login}{self.sentinel_addresses}/{MASTER_NAME}/0"
 
     def _configure(self, password: str | None, sentinel_password: str | None) -> None:
         """Writes what the sentinels would find out about each other in the first ten seconds."""
@@ -157,6 +158,18 @@ class SentinelGroup:
 
     def _wait(self, is_so: Callable[[], bool], otherwise: str) -> None:
         wait_until(is_so, otherwise, [*self.nodes, *self.sentinels])
+
+
+def _sentinel(
+    server: Path, directory: Path, name: str, password: str | None, certificate: Certificate | None
+) -> RedisNode:
+    arguments = [str(directory / name / CONFIGURATION_FILE), "--sentinel", *_tls(certificate)]
+    return RedisNode(name, server, directory, arguments, password, certificate=certificate)
+
+
+def _tls(certificate: Certificate | None) -> list[str]:
+    """Sentinels speak TLS to each other and to the nodes if the replication does."""
+    return ["--tls-replication", "yes"] if certificate else []
 
 
 def _require(password: str | None) -> list[str]:

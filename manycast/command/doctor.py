@@ -15,10 +15,10 @@ from contract.keys import USUAL_KEYS, KeySpace
 from contract.partitions import read_partitions
 from contract.printable import one_line
 from contract.prompts import SCRIPT_PREFIX
-from contract.redis_server import Server
+from contract.redis_server import Place
 from contract.rights import find_missing_rights, needed_rights
 from contract.settings import check_redis_url
-from contract.topology import describe, kind_of
+from contract.topology import describe, kind_of, plain_urls
 from manycast.client import STALL_LIMIT_S, Client
 from manycast.client.errors import ManycastError, RefusedError
 from manycast.client.transport import Transport
@@ -74,20 +74,28 @@ async def look_at_broker(redis_url: str | None, command: str, keys: KeySpace = U
         if len(places) > 1 or kind_of(client.topology) != "one":
             findings.append(Finding("ok", "database", f"{describe(client.topology)}"))
         for place in places:
-            findings += await _look_at_server_of_redis(client.server_at(place), str(place))
+            findings += await _look_at_server_of_redis(client, place)
         return [*findings, *await _look_at_partitions(client), *await _look_at_rights(client)]
     except (BrokerUnavailableError, BrokerRefusedError) as error:
         fact = f"{describe(client.topology)}: {error}"
-        return [Finding("fail", "database", fact, "start it, or correct REDIS_URL")]
+        return [Finding("fail", "database", fact, _advise(client))]
     finally:
         await client.aclose()
 
 
-async def _look_at_server_of_redis(server: Server, place: str) -> list[Finding]:
+async def _look_at_server_of_redis(client: BrokerClient, place: Place) -> list[Finding]:
     try:
-        return judge_broker(place, await call_server(server, "INFO"))
+        return judge_broker(str(place), await call_server(client.server_at(place), "INFO"))
     except (BrokerUnavailableError, BrokerRefusedError) as error:
-        return [Finding("fail", "database", f"{place}: {error}", "start it, or correct REDIS_URL")]
+        return [Finding("fail", "database", f"{place}: {error}", _advise(client))]
+
+
+def _advise(client: BrokerClient) -> str:
+    """About a Redis that does not answer. If TLS is wrong, the reason of an error may only be a closed connection."""
+    if plain_urls(client.topology)[0].startswith("rediss"):
+        files = "ssl_ca_certs, and ssl_certfile and ssl_keyfile if Redis demands a certificate of its clients"
+        return f"start it, or correct REDIS_URL: it begins with redis if Redis has no TLS, or else it may need {files}"
+    return "start it, or correct REDIS_URL: it begins with rediss if Redis has TLS"
 
 
 async def _look_at_partitions(client: BrokerClient) -> list[Finding]:
