@@ -172,17 +172,14 @@ def _stamp(file: Path) -> object:
 
 def read_keys(file: Path | None) -> list[ApiKey]:
     """Raises: MalformedKeysError, also for a file that cannot be read."""
-    if file is None:
-        return []
-    try:
-        return parse_keys(_read(file))
-    except MalformedKeysError as error:
-        raise MalformedKeysError(f"{file}: {error}") from None
+    return [] if file is None else parse_keys(_read(file))
 
 
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MalformedKeysError("there is no such file; `manycast key create NAME --file FILE` makes it") from None
     except OSError as error:
         raise MalformedKeysError(f"the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -97,6 +97,22 @@ def test_a_malformed_secret_is_not_shown(name: str, monkeypatch: pytest.MonkeyPa
     assert PASSWORD not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("keys", "there is no such file; `manycast key create NAME --file FILE` makes it"),
+        (".", "the file cannot be read: Is a directory"),
+    ],
+)
+def test_a_file_of_keys_that_cannot_be_read_is_named_once(
+    tmp_path: Path, name: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MANYCAST_KEYS_FILE", str(tmp_path / name))
+    with pytest.raises(MalformedSettingError) as caught:
+        read_settings(GatewaySettings)
+    assert str(caught.value) == f"MANYCAST_KEYS_FILE={tmp_path / name}: {words}"
+
+
 def test_a_malformed_setting_with_line_breaks_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MANYCAST_PORT", "80\n80")
     with pytest.raises(MalformedSettingError, match=r"^MANYCAST_PORT=80\\n80: "):
