@@ -1,6 +1,5 @@
 """JSON schemas of types and functions, and values checked against them. The only module here that imports pydantic."""
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
@@ -8,6 +7,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError, create_model
 
 from manycast.script.errors import ToolError
+from manycast.script.threads import run_in_thread
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Tool:
         self.definition: dict[str, Any] = {"type": "function", "function": described}
 
     async def call(self, arguments: str) -> str:
-        """`arguments`: JSON. A function that is not async runs in a thread.
+        """`arguments`: JSON. A function that is not async runs in a thread of its own.
 
         Raises: ToolError if they do not fit, or the function raises it; whatever else the function raises.
         """
@@ -53,7 +53,7 @@ class Tool:
         if inspect.iscoroutinefunction(self._function):
             result = await self._function(**given)
         else:
-            result = await asyncio.to_thread(self._function, **given)
+            result = await run_in_thread(self._function, **given)
         return result if isinstance(result, str) else TypeAdapter(Any).dump_json(result).decode()
 
 

@@ -1,6 +1,7 @@
 """What a script can do, against models whose answers the test gives."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from manycast.script import (
 from manycast.script.host import Entry
 from manycast.script.perform import perform
 from manycast.script.testing import HEAD, ScriptedHost, calls, fails, run_script
+from manycast.script.threads import run_in_thread
 from tests.manycast.script.chains import Verdict, haiku
 
 THREE = ["Leaves fall", "Line one is weak.", "Leaves drift and gather"]
@@ -438,3 +440,40 @@ async def test_a_call_may_be_awaited_in_another_task_and_given_up() -> None:
 
     told = await run_script(patient, answers=["1", "2", "3"])
     assert told.answer == "3"
+
+
+async def test_tools_that_hang_keep_no_other_tool_from_its_thread() -> None:
+    released, hanging = threading.Event(), threading.Semaphore(0)
+
+    @script
+    async def ask(run: Run) -> object:
+        @run.tool
+        def look_up(slowly: bool) -> str:
+            hanging.release()
+            return "late" if slowly and released.wait() else "at once"
+
+        return await run.generate("Look it up")
+
+    def rehearse(*, slowly: bool) -> asyncio.Task[Any]:
+        return asyncio.create_task(run_script(ask, answers=[calls(("look_up", {"slowly": slowly})), "Found"]))
+
+    stuck = [rehearse(slowly=True) for _ in range(100)]
+    try:
+        async with asyncio.timeout(60):
+            for _ in stuck:
+                while not hanging.acquire(blocking=False):
+                    await asyncio.sleep(0.01)
+            for task in stuck:
+                task.cancel()
+            assert (await rehearse(slowly=False)).answer == "Found"
+    finally:
+        released.set()
+
+
+@pytest.mark.parametrize("error", [StopIteration, SystemExit, KeyboardInterrupt, ValueError])
+async def test_what_a_tool_raises_in_its_thread_reaches_the_script(error: type[BaseException]) -> None:
+    def fail() -> None:
+        raise error("why")
+
+    with pytest.raises(RuntimeError if error is StopIteration else error, match="why"):
+        await run_in_thread(fail)

@@ -1,6 +1,7 @@
 """Scripts that tests run in a real worker. The worker loads this folder's copy of the file."""
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 
@@ -122,6 +123,18 @@ async def approving(run: Run) -> object:
 
 
 @script
+async def stuck(run: Run) -> object:
+    """Its tool never returns."""
+
+    @run.tool
+    def look_up(name: str) -> None:
+        """Looks something up."""
+        threading.Event().wait()
+
+    return await run.generate("Look it up.", model="demo-tools", tool_choice="required", simulator=KNOBS)
+
+
+@script
 async def broken(run: Run) -> None:
     """Fails with an error of its own code."""
     await run.say("So far. ")
@@ -152,9 +165,8 @@ async def forgets_await(run: Run) -> object:
 async def exits(run: Run) -> None:
     """Raises what its user names, in a place that its user names: what would end the worker, or nobody expects."""
     name, _, place = run.text.partition(" ")
-    error = {one.__name__: one for one in (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, Odd)}[
-        name
-    ]
+    errors = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, Odd)
+    error = {one.__name__: one for one in errors}[name]
 
     async def part() -> None:
         raise error()

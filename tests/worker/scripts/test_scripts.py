@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,24 @@ async def test_whatever_a_script_raises_ends_its_run_and_not_the_worker(caller: 
     assert done(events)["error"]["code"] == "script_error"
     # No worker was lost: it is the first attempt.
     assert {event.position.epoch for event in events} == {1}
+
+
+async def test_a_tool_that_hangs_does_not_keep_its_worker_from_ending(
+    fragile_broker: Broker, provider: Simulator, tmp_path: Path
+) -> None:
+    shutil.copy(CHAINS, tmp_path)
+    settings = {**QUICK, "MANYCAST_GRACE_S": "0.1", "MANYCAST_SCRIPTS": str(tmp_path)}
+    worker = Worker(fragile_broker.url, provider.url, **settings)
+    client = command_client(fragile_broker.url)
+    with closing_all(worker):
+        caller = Caller(client)
+        stream_id = await caller.submit("script/stuck")
+        await caller.events_until(
+            stream_id, lambda events: any(one["kind"] == "tool" for one in steps(events, "begin"))
+        )
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+    await client.aclose()
 
 
 async def test_a_script_fails_with_words_of_its_own(caller: Caller) -> None:
