@@ -9,8 +9,12 @@ async def share_secret(client: Client, fresh: str) -> str:
 
     The secret does not expire. Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    await call_redis(client, "SET", client.key_space.signing, fresh, "NX")
-    known: bytes | None = await call_redis(client, "GET", client.key_space.signing)
+    key = client.key_space.signing
+    # It is nearly always there, and each start of a run waits for this.
+    known: bytes | None = await call_redis(client, "GET", key)
+    if known is None:
+        await call_redis(client, "SET", key, fresh, "NX")
+        known = await call_redis(client, "GET", key)
     return fresh if known is None else known.decode()
 
 
