@@ -9,7 +9,7 @@ import math
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -326,27 +326,18 @@ class OpenAISource:
             text = "The connection to the provider was lost."
             raise RunFailedError(own_error(Code.UPSTREAM_DISCONNECTED, text)) from error
 
-    def _ask(self, call: "_Call") -> AbstractAsyncContextManager[Any]:
-        """Sends the request. The response has its head when the context is entered."""
-        if call.form is None:
-            return self._post(call)
-        body = call.form.body(call.request)
-        return self._client.chat.completions.with_streaming_response.create(
-            model=str(body.get("model", "")),
-            messages=[],
-            stream=call.form.stream,
-            extra_body=body,
-            extra_headers=call.passed.headers,
-            extra_query=call.passed.query,
-        )
-
     @asynccontextmanager
-    async def _post(self, call: "_Call") -> AsyncIterator[Any]:
-        """A call without the SDK's own types: its methods would add fields to the body, and check the answer."""
+    async def _ask(self, call: "_Call") -> AsyncIterator[Any]:
+        """Sends the request. The response has its head when the context is entered.
+
+        Not through the SDK's own methods for an endpoint: they would add fields to the body or check the answer, and
+        take longer.
+        """
+        body = call.request if call.form is None else call.form.body(call.request)
         # This header is not sent. It makes the SDK return the response before its body is read.
         headers = {**call.passed.headers, "X-Stainless-Raw-Response": "stream"}
         options: Any = {"headers": headers, "params": call.passed.query}
-        response: Any = await self._client.post(f"/{call.endpoint}", cast_to=object, body=call.request, options=options)
+        response: Any = await self._client.post(f"/{call.endpoint}", cast_to=object, body=body, options=options)
         try:
             yield response
         finally:
@@ -501,7 +492,7 @@ def _is_unreachable(failure: BaseException) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Call:
     """`model` is the caller's name of it; `request` has the provider's. `has_fallback`: another provider is asked if
-    this one fails. A pass-through call has an `endpoint` and no `form`: its request is sent as it is. `read` turns the
+    this one fails. A pass-through call has no `form`: its request is sent as it is. `new_decoder` makes what turns the
     response into chunks."""
 
     model: str
@@ -510,7 +501,7 @@ class _Call:
     passed: Passed
     has_fallback: bool
     form: RequestForm | None = None
-    endpoint: str = ""
+    endpoint: str = "chat/completions"
     new_decoder: Callable[[], Decoder] = StreamDecoder
 
 
