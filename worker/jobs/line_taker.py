@@ -35,6 +35,9 @@ class LineTaker:
         self._lease_s = lease_s
         self._block_s = min(MAX_BLOCK_S, lease_s / POLLS_PER_LEASE)
         self._look_asked = asyncio.Event()
+        self._clock = asyncio.get_running_loop().time
+        # When to look for jobs of lost workers again. Not before each read of new jobs: their claims would wait for it.
+        self._look_at = 0.0
         self._is_sure = False
 
     def ring(self, partition: int) -> None:
@@ -45,6 +48,7 @@ class LineTaker:
 
     def doubt(self) -> None:
         self._is_sure = False
+        self._look_at = 0.0
 
     async def recover(self) -> None:
         async with asyncio.timeout(REPLY_TIMEOUT_S):
@@ -55,23 +59,30 @@ class LineTaker:
         if not self._is_sure:
             await self.recover()
             self._is_sure = True
-        self._look_asked.clear()
-        clock = asyncio.get_running_loop().time
-        idle_ms = overdue_after_ms(self._lease_s, self._connectivity, clock())
-        async with asyncio.timeout(REPLY_TIMEOUT_S):
-            overdue = await self._queue.take_over(self._worker, idle_ms, self._pool.room)
-        self._connectivity.record(clock())
-        if overdue:
-            logger.info("%d jobs taken over", len(overdue))
-            self._pool.start(overdue)
+        if self._look_asked.is_set() or self._clock() >= self._look_at:
+            await self._take_overdue()
         if self._pool.room:
             self._pool.start(await self._take_new())
 
+    async def _take_overdue(self) -> None:
+        self._look_asked.clear()
+        self._look_at = self._clock() + self._block_s
+        idle_ms = overdue_after_ms(self._lease_s, self._connectivity, self._clock())
+        async with asyncio.timeout(REPLY_TIMEOUT_S):
+            overdue = await self._queue.take_over(self._worker, idle_ms, self._pool.room)
+        self._connectivity.record(self._clock())
+        if overdue:
+            logger.info("%d jobs taken over", len(overdue))
+            self._pool.start(overdue)
+            # There may be more than had room.
+            self._look_at = 0.0
+
     async def _take_new(self) -> list[Job]:
-        """Waits for new jobs. Returns none after `_block_s`, or as soon as `look_now` is called."""
-        read = asyncio.create_task(
-            self._queue.take(self._blocking, self._worker, self._pool.room, round(self._block_s * 1000))
-        )
+        """Waits for new jobs. Returns none when it is time to look for overdue ones, or as soon as `look_now` is
+        called."""
+        # Redis would wait for ever if it were to wait for 0 ms.
+        block_ms = max(1, round((self._look_at - self._clock()) * 1000))
+        read = asyncio.create_task(self._queue.take(self._blocking, self._worker, self._pool.room, block_ms))
         asked = asyncio.create_task(self._look_asked.wait())
         try:
             async with asyncio.timeout(self._block_s + REPLY_TIMEOUT_S):
