@@ -12,10 +12,11 @@ import pytest
 from contract.connection import blocking_client, command_client
 from contract.event import Status
 from tests.author import Author
-from tests.broker import Broker
+from tests.broker import Broker, valkey_binary
 from tests.clients.conftest import Stack, install_packages, run_program
 from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done
-from tests.stack import Gateway
+from tests.manycast.script.test_examples import BLOCKS, NAMES
+from tests.stack import Gateway, Simulator, Worker, closing_all
 
 HOME = Path(__file__).parent / "ai_sdk"
 VERSIONS = ["5.0.0", "5", "6", "7"]
@@ -29,6 +30,24 @@ def node() -> str:
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_the_chat_of_the_ai_sdk_works(node: str, stack: Stack, version: str) -> None:
     await run_program(node, "chat.mjs", version, stack.gateway, cwd=HOME)
+
+
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway of a stack with the script of docs/scripts.md whose tool asks before it acts."""
+    folder = tmp_path_factory.mktemp("scripts")
+    (folder / "secretary.py").write_text(BLOCKS[NAMES.index("secretary")])
+    broker, simulator = Broker(valkey_binary()), Simulator(SIMULATOR_FIRST_CHUNK_MS="0", SIMULATOR_CHUNKS_PER_S="500")
+    worker = Worker(broker.url, simulator.url, MANYCAST_SCRIPTS=str(folder))
+    gateway = Gateway(broker.url)
+    with closing_all(gateway, worker, simulator):
+        yield gateway
+    broker.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_page_shows_what_a_script_asks_and_answers_it(node: str, asking: Gateway, version: str) -> None:
+    await run_program(node, "question.mjs", version, asking.url, cwd=HOME)
 
 
 @pytest.fixture(scope="module")

@@ -57,6 +57,7 @@ NOT_RUN = {
     ("docs/scripts.md", "MANYCAST_SCRIPTS=./scripts docker"): _COMPOSE,
     ("docs/scripts.md", "curl"): "tests/gateway/routes/test_inputs.py sends this body",
     ("docs/scripts.md", "MANYCAST_SCRIPTS=scripts"): "tests/manycast/script/test_first_script.py runs both",
+    ("docs/use-it-with.md", "POST /v1/streams/{message.id}/input"): "tests/clients/ai_sdk/question.mjs sends it",
     ("docs/scale.md", "manycast size"): "tests/manycast/command/test_size.py runs it",
     ("docs/simulator.md", "python -m simulator"): "tests/simulator/process.py starts it so",
     ("docs/simulator.md", '{"model":"demo","messages":[…]'): _FORMAT,
