@@ -347,6 +347,7 @@ async def test_developers_see_a_question_and_answer_it(page: Page, other: Page, 
     await page.get_by_role("button", name="Send answer").click()
     for each in (page, other):
         await expect(cell(each, "Who are you?").locator(".output")).to_have_text("Answered: Ada")
+        await expect(each.locator(".facts")).to_contain_text("1: began · 2")
         await expect(each.get_by_role("button", name="Yes, please")).to_be_visible()
     await page.request.post(f"{url}/v1/streams/{stream}/cancel")
 

@@ -21,6 +21,7 @@ export class RunView {
     this.events = 0;
     this.chunks = 0;
     this.epochs = [];
+    this.epoch = "0";
     this.arrivals = [];
     this.begun = performance.now();
     this.facts = make("dl", { class: "facts" });
@@ -73,6 +74,10 @@ export class RunView {
   #take({ name, data, position }) {
     if (name === "ping") return;
     this.steps?.then((steps) => steps?.take({ name, data }));
+    const [epoch] = position?.split("-") ?? [this.epoch];
+    // A script that goes on has no event of its own for that.
+    if (epoch !== this.epoch && name !== "start" && name !== "restart") this.epochs.push(epoch);
+    this.epoch = epoch;
     if (name === "start") this.epochs.push(say("run.began", { epoch: data.epoch }));
     if (name === "restart") this.epochs.push(`${data.epoch}: ${data.reason}`);
     if (name === "chunk") {
