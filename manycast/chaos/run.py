@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,9 +120,11 @@ class Traffic:
         try:
             await stream.run()
         finally:
-            # A cancellation means that the time is up. The checker then reports the stream as unfinished.
-            async with asyncio.timeout(LOOK_UP_LIMIT_S):
-                await stream.look_up()
+            # A cancellation means that the time is up. The checker then reports the stream as unfinished. It does the
+            # same if the stream cannot be looked up in time: an error here would hide all other findings.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_UP_LIMIT_S):
+                    await stream.look_up()
             self._check(stream.record)
 
     def _check(self, record: StreamRecord) -> None:

@@ -107,8 +107,7 @@ LENGTHS_S: dict[Kind, tuple[float, float]] = {
     Kind.PROVIDER_FREEZE: (0.3, 2.0),
     # A node counts as dead after 1.5 s (Sentinel) or 2 s (Cluster).
     Kind.PRIMARY_KILL: (0.1, 3.0),
-    # Longer than a call to Redis takes: a primary that wakes up after it was replaced confirms what still waits in its
-    # connections, and loses it. Nobody is told so if the caller has given up.
+    # Longer than a failover takes: it was replaced when it wakes up, and runs what still waits in its connections.
     Kind.PRIMARY_FREEZE: (5.5, 8.0),
     Kind.FAILOVER: (0.0, 0.0),
     Kind.REPLICA_CUT: (0.5, 3.0),
