@@ -52,6 +52,7 @@ class StreamRecord:
     `ids`: the stream ids returned for its identical requests. `answer`: the provider's own answer to this request; None
     if the provider was not asked. `cancel_statuses`: the statuses that cancel requests returned. `user`: the field of
     the request, by which the provider's bill names its calls. `accepted`: the answers of people that were accepted.
+    `is_on_group`: a server of Redis may be replaced by one that lacks the last events.
     """
 
     name: str
@@ -65,6 +66,7 @@ class StreamRecord:
     observations: list[Observation] = field(default_factory=list)
     user: str = ""
     accepted: set[str] = field(default_factory=set)
+    is_on_group: bool = False
 
     @property
     def is_script(self) -> bool:

@@ -129,6 +129,7 @@ class Traffic:
 
     def _check(self, record: StreamRecord) -> None:
         self.known |= record.ids
+        record.is_on_group = self._options.topology is not TopologyName.ONE
         self._tally.count(record)
         if record.is_script:
             calls = payable_calls(record.log).items()

@@ -64,6 +64,42 @@ def test_a_run_without_a_fault_is_found_to_be_without_one(record: StreamRecord) 
     assert list(check_leftovers(Leftovers())) == []
 
 
+def lose_tail(record: StreamRecord) -> None:
+    """A failover lost the last chunk of the first epoch, which the first viewer has seen."""
+    lost = Position(1, 3)
+    record.log = [event for event in record.log if event.position != lost]
+    record.observations = record.observations[:1]
+    record.is_on_group = True
+
+
+def test_what_a_failover_lost_may_be_taken_back_by_a_later_epoch(record: StreamRecord) -> None:
+    lose_tail(record)
+    assert found(record) == []
+    record.is_on_group = False
+    assert found(record) == [(Violation.FALSE_EVENT, 1)]
+
+
+def test_what_a_failover_lost_is_not_taken_back_before_the_viewer_is_told(record: StreamRecord) -> None:
+    lose_tail(record)
+    (viewer,) = record.observations
+    del viewer.events[3:]
+    assert (Violation.FALSE_EVENT, 1) in found(record)
+
+
+def test_an_end_is_never_taken_back(record: StreamRecord) -> None:
+    lose_tail(record)
+    (viewer,) = record.observations
+    viewer.events[2] = (Position(1, 3), "done", "{}")
+    assert found(record) == [(Violation.FALSE_EVENT, 1)]
+
+
+def test_an_event_inside_an_epoch_is_not_taken_back(record: StreamRecord) -> None:
+    record.is_on_group = True
+    viewer = record.observations[0]
+    viewer.events[1] = (viewer.events[1][0], "chunk", "{}")
+    assert found(record) == [(Violation.FALSE_EVENT, 1)]
+
+
 def leave_out(record: StreamRecord) -> None:
     del record.observations[0].events[3:5]
 
