@@ -91,9 +91,9 @@ class LineTaker:
                 return read.result()
         finally:
             asked.cancel()
-            if not read.done():
-                read.cancel()
-                await asyncio.wait([read])
+            read.cancel()
+            # Also when it has just failed: nobody looks at its error then, and asyncio logs it as a bug.
+            await asyncio.gather(read, return_exceptions=True)
         # The cancelled read may have lost a reply that held jobs.
         async with asyncio.timeout(REPLY_TIMEOUT_S):
             return await self._queue.delivered(self._worker)
