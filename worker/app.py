@@ -28,6 +28,7 @@ from worker.jobs.control_listener import ControlListener
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.job_reader import JobReader
 from worker.jobs.registration import Registration
+from worker.jobs.taker import Intake
 from worker.providers.source import Source
 from worker.scripts.loader import Scripts
 from worker.scripts.loop_watch import LoopWatch
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 WATCHDOG_S = 2.0
 # Up to a third of a lease passes between renewals. That third and this share must stay below the share
-# of a lease that `overdue_after_ms` waits (worker/jobs/taker.py).
+# of a lease that `Intake.overdue_after_ms` waits (worker/jobs/taker.py).
 CONTACT_GAP_SHARE = 0.55
 FAREWELL_TIMEOUT_S = 2.0
 
@@ -95,7 +96,8 @@ class Worker:
         connectivity = Connectivity(settings.lease_s * CONTACT_GAP_SHARE)
         renewing = JobQueue(self._writes, settings.retention_s * 1000)
         self._heartbeat = Heartbeat(renewing, self._pool, connectivity, self.name, settings.lease_s)
-        self._reader = JobReader(self._queue, self._blocking, self._pool, connectivity, self.name, settings.lease_s)
+        intake = Intake(self._queue, self._pool, connectivity, self.name, settings.lease_s)
+        self._reader = JobReader(intake, self._blocking)
         control = ControlListener(self._pool, self._reader, self._heartbeat)
         self._subscription = Subscription(settings.redis_url, control, WATCHDOG_S, self._commands.routes)
         self._subscription.want_everywhere(keys.control)

@@ -6,12 +6,9 @@ import logging
 from contract.backoff import Backoff
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.job_queue import JobQueue
-from worker.generations.pool import GenerationPool
-from worker.jobs.connectivity import Connectivity
 from worker.jobs.line_taker import LineTaker
 from worker.jobs.partitions_taker import PartitionsTaker
-from worker.jobs.taker import REPLY_TIMEOUT_S, Taker
+from worker.jobs.taker import REPLY_TIMEOUT_S, Intake, Taker
 from worker.outage import Outage
 
 logger = logging.getLogger(__name__)
@@ -23,21 +20,9 @@ MAX_DELAY_S = 1.0
 class JobReader:
     """One task of a worker. `blocking` is a client for blocking reads only."""
 
-    def __init__(  # noqa: PLR0917 - created in one place
-        self,
-        queue: JobQueue,
-        blocking: Client,
-        pool: GenerationPool,
-        connectivity: Connectivity,
-        worker: str,
-        lease_s: float,
-    ) -> None:
-        self._queue = queue
+    def __init__(self, intake: Intake, blocking: Client) -> None:
+        self._intake = intake
         self._blocking = blocking
-        self._pool = pool
-        self._connectivity = connectivity
-        self._worker = worker
-        self._lease_s = lease_s
         # Chosen when Redis has said how many partitions there are.
         self._taker: Taker | None = None
         self._outage = Outage(logger, "no jobs can be read")
@@ -56,7 +41,7 @@ class JobReader:
         """Runs until cancelled. Call `collect` afterwards: a delivered job may not have been started."""
         backoff = Backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
-            await self._pool.wait_for_room()
+            await self._intake.pool.wait_for_room()
             try:
                 if self._taker is None:
                     self._taker = await self._choose_taker()
@@ -78,7 +63,5 @@ class JobReader:
 
     async def _choose_taker(self) -> Taker:
         async with asyncio.timeout(REPLY_TIMEOUT_S):
-            count = await self._queue.count_partitions()
-        if count == 1:
-            return LineTaker(self._queue, self._blocking, self._pool, self._connectivity, self._worker, self._lease_s)
-        return PartitionsTaker(count, self._queue, self._pool, self._connectivity, self._worker, self._lease_s)
+            count = await self._intake.queue.count_partitions()
+        return LineTaker(self._intake, self._blocking) if count == 1 else PartitionsTaker(self._intake, count)

@@ -4,10 +4,8 @@ import asyncio
 import logging
 
 from contract.connection import Client
-from contract.job_queue import Job, JobQueue
-from worker.generations.pool import GenerationPool
-from worker.jobs.connectivity import Connectivity
-from worker.jobs.taker import REPLY_TIMEOUT_S, overdue_after_ms
+from contract.job_queue import Job
+from worker.jobs.taker import REPLY_TIMEOUT_S, Intake
 
 logger = logging.getLogger(__name__)
 
@@ -18,22 +16,10 @@ POLLS_PER_LEASE = 10
 class LineTaker:
     """A Taker. `blocking` is a client for blocking reads only."""
 
-    def __init__(  # noqa: PLR0917 - created in one place
-        self,
-        queue: JobQueue,
-        blocking: Client,
-        pool: GenerationPool,
-        connectivity: Connectivity,
-        worker: str,
-        lease_s: float,
-    ) -> None:
-        self._queue = queue
+    def __init__(self, intake: Intake, blocking: Client) -> None:
+        self._intake = intake
         self._blocking = blocking
-        self._pool = pool
-        self._connectivity = connectivity
-        self._worker = worker
-        self._lease_s = lease_s
-        self._block_s = min(MAX_BLOCK_S, lease_s / POLLS_PER_LEASE)
+        self._block_s = min(MAX_BLOCK_S, intake.lease_s / POLLS_PER_LEASE)
         self._look_asked = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
         # When to look for jobs of lost workers again. Not before each read of new jobs: their claims would wait for it.
@@ -52,8 +38,8 @@ class LineTaker:
 
     async def recover(self) -> None:
         async with asyncio.timeout(REPLY_TIMEOUT_S):
-            await self._queue.open()
-            self._pool.start(await self._queue.delivered(self._worker))
+            await self._intake.queue.open()
+            self._intake.pool.start(await self._intake.queue.delivered(self._intake.worker))
 
     async def take(self) -> None:
         if not self._is_sure:
@@ -61,19 +47,19 @@ class LineTaker:
             self._is_sure = True
         if self._look_asked.is_set() or self._clock() >= self._look_at:
             await self._take_overdue()
-        if self._pool.room:
-            self._pool.start(await self._take_new())
+        if self._intake.pool.room:
+            self._intake.pool.start(await self._take_new())
 
     async def _take_overdue(self) -> None:
         self._look_asked.clear()
         self._look_at = self._clock() + self._block_s
-        idle_ms = overdue_after_ms(self._lease_s, self._connectivity, self._clock())
+        idle_ms = self._intake.overdue_after_ms(self._clock())
         async with asyncio.timeout(REPLY_TIMEOUT_S):
-            overdue = await self._queue.take_over(self._worker, idle_ms, self._pool.room)
-        self._connectivity.record(self._clock())
+            overdue = await self._intake.queue.take_over(self._intake.worker, idle_ms, self._intake.pool.room)
+        self._intake.connectivity.record(self._clock())
         if overdue:
             logger.info("%d jobs taken over", len(overdue))
-            self._pool.start(overdue)
+            self._intake.pool.start(overdue)
             # There may be more than had room.
             self._look_at = 0.0
 
@@ -82,7 +68,9 @@ class LineTaker:
         called."""
         # Redis would wait for ever if it were to wait for 0 ms.
         block_ms = max(1, round((self._look_at - self._clock()) * 1000))
-        read = asyncio.create_task(self._queue.take(self._blocking, self._worker, self._pool.room, block_ms))
+        read = asyncio.create_task(
+            self._intake.queue.take(self._blocking, self._intake.worker, self._intake.pool.room, block_ms)
+        )
         asked = asyncio.create_task(self._look_asked.wait())
         try:
             async with asyncio.timeout(self._block_s + REPLY_TIMEOUT_S):
@@ -96,4 +84,4 @@ class LineTaker:
             await asyncio.gather(read, return_exceptions=True)
         # The cancelled read may have lost a reply that held jobs.
         async with asyncio.timeout(REPLY_TIMEOUT_S):
-            return await self._queue.delivered(self._worker)
+            return await self._intake.queue.delivered(self._intake.worker)

@@ -8,10 +8,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from contract.job_queue import JobQueue
-from worker.generations.pool import GenerationPool
-from worker.jobs.connectivity import Connectivity
-from worker.jobs.taker import REPLY_TIMEOUT_S, overdue_after_ms
+from worker.jobs.taker import REPLY_TIMEOUT_S, Intake
 
 logger = logging.getLogger(__name__)
 
@@ -24,22 +21,10 @@ PARTITIONS_AT_ONCE = 16
 class PartitionsTaker:
     """A Taker. A partition that may have jobs waits in `_due` for its turn: none is passed over for others."""
 
-    def __init__(  # noqa: PLR0917 - created in one place
-        self,
-        count: int,
-        queue: JobQueue,
-        pool: GenerationPool,
-        connectivity: Connectivity,
-        worker: str,
-        lease_s: float,
-    ) -> None:
+    def __init__(self, intake: Intake, count: int) -> None:
+        self._intake = intake
         self._count = count
-        self._queue = queue
-        self._pool = pool
-        self._connectivity = connectivity
-        self._worker = worker
-        self._lease_s = lease_s
-        self._sweep_every_s = min(MAX_SWEEP_S, lease_s / SWEEPS_PER_LEASE)
+        self._sweep_every_s = min(MAX_SWEEP_S, intake.lease_s / SWEEPS_PER_LEASE)
         self._sweep_at = 0.0
         self._rung = asyncio.Event()
         # Dictionaries without values: sets that keep their order.
@@ -73,31 +58,31 @@ class PartitionsTaker:
             await self._sweep()
         await self._take_overdue()
         await self._take_new()
-        if self._pool.room and not self._due:
+        if self._intake.pool.room and not self._due:
             await self._wait()
 
     async def _recover(self) -> None:
         """Partitions on a server that does not answer stay unsure. Nothing is taken from them."""
         async with asyncio.timeout(REPLY_TIMEOUT_S):
-            found = await self._queue.recover(self._worker, sorted(self._unsure))
+            found = await self._intake.queue.recover(self._intake.worker, sorted(self._unsure))
         for partition, jobs in found.items():
             self._unsure.discard(partition)
-            self._pool.start(jobs)
+            self._intake.pool.start(jobs)
 
     async def _sweep(self) -> None:
         clock = asyncio.get_running_loop().time
         if self._unsure:
             await self._recover()
-        idle_ms = overdue_after_ms(self._lease_s, self._connectivity, clock())
+        idle_ms = self._intake.overdue_after_ms(clock())
         sure = [partition for partition in range(self._count) if partition not in self._unsure]
         async with asyncio.timeout(REPLY_TIMEOUT_S):
-            looks = await self._queue.look(sure, idle_ms)
+            looks = await self._intake.queue.look(sure, idle_ms)
         now = clock()
         self._sweep_at = now + self._sweep_every_s
         self._unsure.update(set(sure) - looks.keys())
         if not self._unsure:
             # While one of several servers is away, its leases are not renewed. When it is back, they only look overdue.
-            self._connectivity.record(now)
+            self._intake.connectivity.record(now)
         for partition, look in looks.items():
             if look.has_jobs:
                 self._due.setdefault(partition)
@@ -106,35 +91,35 @@ class PartitionsTaker:
 
     async def _take_overdue(self) -> None:
         clock = asyncio.get_running_loop().time
-        while self._overdue and self._pool.room:
+        while self._overdue and self._intake.pool.room:
             partition = self._pop(self._overdue)
             if partition in self._unsure:
                 continue
-            idle_ms = overdue_after_ms(self._lease_s, self._connectivity, clock())
-            room = self._pool.room
+            idle_ms = self._intake.overdue_after_ms(clock())
+            room = self._intake.pool.room
             async with asyncio.timeout(REPLY_TIMEOUT_S):
-                jobs = await self._queue.take_over(self._worker, idle_ms, room, partition)
+                jobs = await self._intake.queue.take_over(self._intake.worker, idle_ms, room, partition)
             if jobs:
                 logger.info("%d jobs taken over", len(jobs))
-                self._pool.start(jobs)
+                self._intake.pool.start(jobs)
             if len(jobs) >= room:
                 self._overdue.setdefault(partition)
 
     async def _take_new(self) -> None:
-        while self._due and (room := self._pool.room):
+        while self._due and (room := self._intake.pool.room):
             # Before the call: a doorbell during it counts.
             chosen = [self._pop(self._due) for _ in range(min(room, len(self._due), PARTITIONS_AT_ONCE))]
             limits = {partition: room // len(chosen) for partition in chosen if partition not in self._unsure}
             if not limits:
                 continue
             async with asyncio.timeout(REPLY_TIMEOUT_S):
-                taken = await self._queue.take_now(self._worker, limits)
+                taken = await self._intake.queue.take_now(self._intake.worker, limits)
             for partition, limit in limits.items():
                 jobs = taken.get(partition)
                 if jobs is None:
                     self._unsure.add(partition)
                     continue
-                self._pool.start(jobs)
+                self._intake.pool.start(jobs)
                 if len(jobs) >= limit:
                     # It may have more. The others come first.
                     self._due.setdefault(partition)

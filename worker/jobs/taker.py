@@ -1,7 +1,10 @@
 """What the ways to take jobs have in common."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
+from contract.job_queue import JobQueue
+from worker.generations.pool import GenerationPool
 from worker.jobs.connectivity import Connectivity
 
 REPLY_TIMEOUT_S = 3.0
@@ -10,6 +13,24 @@ REPLY_TIMEOUT_S = 3.0
 _OVERDUE_SHARE = 0.9
 _GIVEN_BACK_MS = 43_200_000
 """release.lua marks a released job with an idle time of a day. No lost worker's lease gets that old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Where jobs come from and go to, and whose lease they get: that of the worker with this name."""
+
+    queue: JobQueue
+    pool: GenerationPool
+    connectivity: Connectivity
+    worker: str
+    lease_s: float
+
+    def overdue_after_ms(self, now: float) -> int:
+        """How long a lease must have been without renewal for its job to be taken over. Shortly after an outage of
+        Redis, only released jobs are: their workers do not renew."""
+        if self.connectivity.lasted_s(now) < self.lease_s:
+            return _GIVEN_BACK_MS
+        return max(1, round(self.lease_s * 1000 * _OVERDUE_SHARE))
 
 
 class Taker(Protocol):
@@ -29,11 +50,3 @@ class Taker(Protocol):
 
     async def take(self) -> None:
         """Starts jobs while the pool has room, or waits for some. Call it again and again."""
-
-
-def overdue_after_ms(lease_s: float, connectivity: Connectivity, now: float) -> int:
-    """How long a lease must have been without renewal for its job to be taken over. Shortly after an outage of Redis,
-    only released jobs are: their workers do not renew."""
-    if connectivity.lasted_s(now) < lease_s:
-        return _GIVEN_BACK_MS
-    return max(1, round(lease_s * 1000 * _OVERDUE_SHARE))

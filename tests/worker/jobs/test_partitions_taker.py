@@ -10,6 +10,7 @@ from worker.generations.generation import Generation
 from worker.generations.pool import GenerationPool
 from worker.jobs.connectivity import Connectivity
 from worker.jobs.partitions_taker import PartitionsTaker
+from worker.jobs.taker import Intake
 
 PARTITIONS = 4
 
@@ -24,7 +25,7 @@ async def test_an_absence_of_one_of_several_servers_is_a_break_for_all_leases(
     # Other tests leave jobs on this broker.
     client = command_client(f"{broker.url},{fragile_broker.url}", KeySpace("taker"))
     connectivity, pool = Connectivity(60.0), GenerationPool(1, refuse)
-    taker = PartitionsTaker(PARTITIONS, JobQueue(client, 60_000), pool, connectivity, "w", lease_s=0.1)
+    taker = PartitionsTaker(Intake(JobQueue(client, 60_000), pool, connectivity, "w", lease_s=0.1), PARTITIONS)
 
     def is_heard() -> bool:
         return connectivity.lasted_s(asyncio.get_running_loop().time() + 1) > 0
