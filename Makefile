@@ -16,7 +16,7 @@ PARALLEL := -n 4
 TOPOLOGIES := sentinel cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help run test suites topologies coverage check audit sbom fmt pins setup pictures bench chaos siege stack clean
+.PHONY: help run test suites topologies coverage check audit sbom fmt pins setup pictures bench figures chaos siege stack clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -70,6 +70,9 @@ pictures: $(VENV)/.test ## take a picture of every state of the page, in test-re
 
 bench: $(VENV)/.test ## measure the cost of an event, and compare with other servers, in under five minutes (T="crowd late" for a part)
 	@$(PY) -m bench $(T)
+
+figures: $(VENV)/.test ## measure what README.md says about performance again, and write its table (T="late joins" for some rows)
+	@$(PY) -m bench.figures $(T)
 
 chaos: $(VENV)/.run ## kill, freeze and disconnect every part, and check that viewers lose nothing (SEED=1 MINUTES=1 TOPOLOGY=one)
 	@exec $(VENV)/bin/manycast chaos $(call given,SEED,--seed) $(call given,MINUTES,--minutes) $(call given,TOPOLOGY,--topology)
