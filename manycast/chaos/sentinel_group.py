@@ -120,7 +120,16 @@ class SentinelGroup:
         """Asks for a failover from a living primary, and waits until it has happened."""
         before = self.primary()
         sentinel = next(node for node in self.sentinels if node.is_running)
-        sentinel.call("SENTINEL", "FAILOVER", MASTER_NAME)
+
+        def has_left() -> bool:
+            if _primary_port(sentinel) != before.port:
+                return True
+            # A sentinel gives a failover up if it has not heard of the replica for a while. While one goes on, or
+            # there is no replica, it answers with an error, and the next look asks again.
+            sentinel.call("SENTINEL", "FAILOVER", MASTER_NAME)
+            return False
+
+        self._wait(has_left, f"{sentinel.name} does not replace {before.name}")
         self.wait_for_takeover(before)
 
     def wait_for_takeover(self, before: RedisNode) -> None:
