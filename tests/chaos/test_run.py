@@ -16,8 +16,8 @@ MINUTES = {TopologyName.ONE: 0.7, TopologyName.SENTINEL: 0.6, TopologyName.CLUST
 
 
 OPEN = pytest.mark.xfail(
-    reason="a primary that wakes up after it was replaced may confirm an append and lose it; before the worker has "
-    "written its tail again, viewers are told that the stream is lost, or have seen events that the log has no more"
+    reason="a failover may lose the last events that viewers have seen: who reconnects before they are written again "
+    "gets a gap, and a gateway that reads old events from Redis after a later epoch took them back loses the stream"
 )
 
 
