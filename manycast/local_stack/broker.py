@@ -79,7 +79,9 @@ def _open_lock(directory: Path) -> int:
         _make_private(directory)
         return os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise BrokerError(f"cannot keep data in {directory}: {error.strerror}; choose another with --data") from error
+        raise BrokerError(
+            f"cannot keep data in {directory}: {error.strerror}; choose another with --data or MANYCAST_DATA"
+        ) from error
 
 
 def _make_private(directory: Path) -> None:
@@ -90,7 +92,7 @@ def _make_private(directory: Path) -> None:
     if not is_ours:
         raise BrokerError(
             f"others can read {directory}, and it contains more than Manycast's data: "
-            f"choose another directory with --data, or `chmod 700 {shlex.quote(str(directory))}`"
+            f"choose another directory with --data or MANYCAST_DATA, or `chmod 700 {shlex.quote(str(directory))}`"
         )
     # Some file systems, such as Windows drives under WSL, ignore this and keep no permissions at all.
     directory.chmod(0o700)
@@ -108,7 +110,7 @@ async def _take_lock(descriptor: int, directory: Path) -> None:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             raise BrokerError(
                 f"{directory} is in use by another stack (process {holder or 'unknown'}); "
-                "end that one, or choose another directory with --data"
+                "end that one, or choose another directory with --data or MANYCAST_DATA"
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Any
 
+from contract.prompts import SCRIPT_PREFIX
 from manycast.client import Client
 from manycast.client.errors import ManycastError
 from manycast.exit_status import Exit
@@ -73,6 +74,7 @@ async def _start_parts(plan: Plan, port: int, lock: int | None, stack: "Stack", 
     url = address_of(plan.host, port)
     async with Client(url) as client:
         await _wait_for_readiness(client)
+        scripts = await _offered_scripts(client)
     stack.was_ready = True
     if plan.reload is not None:
         stack.accompany(Reloader(plan.reload, script_check(worker), supervisor, screen).run())
@@ -85,7 +87,17 @@ async def _start_parts(plan: Plan, port: int, lock: int | None, stack: "Stack", 
             "only this computer can ask questions until you set a password (MANYCAST_PASSWORD) or an API key "
             f"({plan.command} key create)"
         )
+    if scripts:
+        screen.print_status(f"scripts: {', '.join(scripts)} (run one with `{plan.command} run NAME`)")
     screen.announce(f"Manycast is ready: {url}")
+
+
+async def _offered_scripts(client: Client) -> list[str]:
+    """The names of the scripts that the worker has loaded; empty also if the list of models needs an API key."""
+    with suppress(ManycastError):
+        models = await client.models()
+        return [model.id.removeprefix(SCRIPT_PREFIX) for model in models if model.id.startswith(SCRIPT_PREFIX)]
+    return []
 
 
 def _start_broker(plan: Plan, lock: int | None, stack: "Stack") -> str:

@@ -155,7 +155,7 @@ def test_a_second_one_on_the_same_data_is_told_who_has_it(standing: LocalStack) 
     assert done.returncode == 1
     assert done.stderr == (
         f"manycast: {standing.data} is in use by another stack (process {standing.process.pid}); "
-        "end that one, or choose another directory with --data\n"
+        "end that one, or choose another directory with --data or MANYCAST_DATA\n"
     )
     assert set(standing.parts) == ALL
 

@@ -33,6 +33,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         yield stack
 
 
+def test_the_start_names_the_scripts(stack: LocalStack) -> None:
+    assert "scripts: guest, haiku (run one with `" in stack.notes
+
+
 def test_the_command_asks_a_script(stack: LocalStack) -> None:
     asked = run("ask", "autumn", "--model", "script/haiku", "--server", stack.url)
     assert asked.returncode == 0, asked.stderr
