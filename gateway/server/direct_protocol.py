@@ -67,9 +67,16 @@ class DirectProtocol(BoundedProtocol):
         # uvicorn must not complain that this response is incomplete.
         self.cycle.disconnected = True
         head = self._held_head.written if self._held_head is not None else b""
-        taken = TakenConnection(self.transport, head, owner, self._send_timeouts)
         self.connections.discard(self)
-        taken.count(self.connections, self._addresses, self._counted_as)
+        taken = TakenConnection(
+            self.transport,
+            head,
+            owner,
+            self._send_timeouts,
+            connections=self.connections,
+            addresses=self._addresses,
+            counted_as=self._counted_as,
+        )
         # What refers to this object would keep it, and the request, in memory.
         self.cycle = None  # type: ignore[assignment]
         self.parser = None  # type: ignore[assignment]

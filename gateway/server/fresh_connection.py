@@ -196,11 +196,17 @@ class FreshConnection(asyncio.Protocol):
         if self._transport.is_closing():
             return None
         head = self._head + b"transfer-encoding: chunked\r\n\r\n"
-        taken = TakenConnection(self._transport, head, owner, self._common.send_timeouts)
         counted_as, self._counted_as = self._counted_as, None
         self._leave()
-        taken.count(self._server_state.connections, self._common.addresses, counted_as)
-        return taken
+        return TakenConnection(
+            self._transport,
+            head,
+            owner,
+            self._common.send_timeouts,
+            connections=self._server_state.connections,
+            addresses=self._common.addresses,
+            counted_as=counted_as,
+        )
 
     @property
     def unsent_bytes(self) -> int:

@@ -26,24 +26,31 @@ class TakenConnection(asyncio.Protocol):
     __slots__ = ("_addresses", "_connections", "_counted_as", "_head", "_owner", "_send_timeouts", "transport")
 
     def __init__(
-        self, transport: asyncio.Transport, head: bytes, owner: ConnectionOwner, send_timeouts: SendTimeouts
+        self,
+        transport: asyncio.Transport,
+        head: bytes,
+        owner: ConnectionOwner,
+        send_timeouts: SendTimeouts,
+        *,
+        connections: set[Any],
+        addresses: AddressCount,
+        counted_as: str | None,
     ) -> None:
         """`head`, of the response, goes out with the first `write`, at the latest at `release_head`: a write to the
-        network is a quarter of what it costs to accept a viewer."""
+        network is a quarter of what it costs to accept a viewer.
+
+        Until it is lost, it is one of the server's open `connections`. `counted_as`: the client for which `addresses`
+        counts it already; None if it does not.
+        """
         self.transport = transport
         self._head = head
         self._owner = owner
         self._send_timeouts = send_timeouts
-        self._connections: set[Any] = set()
-        self._addresses: AddressCount | None = None
-        self._counted_as: str | None = None
+        self._connections = connections
+        self._addresses = addresses
+        self._counted_as = counted_as
         transport.set_protocol(self)
-
-    def count(self, connections: set[Any], addresses: AddressCount, counted_as: str | None) -> None:
-        """Makes this one of the server's open `connections`, until it is lost. `counted_as`: the client for which
-        `addresses` counts it."""
         connections.add(self)
-        self._connections, self._addresses, self._counted_as = connections, addresses, counted_as
 
     # For the owner
 
@@ -84,7 +91,7 @@ class TakenConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - for whatever reason
         self._connections.discard(self)
-        if self._addresses is not None and self._counted_as is not None:
+        if self._counted_as is not None:
             self._addresses.leave(self._counted_as)
         self._send_timeouts.forget(self)
         self._owner.on_lost()
