@@ -59,13 +59,13 @@ class DirectProtocol(BoundedProtocol):
 
         Returns None if the connection is closed already; `on_lost` is then never called.
         """
+        # uvicorn must not complain that this response is incomplete.
+        self.cycle.disconnected = True
         if self.is_closing or self.transport.is_closing():
             return None
         # While reading is paused, the transport does not notice that the client disconnects.
         self.flow.resume_reading()
         self.release()
-        # uvicorn must not complain that this response is incomplete.
-        self.cycle.disconnected = True
         head = self._held_head.written if self._held_head is not None else b""
         self.connections.discard(self)
         taken = TakenConnection(
