@@ -79,5 +79,6 @@ class DirectProtocol(BoundedProtocol):
         )
         # What refers to this object would keep it, and the request, in memory.
         self.cycle = None  # type: ignore[assignment]
+        self.scope = None  # type: ignore[assignment]
         self.parser = None  # type: ignore[assignment]
         return taken

@@ -1,6 +1,8 @@
 """A response takes over a connection from uvicorn."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -78,3 +80,23 @@ async def test_a_client_that_leaves_at_the_take_over_is_no_error(caplog: pytest.
             await asyncio.sleep(0)
     assert taken == [None]
     assert "ASGI callable" not in caplog.text
+
+
+async def test_nothing_of_a_request_stays_in_memory_once_its_connection_was_taken_over() -> None:
+    old: list[weakref.ref[DirectProtocol]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        connection: DirectProtocol = scope["extensions"][EXTENSION]
+        await send(HEAD)
+        assert connection.take_over(Owner())
+        old.append(weakref.ref(connection))
+
+    gc.disable()
+    try:
+        async with asking(app) as (_, state):
+            while not old or state.tasks:
+                await asyncio.sleep(0)
+            assert old[0]() is None
+            assert len(state.connections) == 1
+    finally:
+        gc.enable()
