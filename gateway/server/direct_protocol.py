@@ -66,6 +66,8 @@ class DirectProtocol(BoundedProtocol):
         # While reading is paused, the transport does not notice that the client disconnects.
         self.flow.resume_reading()
         self.release()
+        # An earlier response of this connection may not have been read yet. From now on, the owner watches for that.
+        self._send_timeouts.forget(self)
         head = self._held_head.written if self._held_head is not None else b""
         self.connections.discard(self)
         taken = TakenConnection(
