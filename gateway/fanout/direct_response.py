@@ -16,9 +16,9 @@ from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from contract.event import MalformedEventError
 from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.watcher import Watcher
-from gateway.server.direct_protocol import EXTENSION, DirectProtocol
+from gateway.server.direct_protocol import EXTENSION
 from gateway.server.send_timeouts import SendTimeouts
-from gateway.server.taken_connection import TakenConnection
+from gateway.server.taken_connection import OfferedConnection, TakenConnection
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class DirectResponse(Response):
         self._send_timeouts = send_timeouts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        connection: DirectProtocol = scope["extensions"][EXTENSION]
+        connection: OfferedConnection = scope["extensions"][EXTENSION]
         connection.hold_head()
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         DirectViewer(self._watcher, self._local_viewers, self._send_timeouts).begin(connection)
@@ -55,7 +55,7 @@ class DirectViewer:
     __slots__ = ("_connection", "_finished", "_full", "_local_viewers", "_page_task", "_send_timeouts", "_watcher")
 
     _connection: TakenConnection
-    """Only while it is open."""
+    """Missing if the connection was lost before the viewer began."""
 
     def __init__(self, watcher: Watcher, local_viewers: LocalViewers, send_timeouts: SendTimeouts) -> None:
         self._watcher = watcher
@@ -64,7 +64,7 @@ class DirectViewer:
         self._full = self._finished = False
         self._page_task: asyncio.Task[None] | None = None
 
-    def begin(self, connection: DirectProtocol) -> None:
+    def begin(self, connection: OfferedConnection) -> None:
         taken = connection.take_over(self)
         if taken is None:
             # Treat a lost connection as full, so that nothing is written to it: uvloop would raise an error.

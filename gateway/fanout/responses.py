@@ -9,8 +9,9 @@ from gateway.fanout.direct_response import DirectResponse
 from gateway.fanout.local_viewers import LocalViewers
 from gateway.fanout.sse_response import ViewerResponse
 from gateway.fanout.watcher import Watcher
-from gateway.server.direct_protocol import EXTENSION, DirectProtocol
+from gateway.server.direct_protocol import EXTENSION
 from gateway.server.send_timeouts import SendTimeouts
+from gateway.server.taken_connection import OfferedConnection
 
 Respond = Callable[[Request, Watcher, Mapping[str, str]], Response]
 """(request, watcher, headers of the dialect) -> the response"""
@@ -22,7 +23,7 @@ def choose_response(local_viewers: LocalViewers, send_timeouts: SendTimeouts, se
     def respond(request: Request, watcher: Watcher, headers: Mapping[str, str]) -> Response:
         if request.method == "HEAD":
             return _head_response(headers)
-        connection: DirectProtocol | None = request.scope.get("extensions", {}).get(EXTENSION)
+        connection: OfferedConnection | None = request.scope.get("extensions", {}).get(EXTENSION)
         # A direct response closes the connection, so it cannot answer a request that the client has pipelined.
         if connection is not None and not connection.pipeline:
             return DirectResponse(watcher, local_viewers, send_timeouts, headers)

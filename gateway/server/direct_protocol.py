@@ -51,14 +51,11 @@ class DirectProtocol(BoundedProtocol):
         self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
 
     def hold_head(self) -> None:
-        """Call it before `http.response.start`: the head then goes out with the first bytes of the body."""
+        """As of `OfferedConnection`."""
         self._held_head = self.cycle.transport = _HeldHead(self.transport)  # type: ignore[assignment]
 
     def take_over(self, owner: ConnectionOwner) -> TakenConnection | None:
-        """From now on `owner` writes the body, in chunked coding, and ends it. Call it after `http.response.start`.
-
-        Returns None if the connection is closed already; `on_lost` is then never called.
-        """
+        """As of `OfferedConnection`."""
         # uvicorn must not complain that this response is incomplete.
         self.cycle.disconnected = True
         if self.is_closing or self.transport.is_closing():

@@ -191,7 +191,7 @@ class FreshConnection(asyncio.Protocol):
         """Does nothing: the head goes out with the first bytes of the body anyway."""
 
     def take_over(self, owner: ConnectionOwner) -> TakenConnection | None:
-        """As of `DirectProtocol`."""
+        """As of `OfferedConnection`."""
         self._answered = True
         if self._transport.is_closing():
             return None

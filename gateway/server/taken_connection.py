@@ -1,6 +1,7 @@
 """A connection whose response an object of ours writes, without uvicorn and without a task."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from gateway.server.address_count import AddressCount
@@ -18,6 +19,23 @@ class ConnectionOwner(Protocol):
 
     def on_lost(self) -> None:
         """The connection is closed."""
+
+
+class OfferedConnection(Protocol):
+    """A connection that waits for a response: the server's extension of a request."""
+
+    @property
+    def pipeline(self) -> Collection[object]:
+        """The requests that have arrived after this one."""
+
+    def hold_head(self) -> None:
+        """Call it before `http.response.start`: the head then goes out with the first bytes of the body."""
+
+    def take_over(self, owner: ConnectionOwner) -> "TakenConnection | None":
+        """From now on `owner` writes the body, in chunked coding, and ends it. Call it after `http.response.start`.
+
+        Returns None if the connection is closed already; `on_lost` is then never called.
+        """
 
 
 class TakenConnection(asyncio.Protocol):
