@@ -250,13 +250,12 @@ async def _load(server: Server, names: set[str], publish: str) -> None:
 
 
 async def _send(server: Server, calls: Sequence[Call], publish: str, before_each: bytes) -> list[Any]:
+    must_last = server.standing is not None and any(call.name in _LASTING for call in calls)
+    exchange = server.exchange_lasting if must_last else server.exchange
     if before_each:
         packed = b"".join(before_each + b"".join(_packed([call], publish)) for call in calls)
-        return (await server.exchange(packed, 2 * len(calls)))[1::2]
-    packed = b"".join(_packed(calls, publish))
-    if server.standing is not None and any(call.name in _LASTING for call in calls):
-        return await server.exchange_lasting(packed, len(calls))
-    return await server.exchange(packed, len(calls))
+        return (await exchange(packed, 2 * len(calls)))[1::2]
+    return await exchange(b"".join(_packed(calls, publish)), len(calls))
 
 
 def _packed(calls: Sequence[Call], publish: str) -> Iterator[bytes]:
