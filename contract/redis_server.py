@@ -254,6 +254,7 @@ class Server(Redis):
     standing: Standing | None = None
     _alone_since: float | None = None
     """When no replica confirmed a write for the first time; None if one has confirmed the last write."""
+    _has_warned = False
 
     async def exchange(self, packed: bytes, replies: int) -> list[Any]:
         """Sends packed commands and returns their replies in order. The reply to a refused command is its error.
@@ -286,7 +287,10 @@ class Server(Redis):
         wait = b"*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$%d\r\n%d\r\n" % (len(str(patience)), patience)
         *answers, copies = await self.exchange(packed + wait, replies + 1)
         if isinstance(copies, Exception):
-            logger.warning("Redis does not say whether its replicas have what it confirms: %s", copies)
+            # Most likely its user may not use WAIT, which does not change with the next run.
+            if not self._has_warned:
+                self._has_warned = True
+                logger.warning("Redis does not say whether its replicas have what it confirms: %s", copies)
         elif copies:
             self._alone_since = None
         elif not all(isinstance(answer, Exception) for answer in answers):

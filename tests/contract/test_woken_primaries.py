@@ -152,6 +152,22 @@ async def test_a_start_and_an_end_that_no_replica_has_got_survive_a_failover(lax
     await client.aclose()
 
 
+async def test_a_user_without_the_right_to_wait_is_told_once(
+    lax_group: Group, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.to_thread(lax_group.wait_until_well)
+    for node in lax_group.nodes:
+        node.call("ACL", "SETUSER", "hasty", "reset", "on", ">pw", "~*", "&*", "+@all", "-wait")
+    client = command_client(lax_group.url.replace("://", "://hasty:pw@"))
+    store = await Store.on(lax_group.url, client, client)
+    submission = store.submission()
+    assert (await repeat(lambda: store.queue.submit(submission, 100)))[0] == "ok"
+    for _ in range(3):
+        await repeat(lambda: store.queue.cancel(submission.stream_id))
+    assert sum("whether its replicas" in message for message in caplog.messages) == 1
+    await client.aclose()
+
+
 async def test_without_any_replica_starts_go_on(lax_group: Group) -> None:
     client = command_client(lax_group.url)
     store = await Store.on(lax_group.url, client, client)
