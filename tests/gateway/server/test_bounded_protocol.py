@@ -268,6 +268,29 @@ def test_an_address_with_too_many_connections_is_refused_and_others_are_not(brok
         assert is_answered(gateway, "127.0.0.2")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has every address of 127.0.0.0/8")
+async def test_viewers_count_as_connections_of_their_address_until_they_leave(broker: Broker, author: Author) -> None:
+    gateway = begin_hasty(broker, MANYCAST_ADDRESS_CONNECTION_LIMIT="2", MANYCAST_TRUSTED_PROXIES="127.0.0.1")
+    with closing_all(gateway):
+        run = await begin_run(author, gateway)
+        with RawLine(gateway, "127.0.0.2") as first, RawLine(gateway, "127.0.0.2") as second:
+            # The first viewer goes through uvicorn. The second one does not: its stream is in memory.
+            for line in (first, second):
+                line.send(f"GET /v1/streams/{run.stream_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                line.read_until(b"event: ping")
+            assert not is_answered(gateway, "127.0.0.2")
+            assert is_answered(gateway, "127.0.0.3")
+        await until(lambda: are_two_accepted(gateway, "127.0.0.2"))
+        assert "Traceback" not in gateway.output
+
+
+def are_two_accepted(gateway: Gateway, address: str) -> bool:
+    """Whether the gateway accepts two connections of the address at once."""
+    with RawLine(gateway, address) as line:
+        line.send(OK)
+        return is_answered(gateway, address)
+
+
 def is_answered(gateway: Gateway, address: str) -> bool:
     with RawLine(gateway, address) as line:
         line.send(LAST)
