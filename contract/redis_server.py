@@ -46,7 +46,7 @@ REPLICA_PATIENCE_MS = 500
 SHORT_REPLICA_PATIENCE_MS = 20
 """The same while all are away."""
 TAKEOVER_S = 4.0
-"""When a replica takes over, others know it after this time. A call may take a little longer."""
+"""When a replica takes over, the sentinels or the other nodes know it at the latest after this time."""
 ASK_AGAIN_S = 0.25
 
 _TEMPORARY = (refusals.ReadOnlyError, refusals.ClusterDownError, refusals.TryAgainError)

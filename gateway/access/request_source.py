@@ -166,7 +166,7 @@ def _entries(headers: Headers, name: str) -> list[str]:
 
 def _names_this_computer(host: str) -> bool:
     """Whether `host`, which may have a port, is `localhost`, a name under it, or a loopback address."""
-    # As in `_parse`.
+    # A cache of longer names could be filled with anything.
     return _names_it_known(host) if len(host) <= ADDRESS_CHARS else _names_it(host)
 
 

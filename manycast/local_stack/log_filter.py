@@ -1,7 +1,7 @@
 """Selects the lines of a child's log that `up` shows: warnings, errors and what scripts print. No I/O.
 
-A line without a level belongs to the line before it if that is shown, as the lines of a traceback do, or if it is
-indented. Else it is what a script prints, or a warning of Python: it is shown.
+An indented line belongs to the line before it, as in a traceback. Any other line without a level is shown: it ends a
+traceback, a script has printed it, or Python warns.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Takes jobs of the only partition: first jobs of lost workers, then new ones, for which Redis lets it wait."""
+"""Takes jobs of the only partition: new ones, for which Redis lets it wait, and now and then those of lost workers."""
 
 import asyncio
 import logging
