@@ -274,15 +274,13 @@ class Server(Redis):
                 await pool.release(connection)
         raise AssertionError("the last try returns or raises")
 
-    async def exchange_lasting(self, packed: bytes, replies: int) -> list[Any]:
+    async def exchange_lasting(self, packed: bytes, replies: int) -> tuple[list[Any], bool]:
         """As `exchange`, for commands whose effect must outlive the server: waits until a replica has it.
 
-        If none confirms it, either all replicas are away, or one has just taken over. Others know soon which it is.
-        Raises: also BrokerUnavailableError if the server was replaced.
+        Also returns whether the replies can be believed. If not, call `outlast` before.
         """
-        assert self.standing is not None
-        clock, before = asyncio.get_running_loop().time, self.standing.known()
-        has_replicas = self._alone_since is None or clock() < self._alone_since + TAKEOVER_S
+        now = asyncio.get_running_loop().time()
+        has_replicas = self._alone_since is None or now < self._alone_since + TAKEOVER_S
         patience = REPLICA_PATIENCE_MS if has_replicas else SHORT_REPLICA_PATIENCE_MS
         wait = b"*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$%d\r\n%d\r\n" % (len(str(patience)), patience)
         *answers, copies = await self.exchange(packed + wait, replies + 1)
@@ -295,12 +293,21 @@ class Server(Redis):
             self._alone_since = None
         elif not all(isinstance(answer, Exception) for answer in answers):
             if self._alone_since is None:
-                self._alone_since = clock()
-            # If the caller's time is over before, it repeats the call, and is let through in the end.
-            while self._alone_since is not None and clock() < self._alone_since + TAKEOVER_S:
-                await asyncio.sleep(ASK_AGAIN_S)
-                await _check_standing(self, self.standing, before)
-        return answers
+                self._alone_since = asyncio.get_running_loop().time()
+            return answers, False
+        return answers, True
+
+    async def outlast(self, before: object) -> None:
+        """Waits until it is known why no replica confirmed: all are away, or one has just taken over.
+
+        Others know soon which it is. `before` is who had the place when the commands were sent. Holds no connection, so
+        that other calls go on. Raises: BrokerUnavailableError if the server was replaced.
+        """
+        assert self.standing is not None
+        clock = asyncio.get_running_loop().time
+        while self._alone_since is not None and clock() < self._alone_since + TAKEOVER_S:
+            await asyncio.sleep(ASK_AGAIN_S)
+            await _check_standing(self, self.standing, before)
 
     async def execute_asking(self, *command: str | int) -> Any:
         """Runs one command after ASKING. Raises: redis-py's errors."""

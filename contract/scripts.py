@@ -229,15 +229,18 @@ async def _run_group(  # noqa: PLR0917 - called in one place
 async def _run_on(server: Server, calls: Sequence[Call], publish: str, before_each: bytes = b"") -> list[Any]:
     """Raises: BrokerUnavailableError."""
     async with connection_slot(server, COMMAND_TIMEOUT_S):
-        replies = await _send(server, calls, publish, before_each)
+        before = server.standing and server.standing.known()
+        replies, is_lasting = await _send(server, calls, publish, before_each)
         if any(isinstance(reply, NoScriptError) for reply in replies):
             # Redis was restarted or replaced. All calls are repeated: one may have been refused because a call
             # before it did not run, and a call that did run may safely run again.
             await _load(server, {call.name for call in calls}, publish)
-            replies = await _send(server, calls, publish, before_each)
+            replies, is_lasting = await _send(server, calls, publish, before_each)
         if any(isinstance(reply, ReadOnlyError) for reply in replies):
             # Redis is now a replica. A new connection asks again where the primary is.
             await server.drop_idle_connections()
+    if not is_lasting:
+        await server.outlast(before)
     return [translate(reply) if isinstance(reply, ResponseError) else reply for reply in replies]
 
 
@@ -249,13 +252,18 @@ async def _load(server: Server, names: set[str], publish: str) -> None:
     await pipeline.execute(raise_on_error=False)
 
 
-async def _send(server: Server, calls: Sequence[Call], publish: str, before_each: bytes) -> list[Any]:
-    must_last = server.standing is not None and any(call.name in _LASTING for call in calls)
-    exchange = server.exchange_lasting if must_last else server.exchange
+async def _send(server: Server, calls: Sequence[Call], publish: str, before_each: bytes) -> tuple[list[Any], bool]:
+    """The replies, and whether they can be believed without `Server.outlast`."""
     if before_each:
         packed = b"".join(before_each + b"".join(_packed([call], publish)) for call in calls)
-        return (await exchange(packed, 2 * len(calls)))[1::2]
-    return await exchange(b"".join(_packed(calls, publish)), len(calls))
+    else:
+        packed = b"".join(_packed(calls, publish))
+    count, is_lasting = len(calls) * (2 if before_each else 1), True
+    if server.standing is not None and any(call.name in _LASTING for call in calls):
+        replies, is_lasting = await server.exchange_lasting(packed, count)
+    else:
+        replies = await server.exchange(packed, count)
+    return (replies[1::2] if before_each else replies), is_lasting
 
 
 def _packed(calls: Sequence[Call], publish: str) -> Iterator[bytes]:

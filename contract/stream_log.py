@@ -12,6 +12,7 @@ from contract.event import Event, MalformedEventError, Status, parse_entry
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.position import START, MalformedPositionError, Position
 from contract.scripts import Call, run_calls
+from contract.topology import Cluster, SentinelGroup
 
 
 class WriteStatus(StrEnum):
@@ -72,6 +73,11 @@ class StreamLog:
     def lane_of(self, stream_id: str) -> Hashable:
         """Equal for streams on the same server, as far as is known: their batches may share a round trip."""
         return self._client.known_place(self._client.key_space.stream(stream_id).log)
+
+    @property
+    def waits_at_endings(self) -> bool:
+        """Whether a batch with an ending may wait some seconds for a replica."""
+        return isinstance(self._client.topology, SentinelGroup | Cluster)
 
     async def write(self, batches: Sequence[Batch]) -> list[WriteResult | BrokerError]:
         """Writes all batches in one round trip, each atomically. May be repeated with the same batches.

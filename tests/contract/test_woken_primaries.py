@@ -183,3 +183,23 @@ async def test_without_any_replica_starts_go_on(lax_group: Group) -> None:
         replica.start()
         await asyncio.to_thread(lax_group.wait_until_well)
     await client.aclose()
+
+
+async def test_while_starts_wait_for_a_replica_other_calls_go_on(lax_group: Group) -> None:
+    client = command_client(lax_group.url, connections=2)
+    store = await Store.on(lax_group.url, client, client)
+    submissions = [store.submission() for _ in range(4)]
+    last = client.key_space.stream(submissions[-1].stream_id).meta
+    primary = await asyncio.to_thread(primary_of, lax_group, last)
+    replica = await asyncio.to_thread(replica_of, lax_group, primary)
+    replica.kill()
+    try:
+        starts = [asyncio.create_task(store.queue.submit(submission, 100)) for submission in submissions]
+        await until(lambda: primary.call("EXISTS", last) == 1)
+        assert await call_redis(client, "EXISTS", last) == 1
+        assert not any(start.done() for start in starts)
+        assert [answer[0] for answer in await asyncio.gather(*starts)] == ["ok"] * 4
+    finally:
+        replica.start()
+        await asyncio.to_thread(lax_group.wait_until_well)
+    await client.aclose()

@@ -2,7 +2,8 @@
 
 To each server of Redis, one write is in flight at a time, and the next one takes all events that came meanwhile. So a
 lone first chunk is sent at once, and a busy process sends large batches; a server that does not answer delays no event
-of the others. The outboxes handle the results.
+of the others. Where a run's end must be on a replica, the ends have round trips of their own: if the replicas are away,
+an end waits for seconds. The outboxes handle the results.
 """
 
 import asyncio
@@ -25,9 +26,10 @@ MAX_DELAY_S = 0.5
 
 
 class _Lane:
-    """The outboxes that share round trips."""
+    """The outboxes that share round trips. `endings`: the lane for their last batches, if these may wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, endings: "_Lane | None" = None) -> None:
+        self.endings = endings
         self.waiting: dict[Outbox, None] = {}
         self.wake = asyncio.Event()
         self.outage = Outage(logger, "events wait in memory")
@@ -65,7 +67,7 @@ class Publisher:
         name = self._log.lane_of(outbox.stream_id)
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = _Lane()
+            lane = self._lanes[name] = _Lane(_Lane() if self._log.waits_at_endings else None)
             self._lane_added.set()
         self._lane_of[outbox] = lane
         return lane
@@ -98,9 +100,10 @@ class Publisher:
         try:
             while True:
                 self._lane_added.clear()
-                for lane in self._lanes.values():
-                    if lane not in tasks:
-                        tasks[lane] = asyncio.create_task(self._serve(lane))
+                for first in self._lanes.values():
+                    for lane in (first, first.endings):
+                        if lane is not None and lane not in tasks:
+                            tasks[lane] = asyncio.create_task(self._serve(lane))
                 adding = asyncio.create_task(self._lane_added.wait())
                 done, _ = await asyncio.wait([adding, *tasks.values()], return_when=asyncio.FIRST_COMPLETED)
                 adding.cancel()
@@ -124,7 +127,7 @@ class Publisher:
 
     async def _write(self, lane: _Lane) -> bool:
         """One round trip. Returns whether Redis accepted everything. The rest waits for the next round trip."""
-        round_trip = _gather(lane)
+        round_trip = self._gather(lane)
         if not round_trip:
             return True
         try:
@@ -152,6 +155,27 @@ class Publisher:
         self._turn()
         return is_taken
 
+    def _gather(self, lane: _Lane) -> list[tuple[Outbox, Batch]]:
+        round_trip: list[tuple[Outbox, Batch]] = []
+        size = 0
+        for outbox in list(lane.waiting):
+            if size > WRITE_LIMIT_BYTES or len(round_trip) == WRITE_LIMIT_BATCHES:
+                lane.wake.set()
+                break
+            del lane.waiting[outbox]
+            batch = outbox.next_batch()
+            if batch is None:
+                continue
+            if batch.ending is not None and lane.endings is not None:
+                # Nothing of it is in flight now, so it may change its lane.
+                self._lane_of[outbox] = lane.endings
+                lane.endings.waiting[outbox] = None
+                lane.endings.wake.set()
+                continue
+            round_trip.append((outbox, batch))
+            size += sum(map(len, batch.lines))
+        return round_trip
+
     def _account(self, outbox: Outbox) -> None:
         unsent = outbox.unsent_bytes
         self._unsent_bytes += unsent - self._unsent.get(outbox, 0)
@@ -161,18 +185,3 @@ class Publisher:
         """Wakes all waiting tasks. Each checks its own condition."""
         self._settled.set()
         self._settled.clear()
-
-
-def _gather(lane: _Lane) -> list[tuple[Outbox, Batch]]:
-    round_trip: list[tuple[Outbox, Batch]] = []
-    size = 0
-    for outbox in list(lane.waiting):
-        if size > WRITE_LIMIT_BYTES or len(round_trip) == WRITE_LIMIT_BATCHES:
-            lane.wake.set()
-            break
-        del lane.waiting[outbox]
-        batch = outbox.next_batch()
-        if batch is not None:
-            round_trip.append((outbox, batch))
-            size += sum(map(len, batch.lines))
-    return round_trip
