@@ -15,6 +15,11 @@ from manycast.local_stack.port import free_port
 from tests.stack import DEADLINE_S, Process, closing_all
 
 MESSAGE_LIMIT_BYTES = 1 << 24
+PREFERENCES = """user_pref("network.manage-offline-status", false);
+user_pref("network.notify.changed", false);
+"""
+"""Containers of other tests change the machine's network interfaces, and Firefox then ends an EventSource that connects
+again."""
 
 
 class Firefox:
@@ -76,6 +81,7 @@ def find_firefox() -> str | None:
 @asynccontextmanager
 async def open_firefox(binary: str, profile: Path, on_console: Callable[[str], None]) -> AsyncIterator[Firefox]:
     port = free_port()
+    (profile / "user.js").write_text(PREFERENCES)
     command = [binary, "--headless", "--no-remote", "--profile", str(profile), f"--remote-debugging-port={port}"]
     process = Process("firefox", command, profile)
     with closing_all(process):
