@@ -1,7 +1,13 @@
 """Finds a free TCP port, or explains why a port cannot be used."""
 
 import errno
+import random
 import socket
+from contextlib import suppress
+
+QUIET_PORTS = range(20_000, 32_768)
+"""Linux, macOS and Windows give these to no outgoing connection: a free one stays free until its server takes it."""
+_TRIES = 20
 
 
 class PortError(Exception):
@@ -9,7 +15,10 @@ class PortError(Exception):
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Returns a free port. Raises: PortError."""
+    """Returns a free port, if possible of QUIET_PORTS. Raises: PortError."""
+    for port in random.sample(QUIET_PORTS, _TRIES):
+        with suppress(PortError):
+            return _bind_once(host, port)
     return _bind_once(host, 0)
 
 
@@ -18,6 +27,8 @@ def check_port(host: str, port: int, started_with: str) -> int:
 
     `started_with`: what to type to use another port, which follows.
     """
+    if not port:
+        return free_port(host)
     try:
         return _bind_once(host, port)
     except PortError as error:
