@@ -98,7 +98,7 @@ def test_services_read_and_write_streams(guarded: Broker) -> None:
             assert is_permitted(guarded, user, command), (user, command)
 
 
-FOR_CLUSTERS = {"+ssubscribe", "+sunsubscribe", "+spublish", "+asking", "+cluster|slots"}
+FOR_GROUPS = {"+wait", "+ssubscribe", "+sunsubscribe", "+spublish", "+asking", "+cluster|slots"}
 
 
 @pytest.mark.parametrize("user", ["gateway", "worker"])
@@ -106,4 +106,4 @@ def test_the_documented_users_are_those_of_the_stack_and_know_clusters(user: str
     text = (ROOT / "docs" / "operations.md").read_text()
     (documented,) = re.findall(rf"^    user {user} on >PASSWORD (.*)$", text, re.MULTILINE)
     rules = {rule for rule in stack_users()[user] if rule != "on" and not rule.startswith((">", "#"))}
-    assert set(documented.split()) == rules | FOR_CLUSTERS
+    assert set(documented.split()) == rules | FOR_GROUPS

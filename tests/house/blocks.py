@@ -41,6 +41,7 @@ NOT_RUN = {
     ("docs/kubernetes.md", "for part in gateway worker web"): "needs a registry; tests/compose builds the same images",
     ("docs/kubernetes.md", "kubectl create namespace"): "needs a cluster; tests/helm checks what the chart makes",
     ("docs/operations.md", "docker compose up --wait"): _COMPOSE,
+    ("docs/operations.md", "export REDIS_URL="): "tests/stack.py starts each part with these settings",
     ("docs/operations.md", "docker compose -p manycast-sentinel"): "tests/compose/test_topologies.py starts both",
     ("docs/operations.md", "min-replicas-to-write 1"): "manycast/chaos sets it for the groups that it runs on",
     ("docs/operations.md", "user gateway on"): "tests/system/test_documented_users.py starts services as these users",

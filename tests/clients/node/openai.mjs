@@ -43,12 +43,9 @@ export async function folding({ gateway }) {
   for (const call of choice.message.tool_calls) JSON.parse(call.function.arguments);
 }
 
-export async function quirks({ gateway, provider }) {
-  const names = (await (await fetch(`${provider}/v1/models`)).json()).data.map(({ id }) => id);
-  // Those that refuse a field answer as `demo` does when they are asked without it.
-  const quirky = names.filter((id) => id.startsWith("quirk-") && !id.startsWith("quirk-refuses-"));
-  assert.ok(quirky.length > 20);
-  for (const model of quirky) {
+export async function quirks({ gateway, quirks }) {
+  assert.ok(quirks.length > 20);
+  for (const model of quirks) {
     const completion = await client(gateway).chat.completions.stream({ ...ask, model }).finalChatCompletion();
     const { finish_reason, message } = completion.choices[0];
     const calls = message.tool_calls ?? [];
