@@ -215,8 +215,10 @@ def test_pipelined_requests_are_answered_in_order(line: RawLine) -> None:
 
 
 def test_a_connection_with_too_many_pipelined_requests_is_closed(line: RawLine) -> None:
-    line.send((OK + b"\r\n") * 1000)
-    line.read_to_end()
+    # Requests that the gateway has not read when it closes make its system reset the connection.
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        line.send((OK + b"\r\n") * 1000)
+        line.read_to_end()
     assert line.received.count(b"HTTP/1.1") < 1000
 
 
