@@ -40,7 +40,7 @@ def check_partitions(url: str, keys: KeySpace) -> None:
         raise
     except (BrokerUnavailableError, BrokerRefusedError, TimeoutError) as error:
         told = str(error) or "it does not answer in time"
-        logger.warning("Redis (REDIS_URL) cannot be reached yet, and is tried again: %s", told)
+        logger.warning("Redis (REDIS_URL) cannot be used yet, and is tried again: %s", told)
 
 
 async def agree_on_partitions(client: Client) -> Partitions:

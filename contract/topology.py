@@ -23,7 +23,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
 _NEXT_URL = re.compile(r",\s*(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 _SENTINEL_USER, _SENTINEL_PASSWORD = "sentinel_username", "sentinel_password"
 _CREDENTIALS = re.compile(r"\b((?:rediss?|unix)(?:\+\w+)?://)\S*@", re.IGNORECASE)
-_UNENCODED = re.compile(r"(?<![,\s])\s|[\x00-\x08\x7f#]|[/?].*@")
+_UNENCODED = re.compile(r"(?<![,\s])\s|[\x00-\x08\x0e-\x1b\x7f#]|[/?].*@")
 """What is never behind the `://` of a URL: a space, except between hosts; a control character or a #; an @ after a
 slash or a question mark."""
 _PASSWORD_OPTION = re.compile(r"(\b(?:sentinel_)?(?:password|username)=)[^&\s]+", re.IGNORECASE)
@@ -181,7 +181,7 @@ def _check_characters(url: str) -> None:
     port, and shown as one. Raises: MalformedTopologyError."""
     rest = url.strip().partition("://")[2]
     if _UNENCODED.search(rest):
-        raise MalformedTopologyError(f"it contains a space, a # or a second @. {_ENCODE}")
+        raise MalformedTopologyError(f"it contains a space, a control character, a #, or an @ after a / or a ?. {_ENCODE}")
 
 
 def _check_plain(url: str) -> str:
