@@ -27,6 +27,10 @@ from gateway.http.run_errors import STREAM_DELETED, STREAM_LOST, public_data
 
 PAGE_LIMIT_BYTES = 1 << 17
 """A history page ends with the event that brings it to this many encoded bytes, or after PAGE_LIMIT_EVENTS events."""
+TAIL_PATIENCE_S = 15.0
+"""How long the log of a run that goes on may lack events that viewers have had. A worker writes its last events again
+within a moment after a failover of Redis. If it is lost, too, another one takes over when its lease expires: after 10
+seconds, if not set otherwise."""
 BROKER_UNAVAILABLE = "broker_unavailable"
 WORKER_SILENT = "worker_silent"
 UNWRITABLE = "The gateway cannot write this answer in the requested format."

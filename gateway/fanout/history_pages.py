@@ -6,15 +6,18 @@ stream ask for the same pages.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 
-from contract.event import MalformedEventError
+from contract.event import Event, MalformedEventError
+from contract.position import Position
 from contract.stream_log import StreamLog
-from gateway.fanout.feed import Feed
+from gateway.fanout.feed import TAIL_PATIENCE_S, Feed, FeedStatus
 from gateway.fanout.replay_buffer import Slice
 
 PAGES_KEPT = 16
+READ_AGAIN_S = 0.2
+END_PATIENCE_S = 5.0
+"""TAIL_PATIENCE_S of a run that has ended: its worker repeats the end if no replica has it."""
 _Key = tuple[Feed, int, int]
 
 
@@ -29,7 +32,7 @@ class HistoryPages:
         self._sizes: dict[_Key, int] = {}
 
     async def read(self, feed: Feed, index: int) -> Slice:
-        """The events from `index` to the end of its page.
+        """The events from `index` to the end of its page, or to the first one that only memory has.
 
         Raises: BrokerUnavailableError, BrokerRefusedError, MalformedEventError.
         """
@@ -38,7 +41,7 @@ class HistoryPages:
         key = (feed, begin, end)
         read = self._kept.get(key)
         if read is None:
-            read = self._kept[key] = asyncio.create_task(self._read(feed, index))
+            read = self._kept[key] = asyncio.create_task(self._read(feed, begin, end))
             read.add_done_callback(lambda done: self._on_read(key, done))
             if len(self._kept) > PAGES_KEPT:
                 self._forget(next(iter(self._kept)))
@@ -49,11 +52,12 @@ class HistoryPages:
         return Slice(b"".join(events[index - begin :]), begin + len(events))
 
     def _on_read(self, key: _Key, read: asyncio.Task[list[bytes]]) -> None:
-        """Counts the page, or removes a failed read: viewers that are waiting get its error, and the next viewer reads
-        again."""
+        """Counts the page, or removes a read that failed or found only a part of it: viewers that are waiting get the
+        error or the part, and the next viewer reads again."""
         if self._kept.get(key) is not read:
             return
-        if read.cancelled() or read.exception() is not None:
+        _, begin, end = key
+        if read.cancelled() or read.exception() is not None or len(read.result()) < end - begin:
             self._forget(key)
         else:
             self._sizes[key] = sum(map(len, read.result()))
@@ -71,24 +75,66 @@ class HistoryPages:
             self._forget(key)
             excess_bytes -= size
 
-    async def _read(self, feed: Feed, index: int) -> list[bytes]:
-        begin, end = feed.page_around(index)
+    async def _read(self, feed: Feed, begin: int, end: int) -> list[bytes]:
+        found = await self._find(feed, begin, end)
+        write = feed.dialect_at_page(begin).write_event
+        encoded = []
+        for event in found:
+            if event is None:
+                # Nothing, so that all others keep their indices.
+                encoded.append(b"")
+            else:
+                kind = event.kind.encode()
+                encoded.append(write(str(event.position).encode(), kind, feed.shown(kind, event.data)))
+                feed.encoded_events += 1
+        return encoded
+
+    async def _find(self, feed: Feed, begin: int, end: int) -> list[Event | None]:
+        """The events of a page; None in the place of one that a failover of Redis lost and a later epoch took back.
+
+        If the log ends before the page, waits for what the worker writes again, but not for what memory has.
+        """
+        wanted = [feed.buffer.position_before(index + 1) for index in range(begin, end)]
         before = feed.buffer.position_before(begin)
-        page = await self._log.read_page(feed.stream_id, before, end - begin)
-        positions = [before, *(event.position for event in page)]
-        has_hole = any(not position.follows(last) for last, position in pairwise(positions))
-        if len(page) < end - begin or has_hole:
-            feed.lose()
-            raise MalformedEventError(f"the log of {feed.stream_id} lacks events that it once had")
-        feed.encoded_events += len(page)
-        write = feed.dialect_at_page(index).write_event
-        kinds = [event.kind.encode() for event in page]
-        return [
-            write(str(event.position).encode(), kind, feed.shown(kind, event.data))
-            for kind, event in zip(kinds, page, strict=True)
-        ]
+        clock = asyncio.get_running_loop().time
+        begun_at = clock()
+        while True:
+            page = await self._log.read_page(feed.stream_id, before, len(wanted))
+            found = _place(wanted, page)
+            if found is None or feed.status is FeedStatus.LOST:
+                break
+            has_ended = feed.status is FeedStatus.ENDED
+            has_rest = not has_ended and begin + len(found) >= feed.buffer.begin
+            if len(found) == len(wanted) or has_rest:
+                return found
+            if clock() - begun_at >= (END_PATIENCE_S if has_ended else TAIL_PATIENCE_S):
+                break
+            await asyncio.sleep(READ_AGAIN_S)
+        feed.lose()
+        raise MalformedEventError(f"the log of {feed.stream_id} lacks events that it once had")
 
     def forget(self, feed: Feed) -> None:
         """Drops the pages of a feed that the hub has dropped."""
         for key in [key for key in self._kept if key[0] is feed]:
             self._forget(key)
+
+
+def _place(wanted: Sequence[Position], page: Sequence[Event]) -> list[Event | None] | None:
+    """The events of a page of the log, in the order of `wanted`, up to the first one that the log does not have yet.
+
+    None in place of an event: the log goes on with a later epoch. None: the log has a hole inside an epoch.
+    """
+    found: list[Event | None] = []
+    rest = iter(page)
+    event = next(rest, None)
+    for position in wanted:
+        if event is None:
+            break
+        if event.position == position:
+            found.append(event)
+            event = next(rest, None)
+        elif event.position.epoch > position.epoch:
+            found.append(None)
+        else:
+            return None
+    return found

@@ -24,13 +24,12 @@ from gateway.access.audience import Audience
 from gateway.dialects.base import NewDialect
 from gateway.dialects.registry import DIALECTS
 from gateway.fanout.feed import Feed, FeedStatus
-from gateway.fanout.history_pages import HistoryPages
+from gateway.fanout.history_pages import READ_AGAIN_S, HistoryPages
 from gateway.fanout.merge import LogHoleError
 from gateway.http.memory_budget import MemoryBudget
 
 logger = logging.getLogger(__name__)
 
-READ_AGAIN_S = 0.2
 SHORT_LOG_PATIENCE_S = 1.0
 """How long a log may end before the last event that its record names."""
 _BEGINNINGS = {Status.QUEUED: FeedStatus.QUEUED, Status.PARKED: FeedStatus.PARKED}

@@ -45,12 +45,18 @@ async def _find(log: StreamLog, feed: Feed, after: int) -> tuple[int, bytes] | N
     if numbered.next_number > after:
         return begin, b""
     page = await log.read_page(feed.stream_id, feed.buffer.position_before(begin), end - begin) if end > begin else []
-    for index, event in enumerate(page, begin):
+    following = begin
+    for event in page:
+        # Not simply the next index: the log may lack events that a failover lost and a later epoch took back.
+        index = feed.buffer.index_after(event.position)
+        if index is None or index > end:
+            break
+        following = index
         first = numbered.next_number
         frames = numbered.write_frames(event.kind.encode(), event.data)
         if numbered.next_number > after + 1:
-            return index + 1, b"".join(frames[after + 1 - first :])
-    return (begin + len(page), b"") if numbered.next_number == after + 1 else None
+            return following, b"".join(frames[after + 1 - first :])
+    return (following, b"") if numbered.next_number == after + 1 else None
 
 
 def _numbered(dialect: Dialect) -> ResponsesDialect:
