@@ -33,6 +33,8 @@ within a moment after a failover of Redis. If it is lost, too, another one takes
 seconds, if not set otherwise."""
 BROKER_UNAVAILABLE = "broker_unavailable"
 WORKER_SILENT = "worker_silent"
+STEP_RESTARTED = b'"reason":"step_restarted"}'
+"""How a `restart` ends that voids the answer of a script, but none of its steps."""
 UNWRITABLE = "The gateway cannot write this answer in the requested format."
 
 logger = logging.getLogger(__name__)
@@ -105,6 +107,8 @@ class Feed:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when history and live events have been merged for the first time, or the stream is lost."""
         self._checkpoints: list[tuple[int, Dialect]] = []
+        self._restarts: set[int] = set()
+        """The indices of the `restart` events that void everything before them."""
         self._page_end = 0
         self._page_bytes = 0
 
@@ -173,6 +177,8 @@ class Feed:
     def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:
         index = self.buffer.end
         if kind == b"restart":
+            if not data.endswith(STEP_RESTARTED):
+                self._restarts.add(index)
             self._restart(index)
         elif index == self._page_end or self._page_bytes >= PAGE_LIMIT_BYTES:
             self._begin_page(index)
@@ -216,6 +222,26 @@ class Feed:
     def _mark_ready(self) -> None:
         if not self.ready.done():
             self.ready.set_result(None)
+
+    # Positions of clients
+
+    def index_after(self, position: Position) -> int | None:
+        """The index of the first event for a client that has had all events up to `position`. None if the log does not
+        have that position.
+
+        A failover of Redis may lose events that viewers have had. If their worker is lost, too, nobody writes them
+        again, and the `restart` of the next epoch takes them back like all others of theirs: the client goes on there.
+        """
+        index = self.buffer.index_after(position)
+        if index is None and position.seq > 0:
+            following = self.buffer.index_of_epoch_after(position.epoch)
+            index = following if following in self._restarts else None
+        return index
+
+    def may_reach(self, position: Position) -> bool:
+        """Whether a position that the log does not have may still come: its worker writes its last events again after a
+        failover of Redis, or is lost itself, and a later epoch begins."""
+        return not self.over and position > self.buffer.last
 
     # History pages
 

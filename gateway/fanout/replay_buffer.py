@@ -97,6 +97,11 @@ class ReplayBuffer:
         beyond = self._begins[at + 1] if at + 1 < len(self._begins) else self.end
         return index if index <= beyond else None
 
+    def index_of_epoch_after(self, epoch: int) -> int | None:
+        """The index of the first event of an epoch later than `epoch`; None if no later epoch has begun."""
+        at = bisect_right(self._epochs, epoch)
+        return self._begins[at] if at < len(self._begins) else None
+
     def position_before(self, index: int) -> Position:
         """The position of the event before `index`: the last one that a viewer at `index` has had."""
         if index == 0:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError, Code
-from contract.event import MalformedEventError
+from contract.event import MalformedEventError, encode_json
+from contract.position import Position
 from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.replay_buffer import Slice
 from gateway.fanout.shared_cursor import SharedCursor, Write
@@ -40,6 +41,7 @@ class Viewer:
 
     __slots__ = (
         "__weakref__",
+        "_awaited",
         "_index",
         "_notices",
         "_read_page",
@@ -63,6 +65,8 @@ class Viewer:
         self.when_gone: Callable[[], None] | None = None
         """Called if the client disconnects before the stream ends."""
         self._index = index
+        self._awaited: Position | None = None
+        """The client's position, as long as the log does not have it and may still reach it."""
         self._shared_cursor: SharedCursor | None = None
         self._notices: dict[bytes, bytes] = {b"": prologue} if prologue else {}
         self._read_page = read_page
@@ -94,7 +98,10 @@ class Viewer:
         return self._index if self._shared_cursor is None else self._shared_cursor.index
 
     def share_cursor(self, write: Write) -> None:
-        """`write` gets the following events, without a call of `wake` for each of them."""
+        """`write` gets the following events, without a call of `wake` for each of them. No effect on a viewer whose
+        client is ahead of the log."""
+        if self._awaited is not None:
+            return
         self._shared_cursor = self.feed.subscribers.share_cursor(self, write, self._index)
 
     def leave_shared_cursor(self) -> None:
@@ -104,6 +111,43 @@ class Viewer:
             self._index, self._shared_cursor = cursor.index, None
             cursor.leave(self)
             self.feed.subscribers.leave_shared_cursor(self)
+
+    # A client that is ahead of the log
+
+    def resume_after(self, position: Position) -> None:
+        """Continues after the client's position. If the log does not have it yet, sends only notices until it has, or
+        until a later epoch has taken it back. Tells a `gap`, and then every event, if the log will never have it."""
+        self._awaited = position
+        self._find_place()
+
+    @property
+    def waits_for_log(self) -> bool:
+        """Whether the client is ahead of the log."""
+        return self._awaited is not None
+
+    def give_up_waiting(self) -> None:
+        """Tells a `gap`, and then every event, if the log still does not have the client's position."""
+        if self._awaited is not None:
+            self._tell_gap(self._awaited)
+            self.wake()
+
+    def _find_place(self) -> bool:
+        """Whether the viewer knows its next event. If it has waited for the log, looks how far that has come."""
+        if self._awaited is None:
+            return True
+        index = self.feed.index_after(self._awaited)
+        if index is not None:
+            self._index, self._awaited = max(index, self.feed.first_index), None
+        elif self.feed.status is FeedStatus.LOST:
+            self._index, self._awaited = self.feed.buffer.end, None
+        elif not self.feed.may_reach(self._awaited):
+            self._tell_gap(self._awaited)
+        return self._awaited is None
+
+    def _tell_gap(self, asked: Position) -> None:
+        gap = encode_json({"asked": str(asked), "last": str(self.feed.buffer.last)})
+        self._notices[b"gap"] = self.feed.dialect.write_notice(b"gap", gap)
+        self._index, self._awaited = self.feed.first_index, None
 
     # A subscriber's calls
 
@@ -141,10 +185,14 @@ class Viewer:
         """Whether there is something to send, or the viewer has nothing more to send and must be asked to finish."""
         if self.finished:
             return False
+        if self._awaited is not None and not self._find_place():
+            return bool(self._notices or self.dismissal)
         return bool(self._notices or self.dismissal or self.index < self.feed.buffer.end or self.feed.over)
 
     @property
     def is_behind(self) -> bool:
+        if self._awaited is not None and not self._find_place():
+            return False
         return self.index < self.feed.buffer.begin and not self.dismissal and not self.finished
 
     def take(self) -> Slice | None:
@@ -152,6 +200,8 @@ class Viewer:
             return None
         if self.dismissal is not None:
             return self._take_dismissal(self.dismissal)
+        if self._awaited is not None and not self._find_place():
+            return Slice(self._take_notices(), self._index) if self._notices else None
         events = self.feed.buffer.take(self._index)
         if self._notices:
             notices = self._take_notices()

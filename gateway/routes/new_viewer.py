@@ -1,10 +1,10 @@
 """Make a viewer that continues a stream after a position."""
 
+import asyncio
 from collections.abc import Callable
 
-from contract.event import encode_json
 from contract.position import START, Position
-from gateway.fanout.feed import Feed
+from gateway.fanout.feed import TAIL_PATIENCE_S, Feed
 from gateway.fanout.hub import Hub
 from gateway.fanout.viewer import Viewer
 
@@ -31,24 +31,23 @@ async def new_viewer(
 
 def new_viewer_at_once(hub: Hub, feed: Feed, after: Position) -> Viewer | None:
     """As `new_viewer`. None if this gateway must first ask Redis whether the log has the position."""
-    index = feed.buffer.index_after(after)
+    index = feed.index_after(after)
     if index is None:
         return None
     return Viewer(feed, max(index, feed.first_index), feed.dialect.write_retry(RETRY_MS), hub.pages.read)
 
 
 async def place_viewer(hub: Hub, feed: Feed, after: Position, prologue: bytes = b"") -> Viewer:
-    """A viewer of the events after a position. If the log does not have that position, the viewer gets a `gap` notice
-    and every event.
+    """A viewer of the events after a position. If the log of a run that goes on does not have that position, the viewer
+    waits until it has. If it never has it, the viewer gets a `gap` notice and every event.
 
     Raises: BrokerUnavailableError, BrokerRefusedError.
     """
-    index = feed.buffer.index_after(after)
-    if index is None and not feed.over:
+    if feed.index_after(after) is None and not feed.over:
         # The viewer may come from another gateway, which had read more events than this one.
         await hub.refresh(feed)
-        index = feed.buffer.index_after(after)
-    if index is None:
-        gap = encode_json({"asked": str(after), "last": str(feed.buffer.last)})
-        prologue, index = prologue + feed.dialect.write_notice(b"gap", gap), 0
-    return Viewer(feed, max(index, feed.first_index), prologue, hub.pages.read)
+    viewer = Viewer(feed, feed.first_index, prologue, hub.pages.read)
+    viewer.resume_after(after)
+    if viewer.waits_for_log:
+        asyncio.get_running_loop().call_later(TAIL_PATIENCE_S, viewer.give_up_waiting)
+    return viewer

@@ -74,7 +74,9 @@ async def test_a_position_beyond_the_log_gets_a_gap_and_then_the_whole_stream(
 ) -> None:
     stream_id = await start_stream(http, stack, "demo", **SLOW)
     response = await read_events(http, stack.events_url(stream_id), after="1-900000")
-    assert response.frames[0].event == "gap"
+    # While the run goes on, its worker may still write that far: after a failover, it writes its last events again.
+    (place,) = [place for place, frame in enumerate(response.frames) if frame.event == "gap"]
+    assert not any(frame.id for frame in response.frames[:place])
     assert response.logged == (await read_events(http, stack.events_url(stream_id, 1))).logged
 
 
