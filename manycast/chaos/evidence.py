@@ -22,7 +22,8 @@ class Observation:
     events: list[tuple[Position, str, str]] = field(default_factory=list)
     responses: int = 0
     cuts: int = 0
-    gaps: int = 0
+    gaps: list[Position] = field(default_factory=list)
+    """The positions for which the viewer got a `gap`."""
     delivered: int = 0
     ended: bool = False
     protocol_error: str = ""
@@ -40,7 +41,7 @@ class Observation:
 
     def start_again(self) -> None:
         """Call this when the viewer receives a `gap`."""
-        self.gaps += 1
+        self.gaps.append(self.position)
         self.events.clear()
         self.joined = START
 

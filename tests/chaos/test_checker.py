@@ -86,6 +86,17 @@ def test_what_a_failover_lost_is_not_taken_back_before_the_viewer_is_told(record
     assert (Violation.FALSE_EVENT, 1) in found(record)
 
 
+def test_a_gap_is_true_if_a_failover_lost_what_the_viewer_had(record: StreamRecord) -> None:
+    lose_tail(record)
+    (viewer,) = record.observations
+    seen, viewer.events = viewer.events, viewer.events[:3]
+    viewer.start_again()
+    viewer.events = [each for each in seen if each[0] != Position(1, 3)]
+    assert found(record) == []
+    record.is_on_group = False
+    assert found(record) == [(Violation.FALSE_EVENT, 1)]
+
+
 def test_an_end_is_never_taken_back(record: StreamRecord) -> None:
     lose_tail(record)
     (viewer,) = record.observations
