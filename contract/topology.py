@@ -181,7 +181,8 @@ def _check_characters(url: str) -> None:
     port, and shown as one. Raises: MalformedTopologyError."""
     rest = url.strip().partition("://")[2]
     if _UNENCODED.search(rest):
-        raise MalformedTopologyError(f"it contains a space, a control character, a #, or an @ after a / or a ?. {_ENCODE}")
+        found = "it contains a space, a control character, a #, or an @ after a / or a ?."
+        raise MalformedTopologyError(f"{found} {_ENCODE}")
 
 
 def _check_plain(url: str) -> str:
