@@ -43,7 +43,8 @@ async def asking(app: ASGIApp) -> AsyncIterator[tuple[asyncio.StreamWriter, Serv
     addresses, timeouts = AddressCount(0, lambda _: None), SendTimeouts(DEADLINE_S)
 
     def accept() -> DirectProtocol:
-        return DirectProtocol(limits, addresses, timeouts, security, config=config, server_state=state, app_state={})
+        given = {"config": config, "server_state": state, "app_state": {}}
+        return DirectProtocol(limits, addresses, timeouts, security, next_requests=None, **given)
 
     async with (
         asyncio.timeout(DEADLINE_S),
