@@ -43,9 +43,9 @@ export async function folding({ gateway }) {
   for (const call of choice.message.tool_calls) JSON.parse(call.function.arguments);
 }
 
-export async function quirks({ gateway, quirks }) {
-  assert.ok(quirks.length > 20);
-  for (const model of quirks) {
+export async function quirks({ gateway, quirky }) {
+  assert.ok(quirky.length > 20);
+  for (const model of quirky) {
     const completion = await client(gateway).chat.completions.stream({ ...ask, model }).finalChatCompletion();
     const { finish_reason, message } = completion.choices[0];
     const calls = message.tool_calls ?? [];
