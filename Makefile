@@ -10,7 +10,7 @@ REQUIREMENTS := pyproject.toml requirements.txt
 given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 
 # Most suites wait for timers and other processes, so more tests than cores run at once (tests/parallel.py).
-PARALLEL := -n 6
+PARALLEL := -n 4
 
 # The tests with the mark `each_topology` run again on each of these.
 TOPOLOGIES := sentinel cluster

@@ -1,4 +1,4 @@
-"""Which tests run side by side under pytest-xdist (`pytest -n 6`), and in which order they start.
+"""Which tests run side by side under pytest-xdist (`pytest -n 4`), and in which order they start.
 
 A test file stays in one process, so that its fixtures are made once. A suite that has one of something (Docker's
 project, the browser, a core to measure on) stays in one process as a whole.
