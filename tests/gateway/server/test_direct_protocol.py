@@ -43,8 +43,7 @@ async def asking(app: ASGIApp) -> AsyncIterator[tuple[asyncio.StreamWriter, Serv
     addresses, timeouts = AddressCount(0, lambda _: None), SendTimeouts(DEADLINE_S)
 
     def accept() -> DirectProtocol:
-        given = {"config": config, "server_state": state, "app_state": {}}
-        return DirectProtocol(limits, addresses, timeouts, security, next_requests=None, **given)
+        return DirectProtocol(limits, addresses, timeouts, security, config=config, server_state=state, app_state={})
 
     async with (
         asyncio.timeout(DEADLINE_S),
