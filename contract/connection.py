@@ -23,7 +23,7 @@ from contract.redis_server import (
     connection_slot,
 )
 from contract.routes import Routes, routes_of
-from contract.topology import Cluster, SentinelGroup, Topology, parse_topology, publish_command
+from contract.topology import Topology, may_be_replaced, parse_topology, publish_command
 
 PARTITIONS_OF_SEVERAL_SERVERS = 128
 TRIES = 12
@@ -146,7 +146,7 @@ def command_client(
     checked before its next use.
     """
     topology = parse_topology(url)
-    if isinstance(topology, SentinelGroup | Cluster):
+    if may_be_replaced(topology):
         trusted_idle_s = min(trusted_idle_s, REPLACEABLE_IDLE_S)
     return Client(topology, lambda place: command_server(place, connections, trusted_idle_s), keys, routes)
 

@@ -235,10 +235,10 @@ async def _reaches_redis(connection: Any) -> bool:
 
 
 class Standing(Protocol):
-    """Tells who has the place of a server that may be replaced."""
+    """Tells which server has the place of one that may be replaced."""
 
     def known(self) -> object:
-        """Who has it, as far as is known. None: nobody has been asked yet."""
+        """The server that has it, as far as is known. None: no server has been asked yet."""
 
     async def ask(self) -> object:
         """Asks others than the server itself. Raises: BrokerUnavailableError, BrokerRefusedError if none answers."""
@@ -459,7 +459,7 @@ async def _check_standing(server: Server, standing: Standing, before: object) ->
     try:
         now = await standing.ask()
     except (BrokerUnavailableError, BrokerRefusedError):
-        # Nobody knows better.
+        # No other server can say who has the place: this one is believed.
         return
     # Without `before`, the call made the first connection: nothing was sent before the server answered.
     if before not in (None, now):

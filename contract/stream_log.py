@@ -12,7 +12,7 @@ from contract.event import Event, MalformedEventError, Status, parse_entry
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.position import START, MalformedPositionError, Position
 from contract.scripts import Call, run_calls
-from contract.topology import Cluster, SentinelGroup
+from contract.topology import may_be_replaced
 
 
 class WriteStatus(StrEnum):
@@ -77,7 +77,7 @@ class StreamLog:
     @property
     def waits_at_endings(self) -> bool:
         """Whether a batch with an ending may wait some seconds for a replica."""
-        return isinstance(self._client.topology, SentinelGroup | Cluster)
+        return may_be_replaced(self._client.topology)
 
     async def write(self, batches: Sequence[Batch]) -> list[WriteResult | BrokerError]:
         """Writes all batches in one round trip, each atomically. May be repeated with the same batches.

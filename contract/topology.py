@@ -115,6 +115,11 @@ def plain_urls(topology: Topology) -> tuple[str, ...]:
             return urls
 
 
+def may_be_replaced(topology: Topology) -> bool:
+    """Whether a replica may take the place of a server."""
+    return isinstance(topology, SentinelGroup | Cluster)
+
+
 def publish_command(topology: Topology) -> str:
     """How scripts publish on the channels of streams. All services of a deployment have the same topology, so they
     agree.
