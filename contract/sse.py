@@ -87,6 +87,11 @@ class FrameReader:
         if event_bytes + self._partial_bytes > limit_bytes:
             raise self._too_long()
 
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether the bytes so far end with a whole frame. Not before the first bytes."""
+        return not (self._event_bytes or self._partial_line or self._is_after_cr) and self._start is None
+
     def end(self) -> Iterator[Frame]:
         """Yields the last event if the response ended without its line end or its blank line."""
         return self.feed(b"\n\n")

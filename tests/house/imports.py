@@ -13,6 +13,8 @@ WIDE_DOORS = {
     ("gateway", "fastapi"): "a route is declared in the module of its call",
     ("gateway", "uvicorn"): "its server is run in __main__, its protocol is extended in guarded_protocol",
     ("gateway", "pydantic"): "settings, lines of API keys, and the bodies of requests and responses are all models",
+    ("worker", "aiohttp"): "its errors are in openai_source, its reader is extended in direct_reader",
+    ("worker", "httpx2"): "the client is in openai_source, its responses also pass through direct_reader",
     ("worker", "pydantic"): "the settings and the table of providers are models",
     ("gateway", "starlette"): "FastAPI is Starlette underneath: responses, types, exceptions",
     ("manycast", "pydantic"): "the settings of the command, and the schemas of scripts, which import nothing of ours",

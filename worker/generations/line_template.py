@@ -3,7 +3,7 @@
 from typing import TypeGuard
 
 from contract.event import Chunk, Kind, chunk_difference, encode_json, entry_line
-from worker.providers.chunk_pattern import ChunkPattern, SimilarChunk, new_marks
+from worker.providers.chunk_pattern import ChunkPattern, SimilarChunk, Texts, new_marks
 
 
 class LineTemplate:
@@ -13,7 +13,7 @@ class LineTemplate:
     """
 
     def __init__(self, pattern: ChunkPattern, shared: Chunk) -> None:
-        self._pattern = pattern
+        self.pattern = pattern
         marks = new_marks(pattern.texts)
         line = entry_line(Kind.CHUNK, encode_json(chunk_difference(shared, pattern.chunk_with(marks))))
         line = line.replace(b"%", b"%%")
@@ -22,8 +22,8 @@ class LineTemplate:
         self._format = line
 
     def fits(self, item: object) -> TypeGuard[SimilarChunk]:
-        return type(item) is SimilarChunk and item.pattern is self._pattern
+        return type(item) is SimilarChunk and item.pattern is self.pattern
 
-    def line(self, chunk: SimilarChunk) -> bytes:
+    def line_of(self, texts: Texts) -> bytes:
         """The line of a chunk of the pattern. It is the JSON of `chunk_difference`, with the provider's escapes."""
-        return self._format % chunk.texts
+        return self._format % texts

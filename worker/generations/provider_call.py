@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from contract.errors import SERVER_ERROR, Code, RunError, RunFailedError
@@ -13,7 +15,7 @@ from worker.generations.outcome import Outcome, answer_too_large, count_choices,
 from worker.generations.pace import Pace
 from worker.generations.publisher import Publisher
 from worker.model_timeouts import ModelTimeouts
-from worker.providers.chunk_pattern import SimilarChunk
+from worker.providers.chunk_pattern import SimilarChunk, Texts
 from worker.providers.errors import own_error
 from worker.providers.repair import ChunkRepair, NoRepair
 from worker.providers.source import END, Answer, ChunkTimeout, LogEntry, ParkedError, Source
@@ -58,6 +60,7 @@ class ProviderCall:
         self.parked: ParkedError | None = None
         """Why the answer is to be continued later, if it is."""
         self._template: LineTemplate | None = None
+        self._taker: Callable[[list[Texts]], bool] | None = None
 
     async def run(
         self, source: Source, request: dict[str, Any], epoch: int, outbox: Outbox, *, endpoint: str = ""
@@ -96,8 +99,9 @@ class ProviderCall:
                         await self._write_entry(given, outbox)
                         continue
                     if self._template is not None and self._template.fits(given):
-                        self._put(outbox, self._template.line(given))
+                        self._put(outbox, self._template.line_of(given.texts))
                         self._publisher.send(outbox)
+                        given.pattern.taker = self._taker
                     elif not self._take(given, repair, epoch, outbox):
                         continue
                     self.pace.record(self._heard_at)
@@ -144,6 +148,7 @@ class ProviderCall:
 
     def _take(self, given: Chunk | SimilarChunk, repair: ChunkRepair | NoRepair, epoch: int, outbox: Outbox) -> bool:
         """Writes a chunk in OpenAI's form. Returns False if that has to wait for the next chunk, or was the end."""
+        self._take_no_more()
         if given is END:
             chunk = whole = self._finish(repair)
         else:
@@ -156,8 +161,28 @@ class ProviderCall:
             return False
         self._write(chunk, epoch, outbox)
         if isinstance(given, SimilarChunk) and chunk is whole and self._shared is not None and _only_brings_text(chunk):
-            self._template = LineTemplate(given.pattern, self._shared)
+            self._template = template = LineTemplate(given.pattern, self._shared)
+            self._taker = partial(self._take_directly, template, outbox)
         return True
+
+    def _take_directly(self, template: LineTemplate, outbox: Outbox, chunks: list[Texts]) -> bool:
+        """Writes chunks as soon as they arrive. Returns False if they must wait for the publisher, or are too many."""
+        lines = [template.line_of(texts) for texts in chunks]
+        size = sum(map(len, lines))
+        if self._publisher.is_full or 0 < self._answer_limit_bytes < self._answer_bytes + size:
+            return False
+        self._answer_bytes += size
+        self._heard_at = now = self._clock()
+        for line in lines:
+            outbox.put(line)
+            self.pace.record(now)
+        self._publisher.send(outbox)
+        return True
+
+    def _take_no_more(self) -> None:
+        """Until the source yields another chunk of the template, all chunks come from it."""
+        if self._template is not None:
+            self._template.pattern.taker = None
 
     def _finish(self, repair: ChunkRepair | NoRepair) -> Chunk | None:
         if isinstance(repair, NoRepair):

@@ -11,7 +11,7 @@ from typing import NoReturn, Protocol
 from contract.errors import Code, RunFailedError
 from contract.event import Chunk
 from contract.sse import BYTE_ORDER_MARK, Frame, FrameReader, FrameTooLongError
-from worker.providers.chunk_pattern import PatternFinder, SimilarChunk
+from worker.providers.chunk_pattern import ChunkPattern, PatternFinder, SimilarChunk
 from worker.providers.error_words import is_error
 from worker.providers.errors import own_error, streamed_error, text_error
 from worker.providers.source import END
@@ -30,6 +30,10 @@ class Decoder(Protocol):
         """The chunks that `piece` completes. END if the provider has said that they are all; ignore the rest then.
         None for a sign of life: an empty frame."""
 
+    def take(self, piece: bytes) -> bool:
+        """Passes the chunks of `piece` to the taker of their pattern at once. Call it only when all chunks before
+        have been dealt with. Returns False if that is not possible: `feed` the piece then."""
+
     def end(self) -> Iterator[Decoded]:
         """The chunks that the end of the response completes."""
 
@@ -42,22 +46,39 @@ class StreamDecoder:
         self._body = _UnframedBody()
         self._patterns = PatternFinder()
 
+    @property
+    def pattern(self) -> ChunkPattern | None:
+        """What the next chunk is compared with."""
+        return self._patterns.pattern
+
     def feed(self, piece: bytes) -> Iterator[Decoded]:
         self._body.record(piece)
         try:
             for frame in self._reader.feed(piece):
                 self._body.is_framed = True
-                pattern = self._patterns.pattern
+                pattern = self.pattern
                 similar = None if pattern is None or frame.event else pattern.match(frame.data)
                 if similar is not None:
                     yield similar
                     continue
                 chunk = _parse(frame)
-                if chunk:
+                if chunk is END:
+                    self._patterns.pattern = None
+                elif chunk:
                     self._patterns.learn(frame.data, chunk)
                 yield chunk
         except FrameTooLongError as error:
             _fail(Code.UPSTREAM_INVALID, f"The provider sent too much at once: {error}.")
+
+    def take(self, piece: bytes) -> bool:
+        pattern = self.pattern
+        if pattern is None or pattern.taker is None or not self._reader.is_between_frames:
+            return False
+        chunks = pattern.match_frames(piece)
+        if not chunks or not pattern.taker(chunks):
+            return False
+        self._body.record(piece)
+        return True
 
     def end(self) -> Iterator[Decoded]:
         for frame in self._reader.end():
@@ -74,6 +95,9 @@ class BodyDecoder:
 
     def feed(self, piece: bytes) -> Iterator[Decoded]:
         yield from self._body.feed(piece)
+
+    def take(self, piece: bytes) -> bool:  # noqa: ARG002 -- a body has no pattern
+        return False
 
     def end(self) -> Iterator[Decoded]:
         yield from self._body.end()

@@ -6,6 +6,7 @@ To parse that JSON, compare it with the first chunk and write it again is most o
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import NamedTuple
 
@@ -13,21 +14,34 @@ from contract.event import LINE_SEPARATORS, Chunk, encode_json
 
 _STRING = rb'([^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*)'
 """The inside of a JSON string (RFC 8259, section 7)."""
+_match_string = re.compile(_STRING).match
 _TEXTS = frozenset({"content", "refusal", "reasoning", "reasoning_content"})
 MAX_TRIES = 16
 """A provider whose chunks follow no pattern costs no more than this many comparisons."""
 MAX_BYTES = 16 << 10
 
+FRAME_START, FRAME_END = b"data: ", b"\n\n"
+"""Around a chunk in a stream of events, as providers usually write them."""
+
 Path = tuple[str | int, ...]
+Texts = tuple[bytes, ...]
+"""The insides of a chunk's JSON strings, in the provider's bytes."""
 
 
 class ChunkPattern:
-    """The chunks that equal `example`, apart from the texts at `paths`."""
+    """The chunks that equal `example`, apart from the texts at `paths`. `parts` are the bytes around the texts.
 
-    def __init__(self, example: Chunk, paths: tuple[Path, ...], expression: re.Pattern[bytes]) -> None:
+    `taker` may be set by whoever got the last chunk of the pattern. It takes the texts of further chunks as soon as
+    they arrive, or returns False: then they come as all others do.
+    """
+
+    def __init__(self, example: Chunk, paths: tuple[Path, ...], parts: Sequence[bytes]) -> None:
+        self.taker: Callable[[list[Texts]], bool] | None = None
         self._example = encode_json(example)
         self._paths = paths
-        self._match = expression.fullmatch
+        first, *between, last = parts
+        self._bare = (first, *between), last
+        self._framed = (FRAME_START + first, *between), last + FRAME_END
 
     @property
     def texts(self) -> int:
@@ -35,17 +49,25 @@ class ChunkPattern:
 
     def match(self, data: bytes) -> "SimilarChunk | None":
         """The chunk in `data`, if it follows the pattern. `data` is one line."""
-        found = self._match(data)
-        if found is None:
+        found = _match_at(data, 0, *self._bare)
+        if found is None or found[1] != len(data) or not _may_be_logged(data):
             return None
-        if not data.isascii():
-            try:
-                text = data.decode()
-            except UnicodeDecodeError:
+        return SimilarChunk(self, found[0])
+
+    def match_frames(self, piece: bytes) -> list[Texts] | None:
+        """The chunks in `piece`, if it consists of whole frames with chunks of the pattern and nothing else."""
+        if not _may_be_logged(piece):
+            return None
+        chunks: list[Texts] = []
+        at, end = 0, len(piece)
+        before, last = self._framed
+        while at < end:
+            found = _match_at(piece, at, before, last)
+            if found is None:
                 return None
-            if LINE_SEPARATORS.search(text):
-                return None
-        return SimilarChunk(self, found.groups())
+            texts, at = found
+            chunks.append(texts)
+        return chunks
 
     def chunk_with(self, texts: tuple[bytes, ...]) -> Chunk:
         """The chunk with the given insides of JSON strings."""
@@ -55,11 +77,34 @@ class ChunkPattern:
         return chunk
 
 
+def _may_be_logged(data: bytes) -> bool:
+    """Whether the log may hold the bytes as they are."""
+    if data.isascii():
+        return True
+    try:
+        return LINE_SEPARATORS.search(data.decode()) is None
+    except UnicodeDecodeError:
+        return False
+
+
+def _match_at(data: bytes, at: int, before: tuple[bytes, ...], last: bytes) -> tuple[Texts, int] | None:
+    """The texts of the chunk that begins at `at`, and where it ends. `before` are the parts before each text."""
+    texts = []
+    for part in before:
+        if not data.startswith(part, at):
+            return None
+        # It always matches, at least nothing. The part after it begins with the quotation mark that ends the string.
+        start = at + len(part)
+        at = _match_string(data, start).end()  # type: ignore[union-attr]
+        texts.append(data[start:at])
+    return (tuple(texts), at + len(last)) if data.startswith(last, at) else None
+
+
 class SimilarChunk(NamedTuple):
-    """A chunk that follows a pattern. `texts` are the insides of its JSON strings, in the provider's bytes."""
+    """A chunk that follows a pattern."""
 
     pattern: ChunkPattern
-    texts: tuple[bytes, ...]
+    texts: Texts
 
     def whole(self) -> Chunk:
         return self.pattern.chunk_with(self.texts)
@@ -74,9 +119,9 @@ class PatternFinder:
         self._tries_left = MAX_TRIES
 
     def learn(self, data: bytes, chunk: Chunk) -> None:
-        """Compares a chunk, and its bytes, with the one before it."""
+        """Compares a chunk, and its bytes, with the one before it. Bytes of several lines are no pattern."""
         last, self._last = self._last, chunk
-        if last is None or not self._tries_left or len(data) > MAX_BYTES:
+        if last is None or not self._tries_left or len(data) > MAX_BYTES or b"\n" in data:
             return
         paths = _changing_texts(last, chunk)
         if paths:
@@ -116,7 +161,7 @@ def _new_pattern(data: bytes, chunk: Chunk, paths: tuple[Path, ...]) -> ChunkPat
         parts.append(data[at : found.start(1)])
         at = found.end(1)
     parts.append(data[at:])
-    pattern = ChunkPattern(chunk, paths, re.compile(_STRING.join(map(re.escape, parts))))
+    pattern = ChunkPattern(chunk, paths, parts)
     # The search may have found a field of the same name elsewhere. To find out, put other texts into these places and
     # parse the result.
     marks = new_marks(len(paths))

@@ -27,6 +27,7 @@ from contract.worker_registry import Model, ProviderState
 from worker.providers.answer_decoder import BodyDecoder, Decoded, Decoder, StreamDecoder
 from worker.providers.breaker import Breaker
 from worker.providers.chunk_pattern import SimilarChunk
+from worker.providers.direct_reader import is_compressed, taking_directly
 from worker.providers.errors import (
     answered_error,
     own_error,
@@ -297,18 +298,19 @@ class OpenAISource:
         try:
             async with self._ask(call) as response:
                 decoder, received = call.new_decoder(), _received(response.http_response)
-                async for piece in received:
-                    is_chunk_missing = True
-                    for chunk in decoder.feed(piece):
-                        if chunk is END:
-                            await _read_tail(received)
-                            yield END
-                            return
-                        is_chunk_missing = False
-                        yield chunk
-                    if is_chunk_missing:
-                        # The provider is alive: it has sent a comment, or a part of a long event.
-                        yield None
+                with taking_directly(response.http_response, decoder.take):
+                    async for piece in received:
+                        is_chunk_missing = True
+                        for chunk in decoder.feed(piece):
+                            if chunk is END:
+                                await _read_tail(received)
+                                yield END
+                                return
+                            is_chunk_missing = False
+                            yield chunk
+                        if is_chunk_missing:
+                            # The provider is alive: it has sent a comment, or a part of a long event.
+                            yield None
                 for chunk in decoder.end():
                     yield chunk
         except openai.APIStatusError as error:
@@ -507,7 +509,7 @@ class _Call:
 
 def _received(response: httpx2.Response) -> AsyncIterator[bytes]:
     """The bytes of the body. The way around httpx2's own reader saves two generators for each piece."""
-    if response.headers.get("content-encoding", "identity") != "identity":
+    if is_compressed(response):
         return response.aiter_bytes()
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     return aiter(response.stream)

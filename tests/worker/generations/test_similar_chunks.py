@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.connection import command_client
@@ -69,6 +70,24 @@ def whole(items: Iterable[Decoded]) -> list[Chunk | None]:
     return [item.whole() if isinstance(item, SimilarChunk) else item for item in items]
 
 
+class Pieces:
+    """A source that decodes the given pieces. Each comes while the source waits for it, as on a quiet connection."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self.taken = 0
+        """How many pieces were taken directly."""
+
+    async def generate(self, _: dict[str, Any]) -> Answer:
+        decoder = StreamDecoder()
+        for piece in self._pieces:
+            if decoder.take(piece):
+                self.taken += 1
+                continue
+            for item in decoder.feed(piece):
+                yield item
+
+
 class Items:
     """A source that yields the given items. The rest of a source is not asked for here."""
 
@@ -81,17 +100,21 @@ class Items:
 
 
 async def lines_of(items: Iterable[Decoded]) -> tuple[list[bytes], ProviderCall]:
+    return await written_by(Items(items))
+
+
+async def written_by(source: Any, unsent_limit_bytes: int = 1 << 20) -> tuple[list[bytes], ProviderCall]:
+    """The lines that a run of the source puts into its outbox. Redis is away."""
     client = command_client("redis://127.0.0.1:1/0")
     call = ProviderCall(
         "s",
-        Publisher(StreamLog(client, 1000), 1 << 20),
+        Publisher(StreamLog(client, 1000), unsent_limit_bytes),
         0,
         chunk_timeouts=ModelTimeouts(60),
         body_limit_bytes=0,
         needs_finish_reason=False,
     )
     outbox = Outbox("s", epoch=1, next_seq=1, entry="5-0", on_write_status=lambda _: None)
-    source: Any = Items(items)
     assert await call.run(source, {}, 1, outbox) is None
     lines: list[bytes] = []
     while (batch := outbox.next_batch()) is not None:
@@ -135,6 +158,80 @@ async def test_the_log_is_that_of_chunks_that_were_parsed(values: list[Chunk], e
 async def test_the_log_of_any_texts_is_that_of_parsed_chunks(kind: Chunk, words: list[str], encode: Encode) -> None:
     plain = [chunk({"role": "assistant", "content": "a"}), *(chunk({"content": text}) for text in ("b", "c", "d"))]
     await check_log([*plain, *(chunk({"content": text}) for text in words), kind, *plain[1:]], encode)
+
+
+def cut(data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """`data` in pieces: after each frame, and at the given offsets."""
+    at = {0, len(data), *(one % (len(data) + 1) for one in cuts)}
+    at |= {number + 2 for number in range(len(data)) if data[number : number + 2] == b"\n\n"}
+    places = sorted(at)
+    return [data[one:other] for one, other in pairwise(places)]
+
+
+@settings(deadline=None)
+@given(st.lists(chunks, max_size=12), st.lists(st.integers(0, 3000), max_size=4), st.sampled_from([spaced, compact]))
+async def test_chunks_taken_as_they_arrive_are_logged_as_those_of_the_source(
+    values: list[Chunk], cuts: list[int], encode: Encode
+) -> None:
+    plain = [chunk({"content": text}) for text in "abcde"]
+    pieces = cut(frames([*plain, *values, *plain], encode) + b"data: [DONE]\n\n", cuts)
+    source = Pieces(pieces)
+    lines, call = await written_by(source)
+    items = list(StreamDecoder().feed(b"".join(pieces)))
+    expected_lines, expected = await lines_of(items)
+    assert lines == expected_lines
+    assert sum(call.pace.seconds) == sum(expected.pace.seconds)
+    assert (call.outcome.finish_reason, call.outcome.usage) == (expected.outcome.finish_reason, expected.outcome.usage)
+
+
+async def test_a_usual_chunk_does_not_wake_the_source() -> None:
+    source = Pieces(cut(frames((chunk({"content": text}) for text in "abcdefgh"), compact), []))
+    lines, _ = await written_by(source)
+    assert (len(lines), source.taken) == (9, 4)
+
+
+async def test_several_chunks_in_a_piece_are_taken_at_once() -> None:
+    first, rest = (frames((chunk({"content": text}) for text in part), compact) for part in ("abcde", "fghij"))
+    source = Pieces([*cut(first, []), rest])
+    lines, _ = await written_by(source)
+    assert (len(lines), source.taken) == (11, 2)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b": ping\n\n", b"event: error\n", b"id: 1\n", b"\n", b"data: {}\n", b"data: [DONE]\n\n", b"data: ", b"\r"],
+)
+async def test_nothing_else_in_a_piece_is_taken(odd: bytes) -> None:
+    plain = frames((chunk({"content": text}) for text in "abcde"), compact)
+    decoder = StreamDecoder()
+    assert len(list(decoder.feed(plain))) == 5
+    pattern = decoder.pattern
+    assert pattern is not None
+    pattern.taker = lambda _: True
+    piece = frames([chunk({"content": "f"})], compact)
+    assert not decoder.take(odd + piece)
+    assert not decoder.take(piece + odd)
+    assert decoder.take(piece)
+
+
+@pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b"data: {", b": half a comment"])
+async def test_a_chunk_is_not_taken_after_the_end_or_in_the_middle_of_a_frame(end: bytes) -> None:
+    decoder = StreamDecoder()
+    assert list(decoder.feed(frames((chunk({"content": text}) for text in "abcde"), compact)))
+    pattern = decoder.pattern
+    assert pattern is not None
+    pattern.taker = lambda _: True
+    list(decoder.feed(end))
+    assert not decoder.take(frames([chunk({"content": "f"})], compact))
+
+
+def test_a_chunk_in_two_lines_is_no_pattern() -> None:
+    decoder = StreamDecoder()
+    lines = [
+        frames([chunk({"content": text})], compact).replace(b',"choices"', b'\ndata: ,"choices"') for text in "abcd"
+    ]
+    items = list(decoder.feed(b"".join(lines)))
+    assert is_similar(items) == [False] * 4
 
 
 USAGE = {"total_tokens": 1}

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import operator
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from tests.worker.raw_provider import (
     sends,
 )
 from tests.worker.runs import DEADLINE_S, counts, until
+from worker.providers.chunk_pattern import SimilarChunk
 from worker.providers.openai_source import OpenAISource
 from worker.providers.provider_table import CallOptions, Provider
 from worker.providers.router import open_source
@@ -551,3 +554,56 @@ async def test_a_socks_proxy_that_is_away_is_a_provider_that_cannot_be_reached(m
             await anext(items)
     assert failed.value.error.code == "upstream_disconnected"
     await source.close()
+
+
+def text_frame(text: str, reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
+    return b"data: " + json.dumps({"id": "1", "choices": [choice]}).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+async def test_chunks_that_arrive_while_the_source_waits_are_taken_without_waking_it(is_chunked: bool) -> None:
+    goes_on = asyncio.Semaphore(0)
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = HEAD.replace(b"connection: close", b"transfer-encoding: chunked") if is_chunked else HEAD
+
+        def send(frame: bytes) -> None:
+            writer.write(b"%x\r\n%b\r\n" % (len(frame), frame) if is_chunked else frame)
+
+        writer.write(head)
+        for text in "abc":
+            send(text_frame(text))
+        for text in ("d", "ef", "g", "h"):
+            await goes_on.acquire()
+            send(b"".join(map(text_frame, text)))
+        await goes_on.acquire()
+        send(text_frame("", "stop") + DONE)
+        if is_chunked:
+            writer.write(b"0\r\n\r\n")
+
+    async with asked(answer) as (source, _), aclosing(source.generate(REQUEST)) as items:
+        similar = [await anext(items) for _ in range(3)][-1]
+        assert isinstance(similar, SimilarChunk)
+        taken: list[bytes] = []
+        is_willing = True
+
+        def take(chunks: list[tuple[bytes, ...]]) -> bool:
+            if is_willing:
+                taken.extend(text for (text,) in chunks)
+            return is_willing
+
+        # The source waits now. What it does not take itself, it must yield.
+        similar.pattern.taker = take
+        waiting = asyncio.ensure_future(anext(items))
+        for texts in ([b"d"], [b"d", b"e", b"f"], [b"d", b"e", b"f", b"g"]):
+            goes_on.release()
+            await until(partial(operator.eq, taken, texts))
+        assert not waiting.done()
+        is_willing = False
+        goes_on.release()
+        yielded: Any = await waiting
+        assert (taken, yielded.texts) == ([b"d", b"e", b"f", b"g"], (b"h",))
+        goes_on.release()
+        rest = [item async for item in items]
+        assert rest[-1] is END
