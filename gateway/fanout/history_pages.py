@@ -54,10 +54,12 @@ class HistoryPages:
     def _on_read(self, key: _Key, read: asyncio.Task[list[bytes]]) -> None:
         """Counts the page, or removes a read that failed or found only a part of it: viewers that are waiting get the
         error or the part, and the next viewer reads again."""
+        # First: if all viewers have left and the page is forgotten, asyncio would log the error as never retrieved.
+        has_failed = read.cancelled() or read.exception() is not None
         if self._kept.get(key) is not read:
             return
         _, begin, end = key
-        if read.cancelled() or read.exception() is not None or len(read.result()) < end - begin:
+        if has_failed or len(read.result()) < end - begin:
             self._forget(key)
         else:
             self._sizes[key] = sum(map(len, read.result()))

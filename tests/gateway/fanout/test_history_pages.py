@@ -1,6 +1,7 @@
 """Old events are read from the log, page by page."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,6 +16,7 @@ from tests.author import RETENTION_MS, Run, open_run
 from tests.broker import Broker
 from tests.lost_tail import lose_tail, write_again
 from tests.redis_keys import stream_keys
+from tests.viewers import until
 
 
 @pytest.fixture
@@ -57,6 +59,31 @@ async def test_a_page_of_which_redis_lost_an_event_is_an_error(run: Run, client:
     with pytest.raises(MalformedEventError):
         await pages.read(feed, 0)
     assert feed.status is FeedStatus.LOST
+
+
+async def test_a_read_that_fails_after_its_viewers_and_its_feed_have_left_is_no_unhandled_error(
+    run: Run, client: Client
+) -> None:
+    unhandled: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+    log = StreamLog(client, RETENTION_MS)
+    feed, pages = Feed(run.stream_id, DIALECTS[NATIVE](), 100), HistoryPages(log, lambda _: None)
+    await run.begin()
+    await run.say("lost")
+    feed.merge.request_read()
+    feed.receive_page(await log.read_page(run.stream_id, feed.buffer.last), is_end=True)
+    await run.say("after the page")
+    await call_redis(client, "XDEL", stream_keys(run.stream_id).log, "1-2")
+    viewer = asyncio.create_task(pages.read(feed, 0))
+    await asyncio.sleep(0)
+    viewer.cancel()
+    pages.forget(feed)
+    await until(lambda: feed.status is FeedStatus.LOST)
+    await asyncio.wait([viewer])
+    # Its frames hold the read, whose error is reported when nothing does.
+    del viewer
+    gc.collect()
+    assert unhandled == []
 
 
 class Watched:
