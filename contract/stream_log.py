@@ -122,6 +122,11 @@ class StreamLog:
         entries = await call_redis(self._client, "XRANGE", log, f"({after}", "+", "COUNT", limit_events)
         return [_parse(entry) for entry in entries]
 
+    async def has(self, stream_id: str, position: Position) -> bool:
+        """Whether the log has this event. Raises: BrokerUnavailableError, BrokerRefusedError."""
+        log = self._client.key_space.stream(stream_id).log
+        return bool(await call_redis(self._client, "XRANGE", log, str(position), str(position)))
+
     async def read(self, stream_id: str, after: Position) -> AsyncIterator[Event]:
         """All events of the log after a position, read page by page. Raises: as `read_page`."""
         while True:

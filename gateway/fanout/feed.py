@@ -55,6 +55,9 @@ class FeedStatus(StrEnum):
     """Redis has no log any more: it was lost or deleted. `Feed.loss` says which."""
     BROKEN_OFF = "broken_off"
     """The dialect cannot continue, for example after a restart. A later viewer needs a new feed."""
+    VOID = "void"
+    """A failover of Redis lost the last events, and a later epoch goes on without them. A later viewer needs a new
+    feed."""
 
 
 _OPEN = frozenset({FeedStatus.QUEUED, FeedStatus.WAITING, FeedStatus.STREAMING, FeedStatus.PARKED})
@@ -64,6 +67,7 @@ _TRANSITIONS: dict[FeedStatus, frozenset[FeedStatus]] = {
     FeedStatus.ENDED: frozenset({FeedStatus.LOST}),
     FeedStatus.BROKEN_OFF: frozenset({FeedStatus.LOST}),
     FeedStatus.LOST: frozenset(),
+    FeedStatus.VOID: frozenset(),
 }
 
 
@@ -177,7 +181,7 @@ class Feed:
     def _append(self, text: bytes, position: Position, kind: bytes, data: bytes) -> None:
         index = self.buffer.end
         if kind == b"restart":
-            if not data.endswith(STEP_RESTARTED):
+            if voids_all(kind, data):
                 self._restarts.add(index)
             self._restart(index)
         elif index == self._page_end or self._page_bytes >= PAGE_LIMIT_BYTES:
@@ -349,6 +353,10 @@ class Feed:
     def _ping(self) -> bytes:
         return self.dialect.write_notice(b"ping", _state_data(self.visible_state))
 
+    def void(self) -> None:
+        """Ends the feed, because the log goes on without its last events. Viewers come back, and get a `gap`."""
+        self._end(FeedStatus.VOID)
+
     def delete(self) -> None:
         """Ends the feed, because its run was deleted, and tells the viewers."""
         self.loss = STREAM_DELETED
@@ -356,7 +364,10 @@ class Feed:
 
     def lose(self) -> None:
         """Ends the feed, because Redis has lost the log, and tells the viewers."""
-        self._change_status(FeedStatus.LOST)
+        self._end(FeedStatus.LOST)
+
+    def _end(self, status: FeedStatus) -> None:
+        self._change_status(status)
         self.merge.close()
         self._mark_ready()
         self._announce()
@@ -364,6 +375,11 @@ class Feed:
     def _announce(self) -> None:
         self.notified_at = asyncio.get_running_loop().time()
         self.subscribers.announce()
+
+
+def voids_all(kind: bytes, data: bytes) -> bool:
+    """Whether an event takes back everything before it."""
+    return kind == b"restart" and not data.endswith(STEP_RESTARTED)
 
 
 @lru_cache(maxsize=16)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from contract.connection import Client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.event import MalformedEventError, Status
+from contract.event import Event, MalformedEventError, Status
 from contract.limits import PAGE_LIMIT_EVENTS
 from contract.live import LiveEvents, Notice, parse_live
 from contract.position import START, Position
@@ -23,7 +23,7 @@ from contract.subscription import Subscription
 from gateway.access.audience import Audience
 from gateway.dialects.base import NewDialect
 from gateway.dialects.registry import DIALECTS
-from gateway.fanout.feed import Feed, FeedStatus
+from gateway.fanout.feed import Feed, FeedStatus, voids_all
 from gateway.fanout.history_pages import READ_AGAIN_S, HistoryPages
 from gateway.fanout.merge import LogHoleError
 from gateway.http.memory_budget import MemoryBudget
@@ -156,7 +156,7 @@ class Hub:
 
     def _find(self, stream_id: str, dialect: str, audience: Audience) -> Feed | None:
         for feed in self._feeds.get(stream_id, ()):
-            is_usable = feed.status not in (FeedStatus.LOST, FeedStatus.BROKEN_OFF)
+            is_usable = feed.status not in (FeedStatus.LOST, FeedStatus.BROKEN_OFF, FeedStatus.VOID)
             if is_usable and (feed.name, feed.audience) == (dialect, audience):
                 return feed
         return None
@@ -313,6 +313,10 @@ class Hub:
         feed.set_revoked(record.revoked if record else 0)
         while True:
             page = await self._log.read_page(feed.stream_id, feed.merge.last)
+            if page and await self._is_void_before(feed, page[0]):
+                logger.warning("stream %s: the log goes on without events that viewers have had", feed.stream_id)
+                feed.void()
+                return
             is_end = len(page) < PAGE_LIMIT_EVENTS
             last = page[-1].position if page else feed.merge.last
             is_hole = is_end and _lacks_events(record, last)
@@ -322,6 +326,17 @@ class Hub:
                 raise _ShortLogError(last, record.last if record else START)
             if is_end or feed.over:
                 return
+
+    async def _is_void_before(self, feed: Feed, following: Event) -> bool:
+        """Whether the log lacks the feed's last event and goes on with `following`, which does not take that back.
+
+        Events of an earlier epoch cannot be written any more.
+        """
+        last = feed.merge.last
+        is_later_epoch = last != START and following.position.epoch > last.epoch
+        if not is_later_epoch or voids_all(following.kind.encode(), following.data):
+            return False
+        return not await self._log.has(feed.stream_id, last)
 
     async def refresh(self, feed: Feed) -> None:
         """Waits until the feed has every event that the log has now.

@@ -10,6 +10,7 @@ from typing import Any
 
 from contract.event import encode_json
 from gateway.dialects.native import NativeDialect
+from gateway.fanout.feed import FeedStatus
 from gateway.fanout.joint_id import CLOSED, Place, write_id
 from gateway.fanout.replay_buffer import Slice
 from gateway.fanout.shared_cursor import Write
@@ -84,6 +85,10 @@ class JointViewer:
             if due is not None:
                 self._pass_turn(turn)
                 return self._address(index, due)
+            if viewer.feed.status is FeedStatus.VOID:
+                # Its client must come back to learn what is void.
+                self.finished = True
+                return None
             self._drop(index, viewer)
         if not self._turns:
             self.finished = True

@@ -12,6 +12,8 @@ Theory of operation:
 - A batch that arrived before the read began is in the log. If it still does not join after the read, it does not belong
   to this log (for example, a writer that had lost its lease published it) and is dropped.
 - A batch that arrived during the read may follow events that the read did not find. If it does not join, read again.
+- A batch that begins a later epoch names the end of the log before it. If the merge has had more than that, a failover
+  of Redis has lost events: the merge asks for the log, so that the caller can find out (`Hub`).
 - If a read is requested during a read, the current one may already have passed the missing events: read again.
 
 The caller performs all I/O: it passes in batches and pages, sends on the returned events, and reads the log while
@@ -146,12 +148,14 @@ class EventMerge:
         return events
 
     def _join(self, batch: LiveEvents) -> list[MergedEvent] | None:
-        """The new events of the batch; None if events between `last` and the batch are missing."""
+        """The new events of the batch; None if events between `last` and the batch are missing, or if a later epoch
+        begins before `last`."""
         last = self.last
         if batch.before != b"%d-%d" % last:
             if Position.parse(batch.entries[-1][0].decode()) <= last:
                 return []
-            if Position.parse(batch.before.decode()) > last:
+            before = Position.parse(batch.before.decode())
+            if before > last or (before < last and Position.parse(batch.entries[0][0].decode()).epoch > last.epoch):
                 return None
         events = []
         for text, kind, data in batch.entries:

@@ -18,6 +18,7 @@ STOPPING_CODE = "gateway_stopping"
 STOPPING = "This gateway is being stopped. The run continues and can be watched from another one."
 REVOKED_RETRY_MS = 1_000
 WITHDRAWN = "The key or session that admitted this viewer is no longer valid."
+VOID = "Redis has lost a part of this answer. A new request gets all that is left and what follows."
 UNREADABLE = "The rest of the answer cannot be read right now. The run is not affected."
 
 JOIN_LIMIT_BYTES = 1 << 14
@@ -45,7 +46,7 @@ class Viewer:
         "_index",
         "_notices",
         "_read_page",
-        "_sent_lost",
+        "_sent_end",
         "_shared_cursor",
         "dismissal",
         "feed",
@@ -71,7 +72,7 @@ class Viewer:
         self._notices: dict[bytes, bytes] = {b"": prologue} if prologue else {}
         self._read_page = read_page
         self.dismissal: Dismissal | None = None
-        self._sent_lost = False
+        self._sent_end = False
 
     @property
     def stream_id(self) -> str:
@@ -249,9 +250,12 @@ class Viewer:
         return Slice(dialect.write_retry(retry_ms), self._index)
 
     def _take_end(self) -> Slice | None:
-        if self.feed.status is FeedStatus.LOST and not self._sent_lost:
-            self._sent_lost = True
-            return Slice(self.feed.dialect.write_lost(self.feed.loss), self._index)
+        status, dialect = self.feed.status, self.feed.dialect
+        if status in (FeedStatus.LOST, FeedStatus.VOID) and not self._sent_end:
+            self._sent_end = True
+            is_lost = status is FeedStatus.LOST
+            told = dialect.write_lost(self.feed.loss) if is_lost else dialect.write_break(Code.STREAM_LOST, VOID)
+            return Slice(told, self._index)
         self.finished = True
         return None
 

@@ -112,9 +112,9 @@ class RunAnswers:
         """Waits for the end of the run. Returns None after `within_s`. Raises: ApiError."""
         with self._reporting_failures(run, headers):
             async with RunWaiter(request, run.stream_id, self._hub, self._local_viewers) as waiter:
-                feed = await self._open(waiter, Opening(NATIVE))
-                if not await waiter.wait(feed, lambda: feed.over, within_s):
-                    return None
+                feed = await self._wait_for_end(waiter, within_s)
+            if feed is None:
+                return None
             if feed.status is FeedStatus.LOST:
                 raise FailedRunError(feed.loss)
             done, respond = await read(feed.merge.last)
@@ -123,6 +123,13 @@ class RunAnswers:
             if done.get("status") != Status.COMPLETED:
                 raise FailedRunError(done.get("error") or STREAM_LOST)
             return respond(headers)
+
+    async def _wait_for_end(self, waiter: RunWaiter, within_s: float | None) -> Feed | None:
+        """None after `within_s`. Raises: as `RunWaiter.open` and `RunWaiter.wait`."""
+        feed = await self._open(waiter, Opening(NATIVE))
+        if not await waiter.wait(feed, lambda: feed.over, within_s):
+            return None
+        return await self._wait_for_end(waiter, within_s) if feed.status is FeedStatus.VOID else feed
 
     @contextmanager
     def _reporting_failures(self, run: BegunRun, headers: Mapping[str, str]) -> Iterator[None]:

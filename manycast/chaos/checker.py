@@ -12,6 +12,9 @@ from manycast.chaos.answer import read_answer
 from manycast.chaos.evidence import Leftovers, Observation, StreamRecord
 from manycast.chaos.script_run import read_question_end
 
+STEP_RESTARTED = "step_restarted"
+"""The reason of a `restart` that takes back a script's answer, but none of its steps."""
+
 
 class Violation(StrEnum):
     """Ways in which Manycast can break its promises. Each is a row of the table. One violation makes the run fail."""
@@ -120,8 +123,8 @@ def check_viewer(log: Sequence[Event], observation: Observation, *, is_on_group:
     """Yields all differences between the log after `joined` and the events that this viewer received.
 
     On a group of servers, a failover may lose the last events of an epoch. If their worker is lost too, nobody writes
-    them again. They count as taken back if the viewer was told of a later epoch or, when it came back, of a `gap`. A
-    `done` is never taken back.
+    them again. They count as taken back if the viewer was told of a later epoch that begins with a `restart` of all, or
+    of a `gap`. A `done` is never taken back.
     """
     where = f"viewer {observation.name}"
     truth = {
@@ -140,7 +143,7 @@ def check_viewer(log: Sequence[Event], observation: Observation, *, is_on_group:
         seen.add(position)
         end = max(end, position)
     if is_on_group:
-        false = [(position, kind) for position, kind in false if kind == "done" or not _was_lost(position, log, end)]
+        false = [each for each in false if each[1] == "done" or not _was_taken_back(each[0], log, end)]
     if twice:
         yield Finding(Violation.DUPLICATE, where, f"received twice: {_some(twice)}", len(twice))
     if displaced:
@@ -156,7 +159,7 @@ def check_viewer(log: Sequence[Event], observation: Observation, *, is_on_group:
     missing = [position for position in truth if position not in seen and (observation.ended or position < end)]
     if missing:
         yield Finding(Violation.MISSING, where, f"never received {_some(missing)} of {len(truth)} events", len(missing))
-    gaps = [at for at in observation.gaps if not (is_on_group and log and _was_lost(at, log, log[-1].position))]
+    gaps = [at for at in observation.gaps if not (is_on_group and _epoch_after_loss(at, log))]
     if gaps:
         yield Finding(Violation.FALSE_EVENT, where, f"received gaps at {_some(gaps)}, but the log lost nothing")
     if observation.protocol_error:
@@ -165,11 +168,19 @@ def check_viewer(log: Sequence[Event], observation: Observation, *, is_on_group:
         yield Finding(Violation.HANGING, where, f"waits at position {observation.position}; {observation.last_answer}")
 
 
-def _was_lost(position: Position, log: Sequence[Event], end: Position) -> bool:
-    """Whether the log ends the epoch before `position` and goes on with a later epoch, which was told up to `end`."""
+def _was_taken_back(position: Position, log: Sequence[Event], end: Position) -> bool:
+    """Whether the log lost `position`, and the next epoch voids everything before it and was told up to `end`."""
+    beginning = _epoch_after_loss(position, log)
+    if beginning is None or beginning.kind is not Kind.RESTART or beginning.position > end:
+        return False
+    return bool(json.loads(beginning.data)["reason"] != STEP_RESTARTED)
+
+
+def _epoch_after_loss(position: Position, log: Sequence[Event]) -> Event | None:
+    """The first event of the epoch with which the log goes on, if it ends the epoch of `position` before that."""
     in_epoch = [event.position.seq for event in log if event.position.epoch == position.epoch]
-    later = [event.position for event in log if event.position.epoch > position.epoch]
-    return position.seq > max(in_epoch, default=0) and bool(later) and later[0] <= end
+    later = [event for event in log if event.position.epoch > position.epoch]
+    return later[0] if later and position.seq > max(in_epoch, default=0) else None
 
 
 def check_leftovers(leftovers: Leftovers) -> Iterator[Finding]:

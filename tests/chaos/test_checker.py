@@ -86,6 +86,24 @@ def test_what_a_failover_lost_is_not_taken_back_before_the_viewer_is_told(record
     assert (Violation.FALSE_EVENT, 1) in found(record)
 
 
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (Kind.RESTART, {"epoch": 3, "reason": "step_restarted"}),
+        (Kind.STEP, {"id": "1", "state": "restart"}),
+        (Kind.CHUNK, chunk("Hello ")),
+    ],
+)
+def test_what_a_failover_lost_is_not_taken_back_by_an_epoch_that_goes_on(
+    record: StreamRecord, kind: Kind, data: dict[str, object]
+) -> None:
+    lose_tail(record)
+    record.log[2] = Event(Position(3, 1), kind, json.dumps(data).encode())
+    (viewer,) = record.observations
+    viewer.events[3] = (Position(3, 1), str(kind), json.dumps(data))
+    assert (Violation.FALSE_EVENT, 1) in found(record)
+
+
 def test_a_gap_is_true_if_a_failover_lost_what_the_viewer_had(record: StreamRecord) -> None:
     lose_tail(record)
     (viewer,) = record.observations

@@ -230,6 +230,14 @@ def test_a_batch_that_the_log_never_joins_is_dropped_after_one_read() -> None:
     assert merge.last == Position(1, 2)
 
 
+def test_a_later_epoch_that_begins_before_the_last_event_asks_for_the_log() -> None:
+    """A failover of Redis has lost 1-3."""
+    merge = EventMerge()
+    merge.receive_batch(batch(b"0-0\n1-1 start {}\n1-2 chunk {}\n1-3 chunk {}"))
+    assert merge.receive_batch(batch(b"1-2\n2-1 step {}")) == []
+    assert merge.needs_read
+
+
 def test_a_batch_that_does_not_join_asks_for_the_log() -> None:
     merge = EventMerge()
     merge.receive_batch(batch(b"0-0\n1-1 chunk {}"))

@@ -7,10 +7,12 @@ import httpx2
 import pytest
 
 from contract.connection import Client, call_redis
+from contract.errors import Code, RunError
 from contract.event import Kind, Status
 from contract.sse import FrameReader
+from gateway.fanout.viewer import VOID
 from manycast.client.text_frame import TextFrame
-from tests.author import Author, Run
+from tests.author import Author, Entry, Run
 from tests.broker import Broker
 from tests.gateway.fanout.recording import done
 from tests.lost_tail import lose_tail, write_again
@@ -115,30 +117,154 @@ async def test_it_gets_a_gap_if_the_next_worker_goes_on_without_a_restart_of_all
     assert told(await watching) == [("", "gap"), *logged]
 
 
+STEP = ("", Kind.STEP, {"id": "2", "state": "restart"})
+STEP_RESTARTED = ("", Kind.RESTART, {"epoch": 2, "reason": "step_restarted"})
+NO_ATTEMPT_IS_LEFT = done("failed", RunError(Code.WORKER_LOST, "lost"))
+KEPT = [("1-1", "start"), *((f"1-{seq}", "chunk") for seq in (2, 3, 4))]
+SEEN = [*KEPT, ("1-5", "chunk"), ("1-6", "chunk")]
+
+
+async def begin_script(client: Client, author: Author) -> Run:
+    """The next worker goes on in its log without a restart of all."""
+    run = await author.start()
+    await call_redis(client, "HSET", stream_keys(run.stream_id).meta, "model", "script/one")
+    await run.begin()
+    for at in range(5):
+        await run.say(str(at))
+    return run
+
+
+async def go_on_without_tail(client: Client, run: Run, first: Entry) -> None:
+    """A failover loses the events after 1-4 and, at the same time, the worker; then the next one writes."""
+    await lose_tail(client, run, 4)
+    again = await run.lose()
+    await again.write([first], Status.FAILED if first[1] is Kind.DONE else None)
+    if first[1] is not Kind.DONE:
+        await again.write([done()], Status.COMPLETED)
+
+
+@pytest.mark.parametrize("first", [STEP, STEP_RESTARTED, NO_ATTEMPT_IS_LEFT])
+async def test_a_connected_viewer_is_sent_back_for_a_gap(
+    http: httpx2.AsyncClient, client: Client, author: Author, first: Entry
+) -> None:
+    run = await begin_script(client, author)
+    seen = Response()
+    watching = asyncio.create_task(read_events(http, events_of(run), response=seen))
+    await until(lambda: len(seen.logged) == 6)
+    await go_on_without_tail(client, run, first)
+    assert told(await watching) == SEEN
+    rest = [("2-1", "done")] if first[1] is Kind.DONE else [("2-1", first[1]), ("2-2", "done")]
+    assert told(await read_events(http, events_of(run), after="1-6")) == [("", "gap"), *KEPT, *rest]
+    assert told(await read_events(http, events_of(run))) == [*KEPT, *rest]
+
+
+async def test_a_connected_viewer_stays_if_a_restart_takes_everything_back(
+    http: httpx2.AsyncClient, client: Client, author: Author
+) -> None:
+    run = await author.start()
+    await run.begin()
+    for at in range(5):
+        await run.say(str(at))
+    seen = Response()
+    watching = asyncio.create_task(read_events(http, events_of(run), response=seen))
+    await until(lambda: len(seen.logged) == 6)
+    await lose_tail(client, run, 4)
+    await (await run.lose()).end()
+    assert told(await watching) == [*SEEN, ("2-1", "restart"), ("2-2", "done")]
+
+
+async def test_a_connected_viewer_stays_if_nothing_was_lost(
+    http: httpx2.AsyncClient, client: Client, author: Author
+) -> None:
+    run = await begin_script(client, author)
+    seen = Response()
+    watching = asyncio.create_task(read_events(http, events_of(run), response=seen))
+    await until(lambda: len(seen.logged) == 6)
+    again = await run.lose()
+    await again.write([STEP])
+    await again.write([done()], Status.COMPLETED)
+    assert told(await watching) == [*SEEN, ("2-1", "step"), ("2-2", "done")]
+
+
+async def test_a_client_that_cannot_come_back_is_told(http: httpx2.AsyncClient, client: Client, author: Author) -> None:
+    run = await begin_script(client, author)
+    text = bytearray()
+
+    async def watch() -> None:
+        async with http.stream("GET", events_of(run) + "?dialect=text") as answer:
+            async for piece in answer.aiter_raw():
+                text.extend(piece)
+
+    watching = asyncio.create_task(watch())
+    await until(lambda: b"4" in text)
+    await go_on_without_tail(client, run, STEP)
+    await watching
+    assert text.decode().splitlines() == ["01234", f"[interrupted: {VOID}]"]
+
+
+async def test_a_whole_answer_is_read_from_what_the_log_has(
+    http: httpx2.AsyncClient, client: Client, author: Author
+) -> None:
+    body = {"model": "demo", "messages": [{"role": "user", "content": "?"}]}
+    answering = asyncio.create_task(http.post("/v1/chat/completions", json=body))
+    run = await author.take()
+    await call_redis(client, "HSET", stream_keys(run.stream_id).meta, "model", "script/one")
+    await run.begin()
+    for at in range(5):
+        await run.say(str(at))
+    # Now its gateway has had all of them.
+    seen = Response()
+    watching = asyncio.create_task(read_events(http, events_of(run), response=seen))
+    await until(lambda: len(seen.logged) == 6)
+    await go_on_without_tail(client, run, STEP)
+    await watching
+    answer = await answering
+    assert answer.status_code == 200
+    assert answer.json()["choices"][0]["message"]["content"] == "012"
+
+
+async def test_a_response_of_several_streams_ends_so_that_its_client_is_told(
+    http: httpx2.AsyncClient, client: Client, author: Author
+) -> None:
+    run, other = await begin_script(client, author), await author.start()
+    await other.begin()
+    seen: list[TextFrame] = []
+    watching = asyncio.create_task(watch_joint(http, f"?stream={run.stream_id}&stream={other.stream_id}", seen))
+    await until(lambda: len(seen) == 7)
+    await go_on_without_tail(client, run, STEP)
+    await watching
+    await other.end()
+    query = f"?stream={run.stream_id}.1-6&stream={other.stream_id}.1-1"
+    again: list[TextFrame] = []
+    await watch_joint(http, query, again)
+    assert [frame.event for frame in again if frame.id and frame.id.startswith(run.stream_id)] == [
+        *("gap", "start", "chunk", "chunk", "chunk", "step", "done")
+    ]
+
+
+async def watch_joint(http: httpx2.AsyncClient, query: str, seen: list[TextFrame]) -> None:
+    """Puts the events of several streams into `seen` until the response ends."""
+    reader = FrameReader()
+    async with http.stream("GET", "/v1/events" + query) as answer:
+        async for piece in answer.aiter_raw():
+            frames = [TextFrame.decode(frame) for frame in reader.feed(piece)]
+            seen.extend(frame for frame in frames if frame.id and frame.event not in ("ping", "viewers"))
+
+
 async def test_the_other_streams_of_its_response_do_not_wait(
     at_fresh: httpx2.AsyncClient, author: Author, run: Run
 ) -> None:
     other = await author.start()
     await other.begin()
-    seen: list[tuple[str, str]] = []
-
-    async def watch() -> None:
-        reader = FrameReader()
-        query = f"?stream={run.stream_id}.1-6&stream={other.stream_id}"
-        async with at_fresh.stream("GET", "/v1/events" + query) as answer:
-            async for piece in answer.aiter_raw():
-                frames = [TextFrame.decode(frame) for frame in reader.feed(piece)]
-                seen.extend(
-                    (frame.id, frame.event) for frame in frames if frame.id and frame.event not in ("ping", "viewers")
-                )
-
-    watching = asyncio.create_task(watch())
-    ids = f"{other.stream_id} 1-6,1-1", f"{other.stream_id} 1-6,1-2"
+    seen: list[TextFrame] = []
+    query = f"?stream={run.stream_id}.1-6&stream={other.stream_id}"
+    watching = asyncio.create_task(watch_joint(at_fresh, query, seen))
     await until(lambda: len(seen) == 1)
     await other.end()
     await until(lambda: len(seen) == 2)
-    assert seen == [(ids[0], "start"), (ids[1], "done")]
+    told = [(f"{other.stream_id} 1-6,1-1", "start"), (f"{other.stream_id} 1-6,1-2", "done")]
+    assert [(frame.id, frame.event) for frame in seen] == told
     await write_again(run, 4)
     await run.end()
     await watching
-    assert seen[2:] == [(f"{run.stream_id} 1-7,1-2", "done")]
+    assert [(frame.id, frame.event) for frame in seen[2:]] == [(f"{run.stream_id} 1-7,1-2", "done")]
