@@ -1,11 +1,12 @@
 """The topologies that other tests rely on do what their names say, on Redis and on Valkey."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from manycast.chaos.redis_cluster import RedisCluster, is_following
-from manycast.chaos.redis_node import NodeError
+from manycast.chaos.redis_node import NodeError, wait_until
 from manycast.chaos.sentinel_group import SentinelGroup
 from tests.broker import redis_binary, valkey_binary
 from tests.topologies import redis_cluster, sentinel_group
@@ -87,6 +88,27 @@ def test_a_replica_takes_over_when_asked_and_when_its_primary_is_killed_or_froze
     first.resume()
     cluster.wait_until_well()
     assert cluster.owner_of(0) is second
+
+
+def test_a_failover_of_a_cluster_that_was_given_up_is_asked_for_again(cluster: RedisCluster) -> None:
+    cluster.wait_until_well()
+    slot = cluster.slot_of("{p}")
+    primary = cluster.owner_of(slot)
+    replica = cluster.replica_of(primary)
+    given_up = "Manual failover timed out"
+    before = replica.log.count(given_up)
+    cluster.cut_off(replica)
+    # It cannot take over before it has this.
+    primary.call("SET", "{p}:late", "y")
+    with ThreadPoolExecutor(1) as pool:
+        failover = pool.submit(cluster.fail_over, replica)
+        try:
+            wait_until(lambda: replica.log.count(given_up) > before, "nobody gave it up", cluster.nodes)
+        finally:
+            cluster.rejoin(replica)
+        failover.result()
+    assert cluster.owner_of(slot) is replica
+    cluster.wait_until_well()
 
 
 def test_a_sentinel_group_replaces_its_primary(group: SentinelGroup) -> None:
