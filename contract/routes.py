@@ -37,6 +37,9 @@ class Routes(Protocol):
     async def learn(self) -> None:
         """Asks again who has what. Concurrent calls ask once. Raises: BrokerUnavailableError, BrokerRefusedError."""
 
+    async def learn_from(self, place: Place) -> None:
+        """As `learn`, but asks this place first: it has lost a slot, and the others may not know that yet."""
+
     def standing_of(self, place: Place) -> Standing | None:
         """Who else may take over all that this place has. None: nobody, or its server knows that itself."""
 
@@ -75,6 +78,9 @@ class FixedRoutes:
         return told_by
 
     async def learn(self) -> None:
+        """Does nothing."""
+
+    async def learn_from(self, place: Place) -> None:
         """Does nothing."""
 
     def standing_of(self, place: Place) -> None:
@@ -145,15 +151,23 @@ class ClusterRoutes:
             raise BrokerUnavailableError(f"no node of the cluster answers: {'; '.join(reasons)}")
         self._take(best[1], best[2])
 
+    async def learn_from(self, place: Place) -> None:
+        await self._outwait_learning()
+        self._told_by = place
+        await self.learn()
+
     async def learn_from_others(self, doubtful: Place) -> None:
         """As `learn`, but asks this node last: it may have been frozen, and not know that it was replaced."""
-        if self._learning is not None and not self._learning.done():
-            # It may have asked this node.
-            await asyncio.wait([self._learning])
+        await self._outwait_learning()
         self._silent.add(doubtful)
         if self._told_by == doubtful:
             self._told_by = None
         await self.learn()
+
+    async def _outwait_learning(self) -> None:
+        """`learn` would join it, and it may have asked another node than the caller wants."""
+        while self._learning is not None and not self._learning.done():
+            await asyncio.wait([self._learning])
 
     def standing_of(self, place: Place) -> Standing:
         return _NodeStanding(self, place)

@@ -46,6 +46,8 @@ class Subscription:
         # By channel: its line. None: its server is not known yet.
         self._wanted: dict[str, Line | None] = {}
         self._homeless = asyncio.Event()
+        # By line: the channels whose slots its server has lost, until the server was asked who has them.
+        self._lost: dict[Line, list[str]] = {}
         self._changed = asyncio.Event()
 
     def want(self, channel: str) -> None:
@@ -113,18 +115,34 @@ class Subscription:
         while True:
             await self._homeless.wait()
             self._homeless.clear()
-            homeless = [channel for channel, line in self._wanted.items() if line is None]
+            lost, self._lost = self._lost, {}
             try:
-                await self._routes.learn()
+                for line, channels in lost.items():
+                    # Another node may still name this one as their server. If it is a replica now it would accept the
+                    # subscriptions, and for a while the new primary would not send it what is published.
+                    await self._routes.learn_from(line.place)
+                    self._move([*channels, *line.wanted])
+                if self._find_homeless():
+                    await self._routes.learn()
             except (BrokerUnavailableError, BrokerRefusedError) as error:
-                if homeless:
+                if homeless := self._find_homeless():
                     self._listener.on_down(str(error), homeless)
-            for channel in homeless:
-                # It may have been released, or have found its server, in the meantime.
-                if channel in self._wanted and self._wanted[channel] is None:
-                    self._settle(channel, self._routes.find(channel))
+            for channel in self._find_homeless():
+                self._settle(channel, self._routes.find(channel))
             if self._homeless.is_set():
                 await asyncio.sleep(LEARN_AGAIN_S)
+
+    def _find_homeless(self) -> list[str]:
+        return [channel for channel, line in self._wanted.items() if line is None]
+
+    def _move(self, channels: Iterable[str]) -> None:
+        """Settles the channels among these that the map has at another server than they are."""
+        for channel in channels:
+            place = self._routes.find(channel)
+            if channel in self._wanted and place is not None:
+                line = self._wanted[channel]
+                if line is None or line.place != place:
+                    self._settle(channel, place)
 
     # Called by the lines
 
@@ -132,10 +150,7 @@ class Subscription:
         """Moves the channels of a line whose connection is lost to where they are now. Returns whether to reconnect."""
         with contextlib.suppress(BrokerUnavailableError, BrokerRefusedError):
             await self._routes.learn()
-        for channel in list(line.wanted):
-            place = self._routes.find(channel)
-            if place is not None and place != line.place and channel not in self._everywhere:
-                self._settle(channel, place)
+        self._move(list(line.wanted))
         if line.wanted or line.place in self._routes.places() or not self._routes.places():
             return True
         del self._lines[line.place]
@@ -143,13 +158,17 @@ class Subscription:
 
     def on_moved(self, line: Line, channels: Iterable[str]) -> None:
         """The server of `line` no longer has these channels."""
+        self._lost.setdefault(line, []).extend(channels)
+        self._part(line, channels)
+
+    def on_redirected(self, line: Line, slot: int, address: Address) -> None:
+        """The server of `line` refused subscriptions of a slot, which another one has."""
+        self._routes.correct(slot, address, line.place)
+        self._part(line, [channel for channel in line.wanted if slot_of(channel) == slot])
+
+    def _part(self, line: Line, channels: Iterable[str]) -> None:
         for channel in channels:
             if self._wanted.get(channel) is line:
                 self._wanted[channel] = None
             line.forget(channel)
         self._homeless.set()
-
-    def on_redirected(self, line: Line, slot: int, address: Address) -> None:
-        """The server of `line` refused subscriptions of a slot, which another one has."""
-        self._routes.correct(slot, address, line.place)
-        self.on_moved(line, [channel for channel in line.wanted if slot_of(channel) == slot])

@@ -240,6 +240,35 @@ async def test_a_subscription_follows_its_channels(cluster: RedisCluster, routed
                 owner.resume()
 
 
+@pytest.mark.parametrize("round_", range(3))
+async def test_a_demoted_node_is_left_although_others_still_call_it_the_primary(
+    cluster: RedisCluster, url: str, round_: int
+) -> None:
+    """It accepts subscriptions as a replica, and the new primary may not send it what is published. A subscription that
+    asks any node asks the right one now and then, so this runs three times."""
+    first, other = "test:{p00}:live", f"test:{{p00}}:{round_}:live"
+    slot = slot_of(first)
+    owner = await asyncio.to_thread(cluster.owner_of, slot)
+    replica = await asyncio.to_thread(cluster.replica_of, owner)
+    late = [node for node in await asyncio.to_thread(cluster.primaries) if node is not owner]
+    owner_id = await asyncio.to_thread(owner.call, "CLUSTER", "MYID")
+    credentials = url.partition("@")[0]
+    async with subscribed(f"{credentials}@{','.join(node.address for node in late)}", first, other) as (_, listener):
+        for node in late:
+            # A node that awaits the keys of a slot takes no news of its primary.
+            await asyncio.to_thread(node.call, "CLUSTER", "SETSLOT", slot, "IMPORTING", owner_id)
+        try:
+            await asyncio.to_thread(cluster.fail_over, replica)
+            for channel in (first, other):
+                async with asyncio.timeout(DEADLINE_S):
+                    while not (await asyncio.to_thread(replica.call, "PUBSUB", "SHARDNUMSUB", channel))[1]:
+                        pass
+                await listener.until(lambda channel=channel: listener.told.count(("confirmed", channel)) >= 2)  # type: ignore[misc]
+        finally:
+            for node in late:
+                await asyncio.to_thread(node.call, "CLUSTER", "SETSLOT", slot, "STABLE")
+
+
 async def test_a_channel_wanted_while_no_node_answers_is_confirmed_later(cluster: RedisCluster, url: str) -> None:
     for node in cluster.nodes:
         node.freeze()
