@@ -40,8 +40,10 @@ async def test_cancel_at_another_gateway_ends_the_stream_for_everyone_and_at_the
             await asyncio.sleep(0.01)
 
     answer = await http.post(f"{stack.gateways[1].url}/v1/streams/{stream_id}/cancel")
-    assert answer.json() == {"id": stream_id, "status": "cancelled"}
     await asyncio.gather(*watching)
+    # An error says why it ended before it was cancelled.
+    assert [response.done["error"] for response in seen] == [None, None], stack.worker.output
+    assert answer.json() == {"id": stream_id, "status": "cancelled"}
     assert [response.done["status"] for response in seen] == ["cancelled", "cancelled"]
     assert seen[0].logged == seen[1].logged
     async with asyncio.timeout(60):
