@@ -166,12 +166,14 @@ class Line:
             await connection.send(f"S{command}", *group)
 
     async def _watch(self, connection: PubSubConnection) -> None:
-        clock = asyncio.get_running_loop().time
+        clock, has_asked = asyncio.get_running_loop().time, False
         while True:
             await asyncio.sleep(self._watchdog_s)
             quiet_s = clock() - self._heard_at
-            if quiet_s >= 2 * self._watchdog_s:
+            # After a busy time of our own, Redis has not been asked yet.
+            if quiet_s >= 2 * self._watchdog_s and has_asked:
                 raise BrokerUnavailableError(f"Redis has sent nothing for {quiet_s:.1f} s")
-            if quiet_s >= self._watchdog_s / 2:
+            has_asked = quiet_s >= self._watchdog_s / 2
+            if has_asked:
                 # Without subscriptions the reply is +PONG, otherwise a push. `_read` counts both as a reply.
                 await connection.send("PING")

@@ -1,6 +1,7 @@
 """The subscription through every trouble of its connection: what it is told, it tells."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
@@ -160,6 +161,16 @@ async def test_a_quiet_connection_is_kept(broker: Broker, client: Client) -> Non
             # The third comes only after the first two have been answered.
             while await pings(client) < before + 3:
                 pass
+        assert listener.count("down") == 0
+
+
+async def test_a_process_that_was_busy_does_not_take_redis_for_silent(broker: Broker) -> None:
+    async with subscribed(broker.url, "a", watchdog_s=0.2) as (_, listener):
+        for _ in range(5):
+            # The fault: nothing else runs in the loop meanwhile.
+            time.sleep(0.6)  # noqa: ASYNC251
+            for _ in range(3):
+                await asyncio.sleep(0)
         assert listener.count("down") == 0
 
 
