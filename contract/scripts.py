@@ -76,6 +76,7 @@ Argument = str | bytes | int
 
 PACKED_HEADS = 4096
 """More than a worker has runs at once. One takes about half a kilobyte."""
+PACKED_NUMBERS = 4096
 
 
 @dataclass(frozen=True)
@@ -274,6 +275,8 @@ def _packed(calls: Sequence[Call], publish: str) -> Iterator[bytes]:
         for part in arguments:
             if type(part) is bytes:
                 yield b"$%d\r\n%b\r\n" % (len(part), part)
+            elif type(part) is int:
+                yield _pack_number(part)
             else:
                 yield _pack_text(str(part))
 
@@ -283,6 +286,12 @@ def _pack_head(name: str, publish: str, keys: tuple[str, ...], channels: tuple[s
     """EVALSHA, the digest, the keys and the channels. Each batch of a stream has the same."""
     digest = load_script(name, publish).digest
     return b"".join(map(_pack_text, ("EVALSHA", digest, str(len(keys)), *keys, *channels)))
+
+
+@lru_cache(maxsize=PACKED_NUMBERS)
+def _pack_number(number: int) -> bytes:
+    """Runs that began together are at the same seq, and have the same epoch and lifetime."""
+    return _pack_text(str(number))
 
 
 def _pack_text(text: str) -> bytes:

@@ -1,6 +1,7 @@
 """Creates and recognises the ids of streams. Pure: no I/O."""
 
 import re
+from functools import lru_cache
 from secrets import token_urlsafe
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9_-]{20,64}")
@@ -20,6 +21,7 @@ def is_private(stream_id: str) -> bool:
     return stream_id.startswith(_PRIVATE)
 
 
+@lru_cache(maxsize=4096)
 def partition_of(stream_id: str) -> int:
     """The partition in which everything of the stream is kept. Ids that we did not make belong to partition 0."""
     match = _OURS.match(stream_id)

@@ -9,7 +9,7 @@ import uvloop
 
 from contract.connection import blocking_client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from contract.redis_server import COMMAND_TIMEOUT_S, Place, PubSubConnection, translating_errors
+from contract.redis_server import COMMAND_TIMEOUT_S, Place, PubSubConnection, ResponseError, translating_errors
 from tests.broker import Broker, only_server, valkey_binary
 
 DEADLINE_S = 60.0
@@ -165,4 +165,28 @@ async def test_other_runtime_errors_stay_runtime_errors(broker: Broker) -> None:
     with pytest.raises(RuntimeError, match="a mistake"), translating_errors():
         await connection.send_packed_command(fail(), check_health=False)
     await pool.release(connection)
+    await client.aclose()
+
+
+async def test_replies_come_in_order_whatever_pieces_they_arrive_in_and_refusals_among_them(broker: Broker) -> None:
+    client = command_client(broker.url)
+    long = b"x" * 300_000
+    commands = [[b"ECHO", b"a"], [b"INCR"], [b"ECHO", long], [b"NONSENSE"], [b"ECHO", b"b"], [b"ECHO", long], [b"PING"]]
+    packed = b"".join(
+        b"*%d\r\n%b" % (len(words), b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words))
+        for words in commands
+    )
+    replies = await only_server(client).exchange(packed, len(commands))
+    refused = [isinstance(reply, ResponseError) for reply in replies]
+    assert refused == [False, True, False, True, False, False, False]
+    assert [reply for reply in replies if not isinstance(reply, ResponseError)] == [b"a", long, b"b", long, b"PONG"]
+    assert await call_redis(client, "ECHO", "next") == b"next"
+    await client.aclose()
+
+
+async def test_a_server_that_goes_away_among_the_replies_is_unavailable(fragile_broker: Broker) -> None:
+    client = command_client(fragile_broker.url)
+    packed = b"*1\r\n$4\r\nPING\r\n" * 3 + b"*2\r\n$8\r\nSHUTDOWN\r\n$6\r\nNOSAVE\r\n" + b"*1\r\n$4\r\nPING\r\n"
+    with pytest.raises(BrokerUnavailableError), translating_errors():
+        await only_server(client).exchange(packed, 5)
     await client.aclose()

@@ -6,7 +6,6 @@ confirmed writes, and they are then written again.
 
 from collections import deque
 from collections.abc import Callable
-from enum import StrEnum
 from itertools import islice
 
 from contract.event import Status
@@ -15,16 +14,6 @@ from contract.stream_log import Batch, Ending, WriteResult, WriteStatus
 from worker.generations.outcome import Outcome, done_line, stream_lost
 
 TAIL_LIMIT_BYTES = 64 << 10
-
-
-class State(StrEnum):
-    """Whether more can be written."""
-
-    OPEN = "open"
-    ENDED = "ended"
-    """Its `done` is written."""
-    CLOSED = "closed"
-    """The run no longer belongs to this worker."""
 
 
 class Outbox:
@@ -47,17 +36,11 @@ class Outbox:
         self._tail_bytes = 0
         self._ending: Ending | None = None
         self._is_held = False
-        self.state = State.OPEN
+        self.is_open = True
+        """Whether more can be written: its `done` is not, and the run belongs to this worker."""
+        self.has_ended = False
         self.unsent_bytes = 0
         self.refused_since: float | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self.state is State.OPEN
-
-    @property
-    def has_ended(self) -> bool:
-        return self.state is State.ENDED
 
     @property
     def has_more(self) -> bool:
@@ -83,8 +66,7 @@ class Outbox:
 
     def close(self) -> None:
         """Drops the lines that are not written."""
-        if self.is_open:
-            self.state = State.CLOSED
+        self.is_open = False
         self._replace_unsent()
         self._tail.clear()
         self._tail_bytes = 0
@@ -116,7 +98,8 @@ class Outbox:
             self._confirm(len(batch.lines))
             self.refused_since = None
             if batch.ending is not None:
-                self.state = State.ENDED
+                self.is_open = False
+                self.has_ended = True
         elif written.status is WriteStatus.HOLE:
             self._go_back(written.seq)
         elif written.status is WriteStatus.CANCELLED:

@@ -17,5 +17,6 @@ class Pace:
             self._began_at = now
         second = int(now - self._began_at)
         if second < MAX_PACE_S:
-            self.seconds += [0] * (second + 1 - len(self.seconds))
+            if second >= len(self.seconds):
+                self.seconds += [0] * (second + 1 - len(self.seconds))
             self.seconds[second] += 1
