@@ -80,8 +80,12 @@ async def _measure(environment: Environment, plan: Plan) -> EndToEndResult:
     try:
         await wait_for_worker(client)
         worker_us, redis_us, began_at = environment.worker.cpu_us, environment.broker.cpu_us, time.monotonic()
-        await _submit(JobQueue(client, RETENTION_MS), plan)
-        latencies_ms = await _watch(environment.gateway_port, STREAM.replace("%i", "0"))
+        queue = JobQueue(client, RETENTION_MS)
+        await _submit(queue, plan, range(1))
+        # The viewer must be there before the other runs begin: it would wait for this process to submit them all.
+        watching = asyncio.create_task(_watch(environment.gateway_port, STREAM.replace("%i", "0")))
+        await _submit(queue, plan, range(1, plan.streams))
+        latencies_ms = await watching
         while await call_redis(client, "XLEN", client.key_space.queue_of(STREAM).jobs):
             if time.monotonic() - began_at > DEADLINE_S:
                 raise BenchError("the runs did not end in time")
@@ -97,10 +101,10 @@ async def _measure(environment: Environment, plan: Plan) -> EndToEndResult:
         await client.aclose()
 
 
-async def _submit(queue: JobQueue, plan: Plan) -> None:
+async def _submit(queue: JobQueue, plan: Plan, numbers: range) -> None:
     options = {"chunks": plan.chunks, "chunks_per_s": plan.chunks_per_s}
     request = json.dumps({"model": "bench", "messages": [], "bench": options}).encode()
-    for number in range(plan.streams):
+    for number in numbers:
         stream_id = STREAM.replace("%i", str(number))
         await queue.submit(Submission(stream_id, request, "bench", Policy(), ""), plan.streams)
 
