@@ -17,7 +17,8 @@ from worker.providers.tool_calls import ToolCalls
 Delta = dict[str, Any]
 
 _TEXTS = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
-_ONLY_IN_STREAMS = frozenset({"choices", "usage"})
+_OF_ONE_CHUNK = frozenset({"choices", "usage", "obfuscation"})
+"""Fields that a chunk of our own does not take over from the one before it."""
 UNLIKELY_LOGPROB = -9999.0
 """OpenAI's value for a token whose probability is too small for a number."""
 
@@ -101,7 +102,7 @@ class ChunkRepair:
         return {**self._shared(), "choices": choices}
 
     def _shared(self) -> Chunk:
-        return {name: value for name, value in self._last.items() if name not in _ONLY_IN_STREAMS}
+        return {name: value for name, value in self._last.items() if name not in _OF_ONE_CHUNK}
 
     @staticmethod
     def _reason_of(choice: _Choice) -> str:

@@ -258,6 +258,10 @@ USAGE = {"total_tokens": 1}
             {**HEAD, "citations": [1], "choices": []},
             chunk({"content": "e"}),
         ],
+        [
+            *(chunk({"content": text}, obfuscation=2 * text) for text in "abcd"),
+            {**HEAD, "citations": [1], "choices": []},
+        ],
     ],
     ids=[
         "no finish_reason",
@@ -267,6 +271,7 @@ USAGE = {"total_tokens": 1}
         "percent in a choice",
         "usage in each",
         "a field held back",
+        "a field held back to the end, after padding",
     ],
 )
 async def test_odd_chunks_that_repeat_are_logged_as_if_parsed(values: list[Chunk]) -> None:
