@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from itertools import count, cycle, islice
 from typing import Any
 
 import pytest
@@ -607,3 +608,42 @@ async def test_chunks_that_arrive_while_the_source_waits_are_taken_without_wakin
         goes_on.release()
         rest = [item async for item in items]
         assert rest[-1] is END
+
+
+async def test_chunks_that_are_taken_and_chunks_that_are_yielded_keep_their_order() -> None:
+    texts = [str(number) for number in range(300)]
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        left = iter(texts)
+        for number in count():
+            piece = b"".join(map(text_frame, islice(left, 1 + number % 4)))
+            writer.write(piece or DONE)
+            await writer.drain()
+            if not piece:
+                return
+            # Its reader gets some pieces one by one and some together.
+            for _turn in range(number % 5):
+                await asyncio.sleep(0)
+
+    got: list[str] = []
+    turns = cycle([True, True, False, True])
+
+    def take(chunks: list[tuple[bytes, ...]]) -> bool:
+        is_willing = next(turns)
+        if is_willing:
+            got.extend(text.decode() for (text,) in chunks)
+        return is_willing
+
+    async with asked(answer) as (source, _), aclosing(source.generate(REQUEST)) as items:
+        async for item in items:
+            if isinstance(item, SimilarChunk):
+                got.append(item.texts[0].decode())
+                item.pattern.taker = take
+            elif item:
+                assert isinstance(item, dict)
+                got.append(item["choices"][0]["delta"]["content"])
+            # Pieces also arrive while the source does not wait for them.
+            for _turn in range(len(got) % 7):
+                await asyncio.sleep(0)
+    assert got == texts
