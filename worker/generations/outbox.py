@@ -14,6 +14,7 @@ from contract.stream_log import Batch, Ending, WriteResult, WriteStatus
 from worker.generations.outcome import Outcome, done_line, stream_lost
 
 TAIL_LIMIT_BYTES = 64 << 10
+"""How much a failover may lose of one run. One more line is kept, so that a line of any size can be written again."""
 
 
 class Outbox:
@@ -135,14 +136,14 @@ class Outbox:
         self.unsent_bytes = sum(map(len, lines))
 
     def _confirm(self, count: int) -> None:
-        """Moves the first `count` unsent lines to the tail, which keeps the last TAIL_LIMIT_BYTES."""
+        """Moves the first `count` unsent lines to the tail, which keeps TAIL_LIMIT_BYTES and the line before."""
         for _ in range(count):
             line = self._unsent.popleft()
             self._tail.append(line)
             self.unsent_bytes -= len(line)
             self._tail_bytes += len(line)
         self._unsent_seq += count
-        while self._tail_bytes > TAIL_LIMIT_BYTES:
+        while self._tail and self._tail_bytes - len(self._tail[0]) >= TAIL_LIMIT_BYTES:
             self._tail_bytes -= len(self._tail.popleft())
 
     def _go_back(self, last_seq: int) -> None:

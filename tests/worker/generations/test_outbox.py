@@ -188,6 +188,27 @@ def test_lines_that_are_gone_everywhere_end_the_stream_as_lost(
     assert outbox.has_ended
 
 
+@pytest.mark.parametrize("following", [0, 1, 5])
+def test_a_line_larger_than_memory_is_written_again(outbox: Outbox, recorded: RecordedStatuses, following: int) -> None:
+    huge = b"x" * (20 * TAIL_LIMIT_BYTES)
+    outbox.put(huge)
+    confirm(outbox)
+    for number in range(following):
+        put(outbox, number)
+        confirm(outbox)
+    end_after(outbox)
+    batch = outbox.next_batch()
+    assert batch is not None
+    outbox.settle(batch, WriteResult(WriteStatus.HOLE, 1))
+    again = [confirm(outbox)]
+    while outbox.has_more:
+        again.append(confirm(outbox))
+    assert again[0].first_seq == 2
+    lines = [each for batch in again for each in batch.lines]
+    assert lines == [huge, *(line(number) for number in range(following)), b"done {}"]
+    assert recorded.statuses == []
+
+
 def test_the_last_lines_are_remembered_within_a_limit(outbox: Outbox) -> None:
     written = fill_beyond_memory(outbox)
     put(outbox, 1)
