@@ -1,12 +1,13 @@
-"""Middleware around all routes: default security headers, CORS, and a check of the Host header."""
+"""Middleware around all routes: default security headers, CORS, a check of the Host header, and the end of a drain."""
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.http.errors import ApiError
+from gateway.http.errors import ApiError, gateway_stopping
 from gateway.http.json_response import JsonResponse
 from gateway.http.root_path import route_path
 
@@ -36,6 +37,7 @@ EXPOSED_HEADERS = (
 )
 PREFLIGHT_MAX_AGE_S = 600
 API_PREFIXES = ("/v1/", "/api/")
+CUT = "This gateway was stopped before it could answer. Send the request again, with the same Idempotency-Key."
 
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
@@ -83,7 +85,7 @@ def _allow_origins(app: ASGIApp, origins: Sequence[str], is_misaddressed: Callab
 
 
 class ResponseMiddleware:
-    """Adds default headers and refuses malformed Host headers."""
+    """Adds default headers, refuses malformed Host headers, and answers requests that the end of a drain cancels."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -93,8 +95,12 @@ class ResponseMiddleware:
             await self._app(scope, receive, send)
             return
 
+        has_begun = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 headers = message.get("headers", ())
                 names = {name for name, _ in headers}
                 message["headers"] = [*headers, *(pair for pair in _DEFAULTS if pair[0] not in names)]
@@ -105,7 +111,15 @@ class ResponseMiddleware:
             # Code that builds a URL from a malformed Host header would fail.
             error = ApiError(400, "invalid_host", "The Host header is not a valid host, or there are several.")
             app = JsonResponse(error.body, error.status)
-        await app(scope, receive, send_with_headers)
+        try:
+            await app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            # uvicorn cancels what still waits, most likely for Redis, when a drain takes too long. It would log an
+            # error and answer with its own text. If a response has begun, uvicorn closes its connection.
+            if not has_begun:
+                error = gateway_stopping(CUT)
+                answer = JsonResponse(error.body, error.status, headers=error.headers)
+                await answer(scope, receive, send_with_headers)
 
 
 def _has_valid_host(scope: Scope) -> bool:

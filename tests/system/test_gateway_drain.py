@@ -1,18 +1,28 @@
 """A gateway that is told to stop sends its viewers to the others, and cuts nobody."""
 
 import asyncio
+import json
 import signal
 import time
+from collections.abc import Iterator
 
 import httpx2
 import pytest
 
 from tests.author import open_run
-from tests.broker import Broker
+from tests.broker import Broker, valkey_binary
 from tests.crowd import NewCrowd
 from tests.stack import Gateway, closing_all
 
 VIEWERS = 1000
+
+
+@pytest.fixture
+def frozen_broker() -> Iterator[Broker]:
+    """A server of this test alone, which may freeze it."""
+    broker = Broker(valkey_binary())
+    yield broker
+    broker.close()
 
 
 @pytest.mark.parametrize("protocol", ["direct", "httptools"])
@@ -65,6 +75,30 @@ async def test_viewers_that_read_nothing_do_not_hold_it_up(workerless_broker: Br
             gateway.signal(signal.SIGTERM)
             assert gateway.wait() == 0
             assert "ERROR" not in gateway.output, gateway.output
+
+
+@pytest.mark.parametrize("protocol", ["direct", "httptools"])
+async def test_a_request_that_waits_for_redis_until_its_end_is_told_so(frozen_broker: Broker, protocol: str) -> None:
+    settings = {"MANYCAST_DRAIN_TIMEOUT_S": "1", "MANYCAST_HTTP_PROTOCOL": protocol}
+    with closing_all(gateway := Gateway(frozen_broker.url, **settings)):
+        with frozen_broker.frozen():
+            body = b'{"model":"demo","messages":[{"role":"user","content":"?"}]}'
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+            head = f"POST /v1/streams HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            await writer.drain()
+            async with httpx2.AsyncClient(base_url=gateway.url) as http:
+                # It is answered after the first request has been read.
+                await http.get("/")
+            gateway.signal(signal.SIGTERM)
+            answer = await reader.read()
+            writer.close()
+            assert gateway.wait() == 0
+        head_lines, _, error = answer.partition(b"\r\n\r\n")
+        assert head_lines.startswith(b"HTTP/1.1 503 "), answer
+        assert b"retry-after: 1" in head_lines.lower()
+        assert json.loads(error)["error"]["code"] == "gateway_stopping"
+        assert "Traceback" not in gateway.output, gateway.output
 
 
 async def test_while_it_drains_nobody_new_comes_in(workerless_broker: Broker) -> None:
