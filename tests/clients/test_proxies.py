@@ -20,8 +20,8 @@ import pytest
 from manycast.local_stack.port import free_port
 from tests.author import Run, open_run
 from tests.broker import Broker
-from tests.clients.conftest import install_packages
 from tests.clients.snippets import snippets
+from tests.packages import install_node_packages
 from tests.stack import ROOT, Gateway, Process, closing_all, wait_for_http
 
 HOME = Path(__file__).parent / "proxies"
@@ -49,7 +49,7 @@ def gateway(workerless_broker: Broker) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    return install_packages(HOME)
+    return install_node_packages(HOME)
 
 
 @pytest.fixture(scope="module")

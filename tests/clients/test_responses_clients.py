@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from tests.clients.conftest import PYTHON_HOME, InstallPins, Stack, install_packages, run_program
+from tests.clients.conftest import PYTHON_HOME, InstallPins, Stack, run_program
+from tests.packages import install_node_packages
 
 NODE_PROGRAMS = Path(__file__).parent / "responses"
 
@@ -20,7 +21,7 @@ class River(BaseModel):
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    return install_packages(NODE_PROGRAMS)
+    return install_node_packages(NODE_PROGRAMS)
 
 
 @pytest.mark.parametrize("program", ["openai.mjs", "agents.mjs", "ai_sdk.mjs"])

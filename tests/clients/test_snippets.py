@@ -15,10 +15,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from tests.clients.conftest import CHROMIUM, CHROMIUM_ARGUMENTS, NODE_HOME, Stack, install_packages, run_program
+from tests.clients.conftest import CHROMIUM, CHROMIUM_ARGUMENTS, NODE_HOME, Stack, run_program
 from tests.clients.network import network_to
 from tests.clients.snippets import PAPER, README, snippet_with, snippets
 from tests.clients.sse.table import HOME as SSE_HOME
+from tests.packages import install_node_packages
 from tests.stack import ROOT, Gateway, closing_all
 from tests.viewers import until
 
@@ -123,7 +124,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 async def test_browser(site: str, page: Page, tmp_path: Path, snippet: str) -> None:
     if re.search(r'from "[^/.]', snippet):
         (tmp_path / "app.mjs").write_text(snippet)
-        node = await asyncio.to_thread(install_packages, SSE_HOME)
+        node = await asyncio.to_thread(install_node_packages, SSE_HOME)
         await run_program(node, str(SSE_HOME / "bundle.mjs"), str(tmp_path), str(tmp_path / "app.mjs"))
     else:
         (tmp_path / "app.js").write_text(snippet)

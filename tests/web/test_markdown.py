@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page
 
-from tests.clients.conftest import install_packages
+from tests.packages import install_node_packages
 from tests.web.peer import Peer
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
@@ -32,7 +32,7 @@ SAFE_TAG = re.compile(
 @pytest.fixture(scope="session")
 def examples() -> list[dict[str, str]]:
     """The examples of the CommonMark specification."""
-    install_packages(TOOLS)
+    install_node_packages(TOOLS)
     text = (TOOLS / "node_modules/commonmark-spec/spec.txt").read_text().replace("→", "\t")
     return [{"markdown": markdown, "html": html} for markdown, html in EXAMPLE.findall(text)]
 

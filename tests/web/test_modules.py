@@ -9,7 +9,7 @@ import pytest
 
 from contract.event import Chunk
 from simulator.quirks import QUIRKS
-from tests.clients.conftest import install_packages
+from tests.packages import install_node_packages
 from tests.quirks import EXPECTED, Message, chunks_of_quirk
 from tests.stack import ROOT
 
@@ -19,7 +19,7 @@ DEADLINE_S = 120
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    return install_packages(TOOLS)
+    return install_node_packages(TOOLS)
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

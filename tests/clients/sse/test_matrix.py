@@ -15,13 +15,14 @@ import pytest_asyncio
 from contract.stream_id import new_stream_id
 from tests.author import open_run
 from tests.broker import Broker
-from tests.clients.conftest import CHROMIUM, install_packages
+from tests.clients.conftest import CHROMIUM
 from tests.clients.network import network_to
 from tests.clients.snippets import PAPER
 from tests.clients.sse.firefox import find_firefox
 from tests.clients.sse.stage import PLAYS, TEXT, Board, Seen, Stage, prepare
 from tests.clients.sse.start import PYTHON, Watch, start_chromium, start_curl, start_firefox, start_program, write_pages
 from tests.clients.sse.table import AGAIN, CLIENTS, COMPLETED, ENDED, HOME, SCENARIOS, UNKNOWN, Client, markdown
+from tests.packages import install_node_packages
 from tests.stack import Gateway, closing_all
 
 Results = dict[tuple[str, str], Seen]
@@ -31,7 +32,7 @@ KINDS = {client.key: client.runs_in for client in CLIENTS}
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    return install_packages(HOME)
+    return install_node_packages(HOME)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
