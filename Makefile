@@ -10,13 +10,16 @@ REQUIREMENTS := pyproject.toml requirements.txt
 given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 
 # Most suites wait for timers and other processes, so more tests than cores run at once (tests/parallel.py).
-PARALLEL := -n 4
+PARALLEL := -n 3
+
+# `make test` runs these apart: Chromium does not bear containers that start beside it (tests/web/__main__.py).
+BROWSERS := tests/web
 
 # The tests with the mark `each_topology` run again on each of these.
 TOPOLOGIES := sentinel cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help run test suites topologies coverage check audit sbom fmt pins setup pictures bench figures chaos siege stack clean
+.PHONY: help run test suites suites-in-browsers topologies coverage check audit sbom fmt pins setup pictures bench figures chaos siege stack clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -24,11 +27,14 @@ help: ## list the targets
 run: $(VENV)/.run $(VENV)/.page ## run everything on this machine, without Docker or a key (PORT=8000 HOST=127.0.0.1)
 	@exec $(VENV)/bin/manycast up --started-with 'make run PORT=' $(call given,PORT,--port) $(call given,HOST,--host)
 
-test: check suites $(if $(T),,$(TOPOLOGIES:%=suites-on-%)) ## check, then run every suite that this machine can run (T="tests/contract -k position" for a part)
+test: check suites $(if $(T),,suites-in-browsers $(TOPOLOGIES:%=suites-on-%)) ## check, then run every suite that this machine can run (T="tests/contract -k position" for a part)
 
 # Without MAKEFLAGS, which would make a `make` that a test runs look for the jobs of this one (`make -j2 test`).
 suites: $(VENV)/.test
-	@MAKEFLAGS= $(PY) -m pytest $(or $(T),$(PARALLEL))
+	@MAKEFLAGS= $(PY) -m pytest $(or $(T),$(PARALLEL) --ignore $(BROWSERS))
+
+suites-in-browsers: $(VENV)/.test
+	@MAKEFLAGS= $(PY) -m tests.web
 
 $(TOPOLOGIES:%=suites-on-%): suites-on-%: $(VENV)/.test
 	@MAKEFLAGS= MANYCAST_TEST_TOPOLOGY=$* $(PY) -m pytest -m each_topology tests/system

@@ -10,9 +10,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 SERIAL_SUITES = {
-    # Together: Chromium drops the page that it is loading when a container changes the machine's network interfaces.
-    "tests/compose/": "containers and browser",
-    "tests/web/": "containers and browser",
+    "tests/compose/": "containers",
     "tests/chaos/": "chaos",
     "tests/bench/": "bench",
 }
