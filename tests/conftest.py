@@ -1,5 +1,6 @@
 """Fixtures that more than one part uses."""
 
+import asyncio.constants
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, closing
 from typing import Any
@@ -12,6 +13,10 @@ from tests.crowd import Crowd, NewCrowd
 from tests.demands import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 -- hooks: found by their names
 from tests.parallel import order_suites, pytest_runtest_setup, pytest_xdist_make_scheduler  # noqa: F401 -- two are hooks
 from tests.topologies import leave_out_other_topologies, new_broker
+
+# asyncio's debug mode (pyproject.toml) records where each task and callback was created. Ten lines of the stack, the
+# default, cost a quarter of the tests' CPU time; one line is enough to find the place.
+asyncio.constants.DEBUG_STACK_DEPTH = 1  # type: ignore[misc] # a constant for typeshed; asyncio reads it at each use
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
