@@ -1,5 +1,6 @@
 """Chunks that differ only in their text are not parsed. The log says the same as if they were."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -21,6 +22,7 @@ from worker.providers.answer_decoder import Decoded, StreamDecoder
 from worker.providers.chunk_pattern import MAX_TRIES, PatternFinder, SimilarChunk
 from worker.providers.source import Answer
 
+DEADLINE_S = 60.0
 HEAD: Chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 texts = st.text(max_size=6) | st.sampled_from(
     ['"', "\\", '","content":"', "%b", "\u2028", "\x85", "\ud83d", "é", "\x00", "🙂"]
@@ -195,6 +197,31 @@ async def test_several_chunks_in_a_piece_are_taken_at_once() -> None:
     source = Pieces([*cut(first, []), rest])
     lines, _ = await written_by(source)
     assert (len(lines), source.taken) == (11, 2)
+
+
+async def test_nothing_is_taken_while_too_much_waits_for_redis() -> None:
+    limit_bytes = 1000
+    client = command_client("redis://127.0.0.1:1/0")
+    publisher = Publisher(StreamLog(client, 1000), limit_bytes)
+    timeouts = ModelTimeouts(60)
+    call = ProviderCall("s", publisher, 0, chunk_timeouts=timeouts, body_limit_bytes=0, needs_finish_reason=False)
+    outbox = Outbox("s", epoch=1, next_seq=1, entry="5-0", on_write_status=lambda _: None)
+    source: Any = Pieces(cut(frames((chunk({"content": str(number)}) for number in range(1000)), compact), []))
+    running = asyncio.create_task(call.run(source, {}, 1, outbox))
+    done, _ = await asyncio.wait([running, asyncio.create_task(is_full(publisher))], return_when="FIRST_COMPLETED")
+    assert running not in done
+    longest = 200
+    assert limit_bytes < outbox.unsent_bytes < limit_bytes + 2 * longest
+    assert source.taken > 0
+    running.cancel()
+    await asyncio.wait([running])
+    await client.aclose()
+
+
+async def is_full(publisher: Publisher) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not publisher.is_full:
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(
