@@ -36,12 +36,12 @@ class Stack:
 
 @pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
-    """A broker, a gateway, a worker that is impatient, and the simulator at its quickest."""
+    """A broker, a gateway, a worker that is impatient with models that stall, and the simulator at its quickest."""
     broker = Broker(valkey_binary())
     simulator = Simulator(SIMULATOR_FIRST_CHUNK_MS="0", SIMULATOR_CHUNKS_PER_S="500")
     patience = {
-        "MANYCAST_FIRST_CHUNK_TIMEOUT_S": "1",
-        "MANYCAST_CHUNK_TIMEOUT_S": "1",
+        "MANYCAST_FIRST_CHUNK_TIMEOUTS": "fault-stall-*=1",
+        "MANYCAST_CHUNK_TIMEOUTS": "fault-stall-*=1",
         "MANYCAST_PROVIDER_RETRIES": "0",
     }
     worker = Worker(broker.url, simulator.url, **patience)
