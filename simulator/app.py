@@ -49,6 +49,10 @@ def create_app(pace: Pace, bill: Bill) -> FastAPI:
     async def show_stats() -> JSONResponse:
         return JSONResponse(provider.tally.as_object())
 
+    @app.post("/simulator/release", status_code=204)
+    async def release() -> None:
+        provider.holds.release()
+
     @app.get("/healthz")
     async def show_health() -> JSONResponse:
         return JSONResponse({"status": "ok", "owned_by": OWNER})

@@ -18,6 +18,7 @@ class Knobs:
     seed: int | None = None
     failures: int | None = None
     fault_after: int | None = None
+    hold_after: int | None = None
 
     def turn(self, pace: Pace) -> Pace:
         """Returns `pace` with the values that this request sets."""
@@ -38,6 +39,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "seed": (-(2**63), 2**63 - 1),
     "failures": (0, 1_000),
     "fault_after": (0, 100_000),
+    "hold_after": (0, 100_000),
 }
 
 

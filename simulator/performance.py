@@ -21,12 +21,21 @@ LONGEST_WRITE_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A streamed answer waits for `released` after `after` chunks of text."""
+
+    after: int
+    released: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
 class Performance:
     script: Script
     envelope: Envelope
     pace: Pace
     seed: int | None
     headers: dict[str, str]
+    hold: Hold | None
 
     async def stream(self, send: Send) -> bool:
         """Sends each delta as a chunk when it is due."""
@@ -35,7 +44,13 @@ class Performance:
         began = loop.time()
         due = self.pace.due_seconds(self.seed)
         frames = bytearray()
+        texts = 0
         for step in self.script:
+            if self.hold and isinstance(step, Delta) and step.delta.get("content"):
+                if texts == self.hold.after:
+                    await write(send, frames)
+                    await self.hold.released.wait()
+                texts += 1
             if isinstance(step, Delta | Raw):
                 wait_s = began + next(due) - loop.time()
                 if wait_s > 0 or len(frames) >= LONGEST_WRITE_BYTES:

@@ -12,8 +12,9 @@ from simulator.chat_request import ChatRequest, read_chat_request
 from simulator.envelope import Envelope, Usage
 from simulator.errors import Refused, unknown_model
 from simulator.exchange import Exchange
+from simulator.hold import Holds
 from simulator.pace import Pace
-from simulator.performance import Performance
+from simulator.performance import Hold, Performance
 from simulator.refusals import Refusals
 from simulator.tally import Ending, Tally
 from simulator.text_completion import TextEnvelope, read_text_request
@@ -39,6 +40,7 @@ class Provider:
 
     def __init__(self, pace: Pace, bill: Bill) -> None:
         self.tally = Tally()
+        self.holds = Holds()
         self._pace = pace
         self._bill = bill
         self._refusals = Refusals()
@@ -102,7 +104,9 @@ class Provider:
         pace = request.knobs.turn(model.pace or self._pace)
         headers = {"openai-version": "2020-10-01", "x-request-id": f"req_{secrets.token_hex(16)}"}
         script = model.play(request) if asked.has_text else only_faults(model.play(request))
-        return Performance(script, envelope, pace, request.knobs.seed, headers)
+        after = request.knobs.hold_after
+        hold = None if after is None else Hold(after, self.holds.begin())
+        return Performance(script, envelope, pace, request.knobs.seed, headers, hold)
 
     def _note_ending(self, model: str, user: str | None, played: bool) -> None:
         ending = Ending.COMPLETED if played else Ending.ABORTED

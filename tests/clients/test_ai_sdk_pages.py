@@ -27,9 +27,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 HOME = Path(__file__).parent / "ai_sdk"
 SOME_TEXT = re.compile(r".{40}", re.DOTALL)
 QUESTION = "Tell me about rivers"
-# A few seconds, so that there is time for what happens in the middle.
-SLOW = {"model": "demo-long", "simulator": {"chunks": 80, "chunks_per_s": 40}}
-SLOW_TOOLS = {"model": "demo-tools", "simulator": {"chunks_per_s": 35}}
+# They wait in the middle until the test has seen it.
+HELD = {"model": "demo-long", "simulator": {"chunks": 80, "hold_after": 20}}
+HELD_AFTER_TOOLS = {"model": "demo-tools", "simulator": {"hold_after": 20}}
 VERSIONS = ["5.0.0", "5", "6", "7"]
 # Versions before 5.0.270, 6.0.297 and 7.0.122 append the replay to an answer that the page has kept.
 KEEPING = VERSIONS[1:]
@@ -55,9 +55,10 @@ def address(stack: Stack, site: Path) -> Iterator[str]:
 class Chat:
     """A chat with its own id, and its page: `keeps` and `strict` are explained in pages/chat.jsx."""
 
-    def __init__(self, address: str, version: str, *options: str) -> None:
+    def __init__(self, address: str, provider: str, version: str, *options: str) -> None:
         self.keeps = "keeps" in options
         self._address = address
+        self._provider = provider
         self._page = f"{address}/chat-{version}.html"
         self._query = {"chat": token_hex(8), **dict.fromkeys(options, "yes")}
 
@@ -70,6 +71,11 @@ class Chat:
         await visit(view, self.url)
         await ask(view, QUESTION)
 
+    async def release(self) -> None:
+        """Lets the provider go on with a held answer."""
+        async with httpx2.AsyncClient(base_url=self._provider) as http:
+            (await http.post("/simulator/release")).raise_for_status()
+
     async def text(self, stream_id: str) -> str:
         """The text of the answer, after its end, from another source than the page."""
         async with httpx2.AsyncClient(base_url=self._address) as http, asyncio.timeout(60):
@@ -80,9 +86,9 @@ class Chat:
 
 
 @pytest.fixture
-def chat(address: str, request: pytest.FixtureRequest) -> Chat:
+def chat(address: str, stack: Stack, request: pytest.FixtureRequest) -> Chat:
     """A chat on one of PAGES."""
-    return Chat(address, *request.param)
+    return Chat(address, stack.provider, *request.param)
 
 
 async def ask(view: Page, question: str) -> None:
@@ -110,12 +116,13 @@ async def test_an_answer_is_whole_after_a_reload_after_an_absence_and_in_a_secon
     page: Page,  # noqa: F811
     other: Page,  # noqa: F811
 ) -> None:
-    await chat.ask(page, SLOW)
+    await chat.ask(page, HELD)
     stream_id = await stream_of(page)
     await expect(page.locator("main")).to_have_attribute("data-status", "streaming")
     await reload(page)
     assert await stream_of(page) == stream_id
     await page.goto("about:blank")
+    await chat.release()
     whole = [QUESTION, await chat.text(stream_id)]
     await visit(page, chat.url)
     assert await stream_of(page) == stream_id
@@ -131,11 +138,12 @@ async def test_a_reload_after_the_result_of_a_tool_makes_no_third_message(
     chat: Chat,
     page: Page,  # noqa: F811
 ) -> None:
-    await chat.ask(page, SLOW_TOOLS)
+    await chat.ask(page, HELD_AFTER_TOOLS)
     stream_id = await stream_of(page)
     await expect(page.locator("main")).to_have_attribute("data-status", "streaming")
     await reload(page)
     assert await stream_of(page) == stream_id
+    await chat.release()
     question, answer = await messages_of(page)
     assert question == QUESTION
     assert answer.startswith("## What the tools said")
@@ -177,9 +185,10 @@ def app(stack: Stack, site: Path) -> Iterator[str]:
 
 async def test_a_page_whose_route_calls_the_responses_api_shows_thoughts_tools_and_answers(
     app: str,
+    stack: Stack,
     page: Page,  # noqa: F811
 ) -> None:
-    await visit(page, Chat(app, "7", "keeps", "served").url)
+    await visit(page, Chat(app, stack.provider, "7", "keeps", "served").url)
     await ask(page, "How is the weather?")
     await expect(page.locator("article")).to_have_count(2)
     await messages_of(page)

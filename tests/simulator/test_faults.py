@@ -85,6 +85,24 @@ async def test_fault_stall_middle_falls_silent_after_some_chunks(http: httpx2.As
                 await anext(lines)
 
 
+async def test_a_held_answer_waits_until_it_is_released(http: httpx2.AsyncClient) -> None:
+    held = body("demo-long", stream=True, simulator={"hold_after": 5, "chunks": 20})
+    async with http.stream("POST", CALL, json=held) as answer:
+        lines = answer.aiter_lines()
+        # The role comes before the text.
+        frames = [(await anext(lines)).removeprefix("data: ") for _ in range(11)][::2]
+        assert len(contents(frames)) == 6
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SILENCE_S):
+                assert await anext(lines) == "", "the end of the sixth frame"
+                await anext(lines)
+    async with http.stream("POST", CALL, json=held) as answer:
+        assert (await http.post("/simulator/release")).status_code == 204
+        frames = [line.removeprefix("data: ") async for line in answer.aiter_lines() if line]
+    assert len(contents(frames[:-1])) >= 20
+    assert frames[-1] == "[DONE]"
+
+
 @pytest.mark.parametrize("model", ["fault-stall-first", "fault-stall-middle"])
 async def test_a_stalled_answer_that_is_not_streamed_sends_nothing(http: httpx2.AsyncClient, model: str) -> None:
     with pytest.raises(TimeoutError):
