@@ -67,3 +67,7 @@ class BrokerUnavailableError(BrokerError):
 
 class BrokerRefusedError(BrokerError):
     """Redis refuses a command: it is out of memory or misconfigured, or the user lacks a right."""
+
+
+class BrokerFullError(BrokerRefusedError):
+    """Redis refuses a write, because it has reached its `maxmemory`."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from contract.accounts import NOTHING, Reservation, Reserved, Settlement, reserve, try_to_settle
 from contract.connection import Client, call_redis
 from contract.digest import digest_name
-from contract.errors import BrokerError, BrokerRefusedError
+from contract.errors import BrokerError, BrokerFullError
 from contract.event import Kind, Status, encode_json, entry_line
 from contract.keys import WORKERS_GROUP, Partitions, QueueKeys, StreamKeys
 from contract.limits import BATCH_LIMIT_EVENTS, QUESTION_LIMIT_CHARS
@@ -293,8 +293,8 @@ class JobQueue:
         """Returns why it was refused, "" if it was not. The script finds the run of an idempotency key even then."""
         try:
             reserved = await reserve(self._client, account, reservation)
-        except BrokerRefusedError:
-            # Most likely Redis is out of memory. The script, which would write more, is refused as well.
+        except BrokerFullError:
+            # The script, which would write more, is refused as well.
             return Submitted.MEMORY
         return "" if reserved is Reserved.OK else reserved
 

@@ -21,7 +21,7 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 
-from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.errors import BrokerFullError, BrokerRefusedError, BrokerUnavailableError
 from contract.topology import Address, address_text
 
 logger = logging.getLogger(__name__)
@@ -523,4 +523,6 @@ def translate(refusal: ResponseError) -> BrokerUnavailableError | BrokerRefusedE
             return RedirectedError(refusal, None)
     if isinstance(refusal, _TEMPORARY) or str(refusal).startswith(_TEMPORARY_WORDS):
         return BrokerUnavailableError(str(refusal))
+    if isinstance(refusal, refusals.OutOfMemoryError):
+        return BrokerFullError(str(refusal))
     return BrokerRefusedError(str(refusal))

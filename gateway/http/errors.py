@@ -1,5 +1,6 @@
 """API errors, and handlers that answer each error with OpenAI's error body and a matching HTTP status."""
 
+import logging
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
@@ -12,6 +13,8 @@ from gateway.http.json_response import JsonResponse
 from gateway.http.root_path import prefix_of, route_path
 from gateway.http.security_log import LIMITS, Kind, SecurityLog
 from gateway.http.unknown_path import explain_path
+
+logger = logging.getLogger(__name__)
 
 INVALID_REQUEST = "invalid_request_error"
 BUSY_RETRY_AFTER_S = 2
@@ -81,7 +84,10 @@ def answer_errors(app: FastAPI, security: SecurityLog) -> None:
 
     @app.exception_handler(BrokerUnavailableError)
     @app.exception_handler(BrokerRefusedError)
-    async def broker_error(request: Request, _: Exception) -> JsonResponse:
+    async def broker_error(request: Request, error: Exception) -> JsonResponse:
+        if isinstance(error, BrokerRefusedError):
+            # Only the operator can end this, and the client does not learn why.
+            logger.error("Redis refuses a command: %s", error)
         return await api_error(request, broker_unavailable())
 
     @app.exception_handler(HTTPException)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from contract.connection import Client
-from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.errors import BrokerFullError, BrokerUnavailableError
 from contract.job_queue import JobQueue, Once, OnceUse, StorageLimits, Submission, Submitted
 from contract.prompts import SCRIPT_PREFIX
 from contract.run_record import read_run
@@ -134,8 +134,7 @@ class RunSubmitter:
             return await self._queue_run(submission)
         try:
             await self._queue.copy_record(submission.stream_id, submission.beginning)
-        except BrokerRefusedError:
-            # Most likely Redis is out of memory.
+        except BrokerFullError:
             await self._queue.delete(submission.stream_id)
             return Submitted.MEMORY, ""
         answer, stream_id = await self._queue_run(submission)

@@ -129,6 +129,20 @@ async def test_a_key_cannot_fill_redis_and_nobody_can_fill_it_whole(broker: Brok
             assert (await http.post("/v1/streams", json=BODY, headers=bearer(other))).status_code == 201
 
 
+async def test_a_missing_right_in_redis_is_not_taken_for_a_full_database(broker: Broker, client: Client) -> None:
+    secret, made = make_key("team", runs_at_once=AT_ONCE)
+    await call_redis(client, "ACL", "SETUSER", "narrow", "reset", "on", ">pw", "~*", "&*", "+@all")
+    url = broker.url.replace("redis://", "redis://narrow:pw@")
+    with closing(Gateway(url, MANYCAST_KEYS=lines(made))) as gateway:
+        async with httpx2.AsyncClient(base_url=gateway.url) as http:
+            assert (await http.post("/v1/streams", json=BODY, headers=bearer(secret))).status_code == 201
+            await call_redis(client, "ACL", "SETUSER", "narrow", "-zadd")
+            refused = await http.post("/v1/streams", json=BODY, headers=bearer(secret))
+            assert code(refused) == (503, "broker_unavailable")
+        assert "Redis refuses a command: this user of Redis lacks the right to ZADD" in gateway.output
+    await call_redis(client, "ACL", "DELUSER", "narrow")
+
+
 async def test_an_sdk_is_told_by_the_headers_of_its_own_call(limited: Limited) -> None:
     gateways, keys = limited
     # Nobody works here: what is looked at is the refusal.
