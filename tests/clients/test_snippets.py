@@ -174,14 +174,19 @@ async def test_an_answer_inside_another_page_has_its_colours_and_other_sites_can
 
 @pytest.fixture
 def event_source(tmp_path: Path, site: str) -> str:
-    """The address of a page with the snippet for `EventSource`, slow enough for what happens in the middle."""
+    """The address of a page with the snippet for `EventSource`, whose answer waits in the middle."""
     snippet = snippet_with("browser", "new URL(run.urls.events")
     assert 'model: "demo"' in snippet
-    (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 90 }'))
+    (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { hold_after: 10 }'))
     return site
 
 
-async def test_a_page_with_event_source_survives_a_proxys_502(event_source: str, page: Page) -> None:
+async def release_held_answers(stack: Stack) -> None:
+    async with httpx2.AsyncClient(base_url=stack.provider) as http:
+        (await http.post("/simulator/release")).raise_for_status()
+
+
+async def test_a_page_with_event_source_survives_a_proxys_502(stack: Stack, event_source: str, page: Page) -> None:
     answer = page.locator("#answer")
     async with network_to(event_source) as network:
         await page.goto(network.url)
@@ -191,6 +196,7 @@ async def test_a_page_with_event_source_survives_a_proxys_502(event_source: str,
         at = len(network.requests)
         await until(lambda: sum("lastEventId=1-" in target for target in network.requests[at:]) >= 2)
         network.is_gateway_dead = False
+        await release_held_answers(stack)
         await expect(answer).to_have_attribute("data-status", "completed", timeout=60_000)
         (events,) = {target.partition("/events")[0] for target in network.requests if "/events" in target}
     async with httpx2.AsyncClient(base_url=event_source) as http:
@@ -198,10 +204,12 @@ async def test_a_page_with_event_source_survives_a_proxys_502(event_source: str,
     assert await answer.text_content() == whole["choices"][0]["message"]["content"]
 
 
-async def test_a_page_with_many_answers_survives_a_proxys_502(site: str, page: Page, tmp_path: Path) -> None:
+async def test_a_page_with_many_answers_survives_a_proxys_502(
+    stack: Stack, site: str, page: Page, tmp_path: Path
+) -> None:
     snippet = snippet_with("browser", "/v1/events")
     assert 'model: "demo"' in snippet
-    (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { chunks_per_s: 90 }'))
+    (tmp_path / "app.js").write_text(snippet.replace('model: "demo"', 'model: "demo", simulator: { hold_after: 10 }'))
     parts = page.locator("#answer p")
     async with network_to(site) as network:
         await page.goto(network.url)
@@ -212,6 +220,7 @@ async def test_a_page_with_many_answers_survives_a_proxys_502(site: str, page: P
         at = len(network.requests)
         await until(lambda: sum("lastEventId=s_" in target for target in network.requests[at:]) >= 2)
         network.is_gateway_dead = False
+        await release_held_answers(stack)
         await expect(page.locator("#answer")).to_have_attribute("data-status", "completed", timeout=60_000)
         (query,) = {re.sub("&lastEventId.*", "", target) for target in network.requests if "/v1/events" in target}
     async with httpx2.AsyncClient(base_url=site) as http:
