@@ -400,8 +400,11 @@ class JobQueue:
         jobs = self._client.key_space.queue(partition).jobs
         return _pairs(partition, await run_call(self._client, Call("take_over", (jobs,), (worker, idle_ms, limit))))
 
-    async def claim(self, job: Job, worker: str, max_lost: int, max_epochs: int, *, room: int = 0) -> Claim:
-        """Each call creates a new lease. `room`: how many more runs the worker could take now.
+    async def claim(
+        self, job: Job, worker: str, max_lost: int, max_epochs: int, *, room: int = 0, lease_ms: int = 0
+    ) -> Claim:
+        """Each call creates a new lease. `room`: how many more runs the worker could take now. `lease_ms`: how long the
+        lease lasts without renewal, for those who wait for the run; 0: the usual time.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """
@@ -409,7 +412,7 @@ class JobQueue:
         keys, queue = space.stream_of(job.partition, job.stream_id), space.queue(job.partition)
         bell = bell_of(await agree_on_partitions(self._client), job.partition)
         # redis-py repeats a call whose reply was lost. The random name lets the script recognise the repetition.
-        arguments = (bell, worker, job.entry, max_lost, max_epochs, self._lifetime_ms, token_hex(8), room)
+        arguments = (bell, worker, job.entry, max_lost, max_epochs, self._lifetime_ms, token_hex(8), room, lease_ms)
         channels = (keys.live, space.control)
         call = Call("claim", (keys.log, keys.meta, queue.jobs, queue.turns), arguments, channels)
         verdict, *lease = await run_call(self._client, call)

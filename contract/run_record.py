@@ -12,7 +12,8 @@ from contract.position import Position
 class RunRecord:
     """One run. Times are Unix milliseconds of Redis's clock; `done` is the data of the `done` event. `caller` started
     the run ("" if unknown); `revoked` is how often its tickets were revoked; `endpoint` is that of a pass-through call,
-    "" for other runs; `expires_ms` is when a run that has ended expires (0 before)."""
+    "" for other runs; `expires_ms` is when a run that has ended expires (0 before); `lease_ms` is the lease time of its
+    last worker (0 if unknown)."""
 
     status: Status
     epoch: int
@@ -26,6 +27,7 @@ class RunRecord:
     done: dict[str, Any] | None
     endpoint: str = ""
     expires_ms: int = 0
+    lease_ms: int = 0
 
 
 async def read_run(client: Client, stream_id: str) -> RunRecord | None:
@@ -43,9 +45,10 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         "revoked",
         "endpoint",
         "expires_ms",
+        "lease_ms",
     )
     values: list[bytes | None] = await call_redis(client, "HMGET", client.key_space.stream(stream_id).meta, *names)
-    status, epoch, last, model, created, claimed, ended, done, caller, revoked, endpoint, expires = (
+    status, epoch, last, model, created, claimed, ended, done, caller, revoked, endpoint, expires, lease = (
         None if value is None else value.decode() for value in values
     )
     if status is None or epoch is None or last is None or created is None:
@@ -63,6 +66,7 @@ async def read_run(client: Client, stream_id: str) -> RunRecord | None:
         done=None if done is None else parse_json(done.encode()),
         endpoint=endpoint or "",
         expires_ms=int(expires or 0),
+        lease_ms=int(lease or 0),
     )
 
 

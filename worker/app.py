@@ -86,6 +86,7 @@ class Worker:
             default_model=default_model,
             needs_finish_reason=settings.strict_finish,
             parked_ms=settings.parked_s * 1000,
+            lease_ms=round(settings.lease_s * 1000),
         )
         calls = ProviderCalls(source, default_model, settings.silence_after_first_chunk, settings.strict_finish)
         self._questions = Questions(self._commands)

@@ -2,14 +2,14 @@
 -- KEYS: 1 log, 2 meta, 3 jobs, 4 turns
 -- ARGV: 1 live channel, 2 control channel, 3 the doorbell's message, 4 worker, 5 entry of the job, 6 max lost workers, 7 max
 --   epochs, 8 lifetime in ms, 9 random name of this call: if the reply was lost, the repeated call has the same name and
---   gets the same lease again, 10 how many more runs this worker has room for
+--   gets the same lease again, 10 how many more runs this worker has room for, 11 lease time in ms
 -- Returns: {verdict, epoch, next seq, request, queued ms, endpoint}. run: generate the answer. cancelled: finish it as cancelled.
 --   lost: no attempt is left; finish it as failed. {gone}: the job has ended or belongs to another worker
 -- Errors: those of Redis itself
 -- Cost: O(1), O(room + workers) if the caller's next runs join the line
 
 -- The field `owner` holds the worker's name.
-local live, control, bell, worker, delivered, max_lost, max_epochs, lifetime_ms, call_name, room = unpack(ARGV)
+local live, control, bell, worker, delivered, max_lost, max_epochs, lifetime_ms, call_name, room, lease_ms = unpack(ARGV)
 local line = { jobs = KEYS[3], turns = KEYS[4], control = control, bell = bell }
 local status, epoch, last, cancel, owner, released, lost, on_lost,
   request, created_ms, entry, known_call, endpoint, model, account, bytes, wakes = unpack(redis.call('HMGET', KEYS[2],
@@ -32,7 +32,7 @@ if not is_repeated then
   if owner and owner ~= worker and not released then lost = lost + 1 end
   epoch = string.format('%d', tonumber(epoch) + 1)
   redis.call('HSET', KEYS[2], 'status', 'running', 'epoch', epoch, 'owner', worker, 'claim', call_name,
-    'lost', string.format('%d', lost))
+    'lost', string.format('%d', lost), 'lease_ms', lease_ms)
   redis.call('HSETNX', KEYS[2], 'claimed_ms', string.format('%d', now_ms()))
   redis.call('HDEL', KEYS[2], 'released')
   redis.call('PEXPIRE', KEYS[2], lifetime_ms)

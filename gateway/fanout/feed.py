@@ -28,9 +28,10 @@ from gateway.http.run_errors import STREAM_DELETED, STREAM_LOST, public_data
 PAGE_LIMIT_BYTES = 1 << 17
 """A history page ends with the event that brings it to this many encoded bytes, or after PAGE_LIMIT_EVENTS events."""
 TAIL_PATIENCE_S = 15.0
-"""How long the log of a run that goes on may lack events that viewers have had. A worker writes its last events again
-within a moment after a failover of Redis. If it is lost, too, another one takes over when its lease expires: after 10
-seconds, if not set otherwise."""
+"""How long the log of a run that goes on may lack events that viewers have had, at least. A worker writes its last
+events again within a moment after a failover of Redis."""
+TAKE_OVER_S = 5.0
+"""If the worker is lost, too, another one takes over at most this time after the lease has expired."""
 BROKER_UNAVAILABLE = "broker_unavailable"
 WORKER_SILENT = "worker_silent"
 STEP_RESTARTED = b'"reason":"step_restarted"}'
@@ -102,6 +103,8 @@ class Feed:
         self.encoded_events = 0
         self.loss: Mapping[str, Any] = STREAM_LOST
         """The error of a feed that is LOST, as in a `done` event."""
+        self.lease_s = 0.0
+        """The lease time of the run's worker; 0 as long as it is unknown."""
         self.broker_down = False
         self.worker_silent = False
         self.notified_at = 0.0
@@ -241,6 +244,11 @@ class Feed:
             following = self.buffer.index_of_epoch_after(position.epoch)
             index = following if following in self._restarts else None
         return index
+
+    @property
+    def tail_patience_s(self) -> float:
+        """How long the log may lack events that viewers have had, until they are given up."""
+        return max(TAIL_PATIENCE_S, self.lease_s + TAKE_OVER_S)
 
     def may_reach(self, position: Position) -> bool:
         """Whether a position that the log does not have may still come: its worker writes its last events again after a

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from contract.event import Event, MalformedEventError
 from contract.position import Position
 from contract.stream_log import StreamLog
-from gateway.fanout.feed import TAIL_PATIENCE_S, Feed, FeedStatus
+from gateway.fanout.feed import Feed, FeedStatus
 from gateway.fanout.replay_buffer import Slice
 
 PAGES_KEPT = 16
 READ_AGAIN_S = 0.2
 END_PATIENCE_S = 5.0
-"""TAIL_PATIENCE_S of a run that has ended: its worker repeats the end if no replica has it."""
+"""`Feed.tail_patience_s` of a run that has ended: its worker repeats the end if no replica has it."""
 _Key = tuple[Feed, int, int]
 
 
@@ -109,7 +109,7 @@ class HistoryPages:
             has_rest = not has_ended and begin + len(found) >= feed.buffer.begin
             if len(found) == len(wanted) or has_rest:
                 return found
-            if clock() - begun_at >= (END_PATIENCE_S if has_ended else TAIL_PATIENCE_S):
+            if clock() - begun_at >= (END_PATIENCE_S if has_ended else feed.tail_patience_s):
                 break
             await asyncio.sleep(READ_AGAIN_S)
         feed.lose()

@@ -311,6 +311,7 @@ class Hub:
         # Read the record first. A log that is read after it must hold every event up to `record.last`.
         record = await read_run(self._client, feed.stream_id)
         feed.set_revoked(record.revoked if record else 0)
+        feed.lease_s = record.lease_ms / 1000 if record else 0.0
         while True:
             page = await self._log.read_page(feed.stream_id, feed.merge.last)
             if page and await self._is_void_before(feed, page[0]):

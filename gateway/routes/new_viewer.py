@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from contract.position import START, Position
-from gateway.fanout.feed import TAIL_PATIENCE_S, Feed
+from gateway.fanout.feed import Feed
 from gateway.fanout.hub import Hub
 from gateway.fanout.viewer import Viewer
 
@@ -49,5 +49,5 @@ async def place_viewer(hub: Hub, feed: Feed, after: Position, prologue: bytes = 
     viewer = Viewer(feed, feed.first_index, prologue, hub.pages.read)
     viewer.resume_after(after)
     if viewer.waits_for_log:
-        asyncio.get_running_loop().call_later(TAIL_PATIENCE_S, viewer.give_up_waiting)
+        asyncio.get_running_loop().call_later(feed.tail_patience_s, viewer.give_up_waiting)
     return viewer

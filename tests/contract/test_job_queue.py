@@ -263,7 +263,7 @@ async def test_leaving_a_run_that_has_ended_changes_nothing(store: Store) -> Non
 
 def claim_call(job: Job, worker: str, name: str) -> Call:
     keys = stream_keys(job.stream_id)
-    arguments = ("", worker, job.entry, MAX_LOST, 50, 600_000, name, 0)
+    arguments = ("", worker, job.entry, MAX_LOST, 50, 600_000, name, 0, 10_000)
     return Call("claim", (keys.log, keys.meta, JOBS, TURNS), arguments, (keys.live, CONTROL))
 
 

@@ -63,6 +63,7 @@ def restarts(events: list[Event]) -> list[bytes]:
 async def test_a_killed_workers_run_begins_again_elsewhere(caller: Caller, pair: Pair) -> None:
     stream_id = await caller.submit("demo-long", simulator=SLOW)
     await caller.events_until(stream_id, has_chunks(3))
+    assert (await caller.meta(stream_id))["lease_ms"] == str(LEASE_S * 1000), "gateways wait for it"
     owner, _ = await pair.owner_of(stream_id)
     owner.signal(signal.SIGKILL)
     events = await caller.finished(stream_id)

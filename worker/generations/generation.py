@@ -52,6 +52,7 @@ class GenerationOptions:
     needs_finish_reason: bool
     parked_ms: int
     """How long a run that waits for a person is kept."""
+    lease_ms: int
 
 
 class Stop(StrEnum):
@@ -162,7 +163,7 @@ class Generation:
         while not self._has_left:
             try:
                 limits = (options.attempts, options.max_epochs)
-                return await self._queue.claim(self.job, options.worker, *limits, room=room)
+                return await self._queue.claim(self.job, options.worker, *limits, room=room, lease_ms=options.lease_ms)
             except (BrokerUnavailableError, BrokerRefusedError) as error:
                 outage.record(error)
             await asyncio.sleep(backoff.next_delay_s())

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from contract.connection import Client, call_redis
 from contract.position import Position
 from contract.stream_log import StreamLog
@@ -13,6 +15,7 @@ from gateway.fanout.hub import Hub, HubLimits, NoSuchStreamError
 from gateway.fanout.local_viewers import LocalViewers, ViewerLimits
 from gateway.fanout.viewer import Viewer
 from gateway.http.memory_budget import MemoryBudget
+from gateway.routes.new_viewer import place_viewer
 from tests.author import RETENTION_MS, open_run
 from tests.broker import Broker
 from tests.redis_keys import stream_keys
@@ -105,6 +108,33 @@ async def test_a_log_without_its_last_event_is_shown_as_far_as_it_goes_and_then_
         feed = await hub.open(run.stream_id, NATIVE)
         await until(lambda: feed.status is FeedStatus.LOST)
         assert feed.buffer.last == Position(1, 2)
+
+
+async def test_a_viewer_ahead_of_the_log_waits_as_long_as_the_lease_of_its_worker(
+    broker: Broker, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.fanout.feed.TAIL_PATIENCE_S", 0.05)
+    monkeypatch.setattr("gateway.fanout.feed.TAKE_OVER_S", 0.05)
+    async with (
+        running_hub(broker, client, linger_s=60.0, opening_s=30.0) as hub,
+        open_run(broker.url) as long,
+        open_run(broker.url) as short,
+    ):
+        await call_redis(client, "HSET", stream_keys(long.stream_id).meta, "lease_ms", 60_000)
+        viewers = []
+        for run in (long, short):
+            await run.begin()
+            viewers.append(await place_viewer(hub, await hub.open(run.stream_id, NATIVE), Position(1, 2)))
+        patient, other = viewers
+        assert patient.waits_for_log
+        await until(lambda: not other.waits_for_log)
+        assert patient.waits_for_log
+        await long.say("written again")
+        await until(lambda: patient.feed.buffer.end == 2)
+        assert patient.take() is None
+        assert not patient.waits_for_log
+        for run in (long, short):
+            await run.end()
 
 
 async def test_viewers_who_come_together_read_the_record_once(broker: Broker, client: Client) -> None:
