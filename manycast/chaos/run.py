@@ -119,12 +119,16 @@ class Traffic:
     async def _run_and_check(self, stream: OneStream) -> None:
         try:
             await stream.run()
-        finally:
-            # A cancellation means that the time is up. The checker then reports the stream as unfinished. It does the
-            # same if the stream cannot be looked up in time: an error here would hide all other findings.
+            # However long that takes: while faults go on, Redis may be away most of the time.
+            await stream.look_up()
+        except asyncio.CancelledError:
+            # The time is up. The checker reports the stream as unfinished. It does the same if the stream cannot be
+            # looked up in time: an error here would hide all other findings.
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_UP_LIMIT_S):
                     await stream.look_up()
+            raise
+        finally:
             self._check(stream.record)
 
     def _check(self, record: StreamRecord) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from manycast.chaos.checker import Violation
 from manycast.chaos.report import details, table
 from manycast.chaos.run import ChaosOptions, run_chaos
 from manycast.chaos.schedule import GROUPS, TopologyName, kinds_of
@@ -45,3 +46,13 @@ async def test_no_viewer_misses_anything_under_any_fault(topology: TopologyName)
     assert tally.scripts["questions answered"] > 0
     assert any(user.endswith(" final") for user in tally.bill), "the provider wrote no bill of scripts"
     shutil.rmtree(directory)
+
+
+async def test_a_stream_is_looked_up_however_long_redis_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only when the time is up, there is a limit."""
+    monkeypatch.setattr("manycast.chaos.run.LOOK_UP_LIMIT_S", 0.0)
+    options = ChaosOptions(SEED, 0.1, gateways=1, workers=1, streams_per_s=1.0)
+    tally = await run_chaos(options, tmp_path, os.environ, print)
+    assert [finding for finding in tally.findings if finding.violation is Violation.NO_END] == []
