@@ -37,6 +37,10 @@ class Outbox:
         self._tail_bytes = 0
         self._ending: Ending | None = None
         self._is_held = False
+        self._is_cut = False
+        """Whether the lines that are left go in one batch, whatever its size."""
+        self._sent_until = next_seq
+        """The seq after the last line that was in a batch: viewers may have had everything before it."""
         self.is_open = True
         """Whether more can be written: its `done` is not, and the run belongs to this worker."""
         self.has_ended = False
@@ -76,6 +80,12 @@ class Outbox:
         """The next lines to write, within the limits of a batch. Returns them again until `settle` is called."""
         if not self.has_more:
             return None
+        lines = list(self._unsent) if self._is_cut else self._lines_within_limits()
+        self._sent_until = max(self._sent_until, self._unsent_seq + len(lines))
+        ending = self._ending if len(lines) == len(self._unsent) else None
+        return Batch(self.stream_id, self._epoch, self._unsent_seq, lines, ending)
+
+    def _lines_within_limits(self) -> list[bytes]:
         lines = list(islice(self._unsent, BATCH_LIMIT_EVENTS))
         size = 0
         for count, line in enumerate(lines):
@@ -83,8 +93,7 @@ class Outbox:
             if size > BATCH_LIMIT_BYTES and count:
                 del lines[count:]
                 break
-        ending = self._ending if len(lines) == len(self._unsent) else None
-        return Batch(self.stream_id, self._epoch, self._unsent_seq, lines, ending)
+        return lines
 
     def refuse(self, now_s: float) -> None:
         """Redis refused the last batch. `now_s` comes from a monotonic clock."""
@@ -118,9 +127,11 @@ class Outbox:
         self._on_status(WriteStatus.CANCELLED)
 
     def _end_cancelled(self, last_seq: int) -> None:
-        """Drops the unwritten lines, which do not fit into one batch with the `done`. Redis accepts only that batch.
+        """Drops lines, so that the rest fits into one batch with the `done`. Redis accepts only that batch.
 
-        Keeps the lines that the log already has. If a reply was lost, the log has more lines than were confirmed.
+        Keeps the lines that the log already has: if a reply was lost, it has more than were confirmed. Keeps those that
+        were sent before, too: viewers may have had them although a failover has lost them, and the seq of another line
+        must not be the `done`'s.
         """
         assert self._ending is not None
         done = self._unsent[-1]
@@ -129,7 +140,9 @@ class Outbox:
             # The original `done` would describe lines that the log does not have.
             done = done_line(Status.CANCELLED, Outcome(1), None, None)
             self._ending = Ending(Status.CANCELLED, self._entry)
-        self._replace_unsent(done)
+        sent = min(max(0, self._sent_until - self._unsent_seq), len(self._unsent) - 1)
+        self._replace_unsent(*islice(self._unsent, sent), done)
+        self._is_cut = True
 
     def _replace_unsent(self, *lines: bytes) -> None:
         self._unsent = deque(lines)

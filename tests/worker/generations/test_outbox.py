@@ -249,8 +249,8 @@ def test_a_cancelled_run_with_more_lines_than_one_batch_ends_as_cancelled(status
     assert last is not None
     assert last.ending is not None
     assert last.ending.status is Status.CANCELLED
-    assert (last.first_seq, len(last.lines)) == (1, 1)
-    outbox.settle(last, WriteResult(WriteStatus.OK, 1))
+    assert (last.first_seq, len(last.lines)) == (1, BATCH_LIMIT_EVENTS + 1), "what was sent, and the end"
+    outbox.settle(last, WriteResult(WriteStatus.OK, BATCH_LIMIT_EVENTS + 1))
     assert outbox.has_ended
     assert outbox.unsent_bytes == 0
 
@@ -267,3 +267,37 @@ def test_the_end_of_a_cancelled_run_overwrites_no_written_line() -> None:
     last = outbox.next_batch()
     assert last is not None
     assert (last.first_seq, last.lines) == (BATCH_LIMIT_EVENTS + 1, [b"done {}"])
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.COMPLETED])
+@pytest.mark.parametrize("is_confirmed", [False, True])
+def test_the_end_of_a_cancelled_run_takes_the_place_of_no_line_that_a_failover_lost(
+    status: Status, is_confirmed: bool
+) -> None:
+    """Viewers have had the first 100 lines, and the log has 40."""
+    outbox = Outbox("x" * 22, 1, 1, "0-1", lambda _: None)
+    put(outbox, *range(100))
+    if is_confirmed:
+        confirm(outbox)
+    else:
+        outbox.next_batch()
+    put(outbox, *range(100, 3 * BATCH_LIMIT_EVENTS))
+    outbox.end(status, b"done {}")
+    batch = outbox.next_batch()
+    assert batch is not None
+    assert batch.ending is None
+    outbox.settle(batch, WriteResult(WriteStatus.CANCELLED, 40))
+    batch = outbox.next_batch()
+    assert batch is not None
+    if is_confirmed:
+        # Only now it learns that the log lacks lines which were confirmed.
+        outbox.settle(batch, WriteResult(WriteStatus.HOLE, 40))
+        batch = outbox.next_batch()
+        assert batch is not None
+    assert batch.ending is not None
+    assert batch.ending.status is Status.CANCELLED
+    written = dict(enumerate(batch.lines, batch.first_seq))
+    assert [written[seq] for seq in range(41, 101)] == [line(number) for number in range(40, 100)]
+    assert batch.lines[-1].startswith(b"done ")
+    outbox.settle(batch, WriteResult(WriteStatus.OK, batch.first_seq + len(batch.lines) - 1))
+    assert outbox.has_ended
