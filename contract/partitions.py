@@ -21,6 +21,7 @@ class PartitionsDisagreeError(BrokerRefusedError):
 
 
 CHECK_TIMEOUT_S = 2.0
+KEEP_EVERY_S = 2.0
 
 
 def check_partitions(url: str, keys: KeySpace) -> None:
@@ -63,8 +64,26 @@ async def check_agreement(client: Client) -> None:
     known = await _ask(client, agreed.count)
     if known.count < agreed.count:
         raise PartitionsDisagreeError(
-            f"Redis has {known.count} partitions now, and this service uses {agreed.count}: start it again"
+            f"Redis was emptied and has {known.count} partitions now; this service has used {agreed.count}"
         )
+
+
+async def keep_agreement(client: Client) -> None:
+    """For a service that submits runs: stores the number again soon after Redis has lost it. Runs until cancelled.
+
+    If another service was faster and stored a smaller one, the next call asks again: a run in a partition that no
+    worker knows would wait for ever.
+    """
+    while True:
+        await asyncio.sleep(KEEP_EVERY_S)
+        try:
+            await check_agreement(client)
+        except PartitionsDisagreeError as error:
+            if client.partitions is not None:
+                logger.warning("%s", error)
+            client.partitions = None
+        except (BrokerUnavailableError, BrokerRefusedError):
+            continue
 
 
 async def read_partitions(client: Client) -> int | None:

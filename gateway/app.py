@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from contract.connection import Client, command_client
 from contract.job_queue import JobQueue, StorageLimits
 from contract.keys import KeySpace
+from contract.partitions import keep_agreement
 from contract.questions import Questions
 from contract.rights import report_missing_rights
 from contract.stream_log import StreamLog
@@ -225,6 +226,7 @@ class Gateway:
                 ("viewer counts", self._local_viewers.report_counts()),
                 ("admitted viewers", self._admitted.run()),
                 ("send timeouts", self.send_timeouts.run()),
+                ("partitions", keep_agreement(self._client)),
             )
         ]
         for task in tasks:
