@@ -17,8 +17,8 @@ MINUTES = {TopologyName.ONE: 0.7, TopologyName.SENTINEL: 0.6, TopologyName.CLUST
 
 
 OPEN = pytest.mark.xfail(
-    reason="a failover may lose the last events that viewers have seen: who reconnects before they are written again "
-    "gets a gap, and a gateway that reads old events from Redis after a later epoch took them back loses the stream"
+    reason="a worker whose claim is confirmed only after its lease is over may run the next step of a script although "
+    "another worker has the run: the provider is then paid twice for that step"
 )
 
 
