@@ -280,8 +280,10 @@ class Server(Redis):
             try:
                 await connection.send_packed_command(packed, check_health=False)
                 return await _read_replies(connection, replies)
-            except (refusals.ConnectionError, OSError):
-                if is_last:
+            except BaseException as error:
+                # The replies that are left belong to no other call.
+                await connection.disconnect(nowait=True)
+                if is_last or not isinstance(error, (refusals.ConnectionError, OSError)):
                     raise
             finally:
                 await pool.release(connection)
@@ -327,7 +329,12 @@ class Server(Redis):
         connection = await self.connection_pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.send_packed_command(connection.pack_commands([("ASKING",), command]), check_health=False)
-            await connection.read_response()
+            try:
+                await connection.read_response()
+            except refusals.ResponseError:
+                # The reply to the command, which is still to come, belongs to no other call.
+                await connection.disconnect(nowait=True)
+                raise
             return await self.parse_response(connection, str(command[0]))
         finally:
             await self.connection_pool.release(connection)
@@ -338,7 +345,7 @@ class Server(Redis):
 
 
 async def _read_replies(connection: Any, count: int) -> list[Any]:
-    """The next replies in order; a refusal is its error.
+    """The next replies in order; a refusal is its error. After an exception, replies may be left.
 
     redis-py reads only those that have not arrived yet: it takes several times as long as hiredis for each of them.
     """
@@ -351,7 +358,6 @@ async def _read_replies(connection: Any, count: int) -> list[Any]:
             replies.append(refusal)
         while len(replies) < count and (reply := arrived()) is not NOT_ENOUGH_DATA:
             if isinstance(reply, refusals.ConnectionError):
-                await connection.disconnect(nowait=True)
                 raise reply
             replies.append(reply)
     return replies

@@ -1,7 +1,7 @@
 """Clients as they meet a crowd, a deaf server, odd addresses, a call given up half-way."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +13,14 @@ from contract.redis_server import COMMAND_TIMEOUT_S, Place, PubSubConnection, Re
 from tests.broker import Broker, only_server, valkey_binary
 
 DEADLINE_S = 60.0
+
+
+def pack(*commands: Sequence[str]) -> bytes:
+    """Commands as Redis reads them."""
+    return b"".join(
+        b"*%d\r\n%b" % (len(words), b"".join(b"$%d\r\n%b\r\n" % (len(word), word.encode()) for word in words))
+        for words in commands
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +74,81 @@ async def test_a_cancelled_call_leaves_its_reply_to_no_other_call(own_valkey: Br
         assert call.cancelled()
     assert [await call_redis(client, "ECHO", str(number)) for number in range(3)] == [b"0", b"1", b"2"]
     await client.aclose()
+
+
+@pytest.mark.parametrize("turns", [*range(6), None])
+async def test_an_exchange_that_is_cancelled_leaves_its_replies_to_no_other_call(
+    broker: Broker, turns: int | None
+) -> None:
+    """After some turns of the loop, or (None) between its first reply and the next."""
+    client, other = command_client(broker.url), command_client(broker.url)
+    packed = pack(["ECHO", "somebody else's"], ["BLPOP", "nothing", "0"], ["ECHO", "somebody else's"])
+    await call_redis(client, "PING")
+    exchange = asyncio.create_task(only_server(client).exchange(packed, 3))
+    for _ in range(turns or 0):
+        await asyncio.sleep(0)
+    if turns is None:
+        async with asyncio.timeout(DEADLINE_S):
+            while b"cmd=blpop" not in await call_redis(other, "CLIENT", "LIST"):
+                pass
+    exchange.cancel()
+    await asyncio.wait([exchange])
+    assert exchange.cancelled()
+    echoes = [pack(["ECHO", str(number)]) for number in range(3)]
+    assert await only_server(client).exchange(b"".join(echoes), 3) == [b"0", b"1", b"2"]
+    await client.aclose()
+    await other.aclose()
+
+
+async def test_a_refused_asking_leaves_the_reply_to_its_command_to_no_other_call(broker: Broker) -> None:
+    """Only a cluster knows ASKING. The reply to the command comes later than the refusal."""
+    client = command_client(broker.url, connections=1)
+    with pytest.raises(ResponseError):
+        await only_server(client).execute_asking("BLPOP", "nothing", "0.2")
+    assert await call_redis(client, "ECHO", "mine") == b"mine"
+    await client.aclose()
+
+
+@pytest.mark.parametrize("first", [b"", b"+OK\r\n", b"-ERR no\r\n"])
+async def test_a_connection_whose_replies_cannot_be_read_is_not_used_again(first: bytes) -> None:
+    """Whether the nonsense is the first reply or comes with others."""
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        is_first = connections == 1
+        while (data := await reader.read(1 << 16)) and b"ECHO" not in data:
+            writer.write(b"+OK\r\n" * data.count(b"*"))
+        writer.write(first + b"?nonsense\r\n" if is_first else b"$1\r\na\r\n" * data.count(b"*"))
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        client = command_client(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", connections=1)
+        both = pack(["ECHO", "a"], ["ECHO", "a"])
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(BrokerUnavailableError), translating_errors():
+                await only_server(client).exchange(both, 2)
+            assert await only_server(client).exchange(both, 2) == [b"a", b"a"]
+        await client.aclose()
+
+
+@pytest.mark.parametrize("first", [b"", b"+OK\r\n"])
+async def test_a_server_that_loads_its_data_is_unavailable_wherever_it_says_so(first: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (data := await reader.read(1 << 16)) and b"ECHO" not in data:
+            writer.write(b"+OK\r\n" * data.count(b"*"))
+        writer.write(first + 2 * b"-LOADING Redis is loading the dataset in memory\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        client = command_client(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(BrokerUnavailableError, match="loading"), translating_errors():
+                await only_server(client).exchange(pack(["ECHO", "a"], ["ECHO", "a"]), 2)
+        await client.aclose()
 
 
 async def test_a_cancelled_wait_for_a_connection_harms_no_other(broker: Broker) -> None:
@@ -170,16 +253,14 @@ async def test_other_runtime_errors_stay_runtime_errors(broker: Broker) -> None:
 
 async def test_replies_come_in_order_whatever_pieces_they_arrive_in_and_refusals_among_them(broker: Broker) -> None:
     client = command_client(broker.url)
-    long = b"x" * 300_000
-    commands = [[b"ECHO", b"a"], [b"INCR"], [b"ECHO", long], [b"NONSENSE"], [b"ECHO", b"b"], [b"ECHO", long], [b"PING"]]
-    packed = b"".join(
-        b"*%d\r\n%b" % (len(words), b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words))
-        for words in commands
-    )
-    replies = await only_server(client).exchange(packed, len(commands))
+    long = "x" * 300_000
+    commands = [["ECHO", "a"], ["INCR"], ["ECHO", long], ["NONSENSE"], ["ECHO", "b"], ["ECHO", long], ["PING"]]
+    replies = await only_server(client).exchange(pack(*commands), len(commands))
     refused = [isinstance(reply, ResponseError) for reply in replies]
     assert refused == [False, True, False, True, False, False, False]
-    assert [reply for reply in replies if not isinstance(reply, ResponseError)] == [b"a", long, b"b", long, b"PONG"]
+    assert [reply for reply in replies if not isinstance(reply, ResponseError)] == [
+        *(text.encode() for text in ("a", long, "b", long, "PONG"))
+    ]
     assert await call_redis(client, "ECHO", "next") == b"next"
     await client.aclose()
 
