@@ -58,32 +58,44 @@ async def agree_on_partitions(client: Client) -> Partitions:
     return client.partitions
 
 
-async def check_agreement(client: Client) -> None:
-    """After an outage: stores the number again, if Redis has lost it. Raises: as `agree_on_partitions`."""
+async def check_agreement(client: Client) -> Partitions:
+    """After an outage: stores the number again, if Redis has lost it. Returns what Redis has.
+
+    Raises: as `agree_on_partitions`; PartitionsDisagreeError also if another service has stored a smaller number since.
+    The next call then goes by that one.
+    """
     agreed = await agree_on_partitions(client)
     known = await _ask(client, agreed.count)
     if known.count < agreed.count:
+        client.partitions = None
         raise PartitionsDisagreeError(
             f"Redis was emptied and has {known.count} partitions now; this service has used {agreed.count}"
         )
+    return known
 
 
 async def keep_agreement(client: Client) -> None:
     """For a service that submits runs: stores the number again soon after Redis has lost it. Runs until cancelled.
 
-    If another service was faster and stored a smaller one, the next call asks again: a run in a partition that no
-    worker knows would wait for ever.
+    A run in a partition that no worker knows would wait for ever. And a gateway that looks for an idempotency key in
+    another partition than the others would begin a second run.
     """
+    told = ""
     while True:
         await asyncio.sleep(KEEP_EVERY_S)
         try:
-            await check_agreement(client)
+            known = await check_agreement(client)
         except PartitionsDisagreeError as error:
-            if client.partitions is not None:
-                logger.warning("%s", error)
-            client.partitions = None
+            if str(error) != told:
+                told = str(error)
+                logger.warning("%s", told)
         except (BrokerUnavailableError, BrokerRefusedError):
             continue
+        else:
+            told = ""
+            if client.partitions is not None and client.partitions.keyed != known.keyed:
+                # Keys are distributed anew. The next call asks how.
+                client.partitions = None
 
 
 async def read_partitions(client: Client) -> int | None:

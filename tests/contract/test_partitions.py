@@ -11,8 +11,8 @@ from contract.connection import Client, call_redis, command_client
 from contract.digest import digest_name
 from contract.event import Status
 from contract.job_queue import Job, Lease, Once, OnceUse, StorageLimits, Submission, Submitted, Verdict
-from contract.keys import KeySpace
-from contract.partitions import PartitionsDisagreeError, agree_on_partitions
+from contract.keys import KeySpace, Partitions
+from contract.partitions import PartitionsDisagreeError, agree_on_partitions, keep_agreement
 from contract.questions import Answered, Parked, Questions
 from contract.recent_runs import RecentRun, add_recent_run, read_recent_runs
 from contract.run_record import read_run
@@ -22,6 +22,7 @@ from manycast.chaos.redis_cluster import RedisCluster
 from tests.broker import Broker
 from tests.contract.store import LIFETIME_MS, MAX_WAITING, ChannelReader, Store, chunk_lines, done_line
 from tests.topologies import redis_cluster
+from tests.viewers import until
 
 COUNT = 8
 DEADLINE_S = 60.0
@@ -76,6 +77,39 @@ async def test_an_idempotency_key_finds_its_run_after_the_number_was_raised(any_
     assert await later.queue.submit(again, MAX_WAITING) == (Submitted.KNOWN, first)
     assert {await later.queue.choose_partition(None) for _ in range(3000)} > set(range(100, 190))
     await client.aclose()
+
+
+async def test_services_look_for_a_key_in_the_same_partition_after_redis_was_emptied(
+    any_broker: Broker, spread: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number was raised before, and is stored again as if a new deployment had begun with it."""
+    monkeypatch.setattr("contract.partitions.KEEP_EVERY_S", 0.02)
+    await call_redis(spread.client, "HSET", spread.client.key_space.partitions, "count", 2 * COUNT)
+    running = command_client(any_broker.url)
+    assert await agree_on_partitions(running) == Partitions(2 * COUNT, COUNT)
+    keeping = asyncio.create_task(keep_agreement(running))
+    await call_redis(spread.client, "DEL", spread.client.key_space.partitions)
+    await until(lambda: running.partitions == Partitions(2 * COUNT, 2 * COUNT))
+    started = command_client(any_broker.url)
+    assert await agree_on_partitions(started) == running.partitions
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    for client in (running, started):
+        await client.aclose()
+
+
+async def test_a_worker_goes_on_after_another_service_has_stored_fewer_partitions(
+    any_broker: Broker, spread: Store
+) -> None:
+    """Redis was emptied. The worker still looks at the partitions that are left."""
+    running = command_client(any_broker.url)
+    worker = await Store.on(any_broker.url, running, running)
+    assert await worker.queue.count_partitions() == COUNT
+    await call_redis(spread.client, "HSET", spread.client.key_space.partitions, "count", 1, "keyed", 1)
+    with pytest.raises(PartitionsDisagreeError):
+        await worker.queue.recover("w1", range(COUNT))
+    assert set(await worker.queue.recover("w1", range(COUNT))) == set(range(COUNT))
+    await running.aclose()
 
 
 async def test_keys_and_runs_without_one_reach_every_partition(spread: Store) -> None:
