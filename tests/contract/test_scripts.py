@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract.connection import Client, call_redis, command_client
-from contract.errors import BrokerRefusedError, BrokerUnavailableError
+from contract.errors import BrokerFullError, BrokerRefusedError, BrokerUnavailableError
 from contract.event import Status
 from contract.job_queue import Lease, Submit, Submitted, Verdict
 from contract.scripts import Call, check_right, load_script, run_call, run_calls
@@ -233,7 +233,7 @@ async def test_without_memory_each_write_is_refused_whole_and_works_later(store:
     before = await everything(store)
     await call_redis(store.client, "CONFIG", "SET", "maxmemory", "1")
     try:
-        assert [type(outcome) for outcome in await refused_writes(store, lease)] == [BrokerRefusedError] * 9
+        assert [type(outcome) for outcome in await refused_writes(store, lease)] == [BrokerFullError] * 9
         # A lease is kept nevertheless, and an end of life is told.
         assert await store.queue.renew("w1", [lease]) == [WriteStatus.OK]
     finally:
