@@ -10,7 +10,7 @@ REQUIREMENTS := pyproject.toml requirements.txt
 given = $(if $(filter command,$(origin $(1))),$(2) $($(1)))
 
 # Most suites wait for timers and other processes, so more tests than cores run at once (tests/parallel.py).
-PARALLEL := -n 3
+PARALLEL := -n 4
 
 # `make test` runs these apart: Chromium does not bear containers that start beside it (tests/web/__main__.py).
 BROWSERS := tests/web

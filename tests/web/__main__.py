@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 from tests.packages import install_node_packages
-from tests.web.private_network import enter_private_network
+from tests.web.private_network import NoPrivateNetworkError, in_private_network
 from tests.web.test_modules import TOOLS
 
 if __name__ == "__main__":
     install_node_packages(TOOLS)
+    command = [sys.executable, "-m", "pytest", str(Path(__file__).parent), *sys.argv[1:]]
     try:
-        enter_private_network()
-    except OSError as error:
+        command = in_private_network(command)
+    except NoPrivateNetworkError as error:
         print(f"The browsers share this machine's network: {error}", file=sys.stderr)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", str(Path(__file__).parent), *sys.argv[1:]])
+    os.execvp(command[0], command)
