@@ -132,6 +132,8 @@ class Generation:
         finally:
             outbox.close()
             self._publisher.forget(outbox)
+            # It calls this generation back. The two would keep each other, and the request, in memory for long.
+            self._outbox = None
 
     @property
     def _has_left(self) -> bool:

@@ -114,6 +114,9 @@ class ProviderCall:
         except BaseException as error:
             # An author's code may raise anything. A SystemExit or a KeyboardInterrupt would end the worker.
             return self._explain(error)
+        finally:
+            # It is a method of this call, which would keep itself in memory for long.
+            self._template = self._taker = None
         return None
 
     def _explain(self, error: BaseException) -> RunError | None:
