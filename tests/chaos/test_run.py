@@ -16,20 +16,7 @@ SEED = 4
 MINUTES = {TopologyName.ONE: 0.7, TopologyName.SENTINEL: 0.6, TopologyName.CLUSTER: 0.6}
 
 
-OPEN = pytest.mark.xfail(
-    reason="ten minutes on Sentinel with seed 1 were not repeated since their last finding was mended (a step that two "
-    "workers paid for), and the short run on a cluster has not passed ten times in a row"
-)
-
-
-@pytest.mark.parametrize(
-    "topology",
-    [
-        TopologyName.ONE,
-        pytest.param(TopologyName.SENTINEL, marks=OPEN),
-        pytest.param(TopologyName.CLUSTER, marks=OPEN),
-    ],
-)
+@pytest.mark.parametrize("topology", list(TopologyName))
 async def test_no_viewer_misses_anything_under_any_fault(topology: TopologyName) -> None:
     # Kept where it fails: the logs are needed then.
     directory = Path(tempfile.mkdtemp(prefix="manycast-chaos-test-"))
