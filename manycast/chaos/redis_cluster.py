@@ -11,7 +11,7 @@ PRIMARIES = 3
 SLOTS = 16_384
 NODE_TIMEOUT_MS = 2_000
 MIGRATE_TIMEOUT_MS = 5_000
-MANUAL_FAILOVER_S = 5.0
+ASK_AGAIN_S = 6.0
 """CLUSTER_MF_TIMEOUT in the source of Redis."""
 KEYS_PER_MOVE = 100
 REPLICATION = "replication"
@@ -129,8 +129,8 @@ class RedisCluster:
             if replica in self.primaries():
                 return True
             if time.monotonic() >= ask_at:
-                # Redis gives a failover up that takes longer, and one that is asked for meanwhile begins anew.
-                ask_at = time.monotonic() + MANUAL_FAILOVER_S
+                # Redis gives a failover up after five seconds. One that is asked for before that begins anew.
+                ask_at = time.monotonic() + ASK_AGAIN_S
                 replica.call("CLUSTER", "FAILOVER")
             return False
 
