@@ -73,29 +73,27 @@ async def test_fault_stall_first_sends_headers_and_then_nothing(http: httpx2.Asy
                 await anext(answer.aiter_bytes())
 
 
+async def expect_silence_after_six_frames(answer: httpx2.Response) -> None:
+    """The frame of the role, and five of text."""
+    lines = answer.aiter_lines()
+    frames = [(await anext(lines)).removeprefix("data: ") for _ in range(11)][::2]
+    assert len(contents(frames)) == 6
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(SILENCE_S):
+            assert await anext(lines) == "", "the end of the sixth frame"
+            await anext(lines)
+
+
 async def test_fault_stall_middle_falls_silent_after_some_chunks(http: httpx2.AsyncClient) -> None:
     request = body("fault-stall-middle", stream=True, simulator={"fault_after": 5})
     async with http.stream("POST", CALL, json=request) as answer:
-        lines = answer.aiter_lines()
-        frames = [(await anext(lines)).removeprefix("data: ") for _ in range(11)][::2]
-        assert len(contents(frames)) == 6
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(SILENCE_S):
-                assert await anext(lines) == "", "the end of the sixth frame"
-                await anext(lines)
+        await expect_silence_after_six_frames(answer)
 
 
 async def test_a_held_answer_waits_until_it_is_released(http: httpx2.AsyncClient) -> None:
     held = body("demo-long", stream=True, simulator={"hold_after": 5, "chunks": 20})
     async with http.stream("POST", CALL, json=held) as answer:
-        lines = answer.aiter_lines()
-        # The role comes before the text.
-        frames = [(await anext(lines)).removeprefix("data: ") for _ in range(11)][::2]
-        assert len(contents(frames)) == 6
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(SILENCE_S):
-                assert await anext(lines) == "", "the end of the sixth frame"
-                await anext(lines)
+        await expect_silence_after_six_frames(answer)
     async with http.stream("POST", CALL, json=held) as answer:
         assert (await http.post("/simulator/release")).status_code == 204
         frames = [line.removeprefix("data: ") async for line in answer.aiter_lines() if line]

@@ -134,6 +134,14 @@ async def begin_script(client: Client, author: Author) -> Run:
     return run
 
 
+async def watch_until_six(http: httpx2.AsyncClient, run: Run) -> asyncio.Task[Response]:
+    """A viewer who has the six events so far, and goes on watching."""
+    seen = Response()
+    watching = asyncio.create_task(read_events(http, events_of(run), response=seen))
+    await until(lambda: len(seen.logged) == 6)
+    return watching
+
+
 async def go_on_without_tail(client: Client, run: Run, first: Entry) -> None:
     """A failover loses the events after 1-4 and, at the same time, the worker; then the next one writes."""
     await lose_tail(client, run, 4)
@@ -148,9 +156,7 @@ async def test_a_connected_viewer_is_sent_back_for_a_gap(
     http: httpx2.AsyncClient, client: Client, author: Author, first: Entry
 ) -> None:
     run = await begin_script(client, author)
-    seen = Response()
-    watching = asyncio.create_task(read_events(http, events_of(run), response=seen))
-    await until(lambda: len(seen.logged) == 6)
+    watching = await watch_until_six(http, run)
     await go_on_without_tail(client, run, first)
     assert told(await watching) == SEEN
     rest = [("2-1", "done")] if first[1] is Kind.DONE else [("2-1", first[1]), ("2-2", "done")]
@@ -165,9 +171,7 @@ async def test_a_connected_viewer_stays_if_a_restart_takes_everything_back(
     await run.begin()
     for at in range(5):
         await run.say(str(at))
-    seen = Response()
-    watching = asyncio.create_task(read_events(http, events_of(run), response=seen))
-    await until(lambda: len(seen.logged) == 6)
+    watching = await watch_until_six(http, run)
     await lose_tail(client, run, 4)
     await (await run.lose()).end()
     assert told(await watching) == [*SEEN, ("2-1", "restart"), ("2-2", "done")]
@@ -177,9 +181,7 @@ async def test_a_connected_viewer_stays_if_nothing_was_lost(
     http: httpx2.AsyncClient, client: Client, author: Author
 ) -> None:
     run = await begin_script(client, author)
-    seen = Response()
-    watching = asyncio.create_task(read_events(http, events_of(run), response=seen))
-    await until(lambda: len(seen.logged) == 6)
+    watching = await watch_until_six(http, run)
     again = await run.lose()
     await again.write([STEP])
     await again.write([done()], Status.COMPLETED)
@@ -213,9 +215,7 @@ async def test_a_whole_answer_is_read_from_what_the_log_has(
     for at in range(5):
         await run.say(str(at))
     # Now its gateway has had all of them.
-    seen = Response()
-    watching = asyncio.create_task(read_events(http, events_of(run), response=seen))
-    await until(lambda: len(seen.logged) == 6)
+    watching = await watch_until_six(http, run)
     await go_on_without_tail(client, run, STEP)
     await watching
     answer = await answering
