@@ -403,8 +403,8 @@ class JobQueue:
     async def claim(
         self, job: Job, worker: str, max_lost: int, max_epochs: int, *, room: int = 0, lease_ms: int = 0
     ) -> Claim:
-        """Each call creates a new lease. `room`: how many more runs the worker could take now. `lease_ms`: how long the
-        lease lasts without renewal, for those who wait for the run; 0: the usual time.
+        """Each call creates a new lease. `room`: how many more runs the worker could take now. Gateways that wait for
+        the run read `lease_ms`, the time after which the lease expires without renewal; with 0 the usual time counts.
 
         Raises: BrokerUnavailableError, BrokerRefusedError.
         """

@@ -491,7 +491,7 @@ async def _check_standing(server: Server, standing: Standing, before: object) ->
     try:
         now = await standing.ask()
     except (BrokerUnavailableError, BrokerRefusedError):
-        # No other server can say who has the place: this one is believed.
+        # No other server can say which one has the place, so believe this one.
         return
     # Without `before`, the call made the first connection: nothing was sent before the server answered.
     if before not in (None, now):
