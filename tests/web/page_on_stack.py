@@ -28,11 +28,16 @@ async def ask(page: Page, url: str, text: str, model: str = "demo") -> str:
     return stream
 
 
+async def until_drawn(page: Page) -> None:
+    """Waits for the end of the answer and for its formulas, which must be ones that the page can draw."""
+    await page.wait_for_selector(DRAWN, timeout=60_000)
+    # The page loads the library that draws formulas with the first one. Until then it shows their source.
+    await expect(page.locator(".text .math:not(:has(math))")).to_have_count(0, timeout=60_000)
+
+
 async def whole(page: Page) -> str:
     """The text of the answer, after its end. All of its formulas must be ones that the page can draw."""
-    await page.wait_for_selector(DRAWN, timeout=60_000)
-    # What draws formulas is loaded with the first one: until then, their text stands in their place.
-    await expect(page.locator(".text .math:not(:has(math))")).to_have_count(0, timeout=60_000)
+    await until_drawn(page)
     return str(await page.locator(".text").inner_text())
 
 

@@ -9,7 +9,7 @@ from manycast.local_stack.port import free_port
 from tests.broker import Broker
 from tests.stack import Gateway, Part, Simulator, Worker, closing_all, wait_for_http
 from tests.web.conftest import WEB
-from tests.web.page_on_stack import DRAWN, WRITING, PageOnStack, ask, truth, whole
+from tests.web.page_on_stack import WRITING, PageOnStack, ask, truth, until_drawn, whole
 from tests.web.visit import visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("packages")]
@@ -108,9 +108,9 @@ async def test_every_kind_of_answer_is_shown_the_same_to_both(
     page: Page, other: Page, gateway: Gateway, model: str
 ) -> None:
     stream = await ask(page, gateway.url, "Show me", model)
-    await page.wait_for_selector(DRAWN, timeout=60_000)
+    await until_drawn(page)
     await visit(other, f"{gateway.url}/watch#{stream}")
-    await other.wait_for_selector(DRAWN, timeout=60_000)
+    await until_drawn(other)
     shown = "document.querySelector('.choices').textContent"
     assert await page.evaluate(shown)
     assert await page.evaluate(shown) == await other.evaluate(shown)
