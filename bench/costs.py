@@ -46,11 +46,11 @@ class Runs:
 
 
 ONE_CHUNK = Runs(300, 0, 1, 20)
-UNWATCHED = Runs(100, 0, 200, 20)
-WATCHED_ONCE = Runs(100, 1, 200, 20)
-WATCHED_BY_FIVE = Runs(100, 5, 200, 20)
+UNWATCHED = Runs(200, 0, 200, 50)
+WATCHED_ONCE = Runs(200, 1, 200, 50)
+WATCHED_BY_FIVE = Runs(200, 5, 200, 50)
 QUIET = Runs(1, 0, 10, 0.25)
-CHECKS = (Runs(50, 4, 320, 40), Runs(250, 2, 120, 15))
+CHECKS = (Runs(100, 6, 320, 50), Runs(400, 2, 200, 25))
 
 
 @dataclass(frozen=True, slots=True)
