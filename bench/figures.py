@@ -1,10 +1,12 @@
 """`python -m bench.figures`: measures what README.md says about performance, and writes the table there.
 
-Rows that are not named stay as they are. The table stands between two marks, so that nobody edits it by hand.
+Rows that are not named stay as they are. Each row is printed and written as soon as it is measured, so a run that you stop
+keeps what it has. The table stands between two marks, so that nobody edits it by hand.
 """
 
 import argparse
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -149,10 +151,14 @@ def main() -> None:
     page = ROOT / "README.md"
     try:
         with compiled_programs() as directory:
-            measured = {name: ROWS[name].measure(directory, arguments.repeat) for name in arguments.row or ROWS}
+            for name in arguments.row or ROWS:
+                started = time.monotonic()
+                cells = ROWS[name].measure(directory, arguments.repeat)
+                page.write_text(write_table(page.read_text(), {name: cells}))
+                found = ", ".join(f"{COLUMNS[server]} {cell}" for server, cell in cells.items())
+                print(f"{name}: {found} ({time.monotonic() - started:.0f} s)", flush=True)
     except BenchError as error:
         sys.exit(f"figures: {error}")
-    page.write_text(write_table(page.read_text(), measured))
 
 
 if __name__ == "__main__":
