@@ -88,12 +88,14 @@ class Broker:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Meanwhile, it accepts connections and answers nothing."""
+        """Meanwhile, it accepts connections and answers nothing. It may be killed in this state."""
+        frozen = self._process
         os.kill(self.pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(self.pid, signal.SIGCONT)
+            if frozen is not None and frozen.poll() is None:
+                frozen.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         assert self._process is not None

@@ -58,6 +58,7 @@ class TopologyBroker(Broker):
 
     def __init__(self, kind: str) -> None:
         self._stack = contextlib.ExitStack()
+        self._frozen: list[RedisNode] = []
         self._redis: RedisCluster | SentinelGroup
         if kind == "sentinel":
             self._redis = self._stack.enter_context(sentinel_group())
@@ -94,9 +95,11 @@ class TopologyBroker(Broker):
         nodes = self._nodes_primaries_first()
         for node in nodes:
             node.freeze()
+        self._frozen = nodes
         try:
             yield
         finally:
+            self._frozen = []
             for node in nodes:
                 node.resume()
 
@@ -112,6 +115,9 @@ class TopologyBroker(Broker):
 
     def _nodes_primaries_first(self) -> list[RedisNode]:
         """In this order no replica takes over, and none misses a write."""
+        if self._frozen:
+            # They cannot say who is a primary now.
+            return self._frozen
         primaries = self._primaries()
         return [*primaries, *(node for node in self._redis.nodes if node not in primaries)]
 

@@ -207,6 +207,33 @@ async def test_a_run_that_ended_while_redis_was_away_is_written_when_it_is_back(
     assert len(chunks(events)) == len(chunks(await whole_run(caller)))
 
 
+@pytest.mark.parametrize("held_by", ["no answer", "no memory"])
+async def test_events_that_wait_in_the_worker_survive_the_death_of_redis(
+    caller: Caller, worker: Worker, fragile_broker: Broker, provider: Simulator, held_by: str
+) -> None:
+    """One run has all of its events from the 10th on in the worker's outbox, `done` too; another one is under way."""
+    completed = counts(provider.url, "demo-long").get("completed", 0)
+    ending = await caller.submit("demo-long", simulator=STEADY)
+    under_way = await caller.submit("demo-long", simulator={**STEADY, "chunks": 400})
+    for stream_id in (ending, under_way):
+        await caller.events_until(stream_id, has_chunks(10))
+    with ExitStack() as held:
+        if held_by == "no answer":
+            held.enter_context(fragile_broker.frozen())
+        else:
+            fragile_broker.call_each("CONFIG", "SET", "maxmemory", "1")
+        await until(lambda: counts(provider.url, "demo-long")["completed"] == completed + 1)
+        fragile_broker.kill()
+    fragile_broker.start()
+    for stream_id, fields in ((ending, STEADY), (under_way, {**STEADY, "chunks": 400})):
+        events = await caller.finished(stream_id)
+        assert done(events)["status"] == "completed"
+        assert {event.position.epoch for event in events} == {1}
+        whole = await caller.run("demo-long", simulator={**fields, "chunks_per_s": 0})
+        assert [chunk["choices"] for chunk in chunks(events)] == [chunk["choices"] for chunk in chunks(whole)]
+    assert "Traceback" not in worker.output
+
+
 async def test_a_worker_stops_cleanly_while_redis_is_away(
     caller: Caller, fragile_broker: Broker, provider: Simulator
 ) -> None:
