@@ -116,6 +116,8 @@ async def test_an_answer_that_the_scripts_own_type_refuses_is_asked_again(caller
     assert "tea is sold in pairs" in refused["problem"]
 
 
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "drained"])
+@pytest.mark.parametrize("answers_after", [True, False], ids=["before the answer", "after the answer"])
 async def test_a_waiting_run_survives_its_worker(  # noqa: PLR0917 - fixtures
     caller: Caller,
     people: People,
@@ -123,19 +125,32 @@ async def test_a_waiting_run_survives_its_worker(  # noqa: PLR0917 - fixtures
     own_broker: Broker,
     provider: Simulator,
     settings: dict[str, str],
+    end: signal.Signals,
+    answers_after: bool,
 ) -> None:
+    """`answers_after`: whether the new worker is there before the person answers."""
+    paid = counts(provider.url, "demo-fast").get("requests", 0)
     stream_id = await caller.submit("script/guest")
     await people.answer(stream_id, "Your name?", "Ada")
     await people.read(stream_id, "What would you like?")
     await people.until_parked(stream_id)
-    workers[-1].signal(signal.SIGKILL)
-    await asyncio.to_thread(workers[-1].wait)
+    workers[-1].signal(end)
+    assert await asyncio.to_thread(workers[-1].wait) == (0 if end is signal.SIGTERM else -end)
+    if answers_after:
+        workers.append(Worker(own_broker.url, provider.url, **settings))
+        # It works: it would take the run now if the run were in the queue.
+        assert done(await caller.run("demo-echo"))["status"] == "completed"
+        assert (await caller.meta(stream_id))["status"] == "parked"
     await people.answer(stream_id, "What would you like?", {"article": "tea", "count": 2})
-    workers.append(Worker(own_broker.url, provider.url, **settings))
+    if not answers_after:
+        workers.append(Worker(own_broker.url, provider.url, **settings))
     await people.answer(stream_id, "Are you sure?", "yes")
     events = await caller.finished(stream_id)
     assert text(events) == "Ada: 2 TEA, yes"
-    assert len(inputs(events, "What would you like?", "asked")) == 1
+    for question in ("Your name?", "What would you like?", "Are you sure?"):
+        assert len(inputs(events, question, "asked")) == len(inputs(events, question, "answered")) == 1
+    assert len(steps(events, "begin")) == len(steps(events, "end")) == 1
+    assert counts(provider.url, "demo-fast")["requests"] == paid + 1
 
 
 async def test_a_question_that_nobody_answers_in_time_ends(caller: Caller, people: People) -> None:
