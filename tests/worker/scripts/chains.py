@@ -84,6 +84,12 @@ def article_of(order: Order) -> str:
 
 
 @script
+async def greets(run: Run) -> str:
+    """Asks once."""
+    return f"Hello, {await run.input('Your name?')}"
+
+
+@script
 async def patient(run: Run) -> str:
     """Does not wait for long."""
     try:
