@@ -113,6 +113,15 @@ class StreamLog:
         jobs = self._client.key_space.queue_of(batch.stream_id).jobs
         return Call("finish", (keys.log, keys.meta, jobs), (*ending, *batch.lines), (keys.live,))
 
+    async def is_open_for(self, stream_id: str, epoch: int) -> bool:
+        """Whether an attempt of this epoch may write now, as contract/lua/append.lua decides it.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError.
+        """
+        meta = self._client.key_space.stream(stream_id).meta
+        found: list[bytes | None] = await call_redis(self._client, "HMGET", meta, "epoch", "status")
+        return found == [b"%d" % epoch, b"running"]
+
     async def read_page(self, stream_id: str, after: Position, limit_events: int = PAGE_LIMIT_EVENTS) -> list[Event]:
         """Up to `limit_events` events after a position. Fewer mean that the log has no more yet.
 

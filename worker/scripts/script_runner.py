@@ -125,34 +125,31 @@ class ScriptRunner:
     async def _read_past(self, stream_id: str, epoch: int) -> tuple[list[Entry], Chunk]:
         """What earlier attempts wrote, and the fields of the answer's chunks; empty if they wrote nothing.
 
-        Does not return if a later attempt has written already, because this one must pay for nothing any more: a claim
-        that was confirmed late, during a failover of Redis, may be over. The heartbeat then cancels the attempt.
+        Does not return if a later attempt has begun, or the run is over, because this one must pay for nothing any
+        more: a claim that was confirmed late, during a failover of Redis, may be lost by then. The heartbeat then
+        cancels the attempt.
         """
-        backoff, outage = Backoff(FIRST_DELAY_S, MAX_DELAY_S), Outage(logger, f"run {stream_id} cannot be taken over")
-        while epoch > 1:
+        backoff, outage = Backoff(FIRST_DELAY_S, MAX_DELAY_S), Outage(logger, f"run {stream_id} cannot be begun")
+        while True:
             try:
-                last, past, head = await self._read_log(stream_id)
-                if last <= epoch:
+                past, head = await self._read_log(stream_id) if epoch > 1 else ([], {})
+                if await self.log.is_open_for(stream_id, epoch):
                     return past, head
             except (BrokerUnavailableError, BrokerRefusedError) as error:
                 outage.record(error)
             await asyncio.sleep(backoff.next_delay_s())
-        return [], {}
 
-    async def _read_log(self, stream_id: str) -> tuple[int, list[Entry], Chunk]:
-        """Also returns the last epoch in the log."""
-        last = 0
+    async def _read_log(self, stream_id: str) -> tuple[list[Entry], Chunk]:
         past: list[Entry] = []
         shared: Chunk = {}
         async for event in self.log.read(stream_id, START):
-            last = event.position.epoch
             data = parse_json(event.data)
             if event.kind is Kind.START:
                 shared = data["chunk"]
             else:
                 past.append(Entry(event.kind, merge_chunk(shared, data) if event.kind is Kind.CHUNK else data))
         kept = ("id", "object", "created", "model")
-        return last, past, {name: shared[name] for name in kept if name in shared}
+        return past, {name: shared[name] for name in kept if name in shared}
 
 
 @dataclass(frozen=True, slots=True)
