@@ -21,16 +21,19 @@ DEADLINE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`streams` runs that start at the same time."""
+    """`streams` runs that start at the same time. The second of two `workers` shares its core with all other parts."""
 
     title: str
     streams: int
     chunks: int
     chunks_per_s: float
+    workers: int = 1
 
 
 END_TO_END_PLANS = {
     "end-to-end": Plan("one run, 50 chunks/s", 1, 250, 50),
+    "small-workshop": Plan("100 runs in one worker, 50 chunks/s each", 100, 400, 50),
+    "two-workshops": Plan("100 runs in each of two workers, 50 chunks/s each", 200, 400, 50, workers=2),
     "workshop": Plan("200 runs in one worker, 50 chunks/s each", 200, 400, 50),
     "factory": Plan("1,000 runs in one worker, 20 chunks/s each", 1000, 200, 20),
 }
@@ -49,9 +52,9 @@ class EndToEndResult:
 
 
 class Environment:
-    """The running parts, on free ports."""
+    """The running parts, on free ports. Each worker runs `streams` at once."""
 
-    def __init__(self, stack: ExitStack, streams: int) -> None:
+    def __init__(self, stack: ExitStack, workers: int, streams: int) -> None:
         self.broker, broker_port = start_broker(stack)
         self.url = f"redis://127.0.0.1:{broker_port}/0"
         _, self.gateway_port = start_gateway(stack, broker_port, core=OTHER_CORE)
@@ -66,20 +69,27 @@ class Environment:
             "MANYCAST_LOG_LEVEL": "warning",
         }
         argv = [sys.executable, "-m", "worker"]
-        self.worker = stack.enter_context(Program(argv, core=SERVER_CORE, environment=worker_environment))
+        self._workers = [
+            stack.enter_context(Program(argv, core=core, environment=worker_environment))
+            for core in (SERVER_CORE, OTHER_CORE)[:workers]
+        ]
+
+    @property
+    def worker_us(self) -> float:
+        return sum(worker.cpu_us for worker in self._workers)
 
 
 def measure_end_to_end(plan: Plan) -> EndToEndResult:
     """Measures `plan`. One viewer watches the first run. Raises: BenchError."""
     with ExitStack() as stack:
-        return asyncio.run(_measure(Environment(stack, plan.streams), plan))
+        return asyncio.run(_measure(Environment(stack, plan.workers, plan.streams // plan.workers), plan))
 
 
 async def _measure(environment: Environment, plan: Plan) -> EndToEndResult:
     client = command_client(environment.url)
     try:
-        await wait_for_worker(client)
-        worker_us, redis_us, began_at = environment.worker.cpu_us, environment.broker.cpu_us, time.monotonic()
+        await wait_for_workers(client, plan.workers)
+        worker_us, redis_us, began_at = environment.worker_us, environment.broker.cpu_us, time.monotonic()
         queue = JobQueue(client, RETENTION_MS)
         await _submit(queue, plan, range(1))
         # The viewer must be there before the other runs begin: it would wait for this process to submit them all.
@@ -91,7 +101,7 @@ async def _measure(environment: Environment, plan: Plan) -> EndToEndResult:
                 raise BenchError("the runs did not end in time")
             await asyncio.sleep(0.05)
         wall_s, chunks = time.monotonic() - began_at, plan.streams * plan.chunks
-        worker_us, redis_us = environment.worker.cpu_us - worker_us, environment.broker.cpu_us - redis_us
+        worker_us, redis_us = environment.worker_us - worker_us, environment.broker.cpu_us - redis_us
         await _check(client, plan)
         cuts = quantiles(latencies_ms, n=100)
         return EndToEndResult(
@@ -109,12 +119,12 @@ async def _submit(queue: JobQueue, plan: Plan, numbers: range) -> None:
         await queue.submit(Submission(stream_id, request, "bench", Policy(), ""), plan.streams)
 
 
-async def wait_for_worker(client: Client) -> None:
+async def wait_for_workers(client: Client, number: int = 1) -> None:
     """Raises: BenchError."""
     deadline = time.monotonic() + DEADLINE_S
-    while not await call_redis(client, "ZCARD", client.key_space.workers):
+    while await call_redis(client, "ZCARD", client.key_space.workers) < number:
         if time.monotonic() > deadline:
-            raise BenchError("the worker did not start in time")
+            raise BenchError("a worker did not start in time")
         await asyncio.sleep(0.05)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import openai
 
-from bench.end_to_end import Environment, wait_for_worker
+from bench.end_to_end import Environment, wait_for_workers
 from bench.program import Program
 from contract.connection import command_client
 from manycast.local_stack.port import free_port
@@ -43,12 +43,12 @@ class FirstChunkResult:
 def measure_first_chunk() -> FirstChunkResult:
     """Raises: BenchError."""
     with ExitStack() as stack:
-        return asyncio.run(_measure(Environment(stack, 20)))
+        return asyncio.run(_measure(Environment(stack, workers=1, streams=20)))
 
 
 async def _measure(environment: Environment) -> FirstChunkResult:
     client = command_client(environment.url)
-    await wait_for_worker(client)
+    await wait_for_workers(client)
     await client.aclose()
     watched_ms = [_watch(environment.gateway_port) for _ in range(WARM_UP + CALLS)][WARM_UP:]
     ports = (environment.gateway_port, environment.provider_port)
