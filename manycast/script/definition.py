@@ -8,7 +8,8 @@ T = TypeVar("T")
 
 
 class Script(Generic[T]):
-    """A named function of a `Run`. `place` is its file and line.
+    """A named function of a `Run`. `place` is its file and line. `replaced` is the script whose function had the same
+    name before, in the same module: nobody can run that one any more.
 
     The function is a coroutine function, or an async generator function whose items the run says.
     """
@@ -30,6 +31,9 @@ class Script(Generic[T]):
         code = function.__code__
         self.file = code.co_filename
         self.place = f"{code.co_filename}, line {code.co_firstlineno}"
+        is_of_module = function.__qualname__ == function.__name__
+        known = function.__globals__.get(function.__name__) if is_of_module else None
+        self.replaced: Script[Any] | None = known if isinstance(known, Script) else None
 
     def __repr__(self) -> str:
         return f"<script {self.name}: {self.place}>"

@@ -38,6 +38,11 @@ def load_scripts(named: str) -> Scripts:
         for value in vars(module).values():
             if not isinstance(value, Script):
                 continue
+            if (lost := value.replaced) is not None:
+                name = value.function.__name__
+                raise _error(
+                    named, f"two scripts are functions with the name '{name}': {lost.place}, and {value.place}"
+                )
             known = found.setdefault(value.name, value)
             if known is not value:
                 raise _error(named, f"two scripts have the name '{value.name}': {known.place}, and {value.place}")

@@ -90,6 +90,26 @@ def test_two_scripts_of_one_name_are_told_with_both_places(folder: Path) -> None
         load_scripts(str(folder))
 
 
+@pytest.mark.parametrize("second", [source("same"), source("same").replace("@script", "@script(name='other')")])
+def test_two_scripts_of_one_function_name_in_a_file_are_told_with_both_lines(folder: Path, second: str) -> None:
+    """Python would keep the second one only, and say nothing."""
+    (folder / "twice.py").write_text(source("same") + source("more") + second)
+    with pytest.raises(ScriptsUnusableError, match=r"'same': .*twice.py, line 2, and .*twice.py, line 10$"):
+        load_scripts(str(folder))
+
+
+def test_two_functions_with_one_name_of_a_script_are_told_with_both_lines(folder: Path) -> None:
+    (folder / "named.py").write_text(source("same") + source("more").replace("@script", "@script(name='same')"))
+    with pytest.raises(ScriptsUnusableError, match=r"'same': .*named.py, line 2, and .*named.py, line 6$"):
+        load_scripts(str(folder))
+
+
+def test_a_script_inside_a_function_replaces_none_of_its_module(folder: Path) -> None:
+    inner = "def make():\n    @script(name='inner')\n    async def same(run): ...\n    return same\nother = make()\n"
+    (folder / "nested.py").write_text(source("same") + inner)
+    assert list(load_scripts(str(folder))) == ["inner", "same"]
+
+
 @pytest.mark.parametrize("name", ["json.py", "worker.py"])
 def test_a_file_with_the_name_of_another_module_is_told(folder: Path, name: str) -> None:
     (folder / name).write_text(source("one"))
