@@ -198,7 +198,7 @@ class Gateway:
         yield StreamRoutes(
             client, authenticator, permissions, queue=self._queue, log=self._log, completions=self._completions
         )
-        yield InputRoutes(permissions, Questions(client))
+        yield InputRoutes(authenticator, permissions, Questions(client))
         default_s = self._settings.ticket_s
         yield TicketRoutes(client, self._access, self.security, default_s=default_s, control_s=control_s)
 

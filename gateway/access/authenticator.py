@@ -198,6 +198,22 @@ class Authenticator:
             group = self.read_source(request).rate_limit_group
             await self._take_token(request, RateLimit(f"completion:{group}", self._policy.readings_per_minute))
 
+    async def check_answer_rate(self, request: Request) -> dict[str, str]:
+        """Limits the answers of one key, or of one address without a key, to the questions of scripts. They cost no
+        starts of runs. Returns headers for the response.
+
+        Raises: ApiError 429, BrokerUnavailableError, BrokerRefusedError.
+        """
+        if self.admits_only_local:
+            return {}
+        bearer = bearer_token(request)
+        key = None if bearer is None else self._keys.find(bearer)
+        if key is not None:
+            limit = RateLimit(f"answer:{_holder_of(key).identity}", key.requests_per_minute)
+        else:
+            limit = RateLimit(f"answer:{self.read_source(request).rate_limit_group}", self._policy.per_minute)
+        return await self._take_token(request, limit)
+
     async def sign_in(self, request: Request, secret: str) -> tuple[Caller, str]:
         """The caller, and the value of its session cookie. Raises: ApiError 401, BrokerUnavailableError."""
         owner = self._sign_ins.authenticate(secret)

@@ -3,6 +3,7 @@
 from fastapi import FastAPI, Request
 
 from contract.questions import Answered, Questions
+from gateway.access.authenticator import Authenticator
 from gateway.access.permissions import Permissions
 from gateway.http.body import parse_object, read_body
 from gateway.http.errors import ApiError
@@ -19,7 +20,8 @@ BODY_LIMIT_BYTES = 1 << 18
 class InputRoutes:
     """Answers of people to scripts."""
 
-    def __init__(self, permissions: Permissions, questions: Questions) -> None:
+    def __init__(self, authenticator: Authenticator, permissions: Permissions, questions: Questions) -> None:
+        self._authenticator = authenticator
         self._permissions = permissions
         self._questions = questions
 
@@ -34,13 +36,14 @@ class InputRoutes:
                 tag="streams",
                 takes_ticket=True,
                 body=InputRequest,
-                errors=(*BODY_ERRORS, *ACCESS_ERRORS, 409, 422),
+                errors=(*BODY_ERRORS, *ACCESS_ERRORS, 409, 422, 429),
             ),
         )
 
     async def answer(self, stream_id: StreamIdPath, request: Request) -> JsonResponse:
         """Answers a question of the script. The first answer counts."""
         name = await self._permissions.check_writer(request, stream_id)
+        headers = await self._authenticator.check_answer_rate(request)
         given = check_body(InputRequest, parse_object(await read_body(request, BODY_LIMIT_BYTES)))
         question = await self._questions.find(stream_id, given.id)
         if question is not None and (problem := find_problem(question, given.value)):
@@ -60,4 +63,4 @@ class InputRoutes:
             case Answered.ANSWERED:
                 who = f" by {counts['by']}" if counts["by"] else ""
                 raise ApiError(409, "already_answered", f"The question has already been answered{who}.")
-        return JsonResponse({"id": given.id, **answer})
+        return JsonResponse({"id": given.id, **answer}, headers=headers)

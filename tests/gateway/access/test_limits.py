@@ -9,6 +9,7 @@ import pytest
 
 from contract.connection import Client, call_redis
 from contract.event import Status
+from contract.questions import Questions
 from contract.settings import MalformedSettingError, read_settings
 from gateway.access.api_keys import make_key
 from gateway.settings import Settings
@@ -245,3 +246,46 @@ async def test_one_address_reads_only_so_many_completions_a_minute(broker: Broke
                 kept = await http.get(path, headers={**near, "If-None-Match": answers[0].headers["etag"]})
                 assert kept.status_code == 304
                 assert (await http.get(path, headers=bearer(secret))).status_code == 200
+
+
+# Answers to scripts
+
+
+async def test_a_key_and_an_address_answer_scripts_only_so_often_a_minute(broker: Broker, client: Client) -> None:
+    """Starts of runs have a limit of their own, and everybody else may still answer."""
+    (secret, key), (other, other_key) = make_key("a", requests_per_minute=3), make_key("b", requests_per_minute=3)
+    settings = {
+        "MANYCAST_KEYS": lines(key, other_key),
+        "MANYCAST_PASSWORD": PASSWORD,
+        "MANYCAST_TRUSTED_PROXIES": "127.0.0.1",
+        "MANYCAST_HOSTS": "127.0.0.1",
+        "MANYCAST_REQUESTS_PER_MINUTE": "3",
+    }
+    async with open_run(broker.url) as run:
+        await Questions(client).ask(run.stream_id, 1, {"id": "1", "state": "asked", "question": "Sure?"}, "")
+        with closing(Gateway(broker.url, **settings)) as gateway:
+            async with httpx2.AsyncClient(base_url=gateway.url, timeout=60) as http:
+                await http.post("/v1/session", json={"secret": PASSWORD})
+                cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in http.cookies.items())}
+                http.cookies.clear()
+                near, far = ({**cookie, "X-Forwarded-For": address} for address in ("203.0.113.7", "203.0.113.8"))
+                for headers, others in ((bearer(secret), bearer(other)), (near, far)):
+                    path = f"/v1/streams/{run.stream_id}/input"
+                    answers = [await http.post(path, json={"id": "1", "value": "x"}, headers=headers) for _ in "1234"]
+                    assert {answer.status_code for answer in answers[:3]} <= {200, 409}
+                    assert code(answers[3]) == (429, "rate_limit_exceeded")
+                    assert int(answers[3].headers["retry-after"]) > 0
+                    elsewhere = await http.post(path, json={"id": "1", "value": "x"}, headers=others)
+                    assert elsewhere.status_code in (200, 409)
+                    started = await http.post("/v1/streams", json=BODY, headers=headers)
+                    assert started.status_code == 201
+                    assert started.headers["x-ratelimit-remaining-requests"] == "2"
+
+
+async def test_on_this_computer_answers_have_no_limit(
+    local_http: httpx2.AsyncClient, broker: Broker, client: Client
+) -> None:
+    async with open_run(broker.url) as run:
+        for _ in range(70):
+            answer = await local_http.post(f"/v1/streams/{run.stream_id}/input", json={"id": "1", "value": "x"})
+            assert code(answer) == (404, "no_such_question")
