@@ -271,7 +271,7 @@ class Generation:
                 self.stop(Stop.OVERDUE)
 
     def _timing(self) -> Timing:
-        first = self._call.first_chunk_at
+        first = self._call.first_words_at
         return {
             "queued_ms": self._claim.queued_ms,
             "first_chunk_ms": None if first is None else round((first - self._claimed_at) * 1000),

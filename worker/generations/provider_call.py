@@ -44,6 +44,9 @@ class ProviderCall:
         self.outcome = Outcome(1)
         self.pace = Pace()
         self.first_chunk_at: float | None = None
+        self.first_words_at: float | None = None
+        """When the first chunk came; of a script, the first text of a step or of the answer. None if there was none, or
+        if an earlier attempt may have written it."""
         self.chunk_timeout_s = chunk_timeouts.default_s
         self._chunk_timeouts = chunk_timeouts
         self._stream_id = stream_id
@@ -56,6 +59,9 @@ class ProviderCall:
         self._clock = asyncio.get_running_loop().time
         self._heard_at = 0.0
         self._is_held_back = False
+        self._may_begin = True
+        """Whether the words that come may be the first ones of the run."""
+        self._awaits_text = False
         self._shared: Chunk | None = None
         self.parked: ParkedError | None = None
         """Why the answer is to be continued later, if it is."""
@@ -78,8 +84,11 @@ class ProviderCall:
         return await self._write_all(answer, repair, epoch, outbox)
 
     async def run_script(self, answer: Answer, request: dict[str, Any], epoch: int, outbox: Outbox) -> RunError | None:
-        """As `run`, for the answer of a script."""
+        """As `run`, for the answer of a script. It opens with a chunk without text, and goes on where an earlier
+        attempt has stopped."""
         self.outcome = Outcome(count_choices(request))
+        self._awaits_text = True
+        self._may_begin = epoch == 1
         return await self._write_all(answer, ChunkRepair(), epoch, outbox)
 
     async def _write_all(
@@ -158,6 +167,8 @@ class ProviderCall:
             if self.first_chunk_at is None:
                 self.first_chunk_at = self._heard_at
             whole = given.whole() if isinstance(given, SimilarChunk) else given
+            if self.first_words_at is None:
+                self._note_words(whole)
             chunk = repair.repair(whole)
         if chunk is None:
             self._template = None
@@ -167,6 +178,10 @@ class ProviderCall:
             self._template = template = LineTemplate(given.pattern, self._shared)
             self._taker = partial(self._take_directly, template, outbox)
         return True
+
+    def _note_words(self, chunk: Chunk) -> None:
+        if self._may_begin and (not self._awaits_text or _has_text(chunk)):
+            self.first_words_at = self._heard_at
 
     def _take_directly(self, template: LineTemplate, outbox: Outbox, chunks: list[Texts]) -> bool:
         """Writes chunks as soon as they arrive. Returns False if they must wait for the publisher, or are too many."""
@@ -213,6 +228,8 @@ class ProviderCall:
             raise RunFailedError(RunError(Code.SCRIPT_ERROR.value, text, SERVER_ERROR)) from error
         self._put(outbox, line)
         self._publisher.send(outbox)
+        if self.first_words_at is None and entry.kind is Kind.STEP and entry.data["state"] == "chunk":
+            self._note_words(entry.data)
         if entry.waits:
             await self._publisher.confirmed(outbox)
         elif self._publisher.is_full:
@@ -234,6 +251,12 @@ class ProviderCall:
 def _only_brings_text(chunk: Chunk) -> bool:
     """Whether the outcome does not change when another chunk like it comes."""
     return chunk.get("usage") is None and all(choice.get("finish_reason") is None for choice in chunk["choices"])
+
+
+def _has_text(chunk: Chunk) -> bool:
+    """Whether a chunk of a script brings more than the role of who speaks."""
+    deltas = [choice.get("delta") or {} for choice in chunk["choices"]]
+    return any(value for delta in deltas for name, value in delta.items() if name != "role")
 
 
 def _encode(value: Chunk) -> bytes:

@@ -90,6 +90,12 @@ async def test_a_script_answers_and_its_steps_are_events(caller: Caller, provide
     assert usage["total_tokens"] == sum(step["usage"]["total_tokens"] for step in steps(events, "end"))
 
 
+async def test_the_first_words_of_a_script_come_with_those_of_its_model(caller: Caller) -> None:
+    events = await caller.run("script/asks", prompt="demo-fast", simulator={"chunks": 4, "first_chunk_ms": 400})
+    timing = done(events)["timing"]
+    assert 400 <= timing["first_chunk_ms"] <= timing["total_ms"]
+
+
 async def test_the_answer_of_a_script_has_the_form_of_openai(caller: Caller) -> None:
     found = chunks(await caller.run("script/three", prompt="autumn"))
     assert {(one["object"], one["model"], one["id"][:9]) for one in found} == {
