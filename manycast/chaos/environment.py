@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
-from manycast.chaos import load_script
+from manycast.chaos import chain_script
 from manycast.chaos.process_slot import ProcessSlot
 from manycast.chaos.redis_cluster import RedisCluster
 from manycast.chaos.redis_node import TopologyError
@@ -61,7 +61,7 @@ WORKER = {
     "MANYCAST_CHUNK_TIMEOUT_S": "3",
     "MANYCAST_PROVIDER_RETRIES": "1",
     "MANYCAST_DEFAULT_MODEL": "demo",
-    "MANYCAST_SCRIPTS": load_script.__name__,
+    "MANYCAST_SCRIPTS": chain_script.__name__,
     "MANYCAST_RETENTION_S": str(RETENTION_S),
 }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from contract.event import Event
 from contract.position import START, Position
-from manycast.chaos.load_script import MODEL
+from manycast.chaos.chain_script import MODEL
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from typing import Any
 from contract.event import Event
 from contract.position import START, Position
 from manycast.chaos.answer import read_whole
+from manycast.chaos.chain_script import QUESTION_ID
 from manycast.chaos.evidence import StreamRecord
-from manycast.chaos.load_script import QUESTION_ID
 from manycast.chaos.redis_state import RedisState
 from manycast.chaos.script_answer import answer_of_script
 from manycast.chaos.viewer import Viewer

@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from manycast.chaos.chain_script import user_of
 from manycast.chaos.checker import Finding, Violation, check_bill, check_leftovers, check_stream
 from manycast.chaos.environment import Environment, running
 from manycast.chaos.evidence import StreamRecord, read_bill
 from manycast.chaos.fault_injector import FaultInjector
-from manycast.chaos.load_script import user_of
 from manycast.chaos.one_stream import OneStream
 from manycast.chaos.redis_state import RedisState
 from manycast.chaos.report import Tally

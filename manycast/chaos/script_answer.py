@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 from contract.event import Event
-from manycast.chaos.load_script import chain
+from manycast.chaos.chain_script import chain
 from manycast.chaos.script_run import read_question_end
 from manycast.script.message import Chunk
 from manycast.script.perform import perform

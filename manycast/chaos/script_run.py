@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from contract.event import Event, Kind
-from manycast.chaos.load_script import CALLS, QUESTION, QUESTION_ID, STAGES
+from manycast.chaos.chain_script import CALLS, QUESTION, QUESTION_ID, STAGES
 
 
 def read_question_end(log: Sequence[Event]) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from manycast.chaos.load_script import CHOICES, MODEL
+from manycast.chaos.chain_script import CHOICES, MODEL
 
 WORDS = ("tide", "lamp", "river", "engine", "letter", "window", "garden", "winter", "signal", "harbour", "copper")
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from manycast.chaos.load_script import MODEL
+from manycast.chaos.chain_script import MODEL
 from manycast.chaos.schedule import GROUPS, LENGTHS_S, ONE_REDIS, Kind, TopologyName, kinds_of, plan_faults
 from manycast.chaos.workload import MODELS, plan_stream
 

@@ -7,9 +7,9 @@ import pytest
 
 from contract.event import Event, Kind
 from contract.position import Position
+from manycast.chaos.chain_script import CHOICES, MODEL, QUESTION_ID, STAGES, chain
 from manycast.chaos.checker import Violation, check_bill, check_stream
 from manycast.chaos.evidence import StreamRecord, read_bill
-from manycast.chaos.load_script import CHOICES, MODEL, QUESTION_ID, STAGES, chain
 from manycast.chaos.script_answer import answer_of_script
 from manycast.chaos.script_run import payable_calls
 
