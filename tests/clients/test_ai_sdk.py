@@ -11,11 +11,11 @@ import pytest
 
 from contract.connection import blocking_client, command_client
 from contract.event import Status
+from manycast.chaos.examples import read_examples
 from tests.author import Author
 from tests.broker import Broker, valkey_binary
 from tests.clients.conftest import Stack, run_program
 from tests.gateway.fanout.recording import USAGE, attempt, chunk_of, done
-from tests.manycast.script.test_examples import BLOCKS, NAMES
 from tests.packages import install_node_packages
 from tests.stack import Gateway, Simulator, Worker, closing_all
 
@@ -37,7 +37,7 @@ async def test_the_chat_of_the_ai_sdk_works(node: str, stack: Stack, version: st
 def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway of a stack with the script of docs/scripts.md whose tool asks before it acts."""
     folder = tmp_path_factory.mktemp("scripts")
-    (folder / "secretary.py").write_text(BLOCKS[NAMES.index("secretary")])
+    (folder / "secretary.py").write_text(read_examples()["secretary"])
     broker, simulator = Broker(valkey_binary()), Simulator(SIMULATOR_FIRST_CHUNK_MS="0", SIMULATOR_CHUNKS_PER_S="500")
     worker = Worker(broker.url, simulator.url, MANYCAST_SCRIPTS=str(folder))
     gateway = Gateway(broker.url)

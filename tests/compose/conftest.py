@@ -9,10 +9,10 @@ import httpx2
 import pytest
 from pytest_docker.plugin import Services
 
+from manycast.chaos.examples import read_blocks
 from tests.compose.report import pytest_runtest_makereport  # noqa: F401 -- a hook: found by its name
 from tests.compose.stack import COMPOSE_FILE, Stack, lacking_engine
 from tests.house.tree import ROOT
-from tests.manycast.script.test_examples import BLOCKS, NAMES
 
 GREETING = Path(__file__).with_name("scripts") / "greeting.py"
 GATEWAYS = 3
@@ -57,7 +57,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tests' script and the examples of docs/scripts.md, readable for the workers' user."""
     folder = tmp_path_factory.mktemp("scripts")
     shutil.copy(GREETING, folder)
-    for name, block in zip(NAMES, BLOCKS, strict=True):
+    for name, block in read_blocks().items():
         (folder / f"{name}.py").write_text(block)
     folder.chmod(0o755)
     return folder

@@ -6,19 +6,11 @@ from typing import Any
 
 import httpx2
 
+from manycast.chaos.examples import TEXTS
 from tests.compose.conftest import GATEWAYS, WORKERS
 from tests.compose.stack import Stack, docker
 from tests.compose.viewer import Viewer
 
-EXAMPLES = {
-    "haiku": "autumn",
-    "quiz": "",
-    "secretary": "Use send_mail to greet Ada",
-    "summary": "A long text. " * 700,
-    "party": "",
-    "careful": "Explain tides",
-}
-"""What the user says to each example: the simulator calls a tool only if it is named."""
 DEADLINE_S = 240
 QUESTION = {"model": "script/greeting", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -48,8 +40,8 @@ async def test_a_script_waits_for_a_person_while_the_workers_are_replaced(
 async def test_the_examples_of_the_page_end_although_all_workers_are_killed(
     stack: Stack, web: httpx2.AsyncClient
 ) -> None:
-    paths = {name: await begin(web, name, text) for name, text in EXAMPLES.items()}
-    viewers = {name: Viewer(deadline_s=DEADLINE_S) for name in EXAMPLES}
+    paths = {name: await begin(web, name, text) for name, text in TEXTS.items()}
+    viewers = {name: Viewer(deadline_s=DEADLINE_S) for name in TEXTS}
     async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
         for name, viewer in viewers.items():
             group.create_task(viewer.watch(web, f"{paths[name]}/events"))

@@ -1,18 +1,14 @@
 """The examples of docs/scripts.md, against answers that the test gives."""
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import pytest
 
+from manycast.chaos.examples import TEXTS, load_examples, read_blocks
 from manycast.script import Script
 from manycast.script.testing import Rehearsal, calls, run_script
-from tests.house.tree import ROOT
-
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "scripts.md").read_text(), re.DOTALL | re.MULTILINE)
-NAMES = ("haiku", "quiz", "secretary", "summary", "shop", "careful", "test_haiku")
 
 
 @pytest.fixture
@@ -20,13 +16,18 @@ def examples() -> Iterator[dict[str, ModuleType]]:
     """The modules of the page, by name. The test of the first one imports it."""
     found = {}
     try:
-        for name, block in zip(NAMES, BLOCKS, strict=True):
+        for name, block in read_blocks().items():
             module = sys.modules[name] = found[name] = ModuleType(name)
             exec(compile(block, f"{name}.py", "exec"), vars(module))
         yield found
     finally:
         for name in found:
             del sys.modules[name]
+
+
+def test_each_script_has_a_text_that_a_load_may_begin_it_with() -> None:
+    # The shopkeeper is a part of the party.
+    assert {*TEXTS, "shopkeeper"} == load_examples().keys()
 
 
 def test_draft_critique_final(examples: dict[str, ModuleType]) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from openai import OpenAI
 
+from manycast.chaos.examples import read_examples
 from tests.manycast.command_line import LocalStack, console, run, up, wait_until
-from tests.manycast.script.test_examples import BLOCKS
 
 GUEST = """
 from manycast.script import script
@@ -27,7 +27,7 @@ QUESTION = {"model": "script/haiku", "messages": [{"role": "user", "content": "a
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     folder = tmp_path_factory.mktemp("first")
     (folder / "scripts").mkdir()
-    (folder / "scripts" / "haiku.py").write_text(BLOCKS[0])
+    (folder / "scripts" / "haiku.py").write_text(read_examples()["haiku"])
     (folder / "scripts" / "guest.py").write_text(GUEST)
     with up(folder / "data", "--reload", cwd=folder, MANYCAST_SCRIPTS="scripts", SIMULATOR_CHUNKS_PER_S="500") as stack:
         yield stack
