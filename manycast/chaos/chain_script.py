@@ -1,5 +1,6 @@
 """The script that the workers of a chaos run offer: steps in a row and at once, a tool, and a question to people."""
 
+import secrets
 from typing import Any
 
 from manycast.script import InputTimeoutError, Message, Run, script
@@ -19,35 +20,39 @@ NOBODY = "nobody"
 @script
 async def chain(run: Run) -> Message[Any]:
     """The last step is the answer; each one needs those before it."""
-    draft = await _generate(run, "draft", f"Draft: {run.text}")
-    left, right = await run.gather(_generate(run, "left", f"Left of {draft}"), _generate(run, "right", run.text))
-    length = await _measure(run.fork(), f"Measure: {left}{right}")
+    # Not from the run: it is another one for each attempt, so that the bill says which attempt has paid.
+    attempt = secrets.token_hex(4)
+    draft = await _generate(run, attempt, "draft", f"Draft: {run.text}")
+    left, right = await run.gather(
+        _generate(run, attempt, "left", f"Left of {draft}"), _generate(run, attempt, "right", run.text)
+    )
+    length = await _measure(run.fork(), attempt, f"Measure: {left}{right}")
     try:
         mood = await run.input("Which mood?", choices=CHOICES, timeout_s=run.request.get("answer_within_s"))
     except InputTimeoutError:
         mood = NOBODY
     await run.say(f"{mood}\n\n")
     await run.emit(QUESTION, {"mood": mood})
-    return await _generate(run, "final", f"{mood}, {length}, {right}", say=True)
+    return await _generate(run, attempt, "final", f"{mood}, {length}, {right}", say=True)
 
 
-async def _measure(run: Run, prompt: str) -> Message[Any]:
+async def _measure(run: Run, attempt: str, prompt: str) -> Message[Any]:
     # A fork, so that no later step has the tool.
     @run.tool
     async def measure(text: str) -> int:
         """The length of a text."""
         return len(text)
 
-    return await _generate(run, "measure", prompt)
+    return await _generate(run, attempt, "measure", prompt)
 
 
-async def _generate(run: Run, name: str, prompt: str, *, say: bool = False) -> Message[Any]:
+async def _generate(run: Run, attempt: str, name: str, prompt: str, *, say: bool = False) -> Message[Any]:
     request = run.request
-    return await run.generate(
-        prompt, name=name, model="demo", say=say, user=user_of(request["user"], name), simulator=request["simulator"]
-    )
+    # The provider's bill names its calls by this field.
+    user = f"{step_of(request['user'], name)} {attempt}"
+    return await run.generate(prompt, name=name, model="demo", say=say, user=user, simulator=request["simulator"])
 
 
-def user_of(user: str, name: str) -> str:
-    """The field `user` of a step's provider calls, by which the provider's bill names them."""
+def step_of(user: str, name: str) -> str:
+    """A step of the run of this user. In the bill, the attempt that has paid for it follows."""
     return f"{user} {name}"

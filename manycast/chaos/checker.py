@@ -9,8 +9,9 @@ from contract.event import Event, Kind, Status
 from contract.position import START, Position
 from manycast.chaos.allowed_endings import may_end
 from manycast.chaos.answer import read_answer
+from manycast.chaos.chain_script import CALLS
 from manycast.chaos.evidence import Leftovers, Observation, StreamRecord
-from manycast.chaos.script_run import read_question_end
+from manycast.chaos.script_run import find_repeated, find_unended, read_question_ends
 
 STEP_RESTARTED = "step_restarted"
 """The reason of a `restart` that takes back a script's answer, but none of its steps."""
@@ -55,6 +56,7 @@ def check_stream(record: StreamRecord) -> Iterator[Finding]:
     yield from _check_log(record, where)
     if record.is_script:
         yield from _check_input(record, where)
+        yield from _check_steps(record, where)
     for observation in record.observations:
         for finding in check_viewer(record.log, observation, is_on_group=record.is_on_group):
             yield Finding(finding.violation, f"{where}, {finding.where}", finding.text, finding.count)
@@ -89,23 +91,40 @@ def _check_log(record: StreamRecord, where: str) -> Iterator[Finding]:
 
 
 def _check_input(record: StreamRecord, where: str) -> Iterator[Finding]:
-    """The first answer of a person counts, and only one is accepted."""
-    end = read_question_end(record.log)
-    counts = {} if end is None or end["state"] != "answered" else {end["value"]}
-    # A run that was stopped in the meantime need not have read the answer.
-    may_be_unread = end is None and record.status != Status.COMPLETED and len(record.accepted) <= 1
-    if record.accepted - set(counts) and not may_be_unread:
+    """The first answer of a person to a question counts, and only one is accepted."""
+    ends = read_question_ends(record.log)
+    counts = {(each, end["value"]) for each, end in ends.items() if end["state"] == "answered"}
+    # A run that was stopped in the meantime need not have read the answer to its last question.
+    unread = [] if record.status == Status.COMPLETED else [each for each in record.accepted if each[0] not in ends]
+    if record.accepted - counts - set(unread[:1]):
         text = f"{sorted(record.accepted)} were accepted, and the log has {sorted(counts)}"
         yield Finding(Violation.WRONG_INPUT, where, text)
 
 
-def check_bill(payable: Mapping[str, int], bill: Mapping[str, int]) -> Iterator[Finding]:
-    """`payable` and `bill`: how many calls of each user may have been and were answered by the provider. Calls of users
-    that are not in `payable` are not those of scripts."""
-    for user, allowed in payable.items():
-        if bill.get(user, 0) > allowed:
-            text = f"the provider answered {bill[user]} calls; the log accounts for {allowed}"
-            yield Finding(Violation.PAID_TWICE, f"step {user}", text, bill[user] - allowed)
+def _check_steps(record: StreamRecord, where: str) -> Iterator[Finding]:
+    """Each step begins once and ends once, whichever worker goes on with it."""
+    if repeated := find_repeated(record.log):
+        yield Finding(Violation.FALSE_EVENT, where, f"steps are told twice: {repeated}", len(repeated))
+    if record.status == Status.COMPLETED and (unended := find_unended(record.log)):
+        yield Finding(Violation.MISSING, where, f"steps have no end: {unended}", len(unended))
+
+
+def check_bill(attempts: Mapping[str, int], bill: Mapping[str, int]) -> Iterator[Finding]:
+    """`attempts`: how many of them may have paid for each step of a chain. `bill`: how many calls the provider has
+    answered for each step and attempt. Calls for other users are not those of chains."""
+    paid: dict[str, dict[str, int]] = {}
+    for user, count in bill.items():
+        step, _, attempt = user.rpartition(" ")
+        paid.setdefault(step, {})[attempt] = count
+    for step, allowed in attempts.items():
+        calls = CALLS.get(step.rpartition(" ")[2], 1)
+        for attempt, count in paid.get(step, {}).items():
+            if count > calls:
+                text = f"attempt {attempt} has paid for {count} calls, and makes {calls}"
+                yield Finding(Violation.PAID_TWICE, f"step {step}", text, count - calls)
+        if (found := len(paid.get(step, {}))) > allowed:
+            text = f"{found} attempts have paid for it; the log accounts for {allowed}"
+            yield Finding(Violation.PAID_TWICE, f"step {step}", text, found - allowed)
 
 
 def _missing_in_log(log: Sequence[Event]) -> list[Position]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from contract.connection import Client, call_redis, command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from manycast.chaos import chain_script
+from manycast.chaos.examples import read_examples
 from manycast.chaos.process_slot import ProcessSlot
 from manycast.chaos.redis_cluster import RedisCluster
 from manycast.chaos.redis_node import TopologyError
@@ -61,7 +62,6 @@ WORKER = {
     "MANYCAST_CHUNK_TIMEOUT_S": "3",
     "MANYCAST_PROVIDER_RETRIES": "1",
     "MANYCAST_DEFAULT_MODEL": "demo",
-    "MANYCAST_SCRIPTS": chain_script.__name__,
     "MANYCAST_RETENTION_S": str(RETENTION_S),
 }
 
@@ -107,8 +107,9 @@ class Environment:
         self.provider = ProcessSlot("simulator", _module("simulator"), simulator, directory)
         provider_settings = {"OPENAI_BASE_URL": f"{self.provider_url}/v1", "OPENAI_API_KEY": "simulator"}
         with_redis = kept | {"REDIS_URL": self.redis_url}
+        scripts = {"MANYCAST_SCRIPTS": str(_write_scripts(directory / "scripts"))}
         self.workers = [
-            ProcessSlot(f"worker-{at}", _module("worker"), with_redis | WORKER | provider_settings, directory)
+            ProcessSlot(f"worker-{at}", _module("worker"), with_redis | WORKER | scripts | provider_settings, directory)
             for at in range(workers)
         ]
         ports = [free_port(HOST) for _ in range(gateways)]
@@ -168,6 +169,15 @@ async def running(environment: Environment) -> AsyncIterator[Environment]:
             await slot.kill()
         if environment.group is not None:
             environment.group.end()
+
+
+def _write_scripts(folder: Path) -> Path:
+    """The scripts of the load: the chain, and the examples of the documentation."""
+    folder.mkdir()
+    (folder / "chain.py").write_text(f"from {chain_script.__name__} import chain\n")
+    for name, source in read_examples().items():
+        (folder / f"{name}.py").write_text(source)
+    return folder
 
 
 def _redis_command(directory: Path, port: int) -> list[str]:

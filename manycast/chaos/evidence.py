@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from contract.event import Event
 from contract.position import START, Position
+from contract.prompts import SCRIPT_PREFIX
 from manycast.chaos.chain_script import MODEL
 
 
@@ -52,8 +53,9 @@ class StreamRecord:
 
     `ids`: the stream ids returned for its identical requests. `answer`: the provider's own answer to this request; None
     if the provider was not asked. `cancel_statuses`: the statuses that cancel requests returned. `user`: the field of
-    the request, by which the provider's bill names its calls. `accepted`: the answers of people that were accepted.
-    `is_on_group`: a server of Redis may be replaced by one that lacks the last events.
+    the request, by which the provider's bill names the calls of a chain. `accepted`: the ids of questions, and the
+    answers of people to them that were accepted. `is_on_group`: a server of Redis may be replaced by one that lacks the
+    last events.
     """
 
     name: str
@@ -66,11 +68,16 @@ class StreamRecord:
     cancel_statuses: set[str] = field(default_factory=set)
     observations: list[Observation] = field(default_factory=list)
     user: str = ""
-    accepted: set[str] = field(default_factory=set)
+    accepted: set[tuple[str, str]] = field(default_factory=set)
     is_on_group: bool = False
 
     @property
     def is_script(self) -> bool:
+        return self.model.startswith(SCRIPT_PREFIX)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether the provider's bill names the steps of the run."""
         return self.model == MODEL
 
     @property

@@ -11,11 +11,13 @@ from typing import Any
 
 from contract.event import Event
 from contract.position import START, Position
+from contract.prompts import SCRIPT_PREFIX
 from manycast.chaos.answer import read_whole
 from manycast.chaos.chain_script import QUESTION_ID
 from manycast.chaos.evidence import StreamRecord
 from manycast.chaos.redis_state import RedisState
-from manycast.chaos.script_answer import answer_of_script
+from manycast.chaos.script_answer import answer_of_chain, answer_of_example
+from manycast.chaos.script_run import read_open_questions
 from manycast.chaos.viewer import Viewer
 from manycast.chaos.workload import PersonPlan, StreamPlan
 from manycast.client.errors import ManycastError, RefusedError
@@ -57,7 +59,9 @@ class OneStream:
                 group.create_task(self._later(delay_s, self._submit))
             if plan.cancel_after_s is not None:
                 group.create_task(self._later(plan.cancel_after_s, self._cancel))
-            answering = [group.create_task(self._answer(stream_id, person)) for person in plan.people]
+            answering = [group.create_task(self._answer_chain(stream_id, person)) for person in plan.people]
+            if plan.is_script and not plan.is_chain:
+                answering.append(group.create_task(self._answer_all(stream_id)))
             await self._redis_state.wait_until_ended(stream_id)
             for task in answering:
                 # The question may never have been asked.
@@ -89,10 +93,21 @@ class OneStream:
         self.record.ids.add(stream_id)
         return stream_id
 
-    async def _answer(self, stream_id: str, person: PersonPlan) -> None:
-        """Answers the question as soon as it is asked, unless somebody else has."""
+    async def _answer_chain(self, stream_id: str, person: PersonPlan) -> None:
         await asyncio.sleep(person.delay_s)
-        content = json.dumps({"id": QUESTION_ID, "value": person.value}).encode()
+        await self._answer(stream_id, QUESTION_ID, person.value)
+
+    async def _answer_all(self, stream_id: str) -> None:
+        """Answers each question of the script as soon as it is asked, with its first choice. Runs until cancelled."""
+        while True:
+            _, log = await self._redis_state.read(stream_id)
+            for asked in read_open_questions(log):
+                await self._answer(stream_id, asked["id"], (asked["choices"] or ["Rivers"])[0])
+            await asyncio.sleep(RETRY_S)
+
+    async def _answer(self, stream_id: str, question_id: str, value: str) -> None:
+        """Answers the question as soon as it is asked, unless somebody else has."""
+        content = json.dumps({"id": question_id, "value": value}).encode()
         while True:
             try:
                 await self._rng.choice(self._gateways).call("POST", f"/v1/streams/{stream_id}/input", content)
@@ -102,7 +117,7 @@ class OneStream:
             except ManycastError:
                 pass
             else:
-                self.record.accepted.add(person.value)
+                self.record.accepted.add((question_id, value))
                 return
             await asyncio.sleep(RETRY_S)
 
@@ -120,8 +135,10 @@ class OneStream:
     async def _find_answer(self, log: list[Event]) -> list[str]:
         body = {name: value for name, value in self._plan.body.items() if name != "manycast"}
         body["simulator"] = {**body["simulator"], "first_chunk_ms": 0, "chunks_per_s": 0}
+        if self._plan.is_chain:
+            return await answer_of_chain(body, log, self._ask_provider)
         if self._plan.is_script:
-            return await answer_of_script(body, log, self._ask_provider)
+            return await answer_of_example(self._plan.model.removeprefix(SCRIPT_PREFIX), body, log)
         return read_whole(await self._ask_provider(body))
 
     async def _ask_provider(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from contract.event import Kind as EventKind
 from manycast.chaos.checker import Finding, Violation
 from manycast.chaos.evidence import StreamRecord
 from manycast.chaos.schedule import Kind, TopologyName, kinds_of
-from manycast.chaos.script_run import count_states, read_question_end
+from manycast.chaos.script_run import count_states, read_question_ends
 
 SHOWN_FINDINGS = 20
 
@@ -46,12 +46,13 @@ class Tally:
             self.delivered += observation.delivered
 
     def _count_script(self, record: StreamRecord) -> None:
-        states, end = count_states(record.log), read_question_end(record.log)
+        states, ends = count_states(record.log), read_question_ends(record.log).values()
         self.scripts["runs"] += 1
+        self.scripts["runs of the documentation's examples"] += not record.is_chain
         self.scripts["epochs"] += record.log[-1].position.epoch if record.log else 0
         self.scripts["steps"] += states["begin"]
         self.scripts["steps begun again"] += states["restart"]
-        if end is not None:
+        for end in ends:
             self.scripts["questions answered" if end["state"] == "answered" else "questions nobody answered"] += 1
 
     @property

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from manycast.chaos.chain_script import user_of
+from manycast.chaos.chain_script import step_of
 from manycast.chaos.checker import Finding, Violation, check_bill, check_leftovers, check_stream
 from manycast.chaos.environment import Environment, running
 from manycast.chaos.evidence import StreamRecord, read_bill
@@ -15,7 +15,7 @@ from manycast.chaos.one_stream import OneStream
 from manycast.chaos.redis_state import RedisState
 from manycast.chaos.report import Tally
 from manycast.chaos.schedule import TopologyName, plan_faults
-from manycast.chaos.script_run import payable_calls
+from manycast.chaos.script_run import paying_attempts
 from manycast.chaos.workload import plan_stream
 from manycast.client.transport import Transport
 
@@ -73,7 +73,7 @@ async def run_chaos(
             await slot.drain()
     # Now the provider has written down even the calls that it answered last.
     tally.bill = read_bill(environment.bill_path.read_bytes())
-    tally.findings += check_bill(traffic.payable, tally.bill)
+    tally.findings += check_bill(traffic.attempts, tally.bill)
     for slot in environment.slots:
         log = slot.log_path.read_text(errors="replace")
         crashes = slot.crashes + [f"its log contains {marker!r}" for marker in CRASH_MARKERS if marker in log]
@@ -98,8 +98,8 @@ class Traffic:
 
     def __init__(self, options: ChaosOptions, tally: Tally, create_stream: Callable[..., OneStream]) -> None:
         self.known: set[str] = set()
-        self.payable: dict[str, int] = {}
-        """How many calls of the provider each step of each script may cost, by the user of the call."""
+        self.attempts: dict[str, int] = {}
+        """How many attempts may have paid for each step of each chain."""
         self._options = options
         self._tally = tally
         self._create_stream = create_stream
@@ -135,9 +135,9 @@ class Traffic:
         self.known |= record.ids
         record.is_on_group = self._options.topology is not TopologyName.ONE
         self._tally.count(record)
-        if record.is_script:
-            calls = payable_calls(record.log).items()
-            self.payable |= {user_of(record.user, name): allowed for name, allowed in calls}
+        if record.is_chain:
+            allowed = paying_attempts(record.log, may_lose_tail=record.is_on_group)
+            self.attempts |= {step_of(record.user, name): count for name, count in allowed.items()}
         self._tally.findings += check_stream(record)
 
     async def settle(self) -> None:

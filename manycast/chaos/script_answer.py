@@ -1,4 +1,8 @@
-"""The answer that a script's run must have: the script runs in this process, without faults, on the same provider."""
+"""The answer that a script's run must have: the script runs in this process, without faults.
+
+The chain runs on the same provider. The examples of the documentation say nothing of the provider's pace or seed, so
+what the models said to them comes from the log.
+"""
 
 import asyncio
 import json
@@ -7,7 +11,9 @@ from typing import Any
 
 from contract.event import Event
 from manycast.chaos.chain_script import chain
-from manycast.chaos.script_run import read_question_end
+from manycast.chaos.examples import load_examples
+from manycast.chaos.script_run import read_messages, read_question_ends
+from manycast.script import ScriptError
 from manycast.script.message import Chunk
 from manycast.script.perform import perform
 from manycast.script.testing import HEAD, NOBODY, ScriptedHost, answer_of
@@ -20,8 +26,7 @@ class _ProviderHost(ScriptedHost):
     """`ask` gives the models' answers; `inputs` are those of the run itself."""
 
     def __init__(self, ask: Ask, log: list[Event]) -> None:
-        end = read_question_end(log)
-        super().__init__(inputs=[] if end is None else [end.get("value", NOBODY)])
+        super().__init__(inputs=_inputs(log))
         self._ask_provider = ask
 
     async def generate(self, request: dict[str, Any], name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002
@@ -32,9 +37,24 @@ class _ProviderHost(ScriptedHost):
         yield {**HEAD, "choices": [{"index": 0, "delta": message, "finish_reason": choice["finish_reason"]}]}
 
 
-async def answer_of_script(body: Mapping[str, Any], log: list[Event], ask: Ask) -> list[str]:
+async def answer_of_chain(body: Mapping[str, Any], log: list[Event], ask: Ask) -> list[str]:
     """`body` is the caller's, `log` that of its completed run."""
     host = _ProviderHost(ask, log)
     # A bill of its own: these calls are the check's.
     await asyncio.create_task(perform(chain, {**body, "user": "chaos check"}, host, head=HEAD))
     return [answer_of(host.entries)]
+
+
+async def answer_of_example(name: str, body: Mapping[str, Any], log: list[Event]) -> list[str]:
+    """As `answer_of_chain`, for an example of the documentation. If the script cannot come to its end with what the
+    log has, the answer says why."""
+    host = ScriptedHost(answers=read_messages(log), inputs=_inputs(log))
+    try:
+        await asyncio.create_task(perform(load_examples()[name], body, host, head=HEAD))
+    except (AssertionError, ScriptError, ValueError) as error:
+        return [f"the script does not end with what its log has: {error}"]
+    return [answer_of(host.entries)]
+
+
+def _inputs(log: list[Event]) -> list[Any]:
+    return [end.get("value", NOBODY) for end in read_question_ends(log).values()]

@@ -4,7 +4,9 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+from contract.prompts import SCRIPT_PREFIX
 from manycast.chaos.chain_script import CHOICES, MODEL
+from manycast.chaos.examples import TEXTS, has_page
 
 WORDS = ("tide", "lamp", "river", "engine", "letter", "window", "garden", "winter", "signal", "harbour", "copper")
 
@@ -31,6 +33,9 @@ MODELS = {
 
 SCRIPT_EVERY = 6
 """Each so many-th stream is a script's run."""
+
+EXAMPLE_EVERY = 3
+"""Each so many-th of them is one of the documentation's examples, in turn; the others are the chain."""
 
 ANSWER_WITHIN_S = 2.0
 """How long a script waits for an answer that nobody gives."""
@@ -62,7 +67,7 @@ class ViewerPlan:
 
 @dataclass(frozen=True, slots=True)
 class PersonPlan:
-    """A person who answers a script's question, `delay_s` after the stream has begun or as soon as it is asked."""
+    """A person who answers the chain's question, `delay_s` after the stream has begun or as soon as it is asked."""
 
     delay_s: float
     value: str
@@ -71,7 +76,8 @@ class PersonPlan:
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
     """`key`: the idempotency key. `repeats_s`: when the same request is sent again with the same key. `cancel_after_s`:
-    None means that the caller does not cancel. `people` answer the question of a script."""
+    None means that the caller does not cancel. `people` answer the question of the chain; those of the examples are
+    answered as soon as they are asked."""
 
     name: str
     body: dict[str, Any]
@@ -83,6 +89,10 @@ class StreamPlan:
 
     @property
     def is_script(self) -> bool:
+        return self.model.startswith(SCRIPT_PREFIX)
+
+    @property
+    def is_chain(self) -> bool:
         return self.model == MODEL
 
     @property
@@ -99,11 +109,11 @@ def plan_stream(seed: int, number: int) -> StreamPlan:
     rng = random.Random(f"stream {seed} {number}")  # noqa: S311 -- a plan, not a secret
     (model,) = rng.choices(list(MODELS), list(MODELS.values()))
     if number % SCRIPT_EVERY == SCRIPT_EVERY - 1:
-        model = MODEL
+        model = _plan_script(number // SCRIPT_EVERY)
     prompt = f"Tell me about the {rng.choice(WORDS)} and the {rng.choice(WORDS)}, number {number}"
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": "user", "content": prompt}],
+        "messages": [{"role": "user", "content": TEXTS.get(model.removeprefix(SCRIPT_PREFIX), prompt)}],
         "simulator": _plan_pace(rng, model),
         "user": f"chaos-{seed}-{number}",
     }
@@ -122,6 +132,14 @@ def plan_stream(seed: int, number: int) -> StreamPlan:
         viewers=tuple(_plan_viewer(rng, f"s{number}v{at}") for at in range(rng.randint(2, 6))),
         people=people,
     )
+
+
+def _plan_script(turn: int) -> str:
+    """The model of the script whose turn it is."""
+    examples = list(TEXTS)
+    if not has_page() or turn % EXAMPLE_EVERY != EXAMPLE_EVERY - 1:
+        return MODEL
+    return f"{SCRIPT_PREFIX}{examples[turn // EXAMPLE_EVERY % len(examples)]}"
 
 
 def _plan_people(rng: random.Random) -> tuple[PersonPlan, ...]:

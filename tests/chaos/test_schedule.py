@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from manycast.chaos.chain_script import MODEL
+from manycast.chaos.examples import TEXTS
 from manycast.chaos.schedule import GROUPS, LENGTHS_S, ONE_REDIS, Kind, TopologyName, kinds_of, plan_faults
 from manycast.chaos.workload import MODELS, plan_stream
 
@@ -52,9 +53,10 @@ def test_faults_come_in_order_within_their_lengths_at_places_that_there_are(topo
 
 def test_every_model_is_asked_for_and_every_way_of_watching_comes() -> None:
     plans = [plan_stream(7, number) for number in range(400)]
-    assert set(Counter(plan.model for plan in plans)) == {*MODELS, MODEL}
-    assert {len(plan.people) for plan in plans if plan.is_script} == {0, 1, 2}
-    assert not any(plan.people for plan in plans if not plan.is_script)
+    examples = {f"script/{name}" for name in TEXTS}
+    assert set(Counter(plan.model for plan in plans)) == {*MODELS, MODEL, *examples}
+    assert {len(plan.people) for plan in plans if plan.is_chain} == {0, 1, 2}
+    assert not any(plan.people for plan in plans if not plan.is_chain)
     assert {"fail"} <= {plan.body.get("manycast", {}).get("on_worker_lost") for plan in plans}
     assert any(plan.cancel_after_s is not None for plan in plans)
     assert any(plan.repeats_s for plan in plans)

@@ -10,10 +10,10 @@ from contract.position import Position
 from manycast.chaos.chain_script import CHOICES, MODEL, QUESTION_ID, STAGES, chain
 from manycast.chaos.checker import Violation, check_bill, check_stream
 from manycast.chaos.evidence import StreamRecord, read_bill
-from manycast.chaos.script_answer import answer_of_script
-from manycast.chaos.script_run import payable_calls
+from manycast.chaos.script_answer import answer_of_chain, answer_of_example
+from manycast.chaos.script_run import paying_attempts
 
-ONCE = {"draft": 1, "left": 1, "right": 1, "measure": 2, "final": 1}
+ONCE = {"draft": 1, "left": 1, "right": 1, "measure": 1, "final": 1}
 CALM, WILD = CHOICES
 Happening = tuple[int, Kind, dict[str, Any]]
 """The epoch of an event, its kind and its data."""
@@ -68,28 +68,63 @@ def whole(**changed: int) -> list[Event]:
 
 
 def test_a_run_without_a_lost_worker_pays_for_each_step_once() -> None:
-    assert payable_calls(whole()) == ONCE
+    assert paying_attempts(whole(), may_lose_tail=False) == ONCE
 
 
 @pytest.mark.parametrize("name", ONCE)
 def test_a_step_that_was_under_way_is_paid_for_again_and_no_other(name: str) -> None:
-    assert payable_calls(whole(**{name: 3})) == {**ONCE, name: ONCE[name] + 2}
+    assert paying_attempts(whole(**{name: 3}), may_lose_tail=False) == {**ONCE, name: ONCE[name] + 2}
 
 
 def test_a_question_that_was_answered_in_a_later_epoch_makes_no_step_cost_more() -> None:
-    assert payable_calls(whole(mood=2)) == ONCE
+    assert paying_attempts(whole(mood=2), may_lose_tail=False) == ONCE
 
 
 def test_a_run_that_has_failed_may_have_paid_for_a_step_that_its_log_does_not_know() -> None:
     log = log_of(*generation(1, "draft"), (2, Kind.RESTART, {}), status="failed")
-    assert payable_calls(log) == {"draft": 1, "left": 2, "right": 2, "measure": 2, "final": 1}
+    assert paying_attempts(log, may_lose_tail=False) == {"draft": 1, "left": 2, "right": 2, "measure": 1, "final": 1}
 
 
-def test_a_bill_above_that_is_found() -> None:
-    lines = b'{"user": "u draft"}\n{"user": "u draft"}\n{"user": null}\n{"user": "u final"}\n'
-    payable = {"u draft": 1, "u left": 1, "u final": 1}
-    (finding,) = check_bill(payable, read_bill(lines))
-    assert (finding.violation, finding.where, finding.count) == (Violation.PAID_TWICE, "step u draft", 1)
+def test_a_failover_may_have_lost_that_an_earlier_attempt_had_come_as_far() -> None:
+    log = log_of(*generation(2, "draft"), *generation(2, "left"), *generation(2, "right"))
+    assert paying_attempts(log, may_lose_tail=False)["left"] == 1
+    assert paying_attempts(log, may_lose_tail=True)["left"] == 2
+
+
+@pytest.mark.parametrize(
+    ("calls", "excess"),
+    [
+        (["draft a", "left a", "measure a", "measure a"], 0),
+        (["draft a", "draft b"], 1),
+        (["left a", "left a"], 1),
+        (["left a", "left b"], 0),
+        (["left a", "left b", "left c"], 1),
+        (["measure a", "measure a", "measure a"], 1),
+    ],
+)
+def test_a_bill_above_that_is_found(calls: list[str], excess: int) -> None:
+    """An attempt pays once for a step; two may have paid for the left one, which was under way when the first ended."""
+    lines = "".join(f'{{"user": "u {call}"}}\n' for call in calls) + '{"user": null}\n'
+    attempts = {"u draft": 1, "u left": 2, "u measure": 1}
+    found = list(check_bill(attempts, read_bill(lines.encode())))
+    assert [(finding.violation, finding.count) for finding in found] == [(Violation.PAID_TWICE, 1)] * excess
+
+
+@pytest.mark.parametrize(
+    ("states", "violation"),
+    [
+        (["begin", "end"], None),
+        (["begin", "restart", "end"], None),
+        (["begin", "begin", "end"], Violation.FALSE_EVENT),
+        (["begin", "end", "end"], Violation.FALSE_EVENT),
+        (["begin"], Violation.MISSING),
+    ],
+)
+def test_a_step_begins_once_and_ends_once(states: list[str], violation: Violation | None) -> None:
+    step = {"id": "1", "kind": "generate", "name": "draft"}
+    log = log_of(*((1, Kind.STEP, {**step, "state": state}) for state in states))
+    record = StreamRecord("s", "script/haiku", {"x"}, "completed", log=log)
+    assert [finding.violation for finding in check_stream(record)] == ([violation] if violation else [])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +142,8 @@ def test_a_bill_above_that_is_found() -> None:
 def test_an_answer_of_a_person_that_was_accepted_is_the_one_in_the_log(
     accepted: set[str], log: list[Event], status: str, is_wrong: bool
 ) -> None:
-    record = StreamRecord("s", MODEL, {"x"}, status, may_be_cancelled=True, log=log, accepted=accepted)
+    given = {(QUESTION_ID, value) for value in accepted}
+    record = StreamRecord("s", MODEL, {"x"}, status, may_be_cancelled=True, log=log, accepted=given)
     found = [finding.violation for finding in check_stream(record)]
     assert (Violation.WRONG_INPUT in found) == is_wrong
 
@@ -124,9 +160,23 @@ async def test_the_right_answer_is_what_the_script_says_where_nothing_fails() ->
         return {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
 
     body = {"messages": [{"role": "user", "content": "Hi"}], "user": "x", "simulator": {}}
-    answer = await answer_of_script(body, whole(), ask)
-    assert [user.split()[-1] for user, _ in asked] == ["draft", "left", "right", "measure", "measure", "final"]
+    answer = await answer_of_chain(body, whole(), ask)
+    assert [user.split()[-2] for user, _ in asked] == ["draft", "left", "right", "measure", "measure", "final"]
     assert all(user.startswith("chaos check ") for user, _ in asked)
     assert asked[4][1] == "4"
     assert answer == [f"{CALM}\n\nanswer 6"]
+    assert len({user.split()[-1] for user, _ in asked}) == 1
     assert chain.name == MODEL.removeprefix("script/")
+
+
+async def test_an_example_must_end_as_its_log_says() -> None:
+    said = [{"role": "assistant", "content": text} for text in ("Leaves", "The first.", "Leaves drift")]
+    happenings: list[Happening] = []
+    for number, (name, message) in enumerate(zip(("draft", "critique", "final"), said, strict=True), 1):
+        step = {"id": str(number), "kind": "generate", "name": name}
+        happenings += [(1, Kind.STEP, {**step, "state": "begin"})]
+        happenings += [(1, Kind.STEP, {"id": str(number), "state": "end", "message": message})]
+    body = {"messages": [{"role": "user", "content": "autumn"}]}
+    assert await answer_of_example("haiku", body, log_of(*happenings)) == ["Leaves drift"]
+    (lacking,) = await answer_of_example("haiku", body, log_of(*happenings[:-2]))
+    assert "no answer for step 'final'" in lacking
