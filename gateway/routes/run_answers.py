@@ -3,6 +3,7 @@
 The gateway sends the status with the first chunk, because SDKs learn from the status what went wrong.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -91,8 +92,7 @@ class RunAnswers:
         """Raises: ApiError."""
         with self._reporting_failures(run, headers):
             async with RunWaiter(request, run.stream_id, self._hub, self._local_viewers) as waiter:
-                feed = await self._open(waiter, opening)
-                await waiter.wait(feed, lambda: feed.over or _asked(feed).has_sent_chunk, self._head_wait_s)
+                feed, _ = await self._wait_for(_has_begun, waiter, opening, self._head_wait_s)
             _check_failure(feed)
             viewer = await new_viewer(self._hub, feed, when_gone=run.when_gone, prologue=opening.write_prologue(feed))
             return self._respond(request, viewer, {**feed.dialect.headers, **headers})
@@ -112,8 +112,8 @@ class RunAnswers:
         """Waits for the end of the run. Returns None after `within_s`. Raises: ApiError."""
         with self._reporting_failures(run, headers):
             async with RunWaiter(request, run.stream_id, self._hub, self._local_viewers) as waiter:
-                feed = await self._wait_for_end(waiter, within_s)
-            if feed is None:
+                feed, is_over = await self._wait_for(_is_over, waiter, Opening(NATIVE), within_s)
+            if not is_over:
                 return None
             if feed.status is FeedStatus.LOST:
                 raise FailedRunError(feed.loss)
@@ -124,12 +124,22 @@ class RunAnswers:
                 raise FailedRunError(done.get("error") or STREAM_LOST)
             return respond(headers)
 
-    async def _wait_for_end(self, waiter: RunWaiter, within_s: float | None) -> Feed | None:
-        """None after `within_s`. Raises: as `RunWaiter.open` and `RunWaiter.wait`."""
-        feed = await self._open(waiter, Opening(NATIVE))
-        if not await waiter.wait(feed, lambda: feed.over, within_s):
-            return None
-        return await self._wait_for_end(waiter, within_s) if feed.status is FeedStatus.VOID else feed
+    async def _wait_for(
+        self, condition: Callable[[Feed], bool], waiter: RunWaiter, opening: Opening, within_s: float | None
+    ) -> tuple[Feed, bool]:
+        """The feed, and whether the condition holds; it does not after `within_s`. The caller has had nothing yet, so a
+        feed whose last events a failover has lost is opened again.
+
+        Raises: as `RunWaiter.open` and `RunWaiter.wait`.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = None if within_s is None else clock() + within_s
+        while True:
+            feed = await self._open(waiter, opening)
+            left_s = None if deadline is None else deadline - clock()
+            holds = await waiter.wait(feed, partial(condition, feed), left_s)
+            if feed.status is not FeedStatus.VOID:
+                return feed, holds
 
     @contextmanager
     def _reporting_failures(self, run: BegunRun, headers: Mapping[str, str]) -> Iterator[None]:
@@ -163,6 +173,14 @@ def _check_failure(feed: Feed) -> None:
     error = feed.loss if feed.status is FeedStatus.LOST else dialect.error
     if error is not None and not dialect.has_sent_chunk:
         raise FailedRunError(error)
+
+
+def _is_over(feed: Feed) -> bool:
+    return feed.over
+
+
+def _has_begun(feed: Feed) -> bool:
+    return feed.over or _asked(feed).has_sent_chunk
 
 
 def _asked(feed: Feed) -> FirstChunk:

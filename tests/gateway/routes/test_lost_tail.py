@@ -223,6 +223,30 @@ async def test_a_whole_answer_is_read_from_what_the_log_has(
     assert answer.json()["choices"][0]["message"]["content"] == "012"
 
 
+async def test_a_streamed_answer_that_has_no_chunk_yet_goes_on_with_what_the_log_has(
+    http: httpx2.AsyncClient, client: Client, author: Author
+) -> None:
+    """The caller has had nothing, so it need not hear of what was lost."""
+    body = {"model": "demo", "messages": [{"role": "user", "content": "?"}], "stream": True}
+    answering = asyncio.create_task(http.post("/v1/chat/completions", json=body))
+    run = await author.take()
+    await call_redis(client, "HSET", stream_keys(run.stream_id).meta, "model", "script/one")
+    await run.begin()
+    await run.write([("", Kind.STEP, {"id": str(at), "state": "begin"}) for at in range(5)])
+    # Now its gateway has had all of them.
+    watching = await watch_until_six(http, run)
+    await lose_tail(client, run, 4)
+    again = await run.lose()
+    await again.say("all")
+    await again.end()
+    await watching
+    answer = await answering
+    assert answer.status_code == 200
+    assert '"content":"all"' in answer.text
+    assert "error" not in answer.text
+    assert answer.text.endswith("data: [DONE]\n\n")
+
+
 async def test_a_response_of_several_streams_ends_so_that_its_client_is_told(
     http: httpx2.AsyncClient, client: Client, author: Author
 ) -> None:
