@@ -55,5 +55,5 @@ if last ~= '0-0' and not is_repeated and not goes_on then
   local event = 'restart {"epoch":' .. epoch .. ',"reason":"' .. reason .. '"}'
   next_seq = write_events(KEYS[1], KEYS[2], live, last, epoch, 1, { event }, 1, lifetime_ms, bytes) + 1
 end
-redis.call('PUBLISH', live, '!\nping {"state":"waiting"}')
+redis.call('PUBLISH', live, '!\nping {"state":"waiting","lease_ms":' .. lease_ms .. '}')
 return { 'run', epoch, next_seq, request, queued_ms, endpoint or '' }

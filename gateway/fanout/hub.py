@@ -245,7 +245,10 @@ class Hub:
                 feed.receive_batch(live)
                 self._start_reading(feed)
             case Notice(kind=b"ping", data=data):
-                feed.set_run_state(str(json.loads(data)["state"]))
+                told = json.loads(data)
+                feed.set_run_state(str(told["state"]))
+                if lease_ms := told.get("lease_ms"):
+                    feed.lease_s = lease_ms / 1000
             case Notice(kind=b"revoked", data=data):
                 feed.set_revoked(int(data))
             case Notice(kind=b"deleted"):

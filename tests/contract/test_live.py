@@ -70,7 +70,7 @@ async def test_every_batch_names_the_position_before_it(store: Store) -> None:
             [b"0-0", b'1-1 chunk {"text":"a"}', b'1-2 chunk {"text":"b"}'],
             [b"1-2", b'1-3 chunk {"text":"c"}'],
             [b"1-3", b'2-1 restart {"epoch":2,"reason":"worker_lost"}'],
-            [b"!", b'ping {"state":"waiting"}'],
+            [b"!", b'ping {"state":"waiting","lease_ms":0}'],
             [b"2-1", b'2-2 chunk {"text":"d"}', b'2-3 done {"status":"completed"}'],
         ]
 
@@ -94,7 +94,7 @@ async def test_viewers_are_told_what_a_run_waits_for(store: Store) -> None:
         (job,) = await store.take("w1")
         claim = await store.claim(job, "w1")
         await store.queue.release("w1", [Lease(job, claim.epoch)])
-        states = [b'!\nping {"state":"waiting"}', b'!\nping {"state":"queued"}']
+        states = [b'!\nping {"state":"waiting","lease_ms":0}', b'!\nping {"state":"queued"}']
         assert await reader.received() == states
         assert [type(parse_live(payload)) for payload in states] == [Notice] * 2
 

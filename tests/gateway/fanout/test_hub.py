@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from contract.connection import Client, call_redis
+from contract.job_queue import JobQueue, Policy, Submission
 from contract.position import Position
+from contract.stream_id import new_stream_id
 from contract.stream_log import StreamLog
 from gateway.dialects.registry import NATIVE
 from gateway.fanout.feed import FeedStatus
@@ -160,3 +162,19 @@ async def count_reads(client: Client) -> int:
     """How often records of runs have been read from this Redis."""
     stats = await call_redis(client, "INFO", "commandstats")
     return int(stats.get("cmdstat_hmget", {}).get("calls", 0))
+
+
+async def test_a_feed_that_was_opened_before_a_worker_had_its_run_learns_the_lease(
+    broker: Broker, client: Client
+) -> None:
+    queue, stream_id = JobQueue(client, RETENTION_MS), new_stream_id(private=False)
+    await queue.submit(Submission(stream_id, b"{}", "demo", Policy(), ""), 1000)
+    async with running_hub(broker, client, linger_s=60.0) as hub:
+        feed = await hub.open(stream_id, NATIVE)
+        before = feed.tail_patience_s
+        await queue.open()
+        jobs = (await queue.take_now("worker", {0: 1000}))[0]
+        (job,) = [job for job in jobs if job.stream_id == stream_id]
+        await queue.claim(job, "worker", 1, 1, lease_ms=3_600_000)
+        await until(lambda: feed.tail_patience_s > before + 3000)
+        assert feed.visible_state == "waiting"
