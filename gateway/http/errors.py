@@ -1,6 +1,5 @@
 """API errors, and handlers that answer each error with OpenAI's error body and a matching HTTP status."""
 
-import logging
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
@@ -10,11 +9,10 @@ from starlette.routing import Match
 
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
 from gateway.http.json_response import JsonResponse
+from gateway.http.refusal_log import RefusalLog
 from gateway.http.root_path import prefix_of, route_path
 from gateway.http.security_log import LIMITS, Kind, SecurityLog
 from gateway.http.unknown_path import explain_path
-
-logger = logging.getLogger(__name__)
 
 INVALID_REQUEST = "invalid_request_error"
 BUSY_RETRY_AFTER_S = 2
@@ -73,6 +71,7 @@ def gateway_stopping(message: str, headers: Mapping[str, str] | None = None) -> 
 
 def answer_errors(app: FastAPI, security: SecurityLog) -> None:
     """Makes `app` answer every error with OpenAI's error body, including the framework's own errors."""
+    refusals = RefusalLog()
 
     @app.exception_handler(ApiError)
     async def api_error(request: Request, error: Exception) -> JsonResponse:
@@ -87,7 +86,7 @@ def answer_errors(app: FastAPI, security: SecurityLog) -> None:
     async def broker_error(request: Request, error: Exception) -> JsonResponse:
         if isinstance(error, BrokerRefusedError):
             # Only the operator can end this, and the client does not learn why.
-            logger.error("Redis refuses a command: %s", error)
+            refusals.note(str(error))
         return await api_error(request, broker_unavailable())
 
     @app.exception_handler(HTTPException)

@@ -138,9 +138,10 @@ async def test_a_missing_right_in_redis_is_not_taken_for_a_full_database(broker:
         async with httpx2.AsyncClient(base_url=gateway.url) as http:
             assert (await http.post("/v1/streams", json=BODY, headers=bearer(secret))).status_code == 201
             await call_redis(client, "ACL", "SETUSER", "narrow", "-zadd")
-            refused = await http.post("/v1/streams", json=BODY, headers=bearer(secret))
-            assert code(refused) == (503, "broker_unavailable")
-        assert "Redis refuses a command: this user of Redis lacks the right to ZADD" in gateway.output
+            for _ in range(5):
+                refused = await http.post("/v1/streams", json=BODY, headers=bearer(secret))
+                assert code(refused) == (503, "broker_unavailable")
+        assert gateway.output.count("Redis refuses a command: this user of Redis lacks the right to ZADD") == 1
     await call_redis(client, "ACL", "DELUSER", "narrow")
 
 
