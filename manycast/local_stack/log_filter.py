@@ -16,15 +16,18 @@ _HIDDEN = re.compile(r".*ready to exit|WARNING:? (Memory overcommit|You have Tra
 
 
 class LineFilter:
-    """Classifies the lines of one child. Call `is_urgent` for each line, in order."""
+    """Classifies the lines of one child. Call `is_urgent` for each line, in order.
 
-    def __init__(self) -> None:
-        self._urgent = False
-        self._has_level = False
+    `says_how_it_starts`: whether the child's lines before the first one with a level are its own.
+    """
+
+    def __init__(self, *, says_how_it_starts: bool = True) -> None:
+        self._urgent = not says_how_it_starts
+        self._has_level = not says_how_it_starts
 
     def is_urgent(self, line: str) -> bool:
-        """Whether the line is a warning or error, or continues one, or was printed. Not urgent are lines before the
-        first one with a level: they say that a program has started."""
+        """Whether the line is a warning or error, or continues one, or was printed. Not urgent are lines with which
+        a program says how it starts."""
         if mark := _VALKEY.match(line):
             self._urgent = mark[1] == "#" and not _HIDDEN.match(mark[2])
         elif level := _LEVEL.match(line):

@@ -8,6 +8,8 @@ from contract.printable import defang
 from manycast.local_stack.log_filter import LineFilter
 
 LAST_LINES = 20
+WORKER = "worker"
+"""Its first lines may be those of scripts, which print while they are imported."""
 
 
 class Screen:
@@ -17,7 +19,7 @@ class Screen:
         self._out = out
         self._messages = messages
         self._verbose = verbose
-        self._filters: defaultdict[str, LineFilter] = defaultdict(LineFilter)
+        self._filters = defaultdict(LineFilter, {WORKER: LineFilter(says_how_it_starts=False)})
         # The last lines of each child; None stands for a line that was already shown.
         self._last: defaultdict[str, deque[str | None]] = defaultdict(partial(deque, maxlen=LAST_LINES))
 

@@ -49,6 +49,12 @@ def test_what_a_script_prints_is_shown_and_what_a_program_says_of_its_start_is_n
     assert [lines.is_urgent(line) for line in said] == shown
 
 
+def test_what_a_script_prints_while_it_is_imported_is_shown() -> None:
+    lines = LineFilter(says_how_it_starts=False)
+    said = ["  loading", "hello", "INFO: worker started", "  more of it", "again"]
+    assert [lines.is_urgent(line) for line in said] == [True, True, False, False, True]
+
+
 def test_a_line_without_a_level_belongs_to_the_line_before_it() -> None:
     lines = LineFilter()
     said = ["INFO: a", "  more of a", "ERROR: b", "  Traceback:", "  File INFO x", "INFO: c", "  more of c"]

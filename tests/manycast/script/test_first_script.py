@@ -13,6 +13,8 @@ from tests.manycast.command_line import LocalStack, console, run, up, wait_until
 GUEST = """
 from manycast.script import script
 
+print("guests are welcome")
+
 @script
 async def guest(run):
     name = run.text or await run.input("Your name?")
@@ -35,6 +37,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 def test_the_start_names_the_scripts(stack: LocalStack) -> None:
     assert "scripts: guest, haiku (run one with `" in stack.notes
+
+
+def test_what_a_script_prints_when_it_is_loaded_is_shown(stack: LocalStack) -> None:
+    assert "worker | guests are welcome" in stack.notes
 
 
 def test_the_command_asks_a_script(stack: LocalStack) -> None:
