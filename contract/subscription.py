@@ -115,13 +115,9 @@ class Subscription:
         while True:
             await self._homeless.wait()
             self._homeless.clear()
-            lost, self._lost = self._lost, {}
             try:
-                for line, channels in lost.items():
-                    # Another node may still name this one as their server. If it is a replica now it would accept the
-                    # subscriptions, and for a while the new primary would not send it what is published.
-                    await self._routes.learn_from(line.place)
-                    self._move([*channels, *line.wanted])
+                while self._lost:
+                    await self._follow_lost(*self._lost.popitem())
                 if self._find_homeless():
                     await self._routes.learn()
             except (BrokerUnavailableError, BrokerRefusedError) as error:
@@ -131,6 +127,21 @@ class Subscription:
                 self._settle(channel, self._routes.find(channel))
             if self._homeless.is_set():
                 await asyncio.sleep(LEARN_AGAIN_S)
+
+    async def _follow_lost(self, line: Line, channels: list[str]) -> None:
+        """Asks the server that has lost these channels where they are, and which others of its line are not there.
+
+        Raises: BrokerUnavailableError, BrokerRefusedError. They are then asked about again.
+        """
+        try:
+            # Another node may still name this one as their server. If it is a replica now it would accept the
+            # subscriptions, and for a while the new primary would not send it what is published.
+            await self._routes.learn_from(line.place)
+        except (BrokerUnavailableError, BrokerRefusedError):
+            self._lost.setdefault(line, []).extend(channels)
+            self._homeless.set()
+            raise
+        self._move([*channels, *line.wanted])
 
     def _find_homeless(self) -> list[str]:
         return [channel for channel, line in self._wanted.items() if line is None]

@@ -9,6 +9,7 @@ import pytest
 
 from contract import subscription_line
 from contract.connection import Client, call_redis, command_client
+from contract.redis_server import Place
 from contract.subscription import Subscription
 from tests.broker import Broker
 
@@ -210,3 +211,20 @@ async def test_a_refused_subscription_is_retried_with_pauses(
     assert said == [f"subscription to {url.removeprefix('redis://').removesuffix('/0')} lost: no such channel for you"]
     # A pause is never shorter than half of what it is meant to be, whatever else the machine does.
     assert asked_at[-1] - asked_at[-2] >= 0.1
+
+
+async def test_a_slot_that_moved_while_no_node_answers_is_asked_about_again() -> None:
+    """The other channels of the line may have moved with it, and only this question finds them."""
+    listener = RecordingListener()
+    kept = Subscription("redis+cluster://127.0.0.1:1", listener, QUIET_S)
+    # As the line itself does it when its server says that it no longer has the slot.
+    line = kept._line_at(Place("redis://127.0.0.1:1"))
+    for channel in ("mc:{p00}:moved:live", "mc:{p01}:other:live"):
+        kept._wanted[channel] = line
+        line.want(channel)
+    kept.on_moved(line, ["mc:{p00}:moved:live"])
+    running = asyncio.create_task(kept.run())
+    await listener.until(lambda: listener.count("down") >= 2)
+    assert kept._lost == {line: ["mc:{p00}:moved:live"]}
+    running.cancel()
+    await asyncio.wait([running])
