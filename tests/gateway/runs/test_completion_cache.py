@@ -1,14 +1,18 @@
 """`GET …/completion` of large answers: folded once, sent from one copy, within a budget."""
 
 import asyncio
+import gc
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 
 from contract.connection import Client, call_redis
+from contract.errors import BrokerUnavailableError
 from contract.event import Status
 from contract.limits import PAGE_LIMIT_EVENTS
+from gateway.http.memory_budget import MemoryBudget
+from gateway.runs.completion_cache import CompletionCache, FoldedRun
 from tests.author import Author, Run
 from tests.broker import Broker
 from tests.gateway.fanout.recording import attempt, chunk_of, done
@@ -101,3 +105,32 @@ async def until_served(http: httpx2.AsyncClient, path: str) -> None:
     async with asyncio.timeout(60):
         while (await http.get(path)).status_code != 200:
             await asyncio.sleep(0.05)
+
+
+async def test_the_error_of_a_fold_that_nobody_waits_for_any_more_is_not_logged() -> None:
+    cache = CompletionCache(BUDGET_BYTES, "BUDGET", MemoryBudget(BUDGET_BYTES))
+    begun = asyncio.Event()
+    logged: list[str] = []
+    never: asyncio.Future[FoldedRun] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context["message"]))
+
+    async def fold() -> FoldedRun:
+        begun.set()
+        try:
+            return await never
+        finally:
+            # What a fold uses may fail while it is cancelled.
+            raise BrokerUnavailableError("while it ends")
+
+    async def ask_for_it() -> None:
+        async with cache.use("run", fold):
+            pass
+
+    asking = asyncio.create_task(ask_for_it())
+    await begun.wait()
+    asking.cancel()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.wait(others)
+    del asking, others
+    gc.collect()
+    assert logged == []
