@@ -33,6 +33,7 @@ from worker.jobs.taker import Intake
 from worker.providers.source import Source
 from worker.scripts.loader import Scripts
 from worker.scripts.loop_watch import LoopWatch
+from worker.scripts.own_tasks import contain_own_tasks
 from worker.scripts.provider_calls import ProviderCalls
 from worker.scripts.script_runner import ScriptRunner
 from worker.settings import Settings
@@ -126,6 +127,7 @@ class Worker:
         if self._scripts.scripts:
             # Workers without scripts park nothing.
             taking.append(_start(self._alarm_clock.run))
+            contain_own_tasks()
         stopping = _start(stop.wait)
         _collect_garbage_less_often()
         with self._loop_watch.watching():

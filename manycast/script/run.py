@@ -550,6 +550,11 @@ class Run:
             return value
 
 
+def is_inside_script() -> bool:
+    """Whether a script, or a task that it has started, runs now."""
+    return _scope.get(None) is not None
+
+
 def enter(execution: Execution, text: str, request: Mapping[str, Any]) -> Run:
     """The run of a script that begins in this task."""
     _scope.set(Scope())

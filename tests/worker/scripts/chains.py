@@ -190,6 +190,8 @@ async def exits(run: Run) -> None:
                 raise error()
         case "thread":
             await asyncio.to_thread(called)
+        case "task":
+            await asyncio.create_task(part())
 
 
 class Odd(BaseException):

@@ -143,7 +143,7 @@ async def test_the_log_names_the_line_of_the_author_and_no_lines_of_ours(
         assert "script_runner.py" not in told
 
 
-@pytest.mark.parametrize("where", ["here", "part", "step", "thread"])
+@pytest.mark.parametrize("where", ["here", "part", "step", "thread", "task"])
 @pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "CancelledError", "Odd"])
 async def test_whatever_a_script_raises_ends_its_run_and_not_the_worker(caller: Caller, error: str, where: str) -> None:
     events = await caller.run("script/exits", prompt=f"{error} {where}")
