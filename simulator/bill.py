@@ -1,9 +1,12 @@
 """A line for each answered call in a file, which outlives the process: what a real provider would bill."""
 
 import json
+from hashlib import sha256
 from typing import IO
 
 from simulator.tally import Ending
+
+DIGEST_CHARS = 16
 
 
 class Bill:
@@ -13,7 +16,16 @@ class Bill:
     def __init__(self, file: IO[bytes] | None) -> None:
         self._file = file
 
-    def add(self, model: str, user: str | None, ending: Ending) -> None:
-        """Returns when the operating system has the line."""
+    def add(self, model: str, user: str | None, ending: Ending, body: bytes) -> None:
+        """Returns when the operating system has the line. `body` is that of the request."""
         if self._file is not None:
-            self._file.write(json.dumps({"model": model, "user": user, "ending": ending.value}).encode() + b"\n")
+            told = {"model": model, "user": user, "ending": ending.value, "messages": _digest_messages(body)}
+            self._file.write(json.dumps(told).encode() + b"\n")
+
+
+def _digest_messages(body: bytes) -> str | None:
+    """Equal for calls that ask the same; None for a call without messages."""
+    messages = json.loads(body).get("messages")
+    if messages is None:
+        return None
+    return sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()[:DIGEST_CHARS]

@@ -87,7 +87,7 @@ class Provider:
         is_streamed = asked.has_text and (request.stream or model.streams_only)
         play = performance.stream if is_streamed else performance.answer_whole
         self.tally.begin(known)
-        return Exchange(play, partial(self._note_ending, known, request.user))
+        return Exchange(play, partial(self._note_ending, known, request.user, body))
 
     def _refuse_if_due(self, model: Model, request: ChatRequest, body: bytes) -> None:
         if model.refusal is None or (model.takes_not and not _has_field(request, model.takes_not)):
@@ -108,10 +108,10 @@ class Provider:
         hold = None if after is None else Hold(after, self.holds.begin())
         return Performance(script, envelope, pace, request.knobs.seed, headers, hold)
 
-    def _note_ending(self, model: str, user: str | None, played: bool) -> None:
+    def _note_ending(self, model: str, user: str | None, body: bytes, played: bool) -> None:
         ending = Ending.COMPLETED if played else Ending.ABORTED
         self.tally.end(model, ending)
-        self._bill.add(model, user, ending)
+        self._bill.add(model, user, ending, body)
 
 
 def _has_field(request: ChatRequest, name: str) -> bool:

@@ -102,7 +102,7 @@ async def test_the_bill_outlives_the_process_and_has_each_answered_call(tmp_path
             ):
                 simulator.stop(signal.SIGKILL)
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [tuple(line.values()) for line in lines] == [
+    assert [(line["model"], line["user"], line["ending"]) for line in lines] == [
         call
         for turn in ("first", "second")
         for call in (
@@ -111,3 +111,19 @@ async def test_the_bill_outlives_the_process_and_has_each_answered_call(tmp_path
             ("demo-long", None, "aborted"),
         )
     ]
+
+
+async def test_calls_that_ask_the_same_have_the_same_digest_in_the_bill(tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+    simulator = Simulator(**WITHOUT_PAUSES, SIMULATOR_BILL_FILE=str(file))
+    asked = [[{"role": "user", "content": text}] for text in ("a", "b", "a")]
+    async with httpx2.AsyncClient(base_url=simulator.url, timeout=DEADLINE_S) as client:
+        for number, messages in enumerate(asked):
+            sent = {**body("demo"), "messages": messages, "temperature": number}
+            (await client.post(CALL, json=sent)).raise_for_status()
+        embedded = {"model": "demo", "input": "a"}
+        (await client.post("/v1/embeddings", json=embedded)).raise_for_status()
+    simulator.stop(signal.SIGKILL)
+    first, second, again, embedding = (json.loads(line)["messages"] for line in file.read_text().splitlines())
+    assert first == again != second
+    assert embedding is None
