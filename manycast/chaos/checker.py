@@ -127,6 +127,15 @@ def check_bill(attempts: Mapping[str, int], bill: Mapping[str, int]) -> Iterator
             yield Finding(Violation.PAID_TWICE, f"step {step}", text, found - allowed)
 
 
+def check_bill_of_examples(attempts: Mapping[str, int], bill: Mapping[str, int]) -> Iterator[Finding]:
+    """As `check_bill`, for the examples, whose calls have no names. Both are by the messages of the calls; several runs
+    may make the same call."""
+    for messages, allowed in attempts.items():
+        if (found := bill.get(messages, 0)) > allowed:
+            text = f"the provider answered {found} calls with these messages; the logs account for {allowed}"
+            yield Finding(Violation.PAID_TWICE, f"messages {messages}", text, found - allowed)
+
+
 def _missing_in_log(log: Sequence[Event]) -> list[Position]:
     """Returns the positions that the log skips. Each epoch counts from 1; an epoch may have no events."""
     missing = []

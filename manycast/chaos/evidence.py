@@ -70,6 +70,8 @@ class StreamRecord:
     user: str = ""
     accepted: set[tuple[str, str]] = field(default_factory=set)
     is_on_group: bool = False
+    paying: Counter[str] = field(default_factory=Counter)
+    """Of an example: how many attempts may have paid for each call, by the digest of its messages."""
 
     @property
     def is_script(self) -> bool:
@@ -95,6 +97,12 @@ class StreamRecord:
 def read_bill(lines: bytes) -> Counter[str]:
     """How many calls the provider has answered for each `user`."""
     return Counter(str(json.loads(line)["user"]) for line in lines.splitlines())
+
+
+def read_bill_of_examples(lines: bytes) -> Counter[str]:
+    """How many calls without a `user` the provider has answered, by the digest of their messages: those of examples."""
+    calls = [json.loads(line) for line in lines.splitlines()]
+    return Counter(call["messages"] for call in calls if call["user"] is None)
 
 
 @dataclass(frozen=True, slots=True)

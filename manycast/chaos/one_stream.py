@@ -11,7 +11,6 @@ from typing import Any
 
 from contract.event import Event
 from contract.position import START, Position
-from contract.prompts import SCRIPT_PREFIX
 from manycast.chaos.answer import read_whole
 from manycast.chaos.chain_script import QUESTION_ID
 from manycast.chaos.evidence import StreamRecord
@@ -73,7 +72,10 @@ class OneStream:
         if not record.ids:
             return
         record.status, record.log = await self._redis_state.read(record.id)
-        if record.status == "completed" and record.model not in MODELS_WITHOUT_ANSWER:
+        if self._plan.is_script and not self._plan.is_chain:
+            answer, record.paying = await answer_of_example(self._plan.script, self._plan.body, record.log)
+            record.answer = answer if record.status == "completed" else None
+        elif record.status == "completed" and record.model not in MODELS_WITHOUT_ANSWER:
             record.answer = await self._find_answer(record.log)
 
     def _position_of_another(self, viewer: Viewer) -> Callable[[], Position]:
@@ -137,8 +139,6 @@ class OneStream:
         body["simulator"] = {**body["simulator"], "first_chunk_ms": 0, "chunks_per_s": 0}
         if self._plan.is_chain:
             return await answer_of_chain(body, log, self._ask_provider)
-        if self._plan.is_script:
-            return await answer_of_example(self._plan.model.removeprefix(SCRIPT_PREFIX), body, log)
         return read_whole(await self._ask_provider(body))
 
     async def _ask_provider(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """A chaos run: traffic and faults at the same time, then traffic alone until it ends, then the checks."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from manycast.chaos.chain_script import step_of
-from manycast.chaos.checker import Finding, Violation, check_bill, check_leftovers, check_stream
+from manycast.chaos.checker import Finding, Violation, check_bill, check_bill_of_examples, check_leftovers, check_stream
 from manycast.chaos.environment import Environment, running
-from manycast.chaos.evidence import StreamRecord, read_bill
+from manycast.chaos.evidence import StreamRecord, read_bill, read_bill_of_examples
 from manycast.chaos.fault_injector import FaultInjector
 from manycast.chaos.one_stream import OneStream
 from manycast.chaos.redis_state import RedisState
@@ -72,8 +73,12 @@ async def run_chaos(
         for slot in environment.slots:
             await slot.drain()
     # Now the provider has written down even the calls that it answered last.
-    tally.bill = read_bill(environment.bill_path.read_bytes())
+    lines = environment.bill_path.read_bytes()
+    tally.bill = read_bill(lines)
     tally.findings += check_bill(traffic.attempts, tally.bill)
+    examples = read_bill_of_examples(lines)
+    tally.scripts["calls of examples in the bill"] = sum(examples[call] for call in traffic.example_attempts)
+    tally.findings += check_bill_of_examples(traffic.example_attempts, examples)
     for slot in environment.slots:
         log = slot.log_path.read_text(errors="replace")
         crashes = slot.crashes + [f"its log contains {marker!r}" for marker in CRASH_MARKERS if marker in log]
@@ -100,6 +105,8 @@ class Traffic:
         self.known: set[str] = set()
         self.attempts: dict[str, int] = {}
         """How many attempts may have paid for each step of each chain."""
+        self.example_attempts: Counter[str] = Counter()
+        """How many attempts may have paid for each call of an example, in all runs together, by its messages."""
         self._options = options
         self._tally = tally
         self._create_stream = create_stream
@@ -138,6 +145,7 @@ class Traffic:
         if record.is_chain:
             allowed = paying_attempts(record.log, may_lose_tail=record.is_on_group)
             self.attempts |= {step_of(record.user, name): count for name, count in allowed.items()}
+        self.example_attempts += record.paying
         self._tally.findings += check_stream(record)
 
     async def settle(self) -> None:

@@ -33,6 +33,14 @@ def read_messages(log: Sequence[Event]) -> dict[str, list[dict[str, Any]]]:
     return messages
 
 
+def read_end_epochs(log: Sequence[Event]) -> dict[str, list[int]]:
+    """In which epochs the generations of each name have ended, in this order."""
+    epochs: dict[str, list[int]] = {}
+    for name, epoch in _ends(log):
+        epochs.setdefault(name, []).append(epoch)
+    return epochs
+
+
 def find_repeated(log: Sequence[Event]) -> list[str]:
     """What has begun or ended twice: a later attempt must go on from what is in the log."""
     told = Counter((data["id"], data["state"]) for data in _steps(log) if data["state"] in ("begin", "end"))

@@ -92,6 +92,11 @@ class StreamPlan:
         return self.model.startswith(SCRIPT_PREFIX)
 
     @property
+    def script(self) -> str:
+        """Its name, if the stream is a script's run."""
+        return self.model.removeprefix(SCRIPT_PREFIX)
+
+    @property
     def is_chain(self) -> bool:
         return self.model == MODEL
 

@@ -33,6 +33,7 @@ async def test_no_viewer_misses_anything_under_any_fault(topology: TopologyName)
     assert tally.scripts["questions answered"] > 0
     assert tally.scripts["runs of the documentation's examples"] > 0
     assert any(" final " in user for user in tally.bill), "the provider wrote no bill of scripts"
+    assert tally.scripts["calls of examples in the bill"] > 0
     shutil.rmtree(directory)
 
 

@@ -8,9 +8,9 @@ import pytest
 from contract.event import Event, Kind
 from contract.position import Position
 from manycast.chaos.chain_script import CHOICES, MODEL, QUESTION_ID, STAGES, chain
-from manycast.chaos.checker import Violation, check_bill, check_stream
-from manycast.chaos.evidence import StreamRecord, read_bill
-from manycast.chaos.script_answer import answer_of_chain, answer_of_example
+from manycast.chaos.checker import Violation, check_bill, check_bill_of_examples, check_stream
+from manycast.chaos.evidence import StreamRecord, read_bill, read_bill_of_examples
+from manycast.chaos.script_answer import answer_of_chain, answer_of_example, digest_messages
 from manycast.chaos.script_run import paying_attempts
 
 ONCE = {"draft": 1, "left": 1, "right": 1, "measure": 1, "final": 1}
@@ -170,13 +170,37 @@ async def test_the_right_answer_is_what_the_script_says_where_nothing_fails() ->
 
 
 async def test_an_example_must_end_as_its_log_says() -> None:
+    body = {"messages": [{"role": "user", "content": "autumn"}]}
+    answer, paying = await answer_of_example("haiku", body, haiku_log(3))
+    assert answer == ["Leaves drift"]
+    assert list(paying.values()) == [1, 1, 1]
+    assert digest_messages([{"role": "system", "content": "You write haiku."}, HAIKU_PROMPT]) in paying
+    (lacking,), _ = await answer_of_example("haiku", body, haiku_log(2))
+    assert "no answer for step 'final'" in lacking
+
+
+async def test_later_attempts_may_not_pay_for_a_call_of_an_example_that_has_ended() -> None:
+    body = {"messages": [{"role": "user", "content": "autumn"}]}
+    _, paying = await answer_of_example("haiku", body, haiku_log(2, ends_in=2))
+    draft, critique, final = paying
+    assert paying == {draft: 2, critique: 2, final: 3}
+    lines = "".join(f'{{"user": null, "messages": "{digest}"}}\n' for digest in (draft, draft, draft, final, "other"))
+    bill = read_bill_of_examples(f'{lines}{{"user": "u", "messages": "{critique}"}}\n'.encode())
+    (finding,) = check_bill_of_examples(paying, bill)
+    assert (finding.violation, finding.where, finding.count) == (Violation.PAID_TWICE, f"messages {draft}", 1)
+
+
+HAIKU_PROMPT = {"role": "user", "content": "A haiku about autumn"}
+
+
+def haiku_log(ended: int, *, ends_in: int = 1) -> list[Event]:
+    """So many steps of the example haiku have ended, all in one epoch. Without the last one, another has begun."""
     said = [{"role": "assistant", "content": text} for text in ("Leaves", "The first.", "Leaves drift")]
     happenings: list[Happening] = []
-    for number, (name, message) in enumerate(zip(("draft", "critique", "final"), said, strict=True), 1):
-        step = {"id": str(number), "kind": "generate", "name": name}
-        happenings += [(1, Kind.STEP, {**step, "state": "begin"})]
-        happenings += [(1, Kind.STEP, {"id": str(number), "state": "end", "message": message})]
-    body = {"messages": [{"role": "user", "content": "autumn"}]}
-    assert await answer_of_example("haiku", body, log_of(*happenings)) == ["Leaves drift"]
-    (lacking,) = await answer_of_example("haiku", body, log_of(*happenings[:-2]))
-    assert "no answer for step 'final'" in lacking
+    for number, (name, message) in enumerate(list(zip(("draft", "critique", "final"), said, strict=True))[:ended], 1):
+        begin = {"id": str(number), "kind": "generate", "name": name, "state": "begin"}
+        happenings.append((ends_in, Kind.STEP, begin))
+        happenings.append((ends_in, Kind.STEP, {"id": str(number), "state": "end", "message": message}))
+    if ended < len(said):
+        return log_of(*happenings, (ends_in + 1, Kind.RESTART, {}), status="failed")
+    return log_of(*happenings)
