@@ -131,7 +131,8 @@ async def wait_for_workers(client: Client, number: int = 1) -> None:
 async def _watch(port: int, stream_id: str) -> list[float]:
     """Returns for each chunk the milliseconds from the provider's write to the viewer's read."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"GET /v1/streams/{stream_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    head = f"GET /v1/streams/{stream_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    writer.write(head.encode())
     latencies_ms = []
     mark = b'"content":"'
     while line := await reader.readline():

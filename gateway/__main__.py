@@ -24,6 +24,7 @@ from gateway.server.address_count import AddressCount
 from gateway.server.bounded_protocol import BoundedProtocol
 from gateway.server.direct_protocol import DirectProtocol
 from gateway.server.fresh_connection import FreshConnections
+from gateway.server.idle_connections import IdleConnections
 from gateway.server.open_files import fit_connections
 from gateway.server.request_limits import RequestLimits
 from gateway.settings import Settings
@@ -92,19 +93,21 @@ def choose_protocol(settings: Settings, gateway: Gateway) -> Any:
     addresses = AddressCount(
         settings.address_connection_limit, lambda peer: None if proxies.trusts(peer) else limit_group(peer)
     )
+    idle = IdleConnections()
     match settings.http_protocol:
         case "direct":
-            full = partial(DirectProtocol, limits, addresses, gateway.send_timeouts, gateway.security)
+            full = partial(DirectProtocol, limits, addresses, idle, gateway.send_timeouts, gateway.security)
             return FreshConnections(
                 gateway.app_at_once,
                 WATCH_PATH,
                 protocol=full,
                 limits=limits,
                 addresses=addresses,
+                idle=idle,
                 send_timeouts=gateway.send_timeouts,
             )
         case "httptools":
-            return partial(BoundedProtocol, limits, addresses, gateway.send_timeouts, gateway.security)
+            return partial(BoundedProtocol, limits, addresses, idle, gateway.send_timeouts, gateway.security)
         case name:
             return name
 

@@ -63,7 +63,7 @@ class Settings(ServiceSettings):
     http_protocol: Literal["direct", "httptools", "h11"] = "direct"
     head_timeout_s: float = Field(10.0, gt=0)
     body_timeout_s: float = Field(30.0, gt=0)
-    keep_alive_s: int = Field(5, gt=0)
+    keep_alive_s: int = Field(75, gt=0)
     viewer_limit: int = Field(20_000, ge=0)
     stream_viewer_limit: int = Field(0, ge=0)
     reserved_viewers_percent: int = Field(10, ge=0, le=90)

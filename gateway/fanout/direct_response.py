@@ -31,7 +31,8 @@ class DirectResponse(Response):
     ) -> None:
         # The base class would encode a body and its length.
         self.status_code, self.background = 200, None
-        self.raw_headers = [*_encode_headers(tuple(headers.items())), (b"connection", b"close")]
+        # Middleware adds to the list.
+        self.raw_headers = [*_encode_headers(tuple(headers.items()))]
         self._watcher = watcher
         self._local_viewers = local_viewers
         self._send_timeouts = send_timeouts
@@ -128,6 +129,4 @@ class DirectViewer:
 
     def _finish(self) -> None:
         self._full = self._finished = True
-        # A client that reads nothing would keep a closing connection open for ever.
-        self._send_timeouts.watch(self._connection)
         self._connection.finish()

@@ -24,7 +24,7 @@ def choose_response(local_viewers: LocalViewers, send_timeouts: SendTimeouts, se
         if request.method == "HEAD":
             return _head_response(headers)
         connection: OfferedConnection | None = request.scope.get("extensions", {}).get(EXTENSION)
-        # A direct response closes the connection, so it cannot answer a request that the client has pipelined.
+        # A direct response drops the requests that the client has pipelined.
         if connection is not None and not connection.pipeline:
             return DirectResponse(watcher, local_viewers, send_timeouts, headers)
         return ViewerResponse(watcher, local_viewers, send_timeout_s, headers)

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from gateway.http.errors import ApiError
 from gateway.http.security_log import LIMITS, Kind, SecurityLog
 from gateway.server.address_count import AddressCount
+from gateway.server.idle_connections import IdleConnections
 from gateway.server.request_limits import (
     HEAD_LIMIT_BYTES,
     HEAD_TOO_LARGE,
@@ -66,6 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
         "_body_bytes",
         "_counted_as",
         "_deadline",
+        "_idle",
         "_limits",
         "_phase",
         "_refusal",
@@ -78,15 +80,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self,
         limits: RequestLimits,
         addresses: AddressCount,
+        idle: IdleConnections,
         send_timeouts: SendTimeouts,
         security: SecurityLog,
         **uvicorn_arguments: Any,
     ) -> None:
-        """`addresses` counts all connections of this server. `send_timeouts` drops clients that do not read their
-        responses."""
+        """`addresses` counts all connections of this server, and `idle` has those without a request. `send_timeouts`
+        drops clients that do not read their responses."""
         super().__init__(**uvicorn_arguments)
         self._limits = limits
         self._addresses = addresses
+        self._idle = idle
         self._counted_as: str | None = None
         self._send_timeouts = send_timeouts
         self._security = security
@@ -104,7 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self._limits.connections:
+        if len(self.connections) > self._limits.connections and not self._idle.make_room():
             self.connections.discard(self)
             self._refuse(TOO_MANY_CONNECTIONS)
         elif not self._count_address():
@@ -122,14 +126,28 @@ class BoundedProtocol(HttpToolsProtocol):
         client = self._addresses.client_of(self.client[0]) if self.client else None
         if client is None:
             return True
-        if not self._addresses.enter(client):
+        if not self._addresses.enter(client) and not (self._idle.make_room(client) and self._addresses.enter(client)):
             return False
         self._counted_as = client
         return True
 
+    def _leave(self) -> None:
+        """No longer counts as a connection."""
+        self._idle.remove(self)
+        self.connections.discard(self)
+        if self._counted_as is not None:
+            self._addresses.leave(self._counted_as)
+            self._counted_as = None
+
+    def give_way(self) -> None:
+        """As of `IdleConnection`."""
+        self._leave()
+        self.transport.close()
+
     def data_received(self, data: bytes) -> None:
         if self._phase is Phase.CLOSING:
             return
+        self._idle.remove(self)
         self._begin_next_request()
         self._unparsed_bytes += len(data)
         super().data_received(data)
@@ -292,11 +310,14 @@ class BoundedProtocol(HttpToolsProtocol):
             # The connection stays open, and the next response waits, until the client has read this one. (The owner of
             # a connection that was taken over watches it itself.)
             self._send_timeouts.watch(self)
+        elif self._phase is Phase.ANSWER and self.cycle.response_complete and not self.transport.is_closing():
+            self._idle.add(self, self._counted_as)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._counted_as is not None:
-            self._addresses.leave(self._counted_as)
+        # uvicorn's timer would keep a connection that was reset, and its last request, in memory.
+        self._unset_keepalive_if_required()
+        self._leave()
         self._set_deadline(None)
         self._send_timeouts.forget(self)
         self._end_answering()

@@ -9,10 +9,11 @@ from typing import Any
 
 from gateway.http.security_log import SecurityLog
 from gateway.server.address_count import AddressCount
-from gateway.server.bounded_protocol import BoundedProtocol
+from gateway.server.bounded_protocol import BoundedProtocol, Phase
+from gateway.server.idle_connections import IdleConnections
 from gateway.server.request_limits import RequestLimits
 from gateway.server.send_timeouts import SendTimeouts
-from gateway.server.taken_connection import ConnectionOwner, TakenConnection
+from gateway.server.taken_connection import ConnectionOwner, NextRequests, TakenConnection
 
 EXTENSION = "manycast.connection"
 
@@ -33,17 +34,23 @@ class _HeldHead:
 class DirectProtocol(BoundedProtocol):
     """Behaves as `BoundedProtocol` until a response takes over the connection."""
 
-    __slots__ = ("_held_head",)
+    __slots__ = ("_held_head", "_next_requests")
 
     def __init__(
         self,
         limits: RequestLimits,
         addresses: AddressCount,
+        idle: IdleConnections,
         send_timeouts: SendTimeouts,
         security: SecurityLog,
+        *,
+        next_requests: NextRequests | None,
         **uvicorn_arguments: Any,
     ) -> None:
-        super().__init__(limits, addresses, send_timeouts, security, **uvicorn_arguments)
+        """As of the base class. `next_requests` gets the connection after a response that took it over.
+        None: it is closed."""
+        super().__init__(limits, addresses, idle, send_timeouts, security, **uvicorn_arguments)
+        self._next_requests = next_requests
         self._held_head: _HeldHead | None = None
 
     def on_message_begin(self) -> None:
@@ -60,6 +67,9 @@ class DirectProtocol(BoundedProtocol):
         self.cycle.disconnected = True
         if self.is_closing or self.transport.is_closing():
             return None
+        # The rest of a body, or of a request that was pipelined, would be taken for the head of the next request.
+        is_request_over = self._phase is Phase.ANSWER and not self.pipeline
+        next_requests = self._next_requests if self.cycle.keep_alive and is_request_over else None
         # While reading is paused, the transport does not notice that the client disconnects.
         self.flow.resume_reading()
         self.release()
@@ -75,6 +85,7 @@ class DirectProtocol(BoundedProtocol):
             connections=self.connections,
             addresses=self._addresses,
             counted_as=self._counted_as,
+            next_requests=next_requests,
         )
         # What refers to this object would keep it, and the request, in memory.
         self.cycle = None  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""A connection until its first request has arrived.
+"""A connection until its first request has arrived, and again after a streamed answer.
 
 When many viewers join at once, most of the time goes into what uvicorn makes for each connection and request: a parser,
 a task, events. A plain request that can be answered without waiting needs none of them. Every other request goes to
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message
 from gateway.server.address_count import AddressCount
 from gateway.server.bounded_protocol import NEW_CONNECTION_GRACE_S
 from gateway.server.direct_protocol import EXTENSION, DirectProtocol
+from gateway.server.idle_connections import IdleConnections
 from gateway.server.plain_request import PlainRequest, PlainRequests
 from gateway.server.request_limits import RequestLimits
 from gateway.server.send_timeouts import SendTimeouts
@@ -37,6 +38,7 @@ class FreshConnections:
         protocol: Callable[..., DirectProtocol],
         limits: RequestLimits,
         addresses: AddressCount,
+        idle: IdleConnections,
         send_timeouts: SendTimeouts,
     ) -> None:
         """`app` is an ASGI application that answers at once, or returns without an answer. It gets plain requests whose
@@ -46,14 +48,23 @@ class FreshConnections:
         self.protocol = protocol
         self.limits = limits
         self.addresses = addresses
+        self.idle = idle
         self.send_timeouts = send_timeouts
+        self.uvicorn_arguments: dict[str, Any] = {}
 
     def __call__(self, **uvicorn_arguments: Any) -> "FreshConnection":
-        return FreshConnection(self, uvicorn_arguments)
+        # The same for each connection of a server.
+        self.uvicorn_arguments = uvicorn_arguments
+        return FreshConnection(self)
+
+    def wait_on(self, transport: asyncio.Transport, counted_as: str | None) -> None:
+        """As of `NextRequests`."""
+        FreshConnection(self).wait_on(transport, counted_as)
 
 
 class FreshConnection(asyncio.Protocol):
-    """See above. It counts as a connection, and has the time that `RequestLimits` gives to a head."""
+    """See above. It counts as a connection. A new one has the time that `RequestLimits` gives to a head, a kept one has
+    uvicorn's `timeout_keep_alive` until the first byte comes."""
 
     __slots__ = (
         "_answered",
@@ -62,9 +73,10 @@ class FreshConnection(asyncio.Protocol):
         "_counted_as",
         "_deadline",
         "_head",
+        "_is_kept",
+        "_is_last",
         "_server_state",
         "_transport",
-        "_uvicorn_arguments",
     )
 
     pipeline = ()
@@ -72,38 +84,63 @@ class FreshConnection(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, common: FreshConnections, uvicorn_arguments: dict[str, Any]) -> None:
+    def __init__(self, common: FreshConnections) -> None:
         self._common = common
-        self._uvicorn_arguments = uvicorn_arguments
-        self._server_state = uvicorn_arguments["server_state"]
+        self._server_state = common.uvicorn_arguments["server_state"]
         self._client: tuple[str, int] | None = None
         self._counted_as: str | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_kept = False
+        # Whether the connection is closed after the answer.
+        self._is_last = False
         self._answered = False
         self._head = b""
 
     # For the transport and the server
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._transport = transport
-        connections = self._server_state.connections
-        if len(connections) >= self._common.limits.connections:
+        self._begin(transport)
+        if len(self._server_state.connections) >= self._common.limits.connections:
             self._hand_over()
             return
-        peer = transport.get_extra_info("peername")
-        self._client = (peer[0], peer[1]) if peer else None
-        counted_as = self._common.addresses.client_of(peer[0]) if peer else None
+        counted_as = self._common.addresses.client_of(self._client[0]) if self._client else None
         if counted_as is not None:
             if not self._common.addresses.enter(counted_as):
                 self._hand_over()
                 return
             self._counted_as = counted_as
-        connections.add(self)
-        self._deadline = asyncio.get_running_loop().call_later(self._common.limits.head_timeout_s, transport.close)
+        self._wait(self._common.limits.head_timeout_s)
+
+    def wait_on(self, transport: asyncio.Transport, counted_as: str | None) -> None:
+        """Instead of `connection_made`: the connection has had an answer, and its places."""
+        self._begin(transport)
+        self._counted_as, self._is_kept = counted_as, True
+        transport.set_protocol(self)
+        self._wait(self._common.uvicorn_arguments["config"].timeout_keep_alive)
+        if self.unsent_bytes:
+            # A client that reads nothing would keep the connection open for ever.
+            self._common.send_timeouts.watch(self)
+        else:
+            self._common.idle.add(self, counted_as)
+
+    def give_way(self) -> None:
+        """As of `IdleConnection`."""
+        self._leave()
+        self._transport.close()
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self._client = (peer[0], peer[1]) if peer else None
+
+    def _wait(self, seconds: float) -> None:
+        self._server_state.connections.add(self)
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._transport.close)
 
     def data_received(self, data: bytes) -> None:
         if self._answered:
             return
+        self._common.idle.remove(self)
         request = self._common.plain_requests.read(data)
         if request is not None:
             self._answer(request)
@@ -111,17 +148,20 @@ class FreshConnection(asyncio.Protocol):
             self._hand_over(data)
 
     def shutdown(self) -> None:
-        """Called when the server shuts down. The first request may be on the way."""
-        if self._deadline is not None:
+        """Called when the server shuts down. The first request may be on the way; clients repeat a later one."""
+        if self._is_kept:
+            self._transport.close()
+        elif self._deadline is not None:
             self._deadline.cancel()
             self._deadline = asyncio.get_running_loop().call_later(NEW_CONNECTION_GRACE_S, self._transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - for whatever reason
         self._leave()
-        self._common.send_timeouts.forget(self)
 
     def _leave(self) -> None:
-        """No longer counts as a connection."""
+        """No longer counts as a connection, and is no longer watched."""
+        self._common.send_timeouts.forget(self)
+        self._common.idle.remove(self)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -134,10 +174,10 @@ class FreshConnection(asyncio.Protocol):
         """`DirectProtocol` gets the connection, as if it were new, and `data`, which has arrived on it."""
         deadline = self._deadline
         self._leave()
-        protocol = self._common.protocol(**self._uvicorn_arguments)
+        protocol = self._common.protocol(next_requests=self._common, **self._common.uvicorn_arguments)
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
-        if deadline is not None and not protocol.is_closing:
+        if deadline is not None and not self._is_kept and not protocol.is_closing:
             protocol.limit_head(deadline.when() - asyncio.get_running_loop().time())
         if data:
             protocol.data_received(data)
@@ -145,6 +185,7 @@ class FreshConnection(asyncio.Protocol):
     # The answer
 
     def _answer(self, request: PlainRequest) -> None:
+        self._is_last = request.is_last
         path = request.path.decode()
         scope = {
             "type": "http",
@@ -195,7 +236,9 @@ class FreshConnection(asyncio.Protocol):
         self._answered = True
         if self._transport.is_closing():
             return None
-        head = self._head + b"transfer-encoding: chunked\r\n\r\n"
+        close = b"connection: close\r\n" if self._is_last else b""
+        head = b"%b%btransfer-encoding: chunked\r\n\r\n" % (self._head, close)
+        next_requests = None if self._is_last else self._common
         counted_as, self._counted_as = self._counted_as, None
         self._leave()
         return TakenConnection(
@@ -206,6 +249,7 @@ class FreshConnection(asyncio.Protocol):
             connections=self._server_state.connections,
             addresses=self._common.addresses,
             counted_as=counted_as,
+            next_requests=next_requests,
         )
 
     @property

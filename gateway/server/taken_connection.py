@@ -18,7 +18,15 @@ class ConnectionOwner(Protocol):
         """The transport accepts more."""
 
     def on_lost(self) -> None:
-        """The connection is closed."""
+        """The connection is closed, or no longer the owner's."""
+
+
+class NextRequests(Protocol):
+    """Reads the requests that follow a response."""
+
+    def wait_on(self, transport: asyncio.Transport, counted_as: str | None) -> None:
+        """Makes this one of the server's open connections until it is lost, and reads its next request. `counted_as`:
+        the client for which it is already counted."""
 
 
 class OfferedConnection(Protocol):
@@ -39,9 +47,19 @@ class OfferedConnection(Protocol):
 
 
 class TakenConnection(asyncio.Protocol):
-    """Replaces the protocol of a connection. The response says `Connection: close`."""
+    """Replaces the protocol of a connection until the response is complete."""
 
-    __slots__ = ("_addresses", "_connections", "_counted_as", "_head", "_owner", "_send_timeouts", "transport")
+    __slots__ = (
+        "_addresses",
+        "_connections",
+        "_counted_as",
+        "_head",
+        "_is_full",
+        "_next_requests",
+        "_owner",
+        "_send_timeouts",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -53,12 +71,14 @@ class TakenConnection(asyncio.Protocol):
         connections: set[Any],
         addresses: AddressCount,
         counted_as: str | None,
+        next_requests: NextRequests | None,
     ) -> None:
         """`head`, of the response, goes out with the first `write`, at the latest at `release_head`: a write to the
         network is a quarter of what it costs to accept a viewer.
 
-        Until it is lost, it is one of the server's open `connections`. `counted_as`: the client for which `addresses`
-        counts it already; None if it does not.
+        Until it is lost or given on, it is one of the server's open `connections`. `counted_as`: the client for which
+        `addresses` counts it already; None if it does not. `next_requests` gets it after the response; None: it is
+        closed.
         """
         self.transport = transport
         self._head = head
@@ -67,6 +87,8 @@ class TakenConnection(asyncio.Protocol):
         self._connections = connections
         self._addresses = addresses
         self._counted_as = counted_as
+        self._next_requests = next_requests
+        self._is_full = False
         transport.set_protocol(self)
         connections.add(self)
 
@@ -83,9 +105,19 @@ class TakenConnection(asyncio.Protocol):
             self.write(b"")
 
     def finish(self) -> None:
-        """Ends the body and closes the connection, after sending everything that is still unsent."""
+        """Ends the body. Everything that is still unsent is sent; then the connection serves the next request, or is
+        closed if it cannot. `on_lost` follows."""
         self.write(b"0\r\n\r\n")
-        self.transport.close()
+        if self._next_requests is None or self._is_full or self.transport.is_closing():
+            # A client that reads nothing would keep a closing connection open for ever.
+            self._send_timeouts.watch(self)
+            self.transport.close()
+            return
+        self._connections.discard(self)
+        self._send_timeouts.forget(self)
+        # Not at once: an owner that has nothing to send finishes while it begins.
+        asyncio.get_running_loop().call_soon(self._owner.on_lost)
+        self._next_requests.wait_on(self.transport, self._counted_as)
 
     @property
     def unsent_bytes(self) -> int:
@@ -98,13 +130,17 @@ class TakenConnection(asyncio.Protocol):
 
     # For the transport and the server
 
-    def data_received(self, data: bytes) -> None:
-        """Ignores everything after the request (RFC 9112, section 9.6)."""
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is
+        """A client that sends its next request before the end of this response must send it again on another
+        connection (RFC 9112, section 9.3.2): to keep it would take memory for each viewer."""
+        self._next_requests = None
 
     def pause_writing(self) -> None:
+        self._is_full = True
         self._owner.on_full()
 
     def resume_writing(self) -> None:
+        self._is_full = False
         self._owner.on_free()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - for whatever reason
@@ -115,4 +151,5 @@ class TakenConnection(asyncio.Protocol):
         self._owner.on_lost()
 
     def shutdown(self) -> None:
-        """Does nothing: the owner ends the response when the server shuts down."""
+        """The owner ends the response when the server shuts down. The next request must go to another server."""
+        self._next_requests = None

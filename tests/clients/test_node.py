@@ -9,6 +9,7 @@ from tests.clients.conftest import NODE_HOME, Stack, run_program
 
 OPENAI = [
     "streams",
+    "keptConnection",
     "whole",
     "folding",
     "quirks",

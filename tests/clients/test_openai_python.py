@@ -195,3 +195,19 @@ async def test_models_are_listed_and_found(ours: openai.AsyncOpenAI, theirs: ope
         await ours.models.retrieve("gpt-9")
     with pytest.raises(openai.NotFoundError, match="This server does not have OpenAI's /v1/files"):
         await ours.files.list()
+
+
+async def test_streamed_answers_of_the_responses_api_come_on_one_connection(stack: Stack) -> None:
+    seen = []
+
+    async def note_connection(response: httpx2.Response) -> None:
+        seen.append(response.extensions["network_stream"].get_extra_info("client_addr"))
+
+    http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [note_connection]})
+    async with openai.AsyncOpenAI(base_url=f"{stack.gateway}/v1", api_key="any", http_client=http) as client:
+        for _ in range(3):
+            async with await client.responses.create(model="demo-fast", input="Hello", stream=True) as events:
+                async for _ in events:
+                    pass
+    assert len(seen) == 3
+    assert len(set(seen)) == 1

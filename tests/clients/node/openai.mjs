@@ -1,6 +1,8 @@
 // The official Node SDK: the gateway instead of the provider, and nothing else is different.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { setTimeout } from "node:timers/promises";
 import OpenAI from "openai";
 import { Stream } from "openai/streaming";
 
@@ -23,6 +25,23 @@ export async function streams({ gateway, provider }) {
     const request = { ...seeded, model, stream_options: { include_usage: model !== "demo-tools" } };
     assert.deepEqual(await read(client(gateway), request), await read(client(provider), request));
   }
+}
+
+export async function keptConnection({ gateway }) {
+  let opened = 0;
+  const count = ({ connectParams }) => (opened += gateway.endsWith(connectParams.host) ? 1 : 0);
+  const openai = client(gateway);
+  const request = { ...seeded, model: "demo-fast" };
+  await read(openai, request);
+  subscribe("undici:client:connected", count);
+  for (let call = 0; call < 5; call += 1) await read(openai, request);
+  // Node closes its connection after four seconds. Soon after that a server that closes it after five would be in its way.
+  for (const pause of [3900, 4100, 4900, 5100]) {
+    await setTimeout(pause);
+    await read(openai, request);
+  }
+  unsubscribe("undici:client:connected", count);
+  assert.ok(opened <= 4, `${opened} connections for ten calls`);
 }
 
 export async function whole({ gateway, provider }) {

@@ -118,7 +118,8 @@ async def test_events_that_follow_the_first_ones_arrive_too(two_gateways: list[G
     await run.begin()
     lines = [RawLine(gateway) for gateway in two_gateways]
     for line in lines:
-        line.send(f"GET /v1/streams/{run.stream_id}/events HTTP/1.1\r\nHost: chat.example.com\r\n\r\n".encode())
+        path = f"/v1/streams/{run.stream_id}/events"
+        line.send(f"GET {path} HTTP/1.1\r\nHost: chat.example.com\r\nConnection: close\r\n\r\n".encode())
         line.read_until(b"id: 1-1\n")
     await run.say("one")
     await run.end()

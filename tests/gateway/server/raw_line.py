@@ -13,10 +13,15 @@ from tests.stack import DEADLINE_S, Gateway
 class RawLine:
     """One connection. `received` is all that has come so far."""
 
-    def __init__(self, gateway: Gateway, address: str = "127.0.0.1") -> None:
-        """`address` is the client's own, one of the loopback's."""
+    def __init__(self, gateway: Gateway, address: str = "127.0.0.1", receive_buffer_bytes: int | None = None) -> None:
+        """`address` is the client's own, one of the loopback's. `receive_buffer_bytes` is its kernel's."""
         parts = urlsplit(gateway.url)
-        self._socket = socket.create_connection((parts.hostname, parts.port), DEADLINE_S, (address, 0))
+        self._socket = socket.socket()
+        self._socket.settimeout(DEADLINE_S)
+        if receive_buffer_bytes is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        self._socket.bind((address, 0))
+        self._socket.connect((parts.hostname, parts.port))
         self.received = b""
 
     def __enter__(self) -> Self:

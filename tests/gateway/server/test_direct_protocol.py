@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 from gateway.http.security_log import SecurityLog
 from gateway.server.address_count import AddressCount
 from gateway.server.direct_protocol import EXTENSION, DirectProtocol
+from gateway.server.idle_connections import IdleConnections
 from gateway.server.request_limits import RequestLimits
 from gateway.server.send_timeouts import SendTimeouts
 from gateway.server.taken_connection import TakenConnection
@@ -43,7 +44,8 @@ async def asking(app: ASGIApp) -> AsyncIterator[tuple[asyncio.StreamWriter, Serv
     addresses, timeouts = AddressCount(0, lambda _: None), SendTimeouts(DEADLINE_S)
 
     def accept() -> DirectProtocol:
-        return DirectProtocol(limits, addresses, timeouts, security, config=config, server_state=state, app_state={})
+        given = {"config": config, "server_state": state, "app_state": {}}
+        return DirectProtocol(limits, addresses, IdleConnections(), timeouts, security, next_requests=None, **given)
 
     async with (
         asyncio.timeout(DEADLINE_S),

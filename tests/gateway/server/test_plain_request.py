@@ -21,7 +21,8 @@ class Parsed:
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.is_complete = False
-        parser = httptools.HttpRequestParser(self)
+        self.is_last = False
+        self._parser = parser = httptools.HttpRequestParser(self)
         parser.feed_data(data)
         self.method = parser.get_method()
         self.version = parser.get_http_version()
@@ -31,6 +32,9 @@ class Parsed:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.is_last = not self._parser.should_keep_alive()
 
     def on_message_complete(self) -> None:
         assert not self.is_complete, "there are two requests"
@@ -82,6 +86,23 @@ def test_anything_else_is_left_to_the_parser(part: bytes, other: bytes) -> None:
     assert REQUESTS.read(PLAIN.replace(part, other, 1)) is None
 
 
+@pytest.mark.parametrize(
+    ("field", "is_last"),
+    [
+        (b"Connection: close", True),
+        (b"connection: keep-alive,  CLOSE ,x", True),
+        (b"Connection: keep-alive", False),
+        (b"Proxy-Connection: Close", True),
+        (b"X-Connection: close", False),
+    ],
+)
+def test_a_client_that_wants_one_answer_is_understood(field: bytes, is_last: bool) -> None:
+    data = PLAIN.replace(b"Accept: text/event-stream", field)
+    request = REQUESTS.read(data)
+    assert request is not None
+    assert request.is_last == Parsed(data).is_last == is_last
+
+
 def test_whatever_is_read_the_parser_reads_too() -> None:
     chance = random.Random(18)
     read = 0
@@ -97,5 +118,5 @@ def test_whatever_is_read_the_parser_reads_too() -> None:
             read += 1
             parsed = Parsed(bytes(data))
             assert (parsed.method, parsed.version, parsed.is_complete) == (b"GET", "1.1", True)
-            assert (parsed.url, parsed.headers) == request
+            assert (parsed.url, parsed.headers, parsed.is_last) == request
     assert read > CASES / 10
