@@ -1,24 +1,13 @@
 """`python -m worker` runs a worker until SIGTERM. With `--healthy` it exits with 0 if a worker of this host runs."""
 
 import argparse
-import logging
 import sys
-import warnings
-from functools import partial
 
 import uvloop
 
 from contract.keys import KeySpace
-from contract.log_redaction import configure_logging
-from contract.partitions import PartitionsDisagreeError, check_partitions
-from contract.processes import Processes
 from contract.settings import MalformedSettingError, read_settings
-from contract.socks_proxy import SocksUnavailableError
-from worker.app import host_prefix, run_worker
-from worker.health import is_announced
-from worker.providers.plug_in import load_source
-from worker.providers.source import SourceNotFoundError
-from worker.scripts.loader import ScriptsUnusableError, load_scripts
+from worker.health import host_prefix, is_announced
 from worker.settings import Settings
 
 
@@ -29,43 +18,18 @@ def main() -> None:
     options = parser.parse_args()
     try:
         settings = read_settings(Settings)
-        if options.healthy:
-            is_healthy = uvloop.run(is_announced(settings.redis_url, KeySpace(settings.prefix), host_prefix()))
-            sys.exit(0 if is_healthy else 1)
-        if options.check_scripts:
-            load_scripts(settings.scripts)
-            return
-        configure_logging(settings.log_level)
-        # A script that forgets an `await` does nothing in its place, and only a warning of Python says so.
-        warnings.formatwarning = _format_warning
-        logging.captureWarnings(capture=True)
-        # httpx2 logs every request. The log line of each run is enough.
-        logging.getLogger("httpx2").setLevel(logging.WARNING)
-        run = partial(run_worker, settings, load_source(settings), load_scripts(settings.scripts))
-        check_partitions(settings.redis_url, KeySpace(settings.prefix, settings.partitions))
-        if settings.worker_processes == 1:
-            uvloop.run(run())
-        else:
-            Processes(settings.worker_processes, lambda lifeline: uvloop.run(run(lifeline))).run()
-    except (
-        MalformedSettingError,
-        SourceNotFoundError,
-        ScriptsUnusableError,
-        SocksUnavailableError,
-        PartitionsDisagreeError,
-    ) as error:
+    except MalformedSettingError as error:
         sys.exit(f"worker: {error}")
+    if options.healthy:
+        is_healthy = uvloop.run(is_announced(settings.redis_url, KeySpace(settings.prefix), host_prefix()))
+        sys.exit(0 if is_healthy else 1)
+    # The health check runs every few seconds, and would spend most of its time on loading what only a worker needs.
+    from worker.serve import check_scripts, serve  # noqa: PLC0415
 
-
-def _format_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,  # noqa: ARG001 -- the name is Python's
-) -> str:
-    # One line, as all that we log. Its end would quote the line of code.
-    return f"{filename}, line {lineno}: {category.__name__}: {str(message).partition(chr(10))[0]}"
+    if options.check_scripts:
+        check_scripts(settings)
+    else:
+        serve(settings)
 
 
 if __name__ == "__main__":

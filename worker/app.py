@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -23,6 +22,7 @@ from worker.default_model import DefaultModel
 from worker.generations.generation import Generation, GenerationOptions
 from worker.generations.pool import GenerationPool
 from worker.generations.publisher import Publisher
+from worker.health import host_prefix
 from worker.jobs.alarm_clock import AlarmClock
 from worker.jobs.connectivity import Connectivity
 from worker.jobs.control_listener import ControlListener
@@ -52,11 +52,6 @@ GARBAGE_OBJECTS = 20_000
 def worker_name() -> str:
     """A unique name. Under the name of a dead worker, this worker would be mistaken for the dead one."""
     return f"{host_prefix()}{os.getpid()}:{secrets.token_hex(3)}"
-
-
-def host_prefix() -> str:
-    """The prefix of the names of all workers on this host or in this container."""
-    return f"{socket.gethostname()}:"
 
 
 class Worker:

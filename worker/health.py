@@ -1,6 +1,7 @@
 """The health check of a container: whether a worker of this host is registered in Redis."""
 
 import asyncio
+import socket
 
 from contract.connection import command_client
 from contract.errors import BrokerRefusedError, BrokerUnavailableError
@@ -8,6 +9,11 @@ from contract.keys import KeySpace
 from contract.worker_registry import read_workers
 
 TIMEOUT_S = 4.0
+
+
+def host_prefix() -> str:
+    """The prefix of the names of all workers on this host or in this container."""
+    return f"{socket.gethostname()}:"
 
 
 async def is_announced(redis_url: str, keys: KeySpace, name_prefix: str) -> bool:

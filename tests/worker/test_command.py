@@ -82,6 +82,14 @@ async def test_health_is_that_a_worker_of_this_host_is_announced(fragile_broker:
     await until(lambda: command("--healthy", REDIS_URL=fragile_broker.url).returncode == 0)
 
 
+def test_the_health_check_loads_nothing_of_the_worker_itself(fragile_broker: Broker) -> None:
+    told = command("--healthy", REDIS_URL=fragile_broker.url, PYTHONPROFILEIMPORTTIME="1")
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in told.stderr.splitlines()}
+    assert "worker.health" in loaded
+    parts = ("app", "serve", "generations", "jobs", "providers", "scripts")
+    assert not loaded & {"openai", "manycast.script", *(f"worker.{part}" for part in parts)}
+
+
 def test_health_is_missing_where_no_worker_is_announced(fragile_broker: Broker) -> None:
     assert command("--healthy", REDIS_URL=fragile_broker.url).returncode == 1
 
