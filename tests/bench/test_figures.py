@@ -22,7 +22,7 @@ def test_the_page_has_every_row_and_column() -> None:
 def test_only_the_rows_that_were_measured_change() -> None:
     written = write_table(PAGE, {"late": {"manycast": "0.01 s", "limit": "0.02 s"}})
     changed = [pair for pair in zip(PAGE.splitlines(), written.splitlines(), strict=True) if pair[0] != pair[1]]
-    assert [line for _, line in changed] == [f"| {ROWS['late'].title} | 0.01 s |  | 0.02 s |  |"]
+    assert [line for _, line in changed] == [f"| {ROWS['late'].title} | 0.01 s |  | 0.02 s | no history |"]
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END, END + BEGIN, PAGE + BEGIN])
