@@ -1,9 +1,8 @@
 """`python -m worker` runs a worker until SIGTERM. With `--healthy` it exits with 0 if a worker of this host runs."""
 
 import argparse
+import asyncio
 import sys
-
-import uvloop
 
 from contract.keys import KeySpace
 from contract.settings import MalformedSettingError, read_settings
@@ -21,7 +20,7 @@ def main() -> None:
     except MalformedSettingError as error:
         sys.exit(f"worker: {error}")
     if options.healthy:
-        is_healthy = uvloop.run(is_announced(settings.redis_url, KeySpace(settings.prefix), host_prefix()))
+        is_healthy = asyncio.run(is_announced(settings.redis_url, KeySpace(settings.prefix), host_prefix()))
         sys.exit(0 if is_healthy else 1)
     # The health check runs every few seconds, and would spend most of its time on loading what only a worker needs.
     from worker.serve import check_scripts, serve  # noqa: PLC0415
