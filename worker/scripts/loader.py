@@ -32,6 +32,9 @@ def load_scripts(named: str) -> Scripts:
     found: dict[str, Script[Any]] = {}
     if not named:
         return found
+    # Python takes compiled code for current if the file's size and the second of its last change are the same. A script
+    # that is saved twice in a second would go on in its first form.
+    sys.dont_write_bytecode = True
     modules = []
     for module in _modules(named):
         modules.append(module)

@@ -1,11 +1,14 @@
 """Where scripts come from, and what their author reads when they cannot be used."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.stack import ROOT
 from tests.worker.test_command import command
 from worker.scripts.loader import ScriptsUnusableError, load_scripts
 
@@ -128,3 +131,26 @@ def test_a_worker_whose_scripts_are_broken_does_not_start(tmp_path: Path) -> Non
     told = command(MANYCAST_SCRIPTS=str(tmp_path), OPENAI_API_KEY="x")
     assert (told.returncode, told.stderr.count("\n")) == (1, 1)
     assert f"{tmp_path / 'broken.py'}, line 1: ZeroDivisionError" in told.stderr
+
+
+@pytest.mark.parametrize(("file", "text"), [("chain.py", source("NAME")), ("_words.py", "NAME = 'x'\n")])
+def test_a_file_that_is_saved_twice_in_a_second_is_read_twice(folder: Path, file: str, text: str) -> None:
+    """The sizes are equal, too. So Python would take what it compiled the first time."""
+    (folder / "importing_chain.py").write_text("import _words\n" + source("importing"))
+    (folder / "_words.py").write_text("")
+    for name in ("one", "two"):
+        (folder / file).write_text(text.replace("NAME", name))
+        os.utime(folder / file, (1, 1))
+        assert name in names_apart(folder, file.removesuffix(".py"))
+
+
+def names_apart(folder: Path, module: str) -> list[str]:
+    """The names in a module, after a process that may keep compiled code has loaded the scripts of the folder."""
+    code = (
+        "import sys; from worker.scripts.loader import load_scripts; load_scripts(sys.argv[1]);"
+        "print(*vars(sys.modules[sys.argv[2]]))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", code, str(folder), module]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return ran.stdout.split()
