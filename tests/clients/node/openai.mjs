@@ -32,16 +32,16 @@ export async function keptConnection({ gateway }) {
   const count = ({ connectParams }) => (opened += gateway.endsWith(connectParams.host) ? 1 : 0);
   const openai = client(gateway);
   const request = { ...seeded, model: "demo-fast" };
-  await read(openai, request);
   subscribe("undici:client:connected", count);
-  for (let call = 0; call < 5; call += 1) await read(openai, request);
-  // Node closes its connection after four seconds. Soon after that a server that closes it after five would be in its way.
+  for (let call = 0; call < 6; call += 1) await read(openai, request);
+  unsubscribe("undici:client:connected", count);
+  // The SDK stops reading at [DONE]. Its next call may come before the end of the answer, and needs a second connection.
+  assert.ok(opened <= 2, `${opened} connections for six calls`);
+  // Node closes an idle connection after four seconds. A server that closed it after five would be in the way of some.
   for (const pause of [3900, 4100, 4900, 5100]) {
     await setTimeout(pause);
     await read(openai, request);
   }
-  unsubscribe("undici:client:connected", count);
-  assert.ok(opened <= 4, `${opened} connections for ten calls`);
 }
 
 export async function whole({ gateway, provider }) {
