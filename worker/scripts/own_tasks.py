@@ -32,6 +32,10 @@ class _Contained(Coroutine[Any, Any, Any]):
         self.__name__ = getattr(inner, "__name__", type(inner).__name__)
         self.__qualname__ = getattr(inner, "__qualname__", self.__name__)
 
+    def __getattr__(self, name: str) -> Any:
+        # `cr_running`, `cr_frame` and others: task groups and debuggers ask a task's coroutine where it is.
+        return getattr(self._inner, name)
+
     def send(self, value: Any) -> Any:
         return self._step(self._inner.send, value)
 

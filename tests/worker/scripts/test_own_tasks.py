@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import inspect
+import json
 import warnings
 from collections.abc import AsyncIterator
 
@@ -79,3 +81,25 @@ async def test_tasks_outside_of_scripts_are_left_alone() -> None:
     assert asyncio.iscoroutine(task.get_coro())
     assert type(task.get_coro()).__name__ == "coroutine"
     await task
+
+
+@script
+async def looks_at_a_task(run: Run) -> list[str]:
+    """Returns what a task group or a debugger asks: the states of the task, and the functions on its stack."""
+
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(wait())
+    states = [inspect.getcoroutinestate(task.get_coro())]
+    await asyncio.sleep(0)
+    states.append(inspect.getcoroutinestate(task.get_coro()))
+    stack = [frame.f_code.co_name for frame in task.get_stack()]
+    task.cancel()
+    await asyncio.wait([task])
+    return [*states, inspect.getcoroutinestate(task.get_coro()), *stack]
+
+
+async def test_a_task_says_where_it_is() -> None:
+    told = await asyncio.create_task(run_script(looks_at_a_task))
+    assert json.loads(told.answer) == ["CORO_CREATED", "CORO_SUSPENDED", "CORO_CLOSED", "wait"]
