@@ -2,7 +2,7 @@
 
 import json
 from hashlib import sha256
-from typing import IO
+from typing import IO, Any
 
 from simulator.tally import Ending
 
@@ -19,13 +19,13 @@ class Bill:
     def add(self, model: str, user: str | None, ending: Ending, body: bytes) -> None:
         """Returns when the operating system has the line. `body` is that of the request."""
         if self._file is not None:
-            told = {"model": model, "user": user, "ending": ending.value, "messages": _digest_messages(body)}
+            digest = digest_messages(json.loads(body).get("messages"))
+            told = {"model": model, "user": user, "ending": ending.value, "messages": digest}
             self._file.write(json.dumps(told).encode() + b"\n")
 
 
-def _digest_messages(body: bytes) -> str | None:
+def digest_messages(messages: Any) -> str | None:
     """Equal for calls that ask the same; None for a call without messages."""
-    messages = json.loads(body).get("messages")
     if messages is None:
         return None
     return sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()[:DIGEST_CHARS]

@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from hashlib import sha256
 from typing import Any
 
 from contract.event import Event
@@ -19,8 +18,8 @@ from manycast.script import ScriptError
 from manycast.script.message import Chunk
 from manycast.script.perform import perform
 from manycast.script.testing import HEAD, NOBODY, ScriptedHost, answer_of
+from simulator.bill import digest_messages
 
-DIGEST_CHARS = 16
 Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 """Sends a chat-completions body to the provider, and returns its whole answer."""
 
@@ -78,11 +77,6 @@ async def answer_of_example(name: str, body: Mapping[str, Any], log: list[Event]
         left = ends.get(called, [])
         paying[digest] += left.pop(0) if left else last_epoch
     return [answer], paying
-
-
-def digest_messages(messages: Any) -> str:
-    """As the simulator writes it into its bill."""
-    return sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()[:DIGEST_CHARS]
 
 
 def _inputs(log: list[Event]) -> list[Any]:

@@ -10,8 +10,9 @@ from contract.position import Position
 from manycast.chaos.chain_script import CHOICES, MODEL, QUESTION_ID, STAGES, chain
 from manycast.chaos.checker import Violation, check_bill, check_bill_of_examples, check_stream
 from manycast.chaos.evidence import StreamRecord, read_bill, read_bill_of_examples
-from manycast.chaos.script_answer import answer_of_chain, answer_of_example, digest_messages
+from manycast.chaos.script_answer import answer_of_chain, answer_of_example
 from manycast.chaos.script_run import paying_attempts
+from simulator.bill import digest_messages
 
 ONCE = {"draft": 1, "left": 1, "right": 1, "measure": 1, "final": 1}
 CALM, WILD = CHOICES
