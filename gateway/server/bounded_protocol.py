@@ -108,12 +108,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self._limits.connections and not self._idle.make_room():
-            self.connections.discard(self)
-            self._refuse(TOO_MANY_CONNECTIONS)
-        elif not self._count_address():
-            self.connections.discard(self)
+        # First the client's own places: a client that is refused must not cost another one its connection.
+        if not self._count_address():
+            self._leave()
             self._refuse(TOO_MANY_FROM_ADDRESS)
+        elif len(self.connections) > self._limits.connections and not self._idle.make_room():
+            self._leave()
+            self._refuse(TOO_MANY_CONNECTIONS)
         else:
             self._set_deadline(self._limits.head_timeout_s)
 
@@ -310,7 +311,12 @@ class BoundedProtocol(HttpToolsProtocol):
             # The connection stays open, and the next response waits, until the client has read this one. (The owner of
             # a connection that was taken over watches it itself.)
             self._send_timeouts.watch(self)
-        elif self._phase is Phase.ANSWER and self.cycle.response_complete and not self.transport.is_closing():
+        else:
+            self.on_all_sent()
+
+    def on_all_sent(self) -> None:
+        """The connection is idle from now on, unless a request has come meanwhile."""
+        if self._phase is Phase.ANSWER and self.cycle.response_complete and not self.transport.is_closing():
             self._idle.add(self, self._counted_as)
 
     def connection_lost(self, exc: Exception | None) -> None:

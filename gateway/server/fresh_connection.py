@@ -121,7 +121,12 @@ class FreshConnection(asyncio.Protocol):
             # A client that reads nothing would keep the connection open for ever.
             self._common.send_timeouts.watch(self)
         else:
-            self._common.idle.add(self, counted_as)
+            self.on_all_sent()
+
+    def on_all_sent(self) -> None:
+        """A kept connection is idle from now on."""
+        if self._is_kept and not self._transport.is_closing():
+            self._common.idle.add(self, self._counted_as)
 
     def give_way(self) -> None:
         """As of `IdleConnection`."""

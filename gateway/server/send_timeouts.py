@@ -15,6 +15,9 @@ class Connection(Protocol):
 
     def abort(self) -> None: ...
 
+    def on_all_sent(self) -> None:
+        """The client has read everything. The connection is no longer watched."""
+
 
 class SendTimeouts:
     """Watches connections with unsent bytes. A client that reads anything, however little, keeps its connection."""
@@ -42,6 +45,7 @@ class SendTimeouts:
             for connection, (unsent, since) in list(self._seen.items()):
                 if connection.unsent_bytes == 0:
                     del self._seen[connection]
+                    connection.on_all_sent()
                 elif connection.unsent_bytes < unsent:
                     self._seen[connection] = (connection.unsent_bytes, now)
                 elif now - since >= self._send_timeout_s:

@@ -128,6 +128,9 @@ class TakenConnection(asyncio.Protocol):
         """Drops the connection and everything unsent."""
         self.transport.abort()
 
+    def on_all_sent(self) -> None:
+        """Nothing follows: the owner goes on writing, or the connection is closing."""
+
     # For the transport and the server
 
     def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is

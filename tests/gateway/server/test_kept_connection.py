@@ -105,7 +105,7 @@ async def test_so_does_call_after_call_of_an_sdk(patient: Gateway, author: Autho
             assert text.encode() in await next_answer(line)
 
 
-async def test_a_client_that_leaves_after_its_answer_is_noticed(patient: Gateway, author: Author) -> None:
+async def test_a_kept_connection_is_no_viewer(patient: Gateway, author: Author) -> None:
     run = await ended_run(author, patient)
     with RawLine(patient) as line:
         line.send(ask(run))
@@ -267,6 +267,48 @@ async def test_where_there_is_no_place_the_connection_that_was_idle_for_longest_
         await running.end()
         for line in (watching, plain, last):
             await next_answer(line)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has every address of 127.0.0.0/8")
+@pytest.mark.parametrize("protocol", ["direct", "httptools"])
+async def test_a_connection_whose_answer_was_read_late_gives_way_too(
+    broker: Broker, author: Author, protocol: str
+) -> None:
+    """Its answer had ended before the client read it."""
+    run = await new_run(author, "x" * 50_000)
+    gateway = Gateway(
+        broker.url,
+        MANYCAST_HTTP_PROTOCOL=protocol,
+        MANYCAST_CONNECTION_LIMIT="2",
+        MANYCAST_SEND_BUFFER_BYTES="4608",
+        **FOR_EVER,
+    )
+    with closing_all(gateway), RawLine(gateway, receive_buffer_bytes=4608) as late:
+        late.send(ask(run))
+        late.wait_for_answer()
+        await run.end()
+        await until_nobody_watches(gateway)
+        await next_answer(late)
+        async with asyncio.timeout(60):
+            while not await is_answered(gateway, at_once=2):
+                await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(late.read_to_end) == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has every address of 127.0.0.0/8")
+@pytest.mark.parametrize("protocol", ["direct", "httptools"])
+async def test_a_client_that_is_refused_costs_no_other_client_its_connection(broker: Broker, protocol: str) -> None:
+    settings = {"MANYCAST_CONNECTION_LIMIT": "2", "MANYCAST_ADDRESS_CONNECTION_LIMIT": "1"}
+    gateway = Gateway(
+        broker.url, **FOR_EVER, **settings, MANYCAST_HTTP_PROTOCOL=protocol, MANYCAST_TRUSTED_PROXIES="127.0.0.1"
+    )
+    with closing_all(gateway), RawLine(gateway, "127.0.0.2") as idle, RawLine(gateway, "127.0.0.3") as busy:
+        await asyncio.to_thread(check_health, idle)
+        busy.send(HEALTH[:9])
+        with RawLine(gateway, "127.0.0.3") as refused:
+            await asyncio.to_thread(refused.read_to_end)
+            assert refused.status == 429
+        await asyncio.to_thread(check_health, idle)
 
 
 def check_health(line: RawLine) -> None:
