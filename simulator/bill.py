@@ -19,13 +19,12 @@ class Bill:
     def add(self, model: str, user: str | None, ending: Ending, body: bytes) -> None:
         """Returns when the operating system has the line. `body` is that of the request."""
         if self._file is not None:
-            digest = digest_messages(json.loads(body).get("messages"))
+            messages = json.loads(body).get("messages")
+            digest = None if messages is None else digest_messages(messages)
             told = {"model": model, "user": user, "ending": ending.value, "messages": digest}
             self._file.write(json.dumps(told).encode() + b"\n")
 
 
-def digest_messages(messages: Any) -> str | None:
-    """Equal for calls that ask the same; None for a call without messages."""
-    if messages is None:
-        return None
+def digest_messages(messages: Any) -> str:
+    """Equal for calls that ask the same."""
     return sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()[:DIGEST_CHARS]

@@ -5,7 +5,8 @@ import gc
 import inspect
 import json
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, cast
 
 import pytest
 
@@ -91,13 +92,14 @@ async def looks_at_a_task(run: Run) -> list[str]:
         await asyncio.Event().wait()
 
     task = asyncio.create_task(wait())
-    states = [inspect.getcoroutinestate(task.get_coro())]
+    coroutine = cast("Coroutine[Any, Any, None]", task.get_coro())
+    states = [inspect.getcoroutinestate(coroutine)]
     await asyncio.sleep(0)
-    states.append(inspect.getcoroutinestate(task.get_coro()))
+    states.append(inspect.getcoroutinestate(coroutine))
     stack = [frame.f_code.co_name for frame in task.get_stack()]
     task.cancel()
     await asyncio.wait([task])
-    return [*states, inspect.getcoroutinestate(task.get_coro()), *stack]
+    return [*states, inspect.getcoroutinestate(coroutine), *stack]
 
 
 async def test_a_task_says_where_it_is() -> None:
