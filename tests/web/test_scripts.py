@@ -11,6 +11,7 @@ from tests.broker import Broker, valkey_binary
 from tests.clients.sse.firefox import Firefox
 from tests.stack import Gateway, Simulator, Worker, closing_all
 from tests.web.conftest import WEB
+from tests.web.page_on_stack import DRAWN
 from tests.web.peer import Peer, sse
 from tests.web.test_firefox import open_page
 from tests.web.test_page import START
@@ -215,7 +216,7 @@ async def test_a_page_that_is_reloaded_asks_the_open_question_again(page: Page, 
 
 async def test_a_stored_answer_gets_its_steps_back_from_the_stream(page: Page, url: str) -> None:
     await ask(page, url, "haiku")
-    await page.wait_for_selector('.reply[data-state="ended"]')
+    await page.wait_for_selector(DRAWN)
     text = await page.locator(".choices .text").inner_text()
     for _ in range(2):
         await reload(page)
@@ -243,7 +244,7 @@ async def test_a_stored_answer_shows_who_answered_and_asks_nothing(page: Page, u
 
 async def test_a_stored_answer_stays_when_the_server_has_its_steps_no_more(page: Page, url: str) -> None:
     stream = await ask(page, url, "haiku")
-    await page.wait_for_selector('.reply[data-state="ended"]')
+    await page.wait_for_selector(DRAWN)
     text = await page.locator(".choices .text").inner_text()
     assert (await page.request.delete(f"{url}/v1/streams/{stream}")).ok
     async with page.expect_response(f"**/v1/streams/{stream}/events*") as gone:

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { setTimeout } from "node:timers/promises";
+import { setTimeout as wait } from "node:timers/promises";
 import OpenAI from "openai";
 import { Stream } from "openai/streaming";
 
@@ -39,7 +39,7 @@ export async function keptConnection({ gateway }) {
   assert.ok(opened <= 2, `${opened} connections for six calls`);
   // Node closes an idle connection after four seconds. A server that closed it after five would be in the way of some.
   for (const pause of [3900, 4100, 4900, 5100]) {
-    await setTimeout(pause);
+    await wait(pause);
     await read(openai, request);
   }
 }
@@ -125,7 +125,7 @@ export async function abort({ gateway }) {
   for await (const _ of data) data.controller.abort();
   const status = async () =>
     (await (await fetch(`${gateway}/v1/streams/${response.headers.get("x-stream-id")}`)).json()).status;
-  while ((await status()) === "running") await new Promise((resolve) => setTimeout(resolve, 50));
+  while ((await status()) === "running") await wait(50);
   assert.equal(await status(), "cancelled");
 }
 
