@@ -79,15 +79,16 @@ class Authenticator:
                 self._security.note(Kind.REFUSED_ADDRESS, request, refusal.code)
             await self._take_token(request, RateLimit(f"refused:{source.rate_limit_group}", self._policy.per_minute))
             raise
-        if caller.key is not None:
-            headers = await self._take_token(request, RateLimit(caller.identity, caller.key.requests_per_minute))
-        elif self.admits_only_local:
-            headers = {}
-        else:
-            headers = await self._take_token(
-                request, RateLimit(f"address:{source.rate_limit_group}", self._policy.per_minute)
-            )
-        return replace(caller, headers=headers)
+        limit = self._limit_of(request, caller.key)
+        return replace(caller, headers={} if limit is None else await self._take_token(request, limit))
+
+    def _limit_of(self, request: Request, key: ApiKey | None) -> RateLimit | None:
+        """How many runs a key, or an address without one, may start. None: only this computer may, without a limit."""
+        if key is not None:
+            return RateLimit(_holder_of(key).identity, key.requests_per_minute)
+        if self.admits_only_local:
+            return None
+        return RateLimit(f"address:{self.read_source(request).rate_limit_group}", self._policy.per_minute)
 
     async def authenticate(self, request: Request) -> Caller:
         """The caller. Raises: ApiError 401, 403, BrokerUnavailableError, BrokerRefusedError."""
@@ -204,15 +205,11 @@ class Authenticator:
 
         Raises: ApiError 429, BrokerUnavailableError, BrokerRefusedError.
         """
-        if self.admits_only_local:
-            return {}
         bearer = bearer_token(request)
-        key = None if bearer is None else self._keys.find(bearer)
-        if key is not None:
-            limit = RateLimit(f"answer:{_holder_of(key).identity}", key.requests_per_minute)
-        else:
-            limit = RateLimit(f"answer:{self.read_source(request).rate_limit_group}", self._policy.per_minute)
-        return await self._take_token(request, limit)
+        limit = self._limit_of(request, None if bearer is None else self._keys.find(bearer))
+        if limit is None:
+            return {}
+        return await self._take_token(request, replace(limit, name=f"answer:{limit.name}"))
 
     async def sign_in(self, request: Request, secret: str) -> tuple[Caller, str]:
         """The caller, and the value of its session cookie. Raises: ApiError 401, BrokerUnavailableError."""
