@@ -74,6 +74,13 @@ async def until(condition: Any, deadline_s: float = DEADLINE_S) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_nobody_watches(url: str) -> None:
+    """Until the gateway at `url` has no viewers. Raises: TimeoutError after the deadline."""
+    async with httpx2.AsyncClient(base_url=url) as http, asyncio.timeout(DEADLINE_S):
+        while "manycast_viewers 0.0" not in (await http.get("/metrics")).text:
+            await asyncio.sleep(0.05)
+
+
 def text_of(frames: list[TextFrame]) -> str:
     """The text of choice 0 since the last start or restart."""
     text, shared = "", {}

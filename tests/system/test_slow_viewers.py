@@ -1,15 +1,14 @@
 """Viewers that read nothing harm nobody, cost little, are closed in time, and lose nothing."""
 
-import asyncio
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from tests.author import open_run
 from tests.broker import Broker
 from tests.crowd import NewCrowd
 from tests.stack import Gateway, closing_all
+from tests.viewers import until_nobody_watches
 
 STALLED = 30
 HEALTHY = 10
@@ -52,7 +51,8 @@ async def test_viewers_that_read_nothing_are_disconnected_and_lose_nothing(
             # Four megabytes went by: a stalled viewer may hold what its transport holds, not what it has missed.
             assert grown < (STALLED + HEALTHY) * (300 << 10) + 4 * TAPE_LIMIT_BYTES, f"grew by {grown >> 20} MiB"
 
-            await until_given_up(gateway)
+            # Those who are stalled have not read a byte.
+            await until_nobody_watches(gateway.url)
             stalled.read_on()
             stalled.read_until(lambda: stalled.everyone_is_through)
             comebacks = []
@@ -66,10 +66,3 @@ async def test_viewers_that_read_nothing_are_disconnected_and_lose_nothing(
             theirs = "ASGI callable returned without completing response"
             assert not [line for line in gateway.output.splitlines() if "ERROR" in line and theirs not in line]
             assert "Traceback" not in gateway.output
-
-
-async def until_given_up(gateway: Gateway) -> None:
-    """Nobody is connected any more, although those who are stalled have not read a byte."""
-    async with httpx2.AsyncClient(base_url=gateway.url) as http, asyncio.timeout(60):
-        while "manycast_viewers 0.0" not in (await http.get("/metrics")).text:
-            await asyncio.sleep(0.05)

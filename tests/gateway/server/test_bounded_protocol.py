@@ -1,6 +1,5 @@
 """A client that is slow, endless or wrong is told so, and takes nothing of others."""
 
-import asyncio
 import contextlib
 import json
 import signal
@@ -19,7 +18,7 @@ from tests.gateway.dialects.test_registry import BODY, start
 from tests.gateway.fanout.recording import attempt, chunk_of, done
 from tests.gateway.server.raw_line import RawLine
 from tests.stack import Gateway, closing_all
-from tests.viewers import until
+from tests.viewers import until, until_nobody_watches
 
 pytestmark = pytest.mark.usefixtures("emptied")
 
@@ -361,13 +360,7 @@ async def test_a_viewer_whose_request_goes_wrong_in_its_body_is_refused_and_does
         assert (line.status, line.error["code"]) == (400, "invalid_http")
         # It stays to see whether anybody would still write to it.
         await begin_run(author, hasty)
-    await until_nobody_watches(hasty)
-
-
-async def until_nobody_watches(gateway: Gateway) -> None:
-    async with httpx2.AsyncClient(base_url=gateway.url) as http, asyncio.timeout(60):
-        while "manycast_viewers 0.0" not in (await http.get("/metrics")).text:
-            await asyncio.sleep(0.05)
+    await until_nobody_watches(hasty.url)
 
 
 @pytest.mark.parametrize("more", SENT_ON)
@@ -375,7 +368,7 @@ async def test_a_viewer_that_sends_on_is_seen_to_leave(hasty: Gateway, author: A
     run = await begin_run(author, hasty)
     with RawLine(hasty) as line:
         ask_and_send_on(line, run, more)
-    await until_nobody_watches(hasty)
+    await until_nobody_watches(hasty.url)
 
 
 async def test_a_viewer_that_sends_on_is_seen_to_leave_before_anything_is_sent_to_it(
@@ -387,7 +380,7 @@ async def test_a_viewer_that_sends_on_is_seen_to_leave_before_anything_is_sent_t
             with RawLine(gateway) as line:
                 ask_and_send_on(line, run, more)
                 line.read_until(b'{"viewers":1}')
-            await until_nobody_watches(gateway)
+            await until_nobody_watches(gateway.url)
 
 
 async def test_a_viewer_that_sends_on_is_not_cut(broker: Broker, author: Author) -> None:

@@ -19,7 +19,7 @@ from tests.broker import Broker
 from tests.gateway.dialects.test_registry import BODY
 from tests.gateway.server.raw_line import RawLine
 from tests.stack import Gateway, closing_all
-from tests.viewers import until
+from tests.viewers import until, until_nobody_watches
 
 pytestmark = pytest.mark.usefixtures("emptied")
 
@@ -110,13 +110,7 @@ async def test_a_kept_connection_is_no_viewer(patient: Gateway, author: Author) 
     with RawLine(patient) as line:
         line.send(ask(run))
         await next_answer(line)
-        await until_nobody_watches(patient)
-
-
-async def until_nobody_watches(gateway: Gateway) -> None:
-    async with httpx2.AsyncClient(base_url=gateway.url) as http, asyncio.timeout(60):
-        while "manycast_viewers 0.0" not in (await http.get("/metrics")).text:
-            await asyncio.sleep(0.05)
+        await until_nobody_watches(patient.url)
 
 
 @pytest.mark.parametrize("query", [OPENAI, ""])
@@ -287,7 +281,7 @@ async def test_a_connection_whose_answer_was_read_late_gives_way_too(
         late.send(ask(run))
         late.wait_for_answer()
         await run.end()
-        await until_nobody_watches(gateway)
+        await until_nobody_watches(gateway.url)
         await next_answer(late)
         async with asyncio.timeout(60):
             while not await is_answered(gateway, at_once=2):
