@@ -1,7 +1,7 @@
 """`python -m bench.figures`: measures what README.md says about performance, and writes the table there.
 
-Rows that are not named stay as they are. Each row is printed and written as soon as it is measured, so a run that you
-stop keeps what it has. The table stands between two marks, so that nobody edits it by hand.
+Rows that you do not name stay as they are. The command prints and writes each row as soon as it has measured it, so a
+run that you stop keeps its finished rows. The table stands between two marks, so that nobody edits it by hand.
 """
 
 import argparse

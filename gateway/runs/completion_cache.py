@@ -32,7 +32,7 @@ class _Entry:
 
     def __init__(self, folding: asyncio.Task[FoldedRun]) -> None:
         self.folding = folding
-        # If all requests have left, nobody awaits the task, and asyncio would log its error as never retrieved.
+        # When all requests have left, no code awaits the task. asyncio would then log that nobody retrieved its error.
         folding.add_done_callback(lambda done: done.cancelled() or done.exception())
         self.users = 0
         self.size = 0

@@ -118,7 +118,7 @@ class FreshConnection(asyncio.Protocol):
         transport.set_protocol(self)
         self._wait(self._common.uvicorn_arguments["config"].timeout_keep_alive)
         if self.unsent_bytes:
-            # A client that reads nothing would keep the connection open for ever.
+            # Without a timeout, a client that reads nothing keeps the connection open for ever.
             self._common.send_timeouts.watch(self)
         else:
             self.on_all_sent()

@@ -109,7 +109,7 @@ class TakenConnection(asyncio.Protocol):
         closed if it cannot. `on_lost` follows."""
         self.write(b"0\r\n\r\n")
         if self._next_requests is None or self._is_full or self.transport.is_closing():
-            # A client that reads nothing would keep a closing connection open for ever.
+            # Without a timeout, a client that reads nothing keeps a closing connection open for ever.
             self._send_timeouts.watch(self)
             self.transport.close()
             return

@@ -104,7 +104,7 @@ def _check_input(record: StreamRecord, where: str) -> Iterator[Finding]:
 def _check_steps(record: StreamRecord, where: str) -> Iterator[Finding]:
     """Each step begins once and ends once, whichever worker goes on with it."""
     if repeated := find_repeated(record.log):
-        yield Finding(Violation.FALSE_EVENT, where, f"steps are told twice: {repeated}", len(repeated))
+        yield Finding(Violation.FALSE_EVENT, where, f"the log has these steps twice: {repeated}", len(repeated))
     if record.status == Status.COMPLETED and (unended := find_unended(record.log)):
         yield Finding(Violation.MISSING, where, f"steps have no end: {unended}", len(unended))
 

@@ -100,7 +100,7 @@ class OneStream:
         await self._answer(stream_id, QUESTION_ID, person.value)
 
     async def _answer_all(self, stream_id: str) -> None:
-        """Answers each question of the script as soon as it is asked, with its first choice. Runs until cancelled."""
+        """Answers each question with its first choice as soon as the script asks it. Runs until cancelled."""
         while True:
             _, log = await self._redis_state.read(stream_id)
             for asked in read_open_questions(log):
